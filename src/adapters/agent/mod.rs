@@ -1,0 +1,106 @@
+//! The agent port: something that implements a variant in a worktree within a budget.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::process::{Environment, Executor, ProcessError, Stop};
+use crate::domain::plan::{Plan, Variant, WorkItem};
+use crate::domain::quantity::Tokens;
+use crate::domain::trial::Usage;
+
+/// One step of one variant, handed to an agent.
+pub struct Task<'a> {
+    /// The whole plan, for prompts.
+    pub plan: &'a Plan,
+    /// Which variant.
+    pub variant: &'a Variant,
+    /// Which step of it.
+    pub item: &'a WorkItem,
+    /// Steps are counted from 0.
+    pub step: usize,
+    /// Where to work: a checkout on the variant's branch.
+    pub worktree: &'a Path,
+    /// The repository's root in the user's checkout, read-only, for recorded material.
+    pub repository: &'a Path,
+    /// Private to the trial; transcripts, prompts and usage files go here.
+    pub scratch: &'a Path,
+    /// The lease's environment, whole.
+    pub env: &'a Environment,
+    /// Tokens that this step may use; unlimited where absent.
+    pub tokens: Option<Tokens>,
+    /// Time that is left for this step; unlimited where absent.
+    pub time: Option<Duration>,
+    /// Asked to stop when this fires.
+    pub stop: &'a Stop,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// Tokens used, as far as is known.
+    pub usage: Usage,
+    /// How it ended.
+    pub end: AgentEnd,
+    /// The tail of what it printed, for the log.
+    pub summary: String,
+}
+
+/// How a step ended. What it left in the worktree is judged in every case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum AgentEnd {
+    /// By itself, well.
+    Finished,
+    /// A token cap was reached.
+    OverTokens,
+    /// The deadline was reached.
+    OverTime,
+    /// By itself, badly.
+    Failed {
+        /// What it said last.
+        message: String,
+    },
+}
+
+/// Why an agent could not work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A program was missing or failed to start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Recorded material is missing or does not apply.
+    #[error("{what}: {why}")]
+    Material {
+        /// Which file or branch.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file could not be read or written.
+    #[error("{what}")]
+    Io {
+        /// Which.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Implements variants.
+#[async_trait]
+pub trait Agent: Send + Sync {
+    /// As the plan shows it, such as `patch recorded/` or `command ./agent.sh`.
+    fn describe(&self) -> String;
+
+    /// Whether one call does the whole variant (recorded work) or one work item.
+    fn whole_variant(&self) -> bool;
+
+    /// Finds what can be found out beforehand for this variant: missing programs, missing material.
+    async fn check(&self, repository: &Path, variant: &Variant, exec: &dyn Executor) -> Result<(), AgentError>;
+
+    /// Carries out one step.
+    async fn implement(&self, task: Task<'_>, exec: &dyn Executor) -> Result<AgentReport, AgentError>;
+}

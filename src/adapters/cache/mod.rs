@@ -1,0 +1,71 @@
+//! The cache port: a private Redis a contender, or an ACL user bound to a key prefix.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::process::{Environment, ProcessError};
+
+/// What a cache will be, written to the journal before it exists and enough to remove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheResource {
+    /// The implementation's name in the table.
+    pub kind: String,
+    /// Server address or socket, without credentials.
+    pub place: String,
+    /// ACL user and key prefix, or the server's directory.
+    pub name: String,
+    /// Drawn for this resource alone.
+    pub nonce: String,
+}
+
+/// A cache that is ready.
+#[derive(Debug, Clone)]
+pub struct CacheReady {
+    /// The resource.
+    pub resource: CacheResource,
+    /// `REDIS_URL` and `BLUEPRINT_CACHE_PREFIX`.
+    pub env: Environment,
+}
+
+/// Why a cache could not be had. Always the machine's fault, never a variant's.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Can't be reached.
+    #[error("the Redis server at {place} can't be reached: {why}")]
+    Unreachable {
+        /// Without credentials.
+        place: String,
+        /// What it said.
+        why: String,
+    },
+    /// Refused for safety, or for want of rights.
+    #[error("{0}")]
+    Refused(String),
+    /// A command failed.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was being done, to what.
+        what: String,
+        /// What came back.
+        why: String,
+    },
+    /// A program was missing or failed to start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// One way of giving each contender a cache of its own.
+#[async_trait]
+pub trait Cache: Send + Sync {
+    /// The level and the reason it was chosen, such as `("redis server", "redis-server 7.0 found")`.
+    fn choice(&self) -> (String, String);
+
+    /// What `create` would make; pure.
+    fn intend(&self, run: &str, contender: &str) -> CacheResource;
+
+    /// Makes it.
+    async fn create(&self, resource: &CacheResource) -> Result<CacheReady, CacheError>;
+
+    /// Removes it, whole or half-made; says nothing when it is already gone.
+    async fn remove(&self, resource: &CacheResource) -> Result<(), CacheError>;
+}

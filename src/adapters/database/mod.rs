@@ -1,0 +1,127 @@
+//! The database port: one isolated database a contender, cloned from a template.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::process::{Environment, ProcessError};
+
+/// The names that a lease's resources carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseName {
+    /// The run's id, `yyyymmdd-hhmmss-<4 hex>`.
+    pub run: String,
+    /// The contender's slug.
+    pub contender: String,
+}
+
+/// What a database will be, written to the journal before it exists and enough to remove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseResource {
+    /// The implementation's name in the table.
+    pub kind: String,
+    /// Server, socket directory or file: where it is, without credentials.
+    pub place: String,
+    /// Database, schema or file name.
+    pub name: String,
+    /// The lease's own role, where there is one.
+    pub role: Option<String>,
+    /// Drawn for this resource alone; part of the marker.
+    pub nonce: String,
+    /// The object's identity, known once it exists.
+    pub oid: Option<u32>,
+}
+
+/// A database that is ready.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// The resource, with what is known now that it exists.
+    pub resource: DatabaseResource,
+    /// What the trial's processes get (`DATABASE_URL` and the engine's own variables).
+    pub env: Environment,
+}
+
+/// Why a database could not be had. Always the machine's fault, never a variant's.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Can't be reached.
+    #[error("the database server at {place} can't be reached: {why}")]
+    Unreachable {
+        /// Without credentials.
+        place: String,
+        /// What it said.
+        why: String,
+    },
+    /// The role may not do what the level needs.
+    #[error("the role `{role}` at {place} may not {what}")]
+    Rights {
+        /// The role.
+        role: String,
+        /// Without credentials.
+        place: String,
+        /// Such as `create databases`.
+        what: String,
+    },
+    /// Refused for safety.
+    #[error("{0}")]
+    Refused(String),
+    /// A statement or file failed.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was being done, to what.
+        what: String,
+        /// What came back.
+        why: String,
+    },
+    /// A program was missing or failed to start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
+
+/// What the configuration asks for.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseSettings {
+    /// With credentials; absent for a private server or SQLite.
+    pub url: Option<String>,
+    /// SQL files that make the template, in order, absolute.
+    pub seed: Vec<PathBuf>,
+    /// Where templates and private servers may live; created with mode 0700.
+    pub state: PathBuf,
+    /// `max_connections` to be shared between leases.
+    pub leases: u32,
+}
+
+/// Which level was chosen and why, for the plan and the first lines of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Such as `postgresql server` or `sqlite file`.
+    pub level: String,
+    /// One clause.
+    pub why: String,
+}
+
+/// One way of giving each contender a database of its own.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// The level and the reason it was chosen.
+    fn choice(&self) -> Choice;
+
+    /// Builds the template, or finds it by its digest. Idempotent; takes a lock against a
+    /// second orchestrator.
+    async fn prepare(&self) -> Result<(), DatabaseError>;
+
+    /// What `create` would make; pure, so that the journal can hold it first.
+    fn intend(&self, lease: &LeaseName) -> DatabaseResource;
+
+    /// Makes it: a fresh clone of the template with a role of its own.
+    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError>;
+
+    /// Removes it, whole or half-made, if it carries our marker or the intent's identity; says
+    /// nothing when it is already gone.
+    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError>;
+}
+
+/// How long a connection attempt to a configured server may take.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);

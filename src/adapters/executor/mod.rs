@@ -1,0 +1,3 @@
+//! Executors: where a trial's programs run. One table, one file each.
+
+pub mod local;

@@ -1,0 +1,14 @@
+//! What touches the world: a folder a port, a file an implementation, a table of them.
+//!
+//! Adapters import `domain` and `error`, and of each other only `process` (which alone starts
+//! programs) and `sql` (which alone builds SQL text).
+
+pub mod agent;
+pub mod cache;
+pub mod database;
+pub mod executor;
+pub mod git;
+pub mod journal;
+pub mod metric;
+pub mod process;
+pub mod sql;

@@ -1,0 +1,1 @@
+//! The one audited module that builds SQL text and connects by URL.

@@ -1,0 +1,1 @@
+//! One file a command: parsing of arguments, no decisions.

@@ -1,0 +1,1 @@
+//! `blueprint.yaml`: the file says how, the document says what.

@@ -1,0 +1,1 @@
+//! The ledger's arithmetic: reservations in nested scopes, `spent + reserved ≤ cap` at every instant.

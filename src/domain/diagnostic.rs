@@ -1,0 +1,1 @@
+//! Diagnostics: code, span, label, help. Rendering is `ui`'s work.

@@ -1,0 +1,1 @@
+//! The document: markdown with byte spans, read into a plan.

@@ -1,0 +1,17 @@
+//! The pure heart: what a blueprint means, what a measurement says, who wins.
+//!
+//! Nothing here does I/O, awaits, reads a clock or draws randomness that was not handed in.
+
+pub mod bounds;
+pub mod budget;
+pub mod diagnostic;
+pub mod document;
+pub mod event;
+pub mod measurement;
+pub mod plan;
+pub mod quantity;
+pub mod race;
+pub mod results;
+pub mod score;
+pub mod trial;
+pub mod verdict;

@@ -1,0 +1,201 @@
+//! A trial's life and every way it can end. A trial that failed has no score; it never has a zero.
+
+use serde::{Deserialize, Serialize};
+
+use super::measurement::MetricName;
+use super::plan::VariantKey;
+use super::quantity::{Bound, Quantity, Tokens};
+
+/// Where a trial stands; the order is the order in which a trial passes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Phase {
+    Queued,
+    Prepare,
+    Implement,
+    Harvest,
+    Test,
+    Measure,
+    Done,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// Passed its gates; has a score.
+    Eligible {
+        /// Set where the agent was stopped by a cap and what it left was judged.
+        over_budget: bool,
+    },
+    /// Out of the race, with the reason.
+    Disqualified {
+        /// The first gate it failed.
+        reason: Disqualification,
+    },
+    /// The machine failed, not the variant.
+    Infrastructure {
+        /// What went wrong.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// Whether the trial may win.
+    pub fn is_eligible(&self) -> bool {
+        matches!(self, Self::Eligible { .. })
+    }
+}
+
+/// Why a trial can't win.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Disqualification {
+    /// The agent failed and left nothing.
+    AgentFailed {
+        /// What the agent said, or how it ended.
+        message: String,
+    },
+    /// The agent finished and changed nothing.
+    NothingChanged,
+    /// A cap or the deadline was reached and there is nothing to judge.
+    OverBudget {
+        /// Which cap.
+        cap: String,
+    },
+    /// Files outside the plan's, or changes that the contract does not allow.
+    ContractBroken {
+        /// Offending paths, sorted.
+        paths: Vec<String>,
+    },
+    /// The variant's tree could not be set up or migrated.
+    SetupFailed {
+        /// Which command, and the tail of what it printed.
+        message: String,
+    },
+    /// Tests failed that pass on the baseline, or a suite produced no verdict.
+    TestsFailed {
+        /// Names of failing tests, sorted.
+        tests: Vec<String>,
+    },
+    /// A bound was missed at 20:1.
+    BoundBroken {
+        /// Which metric.
+        metric: MetricName,
+        /// What it must keep.
+        bound: Bound,
+        /// What was seen.
+        value: Quantity,
+    },
+    /// A metric was invalid or missing.
+    InvalidMeasurement {
+        /// What was wrong.
+        message: String,
+    },
+}
+
+impl std::fmt::Display for Disqualification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AgentFailed { message } => write!(f, "agent failed: {message}"),
+            Self::NothingChanged => f.write_str("nothing changed"),
+            Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
+            Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
+            Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
+            Self::TestsFailed { tests } => match tests.as_slice() {
+                [] => f.write_str("tests failed"),
+                [one] => write!(f, "test failed: {one}"),
+                [first, rest @ ..] => write!(f, "tests failed: {first} and {} more", rest.len()),
+            },
+            Self::BoundBroken { metric, bound, value } => write!(f, "{metric} is {value}, must be {bound}"),
+            Self::InvalidMeasurement { message } => write!(f, "invalid measurement: {message}"),
+        }
+    }
+}
+
+/// One test's result in one tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TestCase {
+    /// As the report names it; unique within its suite.
+    pub name: String,
+    /// What came out.
+    pub status: TestStatus,
+}
+
+/// What a test can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum TestStatus {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// The tests of one tree; skipped ones count neither way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TestReport {
+    /// Every case, in the order of the suites.
+    pub cases: Vec<TestCase>,
+}
+
+impl TestReport {
+    /// Passed cases.
+    pub fn passed(&self) -> usize {
+        self.cases.iter().filter(|c| c.status == TestStatus::Passed).count()
+    }
+
+    /// Cases that passed or failed.
+    pub fn counted(&self) -> usize {
+        self.cases.iter().filter(|c| c.status != TestStatus::Skipped).count()
+    }
+
+    /// Names of failed cases, sorted.
+    pub fn failed(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.cases.iter().filter(|c| c.status == TestStatus::Failed).map(|c| c.name.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// How much a change changed, over production files only.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ChangeSize {
+    /// Code lines added.
+    pub added: u64,
+    /// Code lines deleted.
+    pub deleted: u64,
+    /// Mean nesting depth of the added lines over that of the base's files, at least 1.
+    pub nesting_surplus: f64,
+    /// Dependencies named now and not before.
+    pub new_dependencies: u64,
+}
+
+/// What an agent used, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read by the model, cached ones included.
+    pub input: Tokens,
+    /// Tokens written by the model.
+    pub output: Tokens,
+}
+
+impl Usage {
+    /// Input and output together; saturating.
+    pub fn total(self) -> Tokens {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// A trial's branch and what stands on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Harvest {
+    /// Which variant.
+    pub variant: VariantKey,
+    /// The harvested commit's object name in hex.
+    pub commit: String,
+    /// Changed paths relative to the base, sorted.
+    pub changed: Vec<String>,
+}

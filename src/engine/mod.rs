@@ -1,0 +1,1 @@
+//! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.

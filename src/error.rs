@@ -1,0 +1,95 @@
+//! Errors at the boundary: a kind (which decides the exit code), a message, the chain of causes, hints.
+
+use std::fmt;
+
+/// What the process says when it ends; `docs/exit-codes.md` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Landed, or nothing to do.
+    Done = 0,
+    /// The machine failed: git, a database, a provider.
+    Machine = 1,
+    /// Usage or an invalid document.
+    Usage = 2,
+    /// None eligible, or not supported where support is required.
+    NoWinner = 3,
+    /// Not approved, a stale plan, a sandbox that is required.
+    Refused = 4,
+    /// The budget ended.
+    Budget = 5,
+    /// Conflict, target moved, dirty overlap.
+    LandingBlocked = 6,
+    /// `plan --detailed-exitcode`: there is work.
+    Work = 10,
+    /// A bug.
+    Bug = 101,
+    /// Interrupted; the run can be resumed.
+    Interrupted = 130,
+    /// Terminated; the run can be resumed.
+    Terminated = 143,
+}
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct Error {
+    /// Decides the exit code.
+    pub kind: ExitCode,
+    /// What happened, to what.
+    pub message: String,
+    /// What to do next; may be empty.
+    pub hints: Vec<String>,
+    /// What caused it.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ExitCode, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new(), source: None }
+    }
+
+    /// The machine failed.
+    pub fn machine(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Machine, message)
+    }
+
+    /// Usage or an invalid document or configuration.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, message)
+    }
+
+    /// Refused before anything was spent.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Refused, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(cause.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|s| &**s as _)
+    }
+}
+
+/// A result at the boundary.
+pub type Result<T> = std::result::Result<T, Error>;
