@@ -1,1 +1,263 @@
-//! This machine, without a sandbox.
+//! This machine, without a sandbox: process groups, time limits, captured output.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::capture::{Kept, Log, drain};
+use super::group::{Group, Pipes};
+use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop};
+
+/// How long output may still arrive after the group is dead, from a child that left the group.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Runs programs on this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Local;
+
+#[async_trait]
+impl Executor for Local {
+    async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError> {
+        let started = Instant::now();
+        let (mut group, pipes) = Group::start(&command).await?;
+        let (mut readers, stdout, stderr) = attach(pipes, &command)?;
+        let limit = command.time_limit;
+        let forced = tokio::select! {
+            biased;
+            () = group.ended() => None,
+            () = stop.cancelled() => Some(Exit::Stopped),
+            () = sleep_or_forever(limit) => Some(Exit::TimedOut),
+        };
+        let (exit, cpu) = match forced {
+            None => group.reap(),
+            Some(how) => (how, group.stop(command.grace).await.1),
+        };
+        let wall = started.elapsed();
+        drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
+        Ok(Finished { exit, stdout: stdout.bytes(), stderr: stderr.bytes(), wall, cpu })
+    }
+
+    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+        let (group, pipes) = Group::start(&command).await?;
+        let pid = group.pid();
+        let (readers, stdout, stderr) = attach(pipes, &command)?;
+        let ask = Stop::new();
+        let (tell, told) = watch::channel(None);
+        let task = tokio::spawn(attend(group, readers, command.grace, ask.clone(), tell));
+        Ok(Box::new(Served { pid, stdout, stderr, ask, told, task: Arc::new(Mutex::new(Some(task))) }))
+    }
+
+    async fn sweep(&self, variable: &str, value: &str) -> usize {
+        let marker = format!("{variable}={value}");
+        let mut killed = 0;
+        for pid in marked(marker.as_bytes()) {
+            killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
+        }
+        killed
+    }
+}
+
+/// Processes of this machine, ourselves excepted, whose environment holds the marker.
+fn marked(marker: &[u8]) -> Vec<Pid> {
+    let own = rustix::process::getpid();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let holds = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|entry| entry == marker))
+    };
+    numbers.filter(holds).filter_map(Pid::from_raw).filter(|pid| *pid != own).collect()
+}
+
+async fn sleep_or_forever(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts reading a program's output and writing its input.
+fn attach(pipes: Pipes, command: &Command) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
+    let failed = |source| ProcessError::Start { program: command.program.to_string_lossy().into_owned(), source };
+    let log = command.log.as_deref().map(Log::open).transpose().map_err(failed)?;
+    let mut tasks = JoinSet::new();
+    let (stdout, stderr) = (Kept::default(), Kept::default());
+    if let Some(stream) = pipes.stdout {
+        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        tasks.spawn(drain(stream, stdout.clone(), log.clone()));
+    }
+    if let Some(stream) = pipes.stderr {
+        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        tasks.spawn(drain(stream, stderr.clone(), log));
+    }
+    if let (Some(stream), Some(bytes)) = (pipes.stdin, command.stdin.clone()) {
+        let mut stream = pipe::Sender::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        // A program that does not read its input is its own business.
+        tasks.spawn(async move { drop(stream.write_all(&bytes).await) });
+    }
+    Ok((tasks, stdout, stderr))
+}
+
+/// Stays with a service until it ends or is asked to; a dropped handle counts as asking.
+async fn attend(
+    mut group: Group,
+    mut readers: JoinSet<()>,
+    grace: Duration,
+    asked: Stop,
+    tell: watch::Sender<Option<Exit>>,
+) {
+    let exit = tokio::select! {
+        biased;
+        () = asked.cancelled() => {
+            group.stop(grace).await;
+            Exit::Stopped
+        }
+        () = group.ended() => group.reap().0,
+    };
+    drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
+    let _ = tell.send(Some(exit));
+}
+
+struct Served {
+    pid: u32,
+    stdout: Kept,
+    stderr: Kept,
+    ask: Stop,
+    told: watch::Receiver<Option<Exit>>,
+    task: Arc<Mutex<Option<tokio::task::JoinHandle<()>>>>,
+}
+
+#[async_trait]
+impl Service for Served {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn ended(&mut self) -> Option<Exit> {
+        *self.told.borrow()
+    }
+
+    fn tail(&self, lines: usize) -> String {
+        let (stdout, stderr) = (self.stdout.bytes(), self.stderr.bytes());
+        Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, cpu: None }.tail(lines)
+    }
+
+    async fn stop(&mut self) -> Exit {
+        self.ask.cancel();
+        let told = self.told.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+        told.unwrap_or(Exit::Stopped)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Aborting the task drops the group, and with it everything in it is killed at once.
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::process::Environment;
+
+    fn shell(line: &str) -> Command {
+        let env: Environment = [
+            ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("MARK".to_owned(), line.len().to_string()),
+        ]
+        .into();
+        Command::shell(line, std::env::temp_dir()).env(&env)
+    }
+
+    #[tokio::test]
+    async fn a_program_gets_only_the_environment_it_was_given() {
+        let done = Local.run(shell("env | sort"), &Stop::new()).await.unwrap();
+        let names: Vec<_> = done.text().lines().map(|l| l.split('=').next().unwrap().to_owned()).collect();
+        assert!(done.exit.success());
+        assert!(
+            names.iter().all(|n| ["MARK", "PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(&n.as_str())),
+            "{names:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_and_a_missing_directory_are_told_apart() {
+        let missing = Command::new("no-such-program-here", [""; 0], std::env::temp_dir());
+        assert!(matches!(Local.run(missing, &Stop::new()).await, Err(ProcessError::Missing { .. })));
+        let nowhere = Command::shell("true", "/no/such/directory");
+        let error = Local.run(nowhere, &Stop::new()).await.unwrap_err();
+        assert!(matches!(error, ProcessError::Start { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ignores_term_is_killed_with_its_children_after_the_grace() {
+        let mut command = shell("trap '' TERM; sleep 60 & echo $!; wait; sleep 60").limit(Duration::from_millis(300));
+        command.grace = Duration::from_millis(200);
+        let started = Instant::now();
+        let done = Local.run(command, &Stop::new()).await.unwrap();
+        assert_eq!(done.exit, Exit::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let child = done.text().trim().to_owned();
+        let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "the child lives: {state}");
+    }
+
+    #[tokio::test]
+    async fn cpu_time_covers_reaped_children() {
+        let burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let done = Local.run(shell(&format!("sh -c '{burn}'; true")), &Stop::new()).await.unwrap();
+        assert!(done.cpu.unwrap() > Duration::from_millis(20), "{:?}", done.cpu);
+    }
+
+    #[tokio::test]
+    async fn much_output_is_drained_and_its_end_is_kept() {
+        let done = Local.run(shell("head -c 20000000 /dev/zero; echo end"), &Stop::new()).await.unwrap();
+        assert_eq!(done.stdout.len(), 1 << 20);
+        assert!(done.stdout.ends_with(b"end\n"));
+    }
+
+    #[tokio::test]
+    async fn input_is_written_and_a_stop_ends_the_program() {
+        let mut cat = shell("cat");
+        cat.stdin = Some(b"hello".to_vec());
+        assert_eq!(Local.run(cat, &Stop::new()).await.unwrap().text(), "hello");
+        let stop = Stop::new();
+        stop.cancel();
+        assert_eq!(Local.run(shell("sleep 60"), &stop).await.unwrap().exit, Exit::Stopped);
+    }
+
+    #[tokio::test]
+    async fn a_service_dies_when_it_is_stopped_or_dropped() {
+        let mut service = Local.serve(shell("echo ready; sleep 60")).await.unwrap();
+        assert!(service.ended().is_none());
+        assert_eq!(service.stop().await, Exit::Stopped);
+        let service = Local.serve(shell("sleep 60")).await.unwrap();
+        let pid = service.pid();
+        drop(service);
+        for _ in 0..100 {
+            if !fs::exists(format!("/proc/{pid}")).unwrap() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the service outlived its handle");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_kills_what_left_the_group_by_its_marker() {
+        let mut command = shell("setsid sleep 77 >/dev/null 2>&1 & sleep 0.2");
+        command.env.insert("BLUEPRINT_RUN".to_owned(), "sweep-test".to_owned());
+        Local.run(command, &Stop::new()).await.unwrap();
+        assert_eq!(Local.sweep("BLUEPRINT_RUN", "sweep-test").await, 1);
+    }
+}

@@ -1,3 +1,6 @@
-//! Executors: where a trial's programs run. One table, one file each.
+//! Executors: where a trial's programs run. One file an executor.
 
 pub mod local;
+
+mod capture;
+mod group;

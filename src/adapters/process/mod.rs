@@ -187,6 +187,10 @@ pub trait Executor: Send + Sync {
 
     /// Starts a program that stays; its group is killed when the service is dropped.
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError>;
+
+    /// Kills whatever carries `variable=value` in its environment, such as a daemon that left its
+    /// group. Returns how many were killed.
+    async fn sweep(&self, variable: &str, value: &str) -> usize;
 }
 
 /// A program that stays until stopped.

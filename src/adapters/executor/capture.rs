@@ -1,0 +1,90 @@
+//! Reading a program's output to the end whatever its length, and keeping only the last of it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// How much of a stream is kept.
+const KEPT: usize = 1 << 20;
+/// How much of a program's output a log file takes.
+const LOGGED: u64 = 64 << 20;
+
+/// The last bytes of one stream.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<VecDeque<u8>>>);
+
+impl Kept {
+    fn push(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
+        let surplus = (kept.len() + bytes.len()).saturating_sub(KEPT);
+        kept.drain(..surplus);
+        kept.extend(bytes);
+    }
+
+    /// A copy of what is kept now.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}
+
+/// A log file that stops growing at its limit; shared by both streams of a program.
+#[derive(Clone)]
+pub struct Log(Arc<Mutex<(File, u64)>>);
+
+impl Log {
+    /// Opens the file for appending.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self(Arc::new(Mutex::new((file, length)))))
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, length) = &mut *guard;
+        let room = usize::try_from(LOGGED.saturating_sub(*length)).unwrap_or(usize::MAX);
+        let part = &bytes[..bytes.len().min(room)];
+        // A log that can't be written must not end the program it is about.
+        if file.write_all(part).is_ok() {
+            *length += part.len() as u64;
+        }
+    }
+}
+
+/// Reads a stream to its end.
+pub async fn drain(mut stream: impl AsyncRead + Unpin, kept: Kept, log: Option<Log>) {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => {
+                kept.push(&buffer[..length]);
+                if let Some(log) = &log {
+                    log.write(&buffer[..length]);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_mebibyte_is_kept() {
+        let kept = Kept::default();
+        for _ in 0..3 {
+            kept.push(&vec![b'a'; KEPT / 2 + 1]);
+        }
+        kept.push(b"end");
+        let bytes = kept.bytes();
+        assert_eq!(bytes.len(), KEPT);
+        assert!(bytes.ends_with(b"aend"));
+    }
+}

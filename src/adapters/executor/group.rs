@@ -1,0 +1,187 @@
+//! One program as the leader of its own process group: starting it, watching it, ending all of it.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{self as sys, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::super::process::{Command, Exit, ProcessError};
+
+/// A started program. Dropping it kills its group.
+pub struct Group {
+    child: Child,
+    pid: Pid,
+    watch: AsyncFd<OwnedFd>,
+    reaped: Option<(Exit, Option<Duration>)>,
+}
+
+/// The three pipes of a started program.
+pub struct Pipes {
+    pub stdin: Option<ChildStdin>,
+    pub stdout: Option<ChildStdout>,
+    pub stderr: Option<ChildStderr>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The kernel sends the parent-death signal when the *thread* that started a child exits, so every
+/// program is started from one thread that lives as long as the process.
+fn spawner() -> &'static mpsc::Sender<Job> {
+    static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+    SPAWNER.get_or_init(|| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let run = move || jobs.into_iter().for_each(|job| job());
+        // Without this thread nothing can be started; `start` then reports the closed channel.
+        drop(std::thread::Builder::new().name("spawner".to_owned()).spawn(run));
+        sender
+    })
+}
+
+impl Group {
+    /// Starts a program.
+    pub async fn start(command: &Command) -> Result<(Self, Pipes), ProcessError> {
+        let program = command.program.to_string_lossy().into_owned();
+        let failed = |source| ProcessError::Start { program: program.clone(), source };
+        if !command.dir.is_dir() {
+            let message = format!("the directory {} does not exist", command.dir.display());
+            return Err(failed(std::io::Error::other(message)));
+        }
+        let mut builder = prepare(command);
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let job: Job = Box::new(move || drop(reply.send(builder.spawn())));
+        let gone = || failed(std::io::Error::other("the thread that starts programs is gone"));
+        spawner().send(job).map_err(|_| gone())?;
+        let mut child = answer.await.map_err(|_| gone())?.map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => ProcessError::Missing { program: program.clone() },
+            _ => failed(source),
+        })?;
+        let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
+        let pid = Pid::from_child(&child);
+        match watch(pid) {
+            Ok(watch) => Ok((Self { child, pid, watch, reaped: None }, pipes)),
+            Err(source) => {
+                let _ = sys::kill_process_group(pid, Signal::KILL);
+                drop(child.wait());
+                Err(failed(source))
+            }
+        }
+    }
+
+    /// The leader's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the whole group, unless its leader was reaped (its number may be reused).
+    pub fn signal(&self, signal: Signal) {
+        if self.reaped.is_none() {
+            let _ = sys::kill_process_group(self.pid, signal);
+        }
+    }
+
+    /// Waits until the leader ended, without reaping it; safe to cancel.
+    pub async fn ended(&self) {
+        if self.reaped.is_none() {
+            // An error here means that the descriptor is unusable, and so does waiting again.
+            drop(self.watch.readable().await);
+        }
+    }
+
+    /// Kills what is left of the group, reaps the leader and says how it ended and what CPU time it
+    /// and its reaped children used. Blocks only as long as a killed process needs to die.
+    pub fn reap(&mut self) -> (Exit, Option<Duration>) {
+        if let Some(known) = self.reaped {
+            return known;
+        }
+        // Wait without reaping first: the number stays taken, so that neither /proc nor the group
+        // kill can meet a stranger.
+        let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = sys::waitid(WaitId::Pid(self.pid), exited);
+        let cpu = cpu_time(self.child.id());
+        let _ = sys::kill_process_group(self.pid, Signal::KILL);
+        let exit = match self.child.wait() {
+            Ok(status) => {
+                use std::os::unix::process::ExitStatusExt;
+                status.code().map_or_else(|| Exit::Signal(status.signal().unwrap_or(0)), Exit::Code)
+            }
+            Err(_) => Exit::Signal(0),
+        };
+        self.reaped = Some((exit, cpu));
+        (exit, cpu)
+    }
+
+    /// TERM to the group, `grace` for it to end, then KILL.
+    pub async fn stop(&mut self, grace: Duration) -> (Exit, Option<Duration>) {
+        self.signal(Signal::TERM);
+        drop(tokio::time::timeout(grace, self.ended()).await);
+        self.signal(Signal::KILL);
+        self.ended().await;
+        self.reap()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.reaped.is_none() {
+            self.signal(Signal::KILL);
+            self.reap();
+        }
+    }
+}
+
+/// A descriptor that becomes readable when the process ends.
+fn watch(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
+    let fd = sys::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    #[expect(unsafe_code, reason = "the only way to wait for a pidfd with the runtime")]
+    // SAFETY: the descriptor is owned by the `AsyncFd`, which leaves the reactor before closing it.
+    let watch = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    watch.map_err(std::io::Error::from)
+}
+
+fn prepare(command: &Command) -> std::process::Command {
+    let mut builder = std::process::Command::new(&command.program);
+    builder
+        .args(&command.args)
+        .current_dir(&command.dir)
+        .env_clear()
+        .envs(&command.env)
+        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    if let Some(user) = command.user {
+        builder.uid(user.uid).gid(user.gid);
+    }
+    let parent = sys::getpid();
+    let die_with_parent = move || {
+        sys::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the line above.
+        if sys::getppid() != Some(parent) {
+            return Err(std::io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+        }
+        Ok(())
+    };
+    #[expect(unsafe_code, reason = "only two system calls that are safe between fork and exec")]
+    // SAFETY: the closure allocates nothing and takes no lock; prctl and getppid are async-signal-safe.
+    unsafe {
+        builder.pre_exec(die_with_parent);
+    }
+    builder
+}
+
+/// utime + stime + cutime + cstime of a process that ended and was not reaped (proc_pid_stat(5)).
+fn cpu_time(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the fields start after the last one.
+    let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
+    let per_second = rustix::param::clock_ticks_per_second();
+    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
