@@ -12,3 +12,4 @@ pub mod journal;
 pub mod metric;
 pub mod process;
 pub mod sql;
+pub mod workspace;

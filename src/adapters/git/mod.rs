@@ -1,1 +1,247 @@
-//! The git port.
+//! The git port: what the engine needs of a repository, and nothing of the user's checkout but a
+//! fast-forward at the very end.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::process::ProcessError;
+
+mod checkout;
+mod history;
+mod program;
+mod repository;
+
+pub use repository::Repository;
+
+/// A commit's object name in hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CommitId(pub String);
+
+impl CommitId {
+    /// The first seven digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..7).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Where `HEAD` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// On a branch with commits.
+    Branch(String),
+    /// On a branch without commits.
+    Unborn(String),
+    /// On a commit.
+    Detached(CommitId),
+}
+
+/// What happened to one path between two commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// Added, modified or deleted; a rename is a deletion and an addition.
+    pub kind: ChangeKind,
+    /// Whole lines added; empty where the file is binary.
+    pub added: Vec<String>,
+    /// Whole lines deleted; empty where the file is binary.
+    pub deleted: Vec<String>,
+    /// The file at the base, where it is text and was there.
+    pub before: Option<String>,
+}
+
+/// The three things that can happen to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// A merge that was made in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merge {
+    /// The merged tree's object name.
+    Clean(String),
+    /// Paths in conflict, sorted.
+    Conflict(Vec<String>),
+}
+
+/// What moving the target branch came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advance {
+    /// It moved, and a checkout of it followed.
+    Moved,
+    /// It is somewhere else now.
+    TargetMoved(CommitId),
+    /// Uncommitted changes of the user stand in the way.
+    Overlap(Vec<String>),
+}
+
+/// Why git could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No repository here.
+    #[error("{} is not inside a git repository", .0.display())]
+    NotARepository(PathBuf),
+    /// A repository that can't be worked with.
+    #[error("{0}")]
+    Unsupported(String),
+    /// No such branch.
+    #[error("there is no branch `{0}`")]
+    NoBranch(String),
+    /// The agent left something that can't be taken over.
+    #[error("{0}")]
+    Harvest(String),
+    /// Configuration or hooks changed under our feet.
+    #[error("the repository's git configuration or hooks changed during the run: {0}")]
+    ConfigurationChanged(String),
+    /// A git command failed.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was being done.
+        what: String,
+        /// What git said.
+        why: String,
+    },
+    /// The git program is missing or could not be started.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A file could not be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl From<git2::Error> for GitError {
+    fn from(error: git2::Error) -> Self {
+        Self::Failed { what: "git".to_owned(), why: error.message().to_owned() }
+    }
+}
+
+/// A repository.
+#[async_trait]
+pub trait Git: Send + Sync {
+    /// The user's checkout.
+    fn root(&self) -> &Path;
+
+    /// The git directory that all worktrees share; state of ours lives below it.
+    fn common_dir(&self) -> &Path;
+
+    /// Where `HEAD` is.
+    async fn head(&self) -> Result<Head, GitError>;
+
+    /// The tip of a local branch.
+    async fn tip(&self, branch: &str) -> Result<CommitId, GitError>;
+
+    /// A file at a commit; `None` where it is not there.
+    async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError>;
+
+    /// All paths at a commit.
+    async fn paths_at(&self, commit: &CommitId) -> Result<Vec<String>, GitError>;
+
+    /// Whether the user's checkout has uncommitted changes at this path.
+    async fn is_dirty(&self, path: &str) -> Result<bool, GitError>;
+
+    /// Adds a worktree on a new branch. Converges where a half-made one is in the way; refuses
+    /// where the branch is somebody else's.
+    async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError>;
+
+    /// Removes a worktree, whole or half-made.
+    async fn remove_worktree(&self, path: &Path) -> Result<(), GitError>;
+
+    /// Deletes a branch of ours after its tip was kept.
+    async fn delete_branch(&self, branch: &str) -> Result<(), GitError>;
+
+    /// Points a ref at a commit.
+    async fn keep(&self, reference: &str, commit: &CommitId) -> Result<(), GitError>;
+
+    /// Turns what stands in a worktree into a commit on `parent`, without trusting anything in it
+    /// but its content, and moves `branch` there. `None` where nothing differs. `except` are
+    /// paths that are no work of the agent's.
+    async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError>;
+
+    /// Writes a commit's tree into an empty directory, with paths that match `restored` as they
+    /// are in `base`.
+    async fn check_out(&self, order: &CheckoutOrder<'_>) -> Result<(), GitError>;
+
+    /// What changed between two commits, sorted by path.
+    async fn changes(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<FileChange>, GitError>;
+
+    /// Merges two commits in memory.
+    async fn merge(&self, target: &CommitId, winner: &CommitId) -> Result<Merge, GitError>;
+
+    /// A commit of this tree with one file replaced. The same input gives the same commit.
+    async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError>;
+
+    /// Moves a branch from one commit to another, and the checkout that has it, if any.
+    async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError>;
+
+    /// Removes what a killed orchestrator left of private git directories; only while no run is
+    /// live.
+    async fn tidy(&self) -> Result<(), GitError>;
+
+    /// Whether `ancestor` is reachable from `commit`.
+    async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError>;
+}
+
+/// What to harvest.
+#[derive(Debug)]
+pub struct HarvestOrder<'a> {
+    /// Where the agent worked.
+    pub worktree: &'a Path,
+    /// The branch that receives the commit.
+    pub branch: &'a str,
+    /// The commit the work started from.
+    pub parent: &'a CommitId,
+    /// The commit message.
+    pub message: &'a str,
+    /// Untracked paths that were carried in and are no work of the agent's.
+    pub except: &'a [String],
+    /// Where a ref goes if the agent moved the branch itself.
+    pub agent_ref: &'a str,
+}
+
+/// What to check out.
+#[derive(Debug)]
+pub struct CheckoutOrder<'a> {
+    /// What is judged: a commit or a tree.
+    pub tree: &'a str,
+    /// Where protected files come from.
+    pub base: &'a CommitId,
+    /// Globs of protected files.
+    pub restored: &'a [String],
+    /// An empty or absent directory.
+    pub into: &'a Path,
+}
+
+/// What to commit.
+#[derive(Debug)]
+pub struct CommitOrder<'a> {
+    /// The tree's object name.
+    pub tree: &'a str,
+    /// A file to replace in it.
+    pub replace: Option<(&'a str, &'a [u8])>,
+    /// In order; the first is what the branch was.
+    pub parents: &'a [&'a CommitId],
+    /// The message.
+    pub message: &'a str,
+    /// Seconds since 1970, fixed by the caller so that a repeated step makes the same commit.
+    pub time: i64,
+}

@@ -1,0 +1,68 @@
+//! Which tree is judged: the variant's, with protected paths as they are at the base.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::repository::oid;
+use super::{CommitId, GitError};
+
+/// The gitlink's file mode.
+const GITLINK: i32 = 0o160_000;
+
+/// Globs where `*` stays within a folder and a plain folder name covers what is below it.
+pub fn globs(patterns: &[String]) -> Result<GlobSet, GitError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let bad = |error: globset::Error| GitError::Unsupported(format!("`{pattern}` is not a glob: {error}"));
+        let plain = pattern.trim_end_matches('/');
+        for text in [plain.to_owned(), format!("{plain}/**")] {
+            let glob = GlobBuilder::new(&text).literal_separator(true).build().map_err(bad)?;
+            set.add(glob);
+        }
+    }
+    // Two patterns that are both valid make a valid set.
+    set.build().map_err(|error| GitError::Unsupported(error.to_string()))
+}
+
+/// Writes the judged tree as an object and returns its name.
+pub fn judged_tree(
+    repo: &git2::Repository,
+    judged: &str,
+    base: &CommitId,
+    restored: &[String],
+) -> Result<String, GitError> {
+    let tree = repo.find_object(git2::Oid::from_str(judged)?, None)?.peel_to_tree()?;
+    let protected = globs(restored)?;
+    let mut index = git2::Index::new()?;
+    index.read_tree(&tree)?;
+    let matching = |index: &git2::Index| -> Vec<git2::IndexEntry> {
+        index.iter().filter(|entry| protected.is_match(&*String::from_utf8_lossy(&entry.path))).collect()
+    };
+    for entry in matching(&index) {
+        let path = std::ffi::CString::new(entry.path).unwrap_or_default();
+        index.remove(std::path::Path::new(&*path.to_string_lossy()), 0)?;
+    }
+    let mut original = git2::Index::new()?;
+    original.read_tree(&repo.find_commit(oid(base)?)?.tree()?)?;
+    for entry in matching(&original) {
+        index.add(&entry)?;
+    }
+    Ok(index.write_tree_to(repo)?.to_string())
+}
+
+/// A nested repository that was not there before would be merged as a link to nowhere.
+pub fn refuse_new_gitlinks(
+    repo: &git2::Repository,
+    before: &git2::Tree<'_>,
+    after: &git2::Tree<'_>,
+) -> Result<(), GitError> {
+    let diff = repo.diff_tree_to_tree(Some(before), Some(after), None)?;
+    for delta in diff.deltas() {
+        let new = delta.new_file();
+        let is_link = i32::from(new.mode()) == GITLINK;
+        if is_link {
+            let path = String::from_utf8_lossy(new.path_bytes().unwrap_or_default()).into_owned();
+            return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
+        }
+    }
+    Ok(())
+}

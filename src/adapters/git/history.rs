@@ -1,0 +1,136 @@
+//! Reading history and building commits with git2; nothing here touches a checkout.
+
+use std::path::Path;
+
+use super::repository::oid;
+use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge};
+
+/// Files larger than this are treated as binary when lines are counted.
+const TEXT_LIMIT: usize = 4 << 20;
+
+pub fn head(repo: &git2::Repository) -> Result<Head, GitError> {
+    let reference = repo.find_reference("HEAD")?;
+    let Some(target) = reference.symbolic_target().ok().flatten().map(str::to_owned) else {
+        let id = reference.target().ok_or_else(|| GitError::Unsupported("HEAD points nowhere".to_owned()))?;
+        return Ok(Head::Detached(CommitId(id.to_string())));
+    };
+    let name = target.strip_prefix("refs/heads/").unwrap_or(&target).to_owned();
+    Ok(if repo.refname_to_id(&target).is_ok() { Head::Branch(name) } else { Head::Unborn(name) })
+}
+
+pub fn tip(repo: &git2::Repository, branch: &str) -> Result<CommitId, GitError> {
+    let found = repo.find_branch(branch, git2::BranchType::Local).map_err(|error| match error.code() {
+        git2::ErrorCode::NotFound | git2::ErrorCode::InvalidSpec => GitError::NoBranch(branch.to_owned()),
+        _ => error.into(),
+    })?;
+    Ok(CommitId(found.get().peel_to_commit()?.id().to_string()))
+}
+
+pub fn file_at(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+    let tree = repo.find_commit(oid(commit)?)?.tree()?;
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) if entry.kind() == Some(git2::ObjectType::Blob) => {
+            Ok(Some(repo.find_blob(entry.id())?.content().to_vec()))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub fn paths_at(repo: &git2::Repository, commit: &CommitId) -> Result<Vec<String>, GitError> {
+    let tree = repo.find_commit(oid(commit)?)?.tree()?;
+    let mut index = git2::Index::new()?;
+    index.read_tree(&tree)?;
+    Ok(index.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect())
+}
+
+pub fn changes(repo: &git2::Repository, base: &CommitId, commit: &CommitId) -> Result<Vec<FileChange>, GitError> {
+    let before = repo.find_commit(oid(base)?)?.tree()?;
+    let after = repo.find_commit(oid(commit)?)?.tree()?;
+    let mut options = git2::DiffOptions::new();
+    options.context_lines(0).indent_heuristic(true).include_typechange(true).max_size(TEXT_LIMIT as i64);
+    let diff = repo.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options))?;
+    let mut changes = Vec::new();
+    for (index, delta) in diff.deltas().enumerate() {
+        let kind = match delta.status() {
+            git2::Delta::Added => ChangeKind::Added,
+            git2::Delta::Deleted => ChangeKind::Deleted,
+            _ => ChangeKind::Modified,
+        };
+        let file = if kind == ChangeKind::Deleted { delta.old_file() } else { delta.new_file() };
+        let path = String::from_utf8_lossy(file.path_bytes().unwrap_or_default()).into_owned();
+        let (added, deleted) = lines(&diff, index)?;
+        let before = (kind != ChangeKind::Added).then(|| text(repo, delta.old_file().id())).flatten();
+        changes.push(FileChange { path, kind, added, deleted, before });
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(changes)
+}
+
+/// Added and deleted lines of one file of a diff; none where it is binary.
+fn lines(diff: &git2::Diff<'_>, index: usize) -> Result<(Vec<String>, Vec<String>), GitError> {
+    let (mut added, mut deleted) = (Vec::new(), Vec::new());
+    let Some(patch) = git2::Patch::from_diff(diff, index)? else { return Ok((added, deleted)) };
+    for hunk in 0..patch.num_hunks() {
+        for line in 0..patch.num_lines_in_hunk(hunk)? {
+            let line = patch.line_in_hunk(hunk, line)?;
+            let text = String::from_utf8_lossy(line.content()).trim_end_matches(['\r', '\n']).to_owned();
+            match line.origin() {
+                '+' => added.push(text),
+                '-' => deleted.push(text),
+                _ => {}
+            }
+        }
+    }
+    Ok((added, deleted))
+}
+
+fn text(repo: &git2::Repository, id: git2::Oid) -> Option<String> {
+    let blob = repo.find_blob(id).ok()?;
+    (!blob.is_binary() && blob.size() <= TEXT_LIMIT).then(|| String::from_utf8_lossy(blob.content()).into_owned())
+}
+
+pub fn merge(repo: &git2::Repository, target: &CommitId, winner: &CommitId) -> Result<Merge, GitError> {
+    let (ours, theirs) = (repo.find_commit(oid(target)?)?, repo.find_commit(oid(winner)?)?);
+    let mut index = repo.merge_commits(&ours, &theirs, None)?;
+    if !index.has_conflicts() {
+        return Ok(Merge::Clean(index.write_tree_to(repo)?.to_string()));
+    }
+    let mut paths = Vec::new();
+    for conflict in index.conflicts()? {
+        let conflict = conflict?;
+        let entry = conflict.our.or(conflict.their).or(conflict.ancestor);
+        paths.extend(entry.map(|e| String::from_utf8_lossy(&e.path).into_owned()));
+    }
+    paths.sort();
+    paths.dedup();
+    Ok(Merge::Conflict(paths))
+}
+
+pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
+    let mut tree = repo.find_tree(git2::Oid::from_str(order.tree)?)?;
+    if let Some((path, bytes)) = order.replace {
+        let blob = repo.blob(bytes)?;
+        let mode = tree.get_path(Path::new(path)).map_or(git2::FileMode::Blob, |entry| match entry.filemode() {
+            0o100_755 => git2::FileMode::BlobExecutable,
+            _ => git2::FileMode::Blob,
+        });
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        update.upsert(path, blob, mode);
+        tree = repo.find_tree(update.create_updated(repo, &tree)?)?;
+    }
+    let who = signature(repo, order.time)?;
+    let parents =
+        order.parents.iter().map(|id| Ok(repo.find_commit(oid(id)?)?)).collect::<Result<Vec<_>, GitError>>()?;
+    let parents: Vec<_> = parents.iter().collect();
+    Ok(CommitId(repo.commit(None, &who, &who, order.message, &tree, &parents)?.to_string()))
+}
+
+/// The user's name and address where git knows them.
+fn signature(repo: &git2::Repository, time: i64) -> Result<git2::Signature<'static>, GitError> {
+    let config = repo.config()?.snapshot()?;
+    let name = config.get_string("user.name").unwrap_or_else(|_| "blueprint".to_owned());
+    let mail = config.get_string("user.email").unwrap_or_else(|_| "blueprint@localhost".to_owned());
+    Ok(git2::Signature::new(&name, &mail, &git2::Time::new(time, 0))?)
+}

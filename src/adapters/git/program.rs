@@ -1,0 +1,247 @@
+//! What the git program does better: worktrees, checkouts with filters, the user's fast-forward.
+//!
+//! It never runs on configuration that an agent can write: harvesting and checking out use a
+//! private git directory whose configuration was copied, key by key, before any agent ran.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::OnceCell;
+
+use super::{Advance, CommitId, GitError, HarvestOrder};
+use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
+
+/// Keys that change how content is turned into blobs and back.
+const CONTENT_KEYS: &str =
+    r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
+/// How often a held lock is tried again.
+const LOCK_TRIES: u32 = 40;
+
+/// The git program in one repository.
+#[derive(Clone)]
+pub struct Program {
+    root: PathBuf,
+    common: PathBuf,
+    exec: Arc<dyn Executor>,
+    private: Arc<OnceCell<tempfile::TempDir>>,
+}
+
+impl Program {
+    pub fn new(root: PathBuf, common: PathBuf, exec: Arc<dyn Executor>) -> Self {
+        Self { root, common, exec, private: Arc::default() }
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        let mut env: Environment = [
+            ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
+            ("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned()),
+            ("LC_ALL".to_owned(), "C".to_owned()),
+        ]
+        .into();
+        for name in ["PATH", "HOME", "XDG_CONFIG_HOME"] {
+            if let Ok(value) = std::env::var(name) {
+                env.insert(name.to_owned(), value);
+            }
+        }
+        for (name, path) in extra {
+            env.insert((*name).to_owned(), path.display().to_string());
+        }
+        // Hooks and monitors are programs; none of them has a part in this.
+        let fixed = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"];
+        let all = fixed.iter().copied().chain(args.iter().copied());
+        let command = Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600));
+        Ok(self.exec.run(command, &Stop::new()).await?)
+    }
+
+    async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        let mut tries = 0;
+        loop {
+            let done = self.git(dir, args, extra).await?;
+            if done.exit.success() {
+                return Ok(done);
+            }
+            let why = done.tail(6);
+            tries += 1;
+            // A lock that somebody holds is waited for, and never deleted.
+            if !why.contains(".lock") || tries >= LOCK_TRIES {
+                return Err(GitError::Failed { what: format!("git {}", args.join(" ")), why });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A bare git directory of ours whose objects are the repository's.
+    async fn private(&self) -> Result<&Path, GitError> {
+        let made = self.private.get_or_try_init(|| async {
+            let dir = self.common.join("blueprint/git");
+            fs::create_dir_all(&dir).map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
+            let made = tempfile::TempDir::new_in(&dir);
+            let made = made.map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
+            let path = made.path().to_owned();
+            let shown = path.display().to_string();
+            self.must(&self.root, &["init", "--quiet", "--bare", "--template=", &shown], &[]).await?;
+            let listed = self.git(&self.root, &["config", "--null", "--get-regexp", CONTENT_KEYS], &[]).await?;
+            for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
+                let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+                self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
+            }
+            Ok::<_, GitError>(made)
+        });
+        Ok(made.await?.path())
+    }
+
+    pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
+        let lock = self.worktree_lock().await?;
+        let shown = path.display().to_string();
+        if path.exists() {
+            self.remove_locked(path).await?;
+        }
+        let args = ["worktree", "add", "--quiet", "--no-track", "-B", branch, &shown, &base.0];
+        let made = self.must(&self.root, &args, &[]).await;
+        drop(lock);
+        made.map(drop)
+    }
+
+    pub async fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
+        let lock = self.worktree_lock().await?;
+        let removed = self.remove_locked(path).await;
+        drop(lock);
+        removed
+    }
+
+    /// Worktrees are made and removed one at a time, across processes.
+    async fn worktree_lock(&self) -> Result<fs::File, GitError> {
+        let path = self.common.join("blueprint");
+        let io = |source| GitError::Io { what: "the lock for worktrees".to_owned(), source };
+        fs::create_dir_all(&path).map_err(io)?;
+        let file = fs::File::create(path.join("worktrees.lock")).map_err(io)?;
+        let joined = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        joined.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)
+    }
+
+    /// A kill during creation leaves an entry locked as `initializing` that prune never takes; so
+    /// the entry that points at this path is found and removed by hand.
+    async fn remove_locked(&self, path: &Path) -> Result<(), GitError> {
+        let wanted = path.join(".git");
+        for entry in fs::read_dir(self.common.join("worktrees")).into_iter().flatten().flatten() {
+            let points = fs::read_to_string(entry.path().join("gitdir")).unwrap_or_default();
+            if Path::new(points.trim_end()) == wanted {
+                let io = |source| GitError::Io { what: entry.path().display().to_string(), source };
+                fs::remove_dir_all(entry.path()).map_err(io)?;
+            }
+        }
+        match fs::remove_dir_all(path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(GitError::Io { what: path.display().to_string(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The content of a worktree as a tree object.
+    pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<String, GitError> {
+        let git_dir = self.private().await?;
+        let index = tempfile::TempDir::new_in(git_dir)
+            .map_err(|source| GitError::Io { what: git_dir.display().to_string(), source })?;
+        let index_file = index.path().join("index");
+        let objects = self.common.join("objects");
+        let extra: [(&str, &Path); 6] = [
+            ("GIT_DIR", git_dir),
+            ("GIT_WORK_TREE", order.worktree),
+            ("GIT_INDEX_FILE", &index_file),
+            ("GIT_OBJECT_DIRECTORY", &objects),
+            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
+            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
+        ];
+        self.must(order.worktree, &["read-tree", &order.parent.0], &extra).await?;
+        let excluded: Vec<_> = order.except.iter().map(|path| format!(":(exclude,top,literal){path}")).collect();
+        let mut args = vec!["add", "--all", "--", "."];
+        args.extend(excluded.iter().map(String::as_str));
+        self.must(order.worktree, &args, &extra).await?;
+        let tree = self.must(order.worktree, &["write-tree"], &extra).await?;
+        Ok(tree.text().trim().to_owned())
+    }
+
+    /// Writes a tree into a directory through the repository's filters.
+    pub async fn check_out(&self, tree: &str, into: &Path) -> Result<(), GitError> {
+        let io = |source| GitError::Io { what: into.display().to_string(), source };
+        fs::create_dir_all(into).map_err(io)?;
+        let git_dir = self.private().await?;
+        let index = tempfile::TempDir::new_in(git_dir).map_err(io)?;
+        let index_file = index.path().join("index");
+        let objects = self.common.join("objects");
+        let extra: [(&str, &Path); 6] = [
+            ("GIT_DIR", git_dir),
+            ("GIT_WORK_TREE", into),
+            ("GIT_INDEX_FILE", &index_file),
+            ("GIT_OBJECT_DIRECTORY", &objects),
+            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
+            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
+        ];
+        self.must(into, &["read-tree", tree], &extra).await?;
+        self.must(into, &["checkout-index", "--all", "--force"], &extra).await?;
+        Ok(())
+    }
+
+    /// Removes private git directories that a killed process left.
+    pub fn tidy(&self) {
+        let own = self.private.get().map(tempfile::TempDir::path);
+        for entry in fs::read_dir(self.common.join("blueprint/git")).into_iter().flatten().flatten() {
+            if Some(entry.path().as_path()) != own {
+                drop(fs::remove_dir_all(entry.path()));
+            }
+        }
+    }
+
+    /// The checkout that has a branch, if one has.
+    pub async fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
+        let listed = self.must(&self.root, &["worktree", "list", "--porcelain", "-z"], &[]).await?;
+        let text = listed.text();
+        let wanted = format!("branch refs/heads/{branch}");
+        let mut current = None;
+        for line in text.split('\0') {
+            if let Some(path) = line.strip_prefix("worktree ") {
+                current = Some(PathBuf::from(path));
+            } else if line == wanted {
+                return Ok(current);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Git itself refuses where uncommitted changes overlap, and keeps those that do not.
+    pub async fn fast_forward(&self, checkout: &Path, to: &CommitId) -> Result<Advance, GitError> {
+        let overlap = self.overlap(checkout, to).await?;
+        if !overlap.is_empty() {
+            return Ok(Advance::Overlap(overlap));
+        }
+        self.must(checkout, &["merge", "--ff-only", "--quiet", "--no-stat", &to.0], &[]).await?;
+        Ok(Advance::Moved)
+    }
+
+    /// Paths that differ between `HEAD` and the new commit and are changed or untracked here.
+    async fn overlap(&self, checkout: &Path, to: &CommitId) -> Result<Vec<String>, GitError> {
+        let split = |done: Finished| -> Vec<String> {
+            done.text().split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect()
+        };
+        let incoming =
+            split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD", &to.0], &[]).await?);
+        let mut dirty = split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD"], &[]).await?);
+        dirty.extend(split(self.must(checkout, &["ls-files", "--others", "-z"], &[]).await?));
+        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+        let mut both: Vec<_> = incoming
+            .into_iter()
+            .filter(|path| dirty.iter().any(|d| d == path || below(d, path) || below(path, d)))
+            .collect();
+        both.sort();
+        Ok(both)
+    }
+}

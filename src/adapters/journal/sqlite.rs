@@ -1,0 +1,155 @@
+//! The journal on disk: SQLite with a write-ahead log, synced at every commit, in a private folder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+
+use super::{Entry, Journal, JournalError, RunLock};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS record (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        elapsed_ns INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS record_run ON record (run, sequence);";
+
+/// The journal of one repository.
+pub struct Sqlite {
+    folder: PathBuf,
+    pool: SqlitePool,
+}
+
+struct Held(#[expect(dead_code, reason = "the open file is the lock")] fs::File);
+
+impl RunLock for Held {}
+
+impl Sqlite {
+    /// Opens or creates `journal.db` in this folder, which becomes private to the user.
+    pub async fn open(folder: &Path) -> Result<Self, JournalError> {
+        let path = folder.join("journal.db");
+        let failed = |why: String| JournalError::Failed { path: path.clone(), why };
+        fs::create_dir_all(folder).map_err(|e| failed(e.to_string()))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|e| failed(e.to_string()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let pool = pool.map_err(|e| failed(e.to_string()))?;
+        sqlx::raw_sql(SCHEMA).execute(&pool).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Self { folder: folder.to_owned(), pool })
+    }
+
+    fn failed(&self, why: impl ToString) -> JournalError {
+        JournalError::Failed { path: self.folder.join("journal.db"), why: why.to_string() }
+    }
+}
+
+#[async_trait]
+impl Journal for Sqlite {
+    async fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Result<i64, JournalError> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let added = sqlx::query("INSERT INTO record (run, at, elapsed_ns, kind, data) VALUES (?, ?, ?, ?, ?)")
+            .bind(run)
+            .bind(i64::try_from(at).unwrap_or(i64::MAX))
+            .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+            .bind(kind)
+            .bind(data.to_string())
+            .execute(&self.pool)
+            .await;
+        Ok(added.map_err(|e| self.failed(e))?.last_insert_rowid())
+    }
+
+    async fn entries(&self, run: &str) -> Result<Vec<Entry>, JournalError> {
+        let rows =
+            sqlx::query("SELECT sequence, run, at, elapsed_ns, kind, data FROM record WHERE run = ? ORDER BY sequence")
+                .bind(run)
+                .fetch_all(&self.pool)
+                .await;
+        let rows = rows.map_err(|e| self.failed(e))?;
+        rows.iter().map(|row| entry(row).map_err(|why| self.failed(why))).collect()
+    }
+
+    async fn runs(&self) -> Result<Vec<String>, JournalError> {
+        let rows =
+            sqlx::query("SELECT run FROM record GROUP BY run ORDER BY min(sequence)").fetch_all(&self.pool).await;
+        Ok(rows.map_err(|e| self.failed(e))?.iter().map(|row| row.get::<String, _>(0)).collect())
+    }
+
+    async fn lock(&self, run: &str) -> Result<Box<dyn RunLock>, JournalError> {
+        let folder = self.folder.join("locks");
+        fs::create_dir_all(&folder).map_err(|e| self.failed(e))?;
+        let file = fs::File::create(folder.join(run)).map_err(|e| self.failed(e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(Held(file))),
+            Err(fs::TryLockError::WouldBlock) => Err(JournalError::Locked(run.to_owned())),
+            Err(fs::TryLockError::Error(error)) => Err(self.failed(error)),
+        }
+    }
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry, String> {
+    let data: String = row.get("data");
+    Ok(Entry {
+        sequence: row.get("sequence"),
+        run: row.get("run"),
+        at: row.get("at"),
+        elapsed: Duration::from_nanos(u64::try_from(row.get::<i64, _>("elapsed_ns")).unwrap_or(0)),
+        kind: row.get("kind"),
+        data: serde_json::from_str(&data).map_err(|e| format!("record {}: {e}", row.get::<i64, _>("sequence")))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Memory;
+    use super::*;
+
+    /// What the engine relies on, for the real journal and its fake.
+    async fn conforms(journal: &dyn Journal) {
+        let second = Duration::from_millis(1500);
+        journal.append("r1", Duration::ZERO, "started", serde_json::json!({"a": 1})).await.unwrap();
+        journal.append("r2", Duration::ZERO, "started", Value::Null).await.unwrap();
+        journal.append("r1", second, "block", serde_json::json!([1.5, "é"])).await.unwrap();
+        let entries = journal.entries("r1").await.unwrap();
+        assert_eq!(entries.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(), ["started", "block"]);
+        assert_eq!(entries[1].elapsed, second);
+        assert_eq!(entries[1].data, serde_json::json!([1.5, "é"]));
+        assert_eq!(journal.runs().await.unwrap(), ["r1", "r2"]);
+        let held = journal.lock("r1").await.unwrap();
+        assert!(matches!(journal.lock("r1").await, Err(JournalError::Locked(_))));
+        assert!(journal.lock("r2").await.is_ok());
+        drop(held);
+        assert!(journal.lock("r1").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_journal_and_its_fake_behave_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        conforms(&Sqlite::open(&folder.path().join("blueprint")).await.unwrap()).await;
+        conforms(&Memory::default()).await;
+    }
+
+    #[tokio::test]
+    async fn a_journal_is_private_and_survives_being_reopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blueprint");
+        Sqlite::open(&path).await.unwrap().append("r", Duration::ZERO, "k", Value::Null).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(Sqlite::open(&path).await.unwrap().entries("r").await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,42 @@
+//! The workspace port: a trial's private directories, carried files, ports and randomness.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+mod local;
+
+pub use local::LocalWorkspace;
+
+/// Why a workspace operation failed. Always the machine's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub struct WorkspaceError {
+    /// What was being done, to which path.
+    pub what: String,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// The few things the engine needs of a disk and a machine beside git, databases and programs.
+#[async_trait]
+pub trait Workspace: Send + Sync {
+    /// Makes a directory and those above it, readable by its owner only.
+    async fn make_private(&self, path: &Path) -> Result<(), WorkspaceError>;
+
+    /// Removes a directory and all below it; says nothing when it is not there.
+    async fn remove(&self, path: &Path) -> Result<(), WorkspaceError>;
+
+    /// Copies an untracked file or folder from one tree into another, sharing blocks where the
+    /// filesystem can; says nothing when there is none.
+    async fn carry(&self, path: &str, from: &Path, into: &Path) -> Result<(), WorkspaceError>;
+
+    /// The bytes of a file; `None` where there is none.
+    async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError>;
+
+    /// Free loopback ports, all different from each other.
+    async fn ports(&self, count: usize) -> Result<Vec<u16>, WorkspaceError>;
+
+    /// Random bits from the system.
+    fn random(&self) -> u64;
+}
