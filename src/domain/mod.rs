@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod budget;
+pub mod change;
 pub mod diagnostic;
 pub mod document;
 pub mod event;

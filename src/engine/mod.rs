@@ -1,1 +1,14 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
+
+pub mod approval;
+pub mod competition;
+pub mod context;
+pub mod contract;
+pub mod journal;
+pub mod judging;
+pub mod landing;
+pub mod lease;
+pub mod measuring;
+pub mod recovery;
+pub mod replay;
+pub mod trial;

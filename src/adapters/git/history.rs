@@ -62,7 +62,8 @@ pub fn changes(repo: &git2::Repository, base: &CommitId, commit: &CommitId) -> R
         let path = String::from_utf8_lossy(file.path_bytes().unwrap_or_default()).into_owned();
         let (added, deleted) = lines(&diff, index)?;
         let before = (kind != ChangeKind::Added).then(|| text(repo, delta.old_file().id())).flatten();
-        changes.push(FileChange { path, kind, added, deleted, before });
+        let after = (kind != ChangeKind::Deleted).then(|| text(repo, delta.new_file().id())).flatten();
+        changes.push(FileChange { path, kind, added, deleted, before, after });
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(changes)

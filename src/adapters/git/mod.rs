@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessError;
+pub use crate::domain::change::{ChangeKind, FileChange};
 
 mod checkout;
 mod history;
@@ -43,31 +44,6 @@ pub enum Head {
     Unborn(String),
     /// On a commit.
     Detached(CommitId),
-}
-
-/// What happened to one path between two commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileChange {
-    /// Relative to the root, with `/`.
-    pub path: String,
-    /// Added, modified or deleted; a rename is a deletion and an addition.
-    pub kind: ChangeKind,
-    /// Whole lines added; empty where the file is binary.
-    pub added: Vec<String>,
-    /// Whole lines deleted; empty where the file is binary.
-    pub deleted: Vec<String>,
-    /// The file at the base, where it is text and was there.
-    pub before: Option<String>,
-}
-
-/// The three things that can happen to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names are the documentation")]
-pub enum ChangeKind {
-    Added,
-    Modified,
-    Deleted,
 }
 
 /// A merge that was made in memory.

@@ -1,0 +1,176 @@
+//! What a run works with: its ports, its settings, its clock and its budget.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::journal::{Log, Started};
+use crate::adapters::agent::Agent;
+use crate::adapters::cache::Cache;
+use crate::adapters::database::Database;
+use crate::adapters::git::Git;
+use crate::adapters::journal::Journal;
+use crate::adapters::metric::MetricSource;
+use crate::adapters::process::{Environment, Executor, Stop};
+use crate::adapters::suite::Suite;
+use crate::adapters::workspace::Workspace;
+use crate::domain::budget::Ledger;
+use crate::domain::event::{Event, Sink};
+use crate::domain::measurement::Contender;
+use crate::domain::plan::Plan;
+use crate::error::{Error, ExitCode};
+
+/// Everything a run touches the world through.
+#[derive(Clone)]
+pub struct Ports {
+    /// The repository.
+    pub git: Arc<dyn Git>,
+    /// The record of all runs.
+    pub journal: Arc<dyn Journal>,
+    /// Where programs run.
+    pub exec: Arc<dyn Executor>,
+    /// Directories, carried files, free ports.
+    pub workspace: Arc<dyn Workspace>,
+    /// What implements variants.
+    pub agent: Arc<dyn Agent>,
+    /// Isolated databases, where the configuration asks for one.
+    pub database: Option<Arc<dyn Database>>,
+    /// Isolated caches, where the configuration asks for one.
+    pub cache: Option<Arc<dyn Cache>>,
+    /// The plan's tests, in its order.
+    pub suites: Vec<Arc<dyn Suite>>,
+    /// Where the plan's metrics come from.
+    pub sources: Vec<Arc<dyn MetricSource>>,
+    /// Who watches.
+    pub events: Arc<dyn Sink>,
+}
+
+/// How a run is to be carried out; resolved once from defaults, configuration, document and flags.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Lines for `sh -c`, run in every worktree and judged tree.
+    pub setup: Vec<String>,
+    /// Lines for `sh -c`, run in a judged tree against its fresh database.
+    pub migrate: Vec<String>,
+    /// Untracked paths that are copied into every tree.
+    pub carry: Vec<String>,
+    /// Globs of files that are restored from the base before judging.
+    pub protect: Vec<String>,
+    /// How long measuring may take.
+    pub measure_budget: Duration,
+    /// Trials at a time; as many as there are variants where absent.
+    pub parallel: Option<usize>,
+    /// Whether an unsupported leader may land.
+    pub require_supported: bool,
+    /// Whether anything is landed at all.
+    pub merge: bool,
+    /// Whether contestants may write the tests that judge them.
+    pub contestants_write_tests: bool,
+    /// Where leases live; outside the repository.
+    pub state: PathBuf,
+    /// The allow-listed part of our own environment.
+    pub env: Environment,
+}
+
+/// A run in progress.
+pub struct Run {
+    /// What was frozen at its start.
+    pub started: Started,
+    /// The world.
+    pub ports: Ports,
+    /// The how.
+    pub settings: Settings,
+    /// The record.
+    pub log: Log,
+    /// Fires when the user asks to stop.
+    pub stop: Stop,
+    /// The token ledger with the bell that rings at every settlement.
+    pub ledger: Mutex<Ledger>,
+    /// Rings when the ledger settles.
+    pub settled: Notify,
+    /// Limits agents at a time.
+    pub agents: Semaphore,
+    /// Limits judged trees at a time.
+    pub judges: Semaphore,
+}
+
+impl Run {
+    /// The frozen plan.
+    pub fn plan(&self) -> &Plan {
+        &self.started.plan
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&self, event: Event) {
+        self.ports.events.send(event);
+    }
+
+    /// Warns whoever watches.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.tell(Event::Warning { text: text.into() });
+    }
+
+    /// The time that is left of the plan's cap; unlimited where there is none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.plan().budget.time_cap.map(|cap| cap.saturating_sub(self.log.elapsed()))
+    }
+
+    /// The time an agent may still take: what is left, less what measuring needs.
+    pub fn agent_time(&self) -> Option<Duration> {
+        self.time_left().map(|left| left.saturating_sub(self.settings.measure_budget))
+    }
+
+    /// Ends the work between two steps if the user asked for it.
+    pub fn check_stop(&self) -> Result<(), Error> {
+        if self.stop.is_cancelled() {
+            return Err(Error::new(ExitCode::Interrupted, format!("run {} was interrupted", self.started.run))
+                .hint(format!("go on with it: blueprint resume {}", self.started.run)));
+        }
+        Ok(())
+    }
+
+    /// The ledger, locked for one operation.
+    pub fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The branch of a variant in this run.
+    pub fn branch(&self, slug: &str) -> String {
+        format!("blueprint/{}/{slug}", self.started.run)
+    }
+
+    /// The ref under which a variant's work is kept for good.
+    pub fn kept_ref(&self, slug: &str) -> String {
+        format!("refs/blueprint/{}/{slug}", self.started.run)
+    }
+
+    /// Where everything of a contender lives.
+    pub fn place(&self, contender: &str) -> PathBuf {
+        self.started.state.join(contender)
+    }
+}
+
+/// A clock that goes on where an earlier session of the run stopped. Monotonic.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    since: Instant,
+    before: Duration,
+}
+
+impl Clock {
+    /// A clock that shows `before` now.
+    pub fn resumed(before: Duration) -> Self {
+        Self { since: Instant::now(), before }
+    }
+
+    /// Time that the run used, over all its sessions.
+    pub fn elapsed(&self) -> Duration {
+        self.before + self.since.elapsed()
+    }
+}
+
+/// Contenders with something each.
+pub type PerContender<T> = BTreeMap<Contender, T>;

@@ -1,0 +1,390 @@
+//! What the engine writes down, and what it knows again after reading it.
+//!
+//! Intent is recorded before each outside effect and its completion after, so that after a crash
+//! every effect is either known to be done or known to be possible.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::Clock;
+use crate::adapters::agent::AgentReport;
+use crate::adapters::cache::CacheResource;
+use crate::adapters::database::DatabaseResource;
+use crate::adapters::git::CommitId;
+use crate::adapters::journal::{Entry, Journal, JournalError};
+use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::plan::{Plan, VariantKey};
+use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport};
+use crate::domain::verdict::Scoreboard;
+use crate::error::Error;
+
+/// What is frozen when a run starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// `yyyymmdd-hhmmss-<4 hex>`.
+    pub run: String,
+    /// The document, relative to the repository's root.
+    pub document: String,
+    /// Its digest outside the regions that the tool rewrites.
+    pub digest: String,
+    /// The plan that was read from it.
+    pub plan: Plan,
+    /// The commit that variants start from.
+    pub base: CommitId,
+    /// The branch that the winner lands on.
+    pub target: String,
+    /// Decides every shuffle.
+    pub seed: u64,
+    /// Where leases live.
+    pub state: PathBuf,
+    /// Seconds since 1970.
+    pub at: i64,
+    /// Digest of the configuration, so that a resumed run can tell that it changed.
+    pub configuration: String,
+    /// How long measuring may take.
+    pub measure_budget: Duration,
+    /// Whether an unsupported leader may land.
+    pub require_supported: bool,
+    /// The names of the metric sources with the metrics that each provides.
+    pub sources: Vec<(String, Vec<String>)>,
+}
+
+/// Something outside that a run makes and must remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "resource")]
+pub enum Resource {
+    /// A git worktree with its branch.
+    Worktree {
+        /// Where.
+        path: PathBuf,
+        /// Its branch, which is deleted with it once its tip is kept.
+        branch: String,
+        /// The ref that keeps the tip.
+        kept: String,
+    },
+    /// A private directory.
+    Directory {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A database, schema or private server.
+    Database {
+        /// As its adapter describes it.
+        database: DatabaseResource,
+    },
+    /// A private cache or a user of a shared one.
+    Cache {
+        /// As its adapter describes it.
+        cache: CacheResource,
+    },
+}
+
+/// What landing is about to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandingIntent {
+    /// Which variant.
+    pub variant: VariantKey,
+    /// Where the target was.
+    pub from: CommitId,
+    /// The merge commit.
+    pub to: CommitId,
+}
+
+/// One record of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "record")]
+#[expect(clippy::large_enum_variant, reason = "records are written one at a time")]
+pub enum Record {
+    /// The run began.
+    Started(Started),
+    /// A session of it began again.
+    Resumed,
+    /// Something is about to be made.
+    Intended {
+        /// For whom.
+        contender: Contender,
+        /// What.
+        resource: Resource,
+    },
+    /// It was made.
+    Made {
+        /// For whom.
+        contender: Contender,
+        /// What, with what is known now that it exists.
+        resource: Resource,
+    },
+    /// It was removed.
+    Removed {
+        /// What.
+        resource: Resource,
+    },
+    /// A step of a variant was carried out and committed.
+    Step {
+        /// Whose.
+        variant: VariantKey,
+        /// From 0.
+        step: usize,
+        /// The variant's tip after it.
+        commit: CommitId,
+        /// What the agent said.
+        report: AgentReport,
+    },
+    /// A variant's work stands on its branch.
+    Harvested {
+        /// Where.
+        harvest: Harvest,
+        /// How large it is.
+        size: ChangeSize,
+        /// Set where a cap stopped the agent.
+        over_budget: bool,
+    },
+    /// Tests ran in a judged tree.
+    Tested {
+        /// Whose.
+        contender: Contender,
+        /// What came out.
+        report: TestReport,
+    },
+    /// A metric that does not vary was read.
+    Exact {
+        /// Whose.
+        contender: Contender,
+        /// What.
+        readings: Vec<Reading>,
+    },
+    /// A block was measured.
+    Block(Block),
+    /// A block was thrown away whole, for a reason that is blind to its result.
+    Discarded {
+        /// Its index.
+        index: u32,
+        /// Why.
+        why: String,
+    },
+    /// A trial can't win any more, or the machine failed it.
+    Ended {
+        /// Whose.
+        contender: Contender,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The verdict.
+    Concluded {
+        /// With everything it was made from.
+        scoreboard: Scoreboard,
+    },
+    /// The target branch is about to move.
+    Landing(LandingIntent),
+    /// It moved.
+    Landed {
+        /// The merge commit.
+        commit: CommitId,
+    },
+    /// Nothing is left to do.
+    Finished,
+}
+
+/// Writes a run's records.
+#[derive(Clone)]
+pub struct Log {
+    journal: Arc<dyn Journal>,
+    run: String,
+    clock: Clock,
+}
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        let kind = match error {
+            JournalError::Locked(_) => crate::error::ExitCode::Refused,
+            JournalError::Failed { .. } => crate::error::ExitCode::Machine,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl Log {
+    /// A log for one run.
+    pub fn new(journal: Arc<dyn Journal>, run: &str, clock: Clock) -> Self {
+        Self { journal, run: run.to_owned(), clock }
+    }
+
+    /// Time that the run used, over all its sessions.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Writes a record; it is durable when this returns.
+    pub async fn write(&self, record: &Record) -> Result<(), Error> {
+        let mut data = serde_json::to_value(record)
+            .map_err(|error| Error::machine("a record could not be written to the journal").because(error))?;
+        let kind = match data.as_object_mut().and_then(|map| map.remove("record")) {
+            Some(serde_json::Value::String(kind)) => kind,
+            _ => String::new(),
+        };
+        self.journal.append(&self.run, self.elapsed(), &kind, data).await?;
+        Ok(())
+    }
+}
+
+/// Reads one record back.
+pub fn read(entry: &Entry) -> Result<Record, Error> {
+    let mut data = entry.data.clone();
+    if data.is_null() {
+        data = serde_json::Value::Object(serde_json::Map::new());
+    }
+    if let Some(map) = data.as_object_mut() {
+        map.insert("record".to_owned(), entry.kind.clone().into());
+    }
+    serde_json::from_value(data).map_err(|error| {
+        Error::machine(format!("record {} of run {} can't be read", entry.sequence, entry.run))
+            .because(error)
+            .hint("it may have been written by another version of blueprint")
+    })
+}
+
+/// What a run's records say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// How it started.
+    pub started: Started,
+    /// Resources that were intended and not removed, oldest first.
+    pub live: Vec<(Contender, Resource)>,
+    /// Steps by variant, in order.
+    pub steps: BTreeMap<VariantKey, Vec<(CommitId, AgentReport)>>,
+    /// Harvests with their sizes, and whether a cap stopped the agent.
+    pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
+    /// Tests by contender.
+    pub tests: BTreeMap<Contender, TestReport>,
+    /// Metrics that do not vary.
+    pub exact: BTreeMap<Contender, Vec<Reading>>,
+    /// Blocks in order.
+    pub blocks: Vec<Block>,
+    /// Trials that ended without a chance to win.
+    pub ended: BTreeMap<Contender, Outcome>,
+    /// The verdict.
+    pub scoreboard: Option<Scoreboard>,
+    /// What landing was about to do, the last one.
+    pub landing: Option<LandingIntent>,
+    /// What landed.
+    pub landed: Option<CommitId>,
+    /// Nothing is left to do.
+    pub finished: bool,
+    /// Time used.
+    pub elapsed: Duration,
+}
+
+impl Facts {
+    /// Facts of a run that only just started.
+    pub fn new(started: Started) -> Self {
+        Self {
+            started,
+            live: Vec::new(),
+            steps: BTreeMap::new(),
+            harvests: BTreeMap::new(),
+            tests: BTreeMap::new(),
+            exact: BTreeMap::new(),
+            blocks: Vec::new(),
+            ended: BTreeMap::new(),
+            scoreboard: None,
+            landing: None,
+            landed: None,
+            finished: false,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Folds a run's entries; `None` where it has no start.
+    pub fn read(entries: &[Entry]) -> Result<Option<Self>, Error> {
+        let Some(first) = entries.first() else { return Ok(None) };
+        let Record::Started(started) = read(first)? else {
+            return Err(Error::machine(format!("the journal of run {} does not begin with its start", first.run)));
+        };
+        let mut facts = Self::new(started);
+        for entry in entries {
+            facts.elapsed = facts.elapsed.max(entry.elapsed);
+            facts.take(read(entry)?);
+        }
+        Ok(Some(facts))
+    }
+
+    /// Adds one record to what is known.
+    pub fn take(&mut self, record: Record) {
+        match record {
+            Record::Started(_) | Record::Resumed | Record::Discarded { .. } => {}
+            Record::Intended { contender, resource } => self.live.push((contender, resource)),
+            Record::Made { contender, resource } => {
+                // The made resource may know more than the intended one; it takes its place.
+                let place = self.live.iter().rposition(|(_, known)| known.same_as(&resource));
+                match place {
+                    Some(at) => self.live[at] = (contender, resource),
+                    None => self.live.push((contender, resource)),
+                }
+            }
+            Record::Removed { resource } => self.live.retain(|(_, known)| !known.same_as(&resource)),
+            Record::Step { variant, commit, report, .. } => {
+                self.steps.entry(variant).or_default().push((commit, report));
+            }
+            Record::Harvested { harvest, size, over_budget } => {
+                self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
+            }
+            Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
+            Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
+            Record::Block(block) => self.blocks.push(block),
+            Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
+            Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
+            Record::Landing(intent) => self.landing = Some(intent),
+            Record::Landed { commit } => self.landed = Some(commit),
+            Record::Finished => self.finished = true,
+        }
+    }
+
+    /// Variants that may still win.
+    pub fn candidates(&self) -> Vec<VariantKey> {
+        let out: BTreeSet<_> = self.ended.keys().filter_map(Contender::key).collect();
+        self.started.plan.variants.iter().map(|v| v.key.clone()).filter(|key| !out.contains(key)).collect()
+    }
+}
+
+impl Resource {
+    /// Whether two descriptions mean one thing, whatever is known of it by now.
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Database { database: a }, Self::Database { database: b }) => a.name == b.name && a.nonce == b.nonce,
+            (Self::Cache { cache: a }, Self::Cache { cache: b }) => a.name == b.name && a.nonce == b.nonce,
+            _ => self == other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::journal::Memory;
+
+    #[tokio::test]
+    async fn a_record_is_read_back_as_it_was_written() {
+        let journal: Arc<dyn Journal> = Arc::new(Memory::default());
+        let log = Log::new(Arc::clone(&journal), "r", Clock::resumed(Duration::from_secs(7)));
+        let records = [
+            Record::Resumed,
+            Record::Landed { commit: CommitId("c0ffee".to_owned()) },
+            Record::Intended {
+                contender: Contender::Baseline,
+                resource: Resource::Directory { path: "/tmp/x".into() },
+            },
+            Record::Block(Block { index: 3, slices: Vec::new() }),
+            Record::Finished,
+        ];
+        for record in &records {
+            log.write(record).await.unwrap();
+        }
+        let entries = journal.entries("r").await.unwrap();
+        let back: Vec<_> = entries.iter().map(|e| read(e).unwrap()).collect();
+        assert_eq!(back, records);
+        assert!(entries[0].elapsed >= Duration::from_secs(7));
+    }
+}

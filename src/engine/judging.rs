@@ -1,0 +1,201 @@
+//! Judging a tree: a clean checkout with protected files restored, set-up, migrations, tests.
+
+use std::collections::BTreeSet;
+
+use super::context::Run;
+use super::journal::Record;
+use super::lease::{Lease, Purpose, machine};
+use crate::adapters::git::CheckoutOrder;
+use crate::adapters::process::Site;
+use crate::adapters::suite::SuiteError;
+use crate::domain::event::Event;
+use crate::domain::measurement::Contender;
+use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport, TestStatus};
+use crate::error::Error;
+
+/// A tree that is ready to be measured.
+pub struct Judged {
+    /// What it holds.
+    pub lease: Lease,
+    /// Where its programs run.
+    pub site: Site,
+}
+
+/// What judging came to before tests were compared with the baseline's.
+pub enum Judgement {
+    /// Ready, with its tests.
+    Ready(Judged, TestReport),
+    /// The tree could not even be set up or tested.
+    Broken(Disqualification),
+}
+
+impl Run {
+    /// A clean tree of this commit (or tree object) with services of its own, set up and migrated.
+    pub async fn fresh_tree(&self, contender: &Contender, name: &str, tree: &str) -> Result<Result<Judged, String>, Error> {
+        let lease = self.open_lease(contender, name, Purpose::Services).await?;
+        match self.furnish(&lease, tree).await {
+            Ok(None) => {
+                let site = Site {
+                    tree: lease.tree(),
+                    env: lease.env.clone(),
+                    scratch: lease.scratch(),
+                    exec: self.ports.exec.clone(),
+                    stop: self.stop.clone(),
+                };
+                Ok(Ok(Judged { lease, site }))
+            }
+            Ok(Some(failure)) => {
+                self.close_lease(lease).await?;
+                Ok(Err(failure))
+            }
+            Err(error) => {
+                self.close_lease(lease).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn furnish(&self, lease: &Lease, tree: &str) -> Result<Option<String>, Error> {
+        let into = lease.tree();
+        let order =
+            CheckoutOrder { tree, base: &self.started.base, restored: &self.settings.protect, into: &into };
+        self.ports.git.check_out(&order).await?;
+        for carried in &self.settings.carry {
+            self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
+        }
+        if let Some(failure) = self.set_up(lease, &into, &self.settings.setup).await? {
+            return Ok(Some(failure));
+        }
+        self.set_up(lease, &into, &self.settings.migrate).await
+    }
+
+    /// Makes a tree ready and runs every suite in it, unless the journal has its tests.
+    pub async fn judge(&self, contender: &Contender, commit: &str, known: Option<&TestReport>) -> Result<Judgement, Error> {
+        let _turn = self.judges.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
+        self.check_stop()?;
+        self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
+        let name = format!("{}-judge", contender.slug());
+        let judged = match self.fresh_tree(contender, &name, commit).await? {
+            Ok(judged) => judged,
+            Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
+        };
+        if let Some(report) = known {
+            return Ok(Judgement::Ready(judged, report.clone()));
+        }
+        match self.run_suites(contender, &judged.site).await {
+            Ok(Ok(report)) => {
+                self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
+                Ok(Judgement::Ready(judged, report))
+            }
+            Ok(Err(reason)) => {
+                self.close_lease(judged.lease).await?;
+                Ok(Judgement::Broken(reason))
+            }
+            Err(error) => {
+                self.close_lease(judged.lease).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Every suite, with the selectors of the work items that apply; cases are counted once.
+    pub async fn run_suites(
+        &self,
+        contender: &Contender,
+        site: &Site,
+    ) -> Result<Result<TestReport, Disqualification>, Error> {
+        let selectors = self.selectors(contender);
+        let mut report = TestReport::default();
+        let mut seen = BTreeSet::new();
+        for suite in &self.ports.suites {
+            self.check_stop()?;
+            match suite.run(site, &selectors).await {
+                Ok(part) => {
+                    let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
+                    report.cases.extend(new);
+                }
+                Err(SuiteError::Variant(message)) => {
+                    let tests = vec![format!("{}: {message}", suite.name())];
+                    return Ok(Err(Disqualification::TestsFailed { tests }));
+                }
+                Err(SuiteError::Stopped) => {
+                    self.check_stop()?;
+                    return Err(Error::machine(format!("the suite `{}` was stopped", suite.name())));
+                }
+                Err(other) => return Err(machine(other)),
+            }
+        }
+        Ok(Ok(report))
+    }
+
+    /// The tests that the work items of a contender name; the baseline has those of all.
+    fn selectors(&self, contender: &Contender) -> Vec<String> {
+        let items = self.plan().work_items.iter();
+        let applying = items.filter(|item| match contender.key() {
+            Some(key) => item.applies_to(key),
+            None => item.applies == crate::domain::plan::Applies::All,
+        });
+        let mut selectors: Vec<String> = Vec::new();
+        for selector in applying.flat_map(|item| &item.tests) {
+            if !selectors.contains(selector) {
+                selectors.push(selector.clone());
+            }
+        }
+        selectors
+    }
+}
+
+/// Tests that pass on the baseline and fail on the variant, or fail on the variant and are not the
+/// baseline's at all.
+pub fn regressions(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
+    let failing: BTreeSet<_> = baseline.failed().into_iter().collect();
+    variant.failed().into_iter().filter(|name| !failing.contains(name)).collect()
+}
+
+/// Tests that the baseline has and the variant lost: who drops a test has not passed it.
+pub fn lost(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
+    let present: BTreeSet<_> =
+        variant.cases.iter().filter(|c| c.status != TestStatus::Skipped).map(|c| c.name.as_str()).collect();
+    let passed = baseline.cases.iter().filter(|c| c.status == TestStatus::Passed);
+    passed.map(|c| c.name.clone()).filter(|name| !present.contains(name.as_str())).collect()
+}
+
+/// The outcome that a variant's tests alone decide, if they do.
+pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
+    let mut tests = regressions(baseline, variant);
+    tests.extend(lost(baseline, variant));
+    tests.sort();
+    let nothing_ran = variant.counted() == 0;
+    if nothing_ran {
+        tests = vec!["no test was executed".to_owned()];
+    }
+    (!tests.is_empty()).then_some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::trial::TestCase;
+
+    fn report(cases: &[(&str, TestStatus)]) -> TestReport {
+        let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };
+        TestReport { cases: cases.iter().map(case).collect() }
+    }
+
+    #[test]
+    fn a_test_that_fails_on_both_disqualifies_nobody() {
+        let both = report(&[("a", TestStatus::Failed), ("b", TestStatus::Passed)]);
+        assert_eq!(tests_outcome(&both, &both), None);
+    }
+
+    #[test]
+    fn a_regression_a_lost_test_and_an_empty_run_disqualify() {
+        let base = report(&[("a", TestStatus::Passed), ("b", TestStatus::Passed)]);
+        let failed = report(&[("a", TestStatus::Failed), ("b", TestStatus::Passed)]);
+        let lost = report(&[("b", TestStatus::Passed)]);
+        let skipped = report(&[("a", TestStatus::Skipped), ("b", TestStatus::Passed)]);
+        for variant in [failed, lost, skipped, report(&[])] {
+            assert!(tests_outcome(&base, &variant).is_some(), "{variant:?}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Landing: merge, verify exactly that tree, write the document into the same merge commit, move
+//! the branch by compare-and-swap. Only a tree that was verified can be committed.
+
+use super::context::Run;
+use super::journal::{Facts, LandingIntent, Record};
+use super::judging::regressions;
+use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
+use crate::domain::document::Document;
+use crate::domain::event::Event;
+use crate::domain::measurement::Contender;
+use crate::domain::plan::VariantKey;
+use crate::domain::results;
+use crate::domain::trial::TestReport;
+use crate::domain::verdict::{Scoreboard, Verdict};
+use crate::error::{Error, ExitCode};
+
+/// How often a target that moves away is followed.
+const TRIES: u32 = 3;
+
+/// Proof that a tree was checked out, set up and passed its tests. Only `verify` makes one.
+struct Verified {
+    tree: String,
+    onto: CommitId,
+}
+
+impl Run {
+    /// Lands what the verdict names, unless that was done or is not wanted.
+    pub async fn land(&self, scoreboard: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
+        if let Some(commit) = &facts.landed {
+            return Ok(Some(commit.clone()));
+        }
+        let Some(winner) = self.to_land(&scoreboard.verdict) else { return Ok(None) };
+        if let Some(done) = self.finish_landing(facts).await? {
+            return Ok(Some(done));
+        }
+        let Some((harvest, ..)) = facts.harvests.get(&winner) else {
+            return Err(Error::machine(format!("the journal has no harvest of the winner {winner}")));
+        };
+        let commit = CommitId(harvest.commit.clone());
+        for _ in 0..TRIES {
+            self.check_stop()?;
+            let target = self.ports.git.tip(&self.started.target).await?;
+            let verified = self.verify(&winner, &commit, &target, facts).await?;
+            if let Some(landed) = self.commit_and_move(&winner, &commit, verified, scoreboard).await? {
+                return Ok(Some(landed));
+            }
+            self.warn(format!("`{}` moved while the merge was verified; verifying again", self.started.target));
+        }
+        Err(self.blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
+    }
+
+    fn to_land(&self, verdict: &Verdict) -> Option<VariantKey> {
+        let supported = verdict.is_supported() || !self.started.require_supported;
+        verdict.landing().filter(|_| self.settings.merge && supported).cloned()
+    }
+
+    /// A landing that was begun before a crash: done if the branch has it.
+    async fn finish_landing(&self, facts: &Facts) -> Result<Option<CommitId>, Error> {
+        let Some(intent) = &facts.landing else { return Ok(None) };
+        let tip = self.ports.git.tip(&self.started.target).await?;
+        if !self.ports.git.is_ancestor(&intent.to, &tip).await.unwrap_or(false) {
+            return Ok(None);
+        }
+        self.landed(intent.to.clone()).await.map(Some)
+    }
+
+    async fn landed(&self, commit: CommitId) -> Result<CommitId, Error> {
+        self.log.write(&Record::Landed { commit: commit.clone() }).await?;
+        self.tell(Event::Landed { commit: commit.0.clone(), branch: self.started.target.clone() });
+        Ok(commit)
+    }
+
+    fn blocked(&self, winner: &VariantKey, message: String) -> Error {
+        let slug = Contender::Variant(winner.clone()).slug();
+        Error::new(ExitCode::LandingBlocked, format!("the winner {winner} could not be landed: {message}"))
+            .hint(format!("its work is kept at {}", self.kept_ref(&slug)))
+            .hint(format!("when the way is clear: blueprint resume {}", self.started.run))
+    }
+
+    /// Merges in memory, checks the merged tree out and runs its tests.
+    async fn verify(&self, winner: &VariantKey, commit: &CommitId, target: &CommitId, facts: &Facts) -> Result<Verified, Error> {
+        self.tell(Event::Landing { text: format!("merging {winner} onto {} in memory", self.started.target) });
+        let tree = match self.ports.git.merge(target, commit).await? {
+            Merge::Clean(tree) => tree,
+            Merge::Conflict(paths) => {
+                return Err(self.blocked(winner, format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "))));
+            }
+        };
+        self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
+        let contender = Contender::Variant(winner.clone());
+        let merged = self.judge_merged(&contender, &tree).await?;
+        let expected = facts.tests.get(&contender).cloned().unwrap_or_default();
+        let failing = regressions(&expected, &merged);
+        if !failing.is_empty() {
+            return Err(self.blocked(winner, format!("tests fail after the merge: {}", failing.join(", "))));
+        }
+        if merged.counted() == 0 {
+            return Err(self.blocked(winner, "no test ran on the merged tree".to_owned()));
+        }
+        Ok(Verified { tree, onto: target.clone() })
+    }
+
+    async fn judge_merged(&self, contender: &Contender, tree: &str) -> Result<TestReport, Error> {
+        let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
+        let judged = match self.fresh_tree(contender, "merged", tree).await? {
+            Ok(judged) => judged,
+            Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
+        };
+        let tested = self.run_suites(contender, &judged.site).await;
+        self.close_lease(judged.lease).await?;
+        tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")))
+    }
+
+    /// The merge commit with the rewritten document; `None` where the target moved meanwhile.
+    async fn commit_and_move(
+        &self,
+        winner: &VariantKey,
+        commit: &CommitId,
+        verified: Verified,
+        scoreboard: &Scoreboard,
+    ) -> Result<Option<CommitId>, Error> {
+        let document = self.rewritten(&verified.onto, scoreboard).await?;
+        let name = self.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
+        let message = format!(
+            "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n",
+            self.plan().title,
+            self.started.document,
+            self.started.run
+        );
+        let order = CommitOrder {
+            tree: &verified.tree,
+            replace: Some((&self.started.document, &document)),
+            parents: &[&verified.onto, commit],
+            message: &message,
+            time: self.started.at,
+        };
+        let merge = self.ports.git.commit(&order).await?;
+        let intent = LandingIntent { variant: winner.clone(), from: verified.onto.clone(), to: merge.clone() };
+        self.log.write(&Record::Landing(intent)).await?;
+        self.tell(Event::Landing { text: format!("moving `{}` to {}", self.started.target, merge.short()) });
+        match self.ports.git.advance(&self.started.target, &verified.onto, &merge).await? {
+            Advance::Moved => self.landed(merge).await.map(Some),
+            Advance::TargetMoved(_) => Ok(None),
+            Advance::Overlap(paths) => {
+                let error = self.blocked(winner, format!("uncommitted changes overlap with it in {}", paths.join(", ")));
+                Err(error.hint("commit or stash them first"))
+            }
+        }
+    }
+
+    /// The document as the target has it, with the tool's regions written anew.
+    async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard) -> Result<Vec<u8>, Error> {
+        let path = &self.started.document;
+        let bytes = self.ports.git.file_at(onto, path).await?.ok_or_else(|| {
+            Error::new(ExitCode::LandingBlocked, format!("{path} is not on `{}` any more", self.started.target))
+        })?;
+        let document = Document::parse(&bytes).map_err(|_| {
+            Error::new(ExitCode::LandingBlocked, format!("{path} on `{}` is no longer a valid blueprint", self.started.target))
+                .hint(format!("blueprint check {path}"))
+        })?;
+        let regions = results::landed(self.plan(), scoreboard, &self.started.run, self.started.at);
+        Ok(document.rewrite(&regions))
+    }
+}

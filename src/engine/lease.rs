@@ -1,0 +1,239 @@
+//! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
+
+use std::path::PathBuf;
+
+use super::context::Run;
+use super::journal::{Record, Resource};
+use crate::adapters::cache::CacheError;
+use crate::adapters::database::{DatabaseError, LeaseName};
+use crate::adapters::git::CommitId;
+use crate::adapters::process::Environment;
+use crate::domain::measurement::Contender;
+use crate::error::Error;
+
+/// Ports that each lease gets.
+const PORTS: usize = 4;
+
+/// What a trial holds while it is worked on or judged.
+#[derive(Debug)]
+pub struct Lease {
+    /// Whose.
+    pub contender: Contender,
+    /// Private to the lease; everything below is removed with it.
+    pub dir: PathBuf,
+    /// The environment of the lease's processes, whole.
+    pub env: Environment,
+    held: Vec<Resource>,
+}
+
+impl Lease {
+    /// Reports, logs and prompts.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+
+    /// The judged tree.
+    pub fn tree(&self) -> PathBuf {
+        self.dir.join("tree")
+    }
+
+    /// The agent's worktree.
+    pub fn worktree(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+}
+
+/// What a lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Directories, database, cache and ports: tests and measuring, or an agent at work.
+    Services,
+    /// Directories only: recorded work that connects to nothing.
+    Directories,
+}
+
+impl Run {
+    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a-judge`).
+    pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
+        let dir = self.place(name);
+        let mut lease = Lease { contender: contender.clone(), dir: dir.clone(), env: self.settings.env.clone(), held: Vec::new() };
+        let made = self.fill_lease(&mut lease, name, purpose).await;
+        if let Err(error) = made {
+            self.close_lease(lease).await?;
+            return Err(error);
+        }
+        Ok(lease)
+    }
+
+    async fn fill_lease(&self, lease: &mut Lease, name: &str, purpose: Purpose) -> Result<(), Error> {
+        let directory = Resource::Directory { path: lease.dir.clone() };
+        self.intend(lease, directory.clone()).await?;
+        self.ports.workspace.remove(&lease.dir).await.map_err(machine)?;
+        for part in [lease.scratch(), lease.dir.join("tmp")] {
+            self.ports.workspace.make_private(&part).await.map_err(machine)?;
+        }
+        self.made(lease, directory).await?;
+        self.identify(lease).await?;
+        if purpose == Purpose::Services {
+            self.lease_database(lease, name).await?;
+            self.lease_cache(lease, name).await?;
+        }
+        Ok(())
+    }
+
+    async fn identify(&self, lease: &mut Lease) -> Result<(), Error> {
+        let ports = self.ports.workspace.ports(PORTS).await.map_err(machine)?;
+        for (index, port) in ports.iter().enumerate() {
+            lease.env.insert(format!("BLUEPRINT_PORT_{index}"), port.to_string());
+        }
+        if let Some(first) = ports.first() {
+            lease.env.insert("PORT".to_owned(), first.to_string());
+        }
+        lease.env.insert("TMPDIR".to_owned(), lease.dir.join("tmp").display().to_string());
+        lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
+        lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.to_string());
+        lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
+        Ok(())
+    }
+
+    /// What marks every process of a lease.
+    fn marker(&self, dir: &std::path::Path) -> String {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        format!("{}/{name}", self.started.run)
+    }
+
+    async fn lease_database(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
+        let Some(database) = &self.ports.database else { return Ok(()) };
+        let intent = database.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
+        self.intend(lease, Resource::Database { database: intent.clone() }).await?;
+        let ready = database.create(&intent).await.map_err(database_error)?;
+        self.made(lease, Resource::Database { database: ready.resource }).await?;
+        lease.env.extend(ready.env);
+        Ok(())
+    }
+
+    async fn lease_cache(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
+        let Some(cache) = &self.ports.cache else { return Ok(()) };
+        let intent = cache.intend(&self.started.run, name);
+        self.intend(lease, Resource::Cache { cache: intent.clone() }).await?;
+        let ready = cache.create(&intent).await.map_err(cache_error)?;
+        self.made(lease, Resource::Cache { cache: ready.resource }).await?;
+        lease.env.extend(ready.env);
+        Ok(())
+    }
+
+    /// Adds the variant's worktree to a lease.
+    pub async fn lease_worktree(&self, lease: &mut Lease, slug: &str, base: &CommitId) -> Result<(), Error> {
+        let (path, branch, kept) = (lease.worktree(), self.branch(slug), self.kept_ref(slug));
+        let worktree = Resource::Worktree { path: path.clone(), branch: branch.clone(), kept };
+        self.intend(lease, worktree.clone()).await?;
+        self.ports.git.add_worktree(&path, &branch, base).await?;
+        self.made(lease, worktree).await?;
+        for carried in &self.settings.carry {
+            self.ports.workspace.carry(carried, self.ports.git.root(), &path).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    async fn intend(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
+        let record = Record::Intended { contender: lease.contender.clone(), resource: resource.clone() };
+        self.log.write(&record).await?;
+        lease.held.push(resource);
+        Ok(())
+    }
+
+    async fn made(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
+        if let Some(held) = lease.held.iter_mut().find(|held| held.same_as(&resource)) {
+            held.clone_from(&resource);
+        }
+        self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
+    }
+
+    /// Ends every process of a lease and removes what it holds, last made first.
+    pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
+        self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
+        while let Some(resource) = lease.held.pop() {
+            self.remove(resource).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes one journaled resource, whole or half-made, and records that it is gone.
+    pub async fn remove(&self, resource: Resource) -> Result<(), Error> {
+        remove(&self.ports, &resource).await?;
+        self.log.write(&Record::Removed { resource }).await
+    }
+}
+
+/// Removes one journaled resource, whole or half-made.
+pub async fn remove(ports: &super::context::Ports, resource: &Resource) -> Result<(), Error> {
+    match resource {
+        Resource::Directory { path } => ports.workspace.remove(path).await.map_err(machine)?,
+        Resource::Worktree { path, branch, kept } => {
+            if let Ok(tip) = ports.git.tip(branch).await {
+                ports.git.keep(kept, &tip).await?;
+            }
+            ports.git.remove_worktree(path).await?;
+            ports.git.delete_branch(branch).await?;
+        }
+        Resource::Database { database } => match &ports.database {
+            Some(port) => port.remove(database).await.map_err(database_error)?,
+            None => return Err(unconfigured("database", &database.name)),
+        },
+        Resource::Cache { cache } => match &ports.cache {
+            Some(port) => port.remove(cache).await.map_err(cache_error)?,
+            None => return Err(unconfigured("cache", &cache.name)),
+        },
+    }
+    Ok(())
+}
+
+fn unconfigured(what: &str, name: &str) -> Error {
+    Error::machine(format!("the {what} `{name}` of this run can't be removed: blueprint.yaml names no {what} any more"))
+        .hint("restore the configuration that the run was started with, then run `blueprint gc` again")
+}
+
+/// An error of the machine with its cause.
+pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    Error::machine(message)
+}
+
+fn database_error(error: DatabaseError) -> Error {
+    let hint = match &error {
+        DatabaseError::Unreachable { .. } => Some("start the server, or correct `database.url` in blueprint.yaml"),
+        DatabaseError::Rights { .. } => Some("grant the role what it lacks, or set `database.isolation` to another level"),
+        _ => None,
+    };
+    let wrapped = machine(error);
+    match hint {
+        Some(hint) => wrapped.hint(hint),
+        None => wrapped,
+    }
+}
+
+fn cache_error(error: CacheError) -> Error {
+    let hint = matches!(error, CacheError::Unreachable { .. });
+    let wrapped = machine(error);
+    if hint { wrapped.hint("start the server, or correct `cache.url` in blueprint.yaml") } else { wrapped }
+}
+
+impl From<crate::adapters::git::GitError> for Error {
+    fn from(error: crate::adapters::git::GitError) -> Self {
+        use crate::adapters::git::GitError as Git;
+        let kind = match error {
+            Git::NotARepository(_) | Git::Unsupported(_) | Git::NoBranch(_) => crate::error::ExitCode::Usage,
+            Git::ConfigurationChanged(_) => crate::error::ExitCode::LandingBlocked,
+            Git::Harvest(_) | Git::Failed { .. } | Git::Process(_) | Git::Io { .. } => crate::error::ExitCode::Machine,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

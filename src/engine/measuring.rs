@@ -1,0 +1,235 @@
+//! Measuring: block after block, one slice a contender and source, until the race is decided,
+//! every bound is known, or the time ends. What is decided from the blocks is `replay`'s work.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::context::{PerContender, Run};
+use super::journal::{Facts, Record};
+use super::judging::Judged;
+use super::replay::{self, Standing};
+use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
+use crate::domain::event::Event;
+use crate::domain::measurement::{Block, Contender, MetricName, Slice};
+use crate::domain::race;
+use crate::domain::trial::{Disqualification, Outcome, Phase};
+use crate::error::Error;
+
+/// Blocks in a row that the machine may spoil.
+const SPOILED_LIMIT: u32 = 3;
+/// More blocks than any race needs; keeps a source that costs nothing from running on and on.
+const BLOCK_LIMIT: u32 = 2000;
+
+/// Servers and the like that stay ready between slices, by source and contender.
+type Meters = BTreeMap<(usize, Contender), Box<dyn Meter>>;
+
+/// Why a slice has no value.
+enum Spoiled {
+    /// The contender's doing; it is out.
+    Contender(String),
+    /// The machine's doing; the block is repeated.
+    Machine(String),
+}
+
+impl Run {
+    /// Measures the judged trees and returns what the journal then says.
+    pub async fn measure(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<Facts, Error> {
+        for contender in judged.keys() {
+            self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Measure });
+        }
+        let mut meters = Meters::new();
+        let measured = self.measure_with(judged, &mut facts, &mut meters).await;
+        for meter in meters.values_mut() {
+            meter.close().await;
+        }
+        measured.map(|()| facts)
+    }
+
+    async fn measure_with(&self, judged: &PerContender<Judged>, facts: &mut Facts, meters: &mut Meters) -> Result<(), Error> {
+        self.read_exact(judged, facts, meters).await?;
+        let started = Instant::now();
+        let budget = self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
+        let mut spoiled = 0;
+        loop {
+            self.check_stop()?;
+            let standing = self.settle_bounds(facts).await?;
+            self.tell_drops(facts, &standing);
+            let index = facts.blocks.last().map_or(0, |b| b.index + 1);
+            let elapsed = started.elapsed();
+            if standing.concluded() || elapsed >= budget || index >= BLOCK_LIMIT {
+                return Ok(());
+            }
+            match self.block(index, judged, facts, &standing, meters, budget.saturating_sub(elapsed)).await? {
+                Ok(block) => {
+                    spoiled = 0;
+                    self.note(facts, Record::Block(block)).await?;
+                    let survivors = standing.active.clone();
+                    self.tell(Event::BlockMeasured { index, survivors, elapsed: started.elapsed(), budget });
+                }
+                Err(Spoiled::Contender(_)) => {}
+                Err(Spoiled::Machine(why)) => {
+                    spoiled += 1;
+                    self.log.write(&Record::Discarded { index, why: why.clone() }).await?;
+                    if spoiled >= SPOILED_LIMIT {
+                        return Err(Error::machine(format!("block {index} could not be measured {spoiled} times: {why}")));
+                    }
+                    self.warn(format!("block {index} is repeated: {why}"));
+                }
+            }
+        }
+    }
+
+    /// Writes a record and keeps the facts in step with the journal.
+    pub async fn note(&self, facts: &mut Facts, record: Record) -> Result<(), Error> {
+        self.log.write(&record).await?;
+        facts.take(record);
+        Ok(())
+    }
+
+    /// Ends every candidate whose bound is known to be missed; the standing without them.
+    async fn settle_bounds(&self, facts: &mut Facts) -> Result<Standing, Error> {
+        loop {
+            let standing = replay::standing(facts)?;
+            let Some((key, reason)) = standing.failed.first().cloned() else { return Ok(standing) };
+            let contender = Contender::Variant(key);
+            let outcome = Outcome::Disqualified { reason };
+            self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
+            self.tell(Event::TrialEnded { contender, outcome });
+        }
+    }
+
+    fn tell_drops(&self, facts: &Facts, standing: &Standing) {
+        let newest = facts.blocks.last().map(|b| b.index);
+        for (block, dropped) in &standing.dropped {
+            if Some(*block) == newest {
+                self.tell(Event::Dropped {
+                    contender: dropped.contender.clone(),
+                    by: dropped.by.clone(),
+                    e_value: dropped.e_value,
+                });
+            }
+        }
+    }
+
+    /// Metrics that do not vary are read once for each contender.
+    async fn read_exact(&self, judged: &PerContender<Judged>, facts: &mut Facts, meters: &mut Meters) -> Result<(), Error> {
+        for (at, source) in self.ports.sources.iter().enumerate() {
+            if source.cadence() != Cadence::Once {
+                continue;
+            }
+            for contender in judged.keys() {
+                let known = facts.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
+                let known: Vec<_> = known.cloned().collect();
+                if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
+                    continue;
+                }
+                let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left() };
+                match self.slice(at, contender, judged, meters, slot).await? {
+                    Ok(slice) => {
+                        let readings = slice.readings;
+                        self.note(facts, Record::Exact { contender: contender.clone(), readings }).await?;
+                    }
+                    Err(Spoiled::Contender(message)) => self.invalid(contender, message, facts).await?,
+                    Err(Spoiled::Machine(why)) => return Err(Error::machine(format!("{}: {why}", source.name()))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
+        let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
+        self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
+        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
+        Ok(())
+    }
+
+    /// One slice for each active contender and each source that it still needs.
+    async fn block(
+        &self,
+        index: u32,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+        standing: &Standing,
+        meters: &mut Meters,
+        left: Duration,
+    ) -> Result<Result<Block, Spoiled>, Error> {
+        let order = race::shuffled(&standing.active, self.started.seed, index);
+        let slot = Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(left.max(SLICE_FLOOR)) };
+        let mut slices = Vec::new();
+        for contender in order {
+            for (at, source) in self.ports.sources.iter().enumerate() {
+                let each = source.cadence() == Cadence::EachBlock;
+                if !each || !standing.needs(&contender, &source.metrics()) {
+                    continue;
+                }
+                self.check_stop()?;
+                match self.slice(at, &contender, judged, meters, slot).await? {
+                    Ok(slice) => slices.push(slice),
+                    Err(Spoiled::Contender(message)) => {
+                        self.invalid(&contender, message.clone(), facts).await?;
+                        return Ok(Err(Spoiled::Contender(message)));
+                    }
+                    Err(machine) => return Ok(Err(machine)),
+                }
+            }
+        }
+        Ok(Ok(Block { index, slices }))
+    }
+
+    async fn slice(
+        &self,
+        at: usize,
+        contender: &Contender,
+        judged: &PerContender<Judged>,
+        meters: &mut Meters,
+        slot: Slot,
+    ) -> Result<Result<Slice, Spoiled>, Error> {
+        let source = &self.ports.sources[at];
+        let Some(tree) = judged.get(contender) else {
+            return Err(Error::machine(format!("{contender} has no judged tree to be measured in")));
+        };
+        let place = (at, contender.clone());
+        if !meters.contains_key(&place) {
+            match source.open(&tree.site).await {
+                Ok(meter) => drop(meters.insert(place.clone(), meter)),
+                Err(error) => return self.spoiled(source.name(), error),
+            }
+        }
+        let Some(meter) = meters.get_mut(&place) else {
+            return Err(Error::machine(format!("{} can't be measured for {contender}", source.name())));
+        };
+        match meter.sample(slot).await {
+            Ok(sample) => Ok(Ok(Slice {
+                contender: contender.clone(),
+                source: source.name().to_owned(),
+                readings: sample.readings,
+                timing: sample.timing,
+            })),
+            Err(error) => self.spoiled(source.name(), error),
+        }
+    }
+
+    fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
+        match error {
+            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
+            MetricError::Process(error) => Err(super::lease::machine(error)),
+            MetricError::Stopped => {
+                self.check_stop()?;
+                Ok(Err(Spoiled::Machine(format!("{source}: stopped"))))
+            }
+        }
+    }
+}
+
+/// The last slice of a budget may run over it by this much, so that it is not cut short.
+const SLICE_FLOOR: Duration = Duration::from_secs(30);
+
+impl Standing {
+    /// Whether a source that provides these metrics has still something to tell of a contender.
+    fn needs(&self, contender: &Contender, metrics: &[MetricName]) -> bool {
+        let races = metrics.iter().any(|m| self.performance.contains(m));
+        races || metrics.iter().any(|m| self.uncertain.contains(&(contender.clone(), m.clone())))
+    }
+}

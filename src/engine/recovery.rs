@@ -1,0 +1,48 @@
+//! After a crash: what a run left is removed by what its journal says it meant to make.
+
+use super::context::Ports;
+use super::journal::{Facts, Log, Record};
+use super::lease;
+use crate::error::Error;
+
+/// What `gc` did, or would do, for one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleaned {
+    /// The run.
+    pub run: String,
+    /// Resources, as a reader would name them.
+    pub resources: Vec<String>,
+    /// Processes killed.
+    pub processes: usize,
+}
+
+/// Ends the processes of a run and removes its journaled resources, last made first. The run's
+/// lock must be held by the caller.
+pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, Error> {
+    let run = facts.started.run.clone();
+    let processes = ports.exec.sweep("BLUEPRINT_RUN", &run).await;
+    let mut resources = Vec::new();
+    for (_, resource) in facts.live.iter().rev() {
+        resources.push(describe(resource));
+        lease::remove(ports, resource).await?;
+        log.write(&Record::Removed { resource: resource.clone() }).await?;
+    }
+    ports.workspace.remove(&facts.started.state).await.map_err(lease::machine)?;
+    Ok(Cleaned { run, resources, processes })
+}
+
+/// What `clean` would remove.
+pub fn would_clean(facts: &Facts) -> Cleaned {
+    let resources = facts.live.iter().rev().map(|(_, resource)| describe(resource)).collect();
+    Cleaned { run: facts.started.run.clone(), resources, processes: 0 }
+}
+
+fn describe(resource: &super::journal::Resource) -> String {
+    use super::journal::Resource;
+    match resource {
+        Resource::Worktree { path, branch, .. } => format!("worktree {} (branch {branch})", path.display()),
+        Resource::Directory { path } => format!("directory {}", path.display()),
+        Resource::Database { database } => format!("database {} ({})", database.name, database.kind),
+        Resource::Cache { cache } => format!("cache {} ({})", cache.name, cache.kind),
+    }
+}
