@@ -1,7 +1,7 @@
 //! What touches the world: a folder a port, a file an implementation, a table of them.
 //!
 //! Adapters import `domain` and `error`, and of each other only `process` (which alone starts
-//! programs) and `sql` (which alone builds SQL text).
+//! programs and owns how results are read back) and `sql` (which alone builds SQL text).
 
 pub mod agent;
 pub mod cache;
@@ -12,4 +12,5 @@ pub mod journal;
 pub mod metric;
 pub mod process;
 pub mod sql;
+pub mod suite;
 pub mod workspace;

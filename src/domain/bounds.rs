@@ -36,3 +36,10 @@ impl BoundTest {
         todo!()
     }
 }
+
+impl Standing {
+    /// A value that does not vary settles its bound at once.
+    pub fn of_exact(held: bool) -> Self {
+        if held { Self::Passed } else { Self::Failed }
+    }
+}

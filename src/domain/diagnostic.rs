@@ -1,1 +1,5 @@
-//! Diagnostics: code, span, label, help. Rendering is `ui`'s work.
+//! Diagnostics with stable codes.
+
+/// A finding in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {}

@@ -14,5 +14,6 @@ pub mod quantity;
 pub mod race;
 pub mod results;
 pub mod score;
+pub mod statistics;
 pub mod trial;
 pub mod verdict;

@@ -79,3 +79,20 @@ impl Race {
         todo!()
     }
 }
+
+impl Race {
+    /// Whether nothing is left to decide: one survivor, or all that are left tie.
+    pub fn is_decided(&self) -> bool {
+        todo!()
+    }
+}
+
+/// These contenders in the order in which block `index` measures them, from the seed alone.
+pub fn shuffled(_contenders: &[Contender], _seed: u64, _index: u32) -> Vec<Contender> {
+    todo!()
+}
+
+/// The seed that every contender's inputs share in block `index`.
+pub fn block_seed(_seed: u64, _index: u32) -> u64 {
+    todo!()
+}

@@ -112,3 +112,24 @@ pub struct Scoreboard {
     /// Blocks counted.
     pub blocks: u32,
 }
+
+/// What a verdict is made from.
+pub struct Evidence<'a> {
+    /// The variants in document order, then the baseline.
+    pub rows: Vec<Row>,
+    /// The race as it ended.
+    pub race: &'a super::race::Race,
+    /// Every block's unrounded totals, warm-up included.
+    pub blocks: &'a [(u32, BTreeMap<Contender, f64>)],
+    /// Whether every bound was known when measuring ended.
+    pub bounds_known: bool,
+    /// Whether an unsupported leader may not win.
+    pub require_supported: bool,
+    /// The run's seed, for the intervals.
+    pub seed: u64,
+}
+
+/// The verdict with the table it was made from.
+pub fn decide(_evidence: Evidence<'_>) -> Scoreboard {
+    todo!()
+}

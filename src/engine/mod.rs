@@ -1,6 +1,6 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
-pub mod approval;
+
 pub mod competition;
 pub mod context;
 pub mod contract;

@@ -1,27 +1,63 @@
 //! The metric port: where a metric's value comes from, a slice at a time.
+//!
+//! A source is one file here and one line in the table below. Values are checked at this edge:
+//! what leaves a source is finite, not negative, and above zero where zero is impossible.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+pub mod command;
+pub mod fake;
+pub mod file;
+pub mod pytest_benchmark;
+mod slice;
+mod stat;
+mod value;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::process::{Environment, Executor, ProcessError, Stop};
+use super::process::ProcessError;
+pub use super::process::Site;
 use crate::domain::measurement::{MetricName, Reading, Timing};
+use crate::domain::quantity::Dimension;
+pub use stat::Stat;
 
-/// A contender's judged tree with everything that runs beside it.
-#[derive(Clone)]
-pub struct Site {
-    /// The clean checkout that is judged.
-    pub tree: PathBuf,
-    /// The lease's environment, whole (`DATABASE_URL`, `REDIS_URL`, `PORT`, …).
-    pub env: Environment,
-    /// Private to the trial; reports and logs go here.
-    pub scratch: PathBuf,
-    /// Runs programs in the lease.
-    pub exec: Arc<dyn Executor>,
-    /// Fires when the run must stop.
-    pub stop: Stop,
+/// Makes the settings' enum, the table and the constructor out of one line a source.
+macro_rules! sources {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal => $module:ident::$source:ident;)+) => {
+        /// What the configuration says about a source.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum SourceSettings {
+            $($(#[$doc])* $variant($module::Settings),)+
+        }
+
+        impl SourceSettings {
+            /// The name in the table.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+        }
+
+        /// The name of every source, as `blueprint.yaml` has it.
+        pub const SOURCES: &[&str] = &[$($name),+];
+
+        /// The source that these settings describe.
+        pub fn build(settings: SourceSettings) -> Box<dyn MetricSource> {
+            match settings {
+                $(SourceSettings::$variant(settings) => Box::new($module::$source::new(settings)),)+
+            }
+        }
+    };
+}
+
+sources! {
+    /// A pytest-benchmark report.
+    PytestBenchmark, "pytest-benchmark" => pytest_benchmark::PytestBenchmark;
+    /// A file of JSON lines that a command writes.
+    File, "file" => file::File;
+    /// A command's standard output as JSON.
+    Command, "command" => command::Command;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
@@ -78,6 +114,10 @@ pub trait MetricSource: Send + Sync {
 
     /// The metrics it provides.
     fn metrics(&self) -> Vec<MetricName>;
+
+    /// What a metric will be a quantity of, where the settings tell: a bound of another
+    /// dimension can then be refused before anything runs.
+    fn dimension(&self, metric: &MetricName) -> Option<Dimension>;
 
     /// How often it has to be asked.
     fn cadence(&self) -> Cadence;

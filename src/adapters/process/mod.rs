@@ -3,6 +3,10 @@
 //! A program gets an argument vector, a directory, an environment that starts empty, and limits.
 //! It leads its own process group; a stop reaches the whole group: TERM, grace, KILL.
 
+mod exchange;
+mod program;
+mod site;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +14,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken as Stop;
+
+pub use exchange::{Exchange, REPORT_LIMIT, read_untrusted};
+pub use program::Program;
+pub use site::Site;
 
 /// The complete environment of a program.
 pub type Environment = BTreeMap<String, String>;

@@ -1,0 +1,104 @@
+//! A metric source for tests of the engine: it answers from a closure and runs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+
+use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use crate::domain::measurement::MetricName;
+use crate::domain::quantity::Dimension;
+
+type Answer = dyn Fn(&Site, Slot) -> Result<Sample, MetricError> + Send + Sync;
+
+/// For tests: a source whose slices are what the closure says.
+pub struct FakeSource {
+    name: String,
+    metrics: Vec<(MetricName, Dimension)>,
+    cadence: Cadence,
+    answer: Arc<Answer>,
+    open: Arc<AtomicUsize>,
+}
+
+impl FakeSource {
+    /// A source of these metrics, asked in every block. The site's tree tells the closure who is
+    /// being measured.
+    pub fn new(
+        name: &str,
+        metrics: impl IntoIterator<Item = (MetricName, Dimension)>,
+        answer: impl Fn(&Site, Slot) -> Result<Sample, MetricError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            metrics: metrics.into_iter().collect(),
+            cadence: Cadence::EachBlock,
+            answer: Arc::new(answer),
+            open: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// Asked once only.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.cadence = Cadence::Once;
+        self
+    }
+
+    /// How many meters are open right now; 0 after an orderly end.
+    pub fn still_open(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
+    }
+}
+
+#[async_trait]
+impl MetricSource for FakeSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn metrics(&self) -> Vec<MetricName> {
+        self.metrics.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn dimension(&self, metric: &MetricName) -> Option<Dimension> {
+        self.metrics.iter().find(|(name, _)| name == metric).map(|(_, dimension)| *dimension)
+    }
+
+    fn cadence(&self) -> Cadence {
+        self.cadence
+    }
+
+    async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let meter = FakeMeter {
+            answer: Arc::clone(&self.answer),
+            site: site.clone(),
+            open: Arc::clone(&self.open),
+            closed: false,
+        };
+        Ok(Box::new(meter))
+    }
+}
+
+struct FakeMeter {
+    answer: Arc<Answer>,
+    site: Site,
+    open: Arc<AtomicUsize>,
+    closed: bool,
+}
+
+#[async_trait]
+impl Meter for FakeMeter {
+    async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
+        if self.site.stop.is_cancelled() {
+            return Err(MetricError::Stopped);
+        }
+        (self.answer)(&self.site, slot)
+    }
+
+    async fn close(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The edge at which numbers become readings, or reasons why they can't.
+
+use serde_json::Value;
+
+use super::MetricError;
+use crate::domain::measurement::{MetricName, Reading};
+use crate::domain::quantity::{Dimension, Quantity};
+
+/// Where a value was found, for messages, such as `line 3 of the metrics file`.
+pub type Place<'a> = &'a str;
+
+/// A reading in a named unit, if the value can be one.
+pub fn reading(
+    metric: &MetricName,
+    value: f64,
+    unit: &str,
+    observations: u64,
+    place: Place<'_>,
+) -> Result<Reading, MetricError> {
+    let refuse = |why: String| MetricError::Variant(format!("{metric} ({place}): {why}"));
+    if !value.is_finite() {
+        return Err(refuse(format!("the value is {value}, not a finite number")));
+    }
+    let value = Quantity::in_unit(value, unit).map_err(|why| refuse(why.to_string()))?;
+    if value.value() < 0.0 {
+        return Err(refuse(format!("the value {value} is negative")));
+    }
+    let impossible = matches!(value.dimension(), Dimension::Time | Dimension::Rate);
+    if impossible && value.value() <= 0.0 {
+        return Err(refuse(format!("the value is zero, which {} can't be", value.dimension())));
+    }
+    if observations == 0 {
+        return Err(refuse("no observation stands behind the value".to_owned()));
+    }
+    Ok(Reading { metric: metric.clone(), value, observations })
+}
+
+/// A JSON number as a float, with a message about what stands there instead.
+pub fn number(value: &Value) -> Result<f64, String> {
+    match value {
+        Value::Number(number) => number.as_f64().ok_or_else(|| format!("`{number}` is not a finite number")),
+        Value::String(text) => Err(format!("a number is expected, and the text \"{}\" stands there", clip(text))),
+        Value::Null => Err("a number is expected, and null stands there".to_owned()),
+        other => Err(format!("a number is expected, and `{}` stands there", clip(&other.to_string()))),
+    }
+}
+
+/// Text short enough for a message.
+pub fn clip(text: &str) -> String {
+    let mut short: String = text.chars().take(80).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(value: f64, unit: &str) -> String {
+        let name = MetricName::new("m").unwrap();
+        reading(&name, value, unit, 1, "here").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn values_that_can_not_be_are_refused_with_their_reason() {
+        assert_eq!(refused(f64::NAN, "ms"), "m (here): the value is NaN, not a finite number");
+        assert_eq!(refused(f64::INFINITY, "ms"), "m (here): the value is inf, not a finite number");
+        assert_eq!(refused(-1.0, "B"), "m (here): the value -1 B is negative");
+        assert_eq!(refused(0.0, "ms"), "m (here): the value is zero, which a time can't be");
+        assert_eq!(refused(0.0, "req/s"), "m (here): the value is zero, which a rate can't be");
+        assert_eq!(refused(1.0, "mss"), "m (here): unknown unit `mss`, did you mean `ms`?");
+    }
+
+    #[test]
+    fn a_size_a_share_and_a_count_may_be_zero() {
+        let name = MetricName::new("m").unwrap();
+        for unit in ["B", "%", ""] {
+            reading(&name, 0.0, unit, 1, "here").unwrap();
+        }
+    }
+}

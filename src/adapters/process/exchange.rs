@@ -1,0 +1,124 @@
+//! Files through which programs hand results to us: private when made, read without trust.
+//!
+//! The program on the other side may be a candidate's code. What it leaves may be a link, a
+//! pipe or far too large; none of that may reach another file, hang us or fill the memory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A report longer than this is refused.
+pub const REPORT_LIMIT: u64 = 64 << 20;
+
+/// One file in a directory of its own, both gone when this is dropped.
+#[derive(Debug)]
+pub struct Exchange {
+    dir: TempDir,
+    file: PathBuf,
+}
+
+impl Exchange {
+    /// A directory under `scratch` with mode 0700; the file is not there yet, its writer makes it.
+    pub fn new(scratch: &Path, name: &str) -> io::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("x-").tempdir_in(scratch)?;
+        // The trial's programs may run as another user than we do: who owns the scratch
+        // directory must be able to write here.
+        let (owner, ours) = (std::fs::metadata(scratch)?, std::fs::metadata(dir.path())?);
+        if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) {
+            std::os::unix::fs::chown(dir.path(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+        let file = dir.path().join(name);
+        Ok(Self { dir, file })
+    }
+
+    /// As `new`, with the file made and empty.
+    pub fn empty(scratch: &Path, name: &str) -> io::Result<Self> {
+        let made = Self::new(scratch, name)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&made.file)?;
+        let owner = std::fs::metadata(made.dir.path())?;
+        if std::fs::metadata(&made.file)?.uid() != owner.uid() {
+            std::os::unix::fs::chown(&made.file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(made)
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// The file's path as an argument or a variable.
+    pub fn shown(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// The file's content, or `None` where it was never made.
+    pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read_from(0)
+    }
+
+    /// The file's content from a byte on.
+    pub fn read_from(&self, start: u64) -> io::Result<Option<Vec<u8>>> {
+        read_untrusted(&self.file, start)
+    }
+}
+
+/// Reads a file that somebody else wrote, from a byte on; `None` where there is none. Anything
+/// but a regular file is refused, and so is more than [`REPORT_LIMIT`].
+pub fn read_untrusted(path: &Path, start: u64) -> io::Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    file.seek(SeekFrom::Start(start))?;
+    read_limited(file).map(Some)
+}
+
+fn read_limited(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(REPORT_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > REPORT_LIMIT {
+        return Err(io::Error::other("longer than 64 MiB"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_never_written_is_nothing_and_an_empty_one_is_empty() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(Exchange::new(scratch.path(), "r").unwrap().read().unwrap(), None);
+        assert_eq!(Exchange::empty(scratch.path(), "r").unwrap().read().unwrap(), Some(vec![]));
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_in_the_place_of_a_report_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let link = Exchange::new(scratch.path(), "r").unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", link.path()).unwrap();
+        link.read().unwrap_err();
+        let pipe = Exchange::new(scratch.path(), "r").unwrap();
+        let made = std::process::Command::new("mkfifo").arg(pipe.path()).status().unwrap();
+        assert!(made.success());
+        assert_eq!(pipe.read().unwrap_err().to_string(), "not a regular file");
+    }
+
+    #[test]
+    fn nothing_is_left_in_the_scratch_directory() {
+        let scratch = tempfile::tempdir().unwrap();
+        drop(Exchange::empty(scratch.path(), "r").unwrap());
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,40 @@
+//! Where a contender's programs run when it is tested and measured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Environment, Executor, Finished, ProcessError, Program, Stop};
+
+/// A contender's judged tree with everything that runs beside it.
+#[derive(Clone)]
+pub struct Site {
+    /// The clean checkout that is judged.
+    pub tree: PathBuf,
+    /// The lease's environment, whole (`DATABASE_URL`, `REDIS_URL`, `PORT`, …).
+    pub env: Environment,
+    /// Private to the trial; reports and logs go here.
+    pub scratch: PathBuf,
+    /// Runs programs in the lease.
+    pub exec: Arc<dyn Executor>,
+    /// Fires when the run must stop.
+    pub stop: Stop,
+}
+
+impl Site {
+    /// Runs a program of the configuration or the document in the tree, with the lease's
+    /// environment and these variables besides.
+    pub async fn run(
+        &self,
+        program: &Program,
+        extra: &[String],
+        vars: &[(&str, String)],
+        limit: Option<Duration>,
+        log: Option<&str>,
+    ) -> Result<Finished, ProcessError> {
+        let mut command = program.command(extra, &self.tree).env(&self.env).limit(limit);
+        command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        command.log = log.map(|name| self.scratch.join(name));
+        self.exec.run(command, &self.stop).await
+    }
+}

@@ -1,0 +1,151 @@
+//! JUnit XML, as pytest, Maven, Gradle, nextest, gtest and most other runners write it.
+
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use super::merge::merge;
+use crate::domain::trial::{TestCase, TestStatus};
+
+/// Every case of a report, or why it can't be read. Suites may be nested to any depth.
+pub fn parse(bytes: &[u8]) -> Result<Vec<TestCase>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|why| format!("it is not UTF-8: {why}"))?;
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+    let mut walk = Walk::default();
+    loop {
+        match reader.read_event().map_err(|why| format!("at byte {}: {why}", reader.error_position()))? {
+            Event::Start(tag) => walk.open(&tag)?,
+            Event::Empty(tag) => {
+                walk.open(&tag)?;
+                walk.close();
+            }
+            Event::End(_) => walk.close(),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    walk.finish()
+}
+
+#[derive(Default)]
+struct Walk {
+    depth: usize,
+    rooted: bool,
+    /// The open case with the depth of its element.
+    open: Option<(usize, TestCase)>,
+    cases: Vec<TestCase>,
+}
+
+impl Walk {
+    fn open(&mut self, tag: &BytesStart<'_>) -> Result<(), String> {
+        let name = tag.local_name();
+        let name: &str = name.as_ref();
+        if self.depth == 0 {
+            if self.rooted || !matches!(name, "testsuites" | "testsuite") {
+                return Err(format!("`<{name}>` is not the root of a JUnit report"));
+            }
+            self.rooted = true;
+        }
+        self.depth += 1;
+        match (name, &mut self.open) {
+            ("testcase", None) => self.open = Some((self.depth, case(tag)?)),
+            ("testcase", Some((_, outer))) => return Err(format!("a case stands inside the case `{}`", outer.name)),
+            // Only a case's own children speak about it; its output may hold anything.
+            ("failure" | "error", Some((depth, case))) if self.depth == *depth + 1 => case.status = TestStatus::Failed,
+            ("skipped", Some((depth, case))) if self.depth == *depth + 1 && case.status == TestStatus::Passed => {
+                case.status = TestStatus::Skipped;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if self.open.as_ref().is_some_and(|(depth, _)| *depth == self.depth) {
+            self.cases.extend(self.open.take().map(|(_, case)| case));
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    fn finish(self) -> Result<Vec<TestCase>, String> {
+        match (self.rooted, self.depth) {
+            (false, _) => Err("it is empty".to_owned()),
+            (true, 0) => Ok(merge(self.cases)),
+            (true, _) => Err("it is cut off before its end".to_owned()),
+        }
+    }
+}
+
+fn case(tag: &BytesStart<'_>) -> Result<TestCase, String> {
+    let name = attribute(tag, "name")?.filter(|n| !n.is_empty()).ok_or("a case has no name")?;
+    let name = match attribute(tag, "classname")?.filter(|class| !class.is_empty()) {
+        Some(class) => format!("{class}::{name}"),
+        None => name,
+    };
+    // GoogleTest says of a disabled test only that it was not run.
+    let idle = attribute(tag, "status")?.is_some_and(|status| matches!(status.as_str(), "notrun" | "disabled"));
+    Ok(TestCase { name, status: if idle { TestStatus::Skipped } else { TestStatus::Passed } })
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
+    let found = tag.try_get_attribute(name).map_err(|why| format!("in a `<testcase>`: {why}"))?;
+    found
+        .map(|value| value.normalized_value(XmlVersion::Implicit1_0).map(|v| v.into_owned()))
+        .transpose()
+        .map_err(|why| format!("in a `<testcase>`: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report as pytest 9 writes it: passed, skipped, failed, and a module that can't be imported.
+    const PYTEST: &str = include_str!("../../../tests/fixtures/metric/junit-pytest.xml");
+
+    fn shown(text: &str) -> Vec<String> {
+        parse(text.as_bytes()).unwrap().iter().map(|c| format!("{} {:?}", c.name, c.status)).collect()
+    }
+
+    #[test]
+    fn a_pytest_report_yields_its_cases() {
+        let expected = [
+            "t.test_q::test_query_speed Passed",
+            "t.test_q::test_p[a&b] Passed",
+            "t.test_q::test_s Skipped",
+            "t.test_q.TestX::test_f Failed",
+            "t.test_bad Failed",
+        ];
+        assert_eq!(shown(PYTEST), expected);
+    }
+
+    #[test]
+    fn nested_suites_and_disabled_tests_are_understood() {
+        let text = r#"<testsuites><testsuite name="o"><testsuite name="i"><testcase name="a" classname=""/>
+            <testcase name="b" status="notrun"/></testsuite><testcase name="c"><system-out><failure/></system-out>
+            </testcase><testcase name="d"><skipped/><error/></testcase></testsuite></testsuites>"#;
+        assert_eq!(shown(text), ["a Passed", "b Skipped", "c Passed", "d Failed"]);
+    }
+
+    #[test]
+    fn a_test_that_passes_and_breaks_in_its_teardown_has_failed() {
+        let text = r#"<testsuite><testcase classname="t" name="a"/>
+            <testcase classname="t" name="a"><error message="teardown"/></testcase></testsuite>"#;
+        assert_eq!(shown(text), ["t::a Failed"]);
+    }
+
+    #[test]
+    fn a_report_cut_off_anywhere_is_refused() {
+        let cut = PYTEST.trim_end().char_indices().map(|(at, _)| at).step_by(7);
+        for at in cut {
+            parse(&PYTEST.as_bytes()[..at]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused() {
+        for text in ["", "<html></html>", "<testsuite><testcase/></testsuite>", "<testsuite></testsuites>", "ok"] {
+            parse(text.as_bytes()).unwrap_err();
+        }
+        assert_eq!(parse(b"<testsuite/>").unwrap(), []);
+    }
+}

@@ -1,0 +1,71 @@
+//! The suite port: running tests in a judged tree and reading what they report.
+//!
+//! A suite never turns trouble into a number. A report that is missing, malformed or empty is
+//! an error with somebody to blame, not a pass and not a zero.
+
+mod command;
+pub mod fake;
+mod junit;
+mod merge;
+mod runner;
+
+use async_trait::async_trait;
+
+use super::process::ProcessError;
+pub use super::process::Site;
+use crate::domain::trial::TestReport;
+pub use command::{CommandSettings, CommandSuite};
+pub use runner::RUNNERS;
+
+/// What the document and the configuration say about a suite.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SuiteSettings {
+    /// A program of which a report is read, or else its exit status.
+    Command(CommandSettings),
+}
+
+/// The name of every kind of suite.
+pub const SUITES: &[&str] = &["command"];
+
+/// The suite that these settings describe.
+pub fn build(settings: SuiteSettings) -> Box<dyn Suite> {
+    match settings {
+        SuiteSettings::Command(settings) => Box::new(CommandSuite::new(settings)),
+    }
+}
+
+/// Why a suite has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// The tree's doing: no tests were found, the report is cut off, the server never answered.
+    #[error("{0}")]
+    Variant(String),
+    /// The machine's doing.
+    #[error("{0}")]
+    Machine(String),
+    /// What the document or the configuration asks for can't be done.
+    #[error("{0}")]
+    Refused(String),
+    /// A program was missing or failed to start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The run is being stopped.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// A set of tests that can be run in any contender's tree.
+#[async_trait]
+pub trait Suite: Send + Sync {
+    /// The line of the document that it stands for.
+    fn name(&self) -> &str;
+
+    /// Whether selectors of work items mean anything to it. They are run with the first suite
+    /// for which they do.
+    fn takes_selectors(&self) -> bool;
+
+    /// Runs all of it, and the selected tests in addition. A case that both runs report counts
+    /// once, with the worse of the two results. A report always holds at least one case that
+    /// was not skipped.
+    async fn run(&self, site: &Site, selectors: &[String]) -> Result<TestReport, SuiteError>;
+}
