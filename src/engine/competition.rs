@@ -119,11 +119,10 @@ impl Run {
         let known = facts.tests.get(&contender);
         match self.judge(&contender, &self.started.base.0, known).await? {
             Judgement::Ready(tree, report) => Ok((contender, tree, report)),
-            Judgement::Broken(reason) => Err(Error::new(
-                ExitCode::Machine,
-                format!("the baseline can't be judged: {reason}"),
-            )
-            .hint("the commands of the document and of blueprint.yaml must work on the code as it is")),
+            Judgement::Broken(reason) => {
+                Err(Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}"))
+                    .hint("the commands of the document and of blueprint.yaml must work on the code as it is"))
+            }
         }
     }
 

@@ -31,7 +31,12 @@ pub enum Judgement {
 
 impl Run {
     /// A clean tree of this commit (or tree object) with services of its own, set up and migrated.
-    pub async fn fresh_tree(&self, contender: &Contender, name: &str, tree: &str) -> Result<Result<Judged, String>, Error> {
+    pub async fn fresh_tree(
+        &self,
+        contender: &Contender,
+        name: &str,
+        tree: &str,
+    ) -> Result<Result<Judged, String>, Error> {
         let lease = self.open_lease(contender, name, Purpose::Services).await?;
         match self.furnish(&lease, tree).await {
             Ok(None) => {
@@ -57,8 +62,7 @@ impl Run {
 
     async fn furnish(&self, lease: &Lease, tree: &str) -> Result<Option<String>, Error> {
         let into = lease.tree();
-        let order =
-            CheckoutOrder { tree, base: &self.started.base, restored: &self.settings.protect, into: &into };
+        let order = CheckoutOrder { tree, base: &self.started.base, restored: &self.settings.protect, into: &into };
         self.ports.git.check_out(&order).await?;
         for carried in &self.settings.carry {
             self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
@@ -70,7 +74,12 @@ impl Run {
     }
 
     /// Makes a tree ready and runs every suite in it, unless the journal has its tests.
-    pub async fn judge(&self, contender: &Contender, commit: &str, known: Option<&TestReport>) -> Result<Judgement, Error> {
+    pub async fn judge(
+        &self,
+        contender: &Contender,
+        commit: &str,
+        known: Option<&TestReport>,
+    ) -> Result<Judgement, Error> {
         let _turn = self.judges.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
         self.check_stop()?;
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });

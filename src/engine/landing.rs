@@ -46,7 +46,8 @@ impl Run {
             }
             self.warn(format!("`{}` moved while the merge was verified; verifying again", self.started.target));
         }
-        Err(self.blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
+        Err(self
+            .blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
     }
 
     fn to_land(&self, verdict: &Verdict) -> Option<VariantKey> {
@@ -78,12 +79,19 @@ impl Run {
     }
 
     /// Merges in memory, checks the merged tree out and runs its tests.
-    async fn verify(&self, winner: &VariantKey, commit: &CommitId, target: &CommitId, facts: &Facts) -> Result<Verified, Error> {
+    async fn verify(
+        &self,
+        winner: &VariantKey,
+        commit: &CommitId,
+        target: &CommitId,
+        facts: &Facts,
+    ) -> Result<Verified, Error> {
         self.tell(Event::Landing { text: format!("merging {winner} onto {} in memory", self.started.target) });
         let tree = match self.ports.git.merge(target, commit).await? {
             Merge::Clean(tree) => tree,
             Merge::Conflict(paths) => {
-                return Err(self.blocked(winner, format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "))));
+                return Err(self
+                    .blocked(winner, format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "))));
             }
         };
         self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
@@ -142,7 +150,8 @@ impl Run {
             Advance::Moved => self.landed(merge).await.map(Some),
             Advance::TargetMoved(_) => Ok(None),
             Advance::Overlap(paths) => {
-                let error = self.blocked(winner, format!("uncommitted changes overlap with it in {}", paths.join(", ")));
+                let error =
+                    self.blocked(winner, format!("uncommitted changes overlap with it in {}", paths.join(", ")));
                 Err(error.hint("commit or stash them first"))
             }
         }
@@ -155,8 +164,11 @@ impl Run {
             Error::new(ExitCode::LandingBlocked, format!("{path} is not on `{}` any more", self.started.target))
         })?;
         let document = Document::parse(&bytes).map_err(|_| {
-            Error::new(ExitCode::LandingBlocked, format!("{path} on `{}` is no longer a valid blueprint", self.started.target))
-                .hint(format!("blueprint check {path}"))
+            Error::new(
+                ExitCode::LandingBlocked,
+                format!("{path} on `{}` is no longer a valid blueprint", self.started.target),
+            )
+            .hint(format!("blueprint check {path}"))
         })?;
         let regions = results::landed(self.plan(), scoreboard, &self.started.run, self.started.at);
         Ok(document.rewrite(&regions))

@@ -56,7 +56,8 @@ impl Run {
     /// Opens a lease. `name` tells leases of one contender apart (`a`, `a-judge`).
     pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
-        let mut lease = Lease { contender: contender.clone(), dir: dir.clone(), env: self.settings.env.clone(), held: Vec::new() };
+        let mut lease =
+            Lease { contender: contender.clone(), dir: dir.clone(), env: self.settings.env.clone(), held: Vec::new() };
         let made = self.fill_lease(&mut lease, name, purpose).await;
         if let Err(error) = made {
             self.close_lease(lease).await?;
@@ -210,7 +211,9 @@ pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 fn database_error(error: DatabaseError) -> Error {
     let hint = match &error {
         DatabaseError::Unreachable { .. } => Some("start the server, or correct `database.url` in blueprint.yaml"),
-        DatabaseError::Rights { .. } => Some("grant the role what it lacks, or set `database.isolation` to another level"),
+        DatabaseError::Rights { .. } => {
+            Some("grant the role what it lacks, or set `database.isolation` to another level")
+        }
         _ => None,
     };
     let wrapped = machine(error);

@@ -45,10 +45,16 @@ impl Run {
         measured.map(|()| facts)
     }
 
-    async fn measure_with(&self, judged: &PerContender<Judged>, facts: &mut Facts, meters: &mut Meters) -> Result<(), Error> {
+    async fn measure_with(
+        &self,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+        meters: &mut Meters,
+    ) -> Result<(), Error> {
         self.read_exact(judged, facts, meters).await?;
         let started = Instant::now();
-        let budget = self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
+        let budget =
+            self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
         let mut spoiled = 0;
         loop {
             self.check_stop()?;
@@ -71,7 +77,9 @@ impl Run {
                     spoiled += 1;
                     self.log.write(&Record::Discarded { index, why: why.clone() }).await?;
                     if spoiled >= SPOILED_LIMIT {
-                        return Err(Error::machine(format!("block {index} could not be measured {spoiled} times: {why}")));
+                        return Err(Error::machine(format!(
+                            "block {index} could not be measured {spoiled} times: {why}"
+                        )));
                     }
                     self.warn(format!("block {index} is repeated: {why}"));
                 }
@@ -112,7 +120,12 @@ impl Run {
     }
 
     /// Metrics that do not vary are read once for each contender.
-    async fn read_exact(&self, judged: &PerContender<Judged>, facts: &mut Facts, meters: &mut Meters) -> Result<(), Error> {
+    async fn read_exact(
+        &self,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+        meters: &mut Meters,
+    ) -> Result<(), Error> {
         for (at, source) in self.ports.sources.iter().enumerate() {
             if source.cadence() != Cadence::Once {
                 continue;
@@ -155,7 +168,8 @@ impl Run {
         left: Duration,
     ) -> Result<Result<Block, Spoiled>, Error> {
         let order = race::shuffled(&standing.active, self.started.seed, index);
-        let slot = Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(left.max(SLICE_FLOOR)) };
+        let slot =
+            Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(left.max(SLICE_FLOOR)) };
         let mut slices = Vec::new();
         for contender in order {
             for (at, source) in self.ports.sources.iter().enumerate() {

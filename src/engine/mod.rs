@@ -1,6 +1,5 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
-
 pub mod competition;
 pub mod context;
 pub mod contract;

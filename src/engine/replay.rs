@@ -147,7 +147,9 @@ fn judge_bounds(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Resul
 
 fn broken(facts: &Facts, contender: &Contender, metric: &MetricBound) -> Disqualification {
     match displayed(facts, contender).get(&metric.name) {
-        Some(value) => Disqualification::BoundBroken { metric: metric.name.clone(), bound: metric.bound, value: *value },
+        Some(value) => {
+            Disqualification::BoundBroken { metric: metric.name.clone(), bound: metric.bound, value: *value }
+        }
         None => Disqualification::InvalidMeasurement { message: format!("{} has no value", metric.name) },
     }
 }

@@ -80,7 +80,9 @@ impl Run {
             self.check_stop()?;
             let report = match self.step(variant, item, step, lease).await? {
                 Ok(report) => report,
-                Err(error) => return Ok(Implemented::Nothing(Disqualification::AgentFailed { message: error.to_string() })),
+                Err(error) => {
+                    return Ok(Implemented::Nothing(Disqualification::AgentFailed { message: error.to_string() }));
+                }
             };
             tip = self.harvest_step(variant, item, lease, &tip).await?;
             last_end = report.end.clone();
@@ -189,7 +191,8 @@ impl Run {
     ) -> Result<CommitId, Error> {
         let slug = lease.contender.slug();
         let what = if self.ports.agent.whole_variant() { &variant.name } else { &item.title };
-        let message = format!("{what}\n\nVariant {} of {}, run {}.\n", variant.key, self.plan().title, self.started.run);
+        let message =
+            format!("{what}\n\nVariant {} of {}, run {}.\n", variant.key, self.plan().title, self.started.run);
         let order = HarvestOrder {
             worktree: &lease.worktree(),
             branch: &self.branch(&slug),
@@ -203,7 +206,12 @@ impl Run {
     }
 
     /// Checks the contract and records the harvest.
-    async fn harvested(&self, variant: &Variant, commit: CommitId, over_budget: bool) -> Result<Option<Harvest>, Error> {
+    async fn harvested(
+        &self,
+        variant: &Variant,
+        commit: CommitId,
+        over_budget: bool,
+    ) -> Result<Option<Harvest>, Error> {
         let contender = Contender::Variant(variant.key.clone());
         self.ports.git.keep(&self.kept_ref(&contender.slug()), &commit).await?;
         let changes = self.ports.git.changes(&self.started.base, &commit).await?;

@@ -99,6 +99,8 @@ impl Program {
     }
 
     pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
+        // Whoever works in a worktree can write the shared configuration: ours is copied before.
+        self.private().await?;
         let lock = self.worktree_lock().await?;
         let shown = path.display().to_string();
         if path.exists() {
