@@ -255,3 +255,14 @@ async fn a_branch_that_is_somebody_elses_is_left_alone() {
     assert!(error.to_string().contains("blueprint/r/mine"), "{error}");
     assert_eq!(repo.git(&["rev-parse", "blueprint/r/mine"]), base.0);
 }
+
+#[tokio::test]
+async fn the_versions_of_a_file_are_found_newest_first() {
+    let repo = Repo::with(&[("a.txt", "one\n")]);
+    repo.write("a.txt", "two\n");
+    repo.commit("second");
+    repo.write("b.txt", "b\n");
+    let tip = id(repo.commit("third"));
+    let versions = open(&repo).versions(&tip, "a.txt").await.unwrap();
+    assert_eq!(versions, [b"two\n".to_vec(), b"one\n".to_vec()]);
+}

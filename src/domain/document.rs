@@ -19,3 +19,25 @@ impl Document {
         todo!()
     }
 }
+
+impl Document {
+    /// What it plans.
+    pub fn plan(&self) -> &super::plan::Plan {
+        todo!()
+    }
+
+    /// Digest outside the regions that the tool rewrites.
+    pub fn digest(&self) -> String {
+        todo!()
+    }
+}
+
+/// Whether two documents are equal outside the regions that the tool rewrites.
+pub fn same_outside_regions(_a: &Document, _b: &Document) -> bool {
+    todo!()
+}
+
+/// Lines that differ outside those regions: number in the second, old, new.
+pub fn changed_lines(_a: &Document, _b: &Document) -> Vec<(usize, String, String)> {
+    todo!()
+}

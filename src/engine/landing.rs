@@ -96,7 +96,7 @@ impl Run {
         };
         self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
         let contender = Contender::Variant(winner.clone());
-        let merged = self.judge_merged(&contender, &tree).await?;
+        let merged = self.judge_merged(&contender, &tree, target).await?;
         let expected = facts.tests.get(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
@@ -108,14 +108,23 @@ impl Run {
         Ok(Verified { tree, onto: target.clone() })
     }
 
-    async fn judge_merged(&self, contender: &Contender, tree: &str) -> Result<TestReport, Error> {
+    /// Tests on the merged tree, and bounds again where it is not the base that was merged onto.
+    async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
         let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
         let judged = match self.fresh_tree(contender, "merged", tree).await? {
             Ok(judged) => judged,
             Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
         };
         let tested = self.run_suites(contender, &judged.site).await;
-        self.close_lease(judged.lease).await?;
+        if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
+            self.close_lease(judged.lease).await?;
+            return tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")));
+        }
+        self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
+        let missed = self.missed_after_merge(contender, judged, target).await?;
+        if !missed.is_empty() {
+            return Err(self.blocked(winner, missed.join("; ")));
+        }
         tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")))
     }
 

@@ -21,14 +21,21 @@ const SPOILED_LIMIT: u32 = 3;
 const BLOCK_LIMIT: u32 = 2000;
 
 /// Servers and the like that stay ready between slices, by source and contender.
-type Meters = BTreeMap<(usize, Contender), Box<dyn Meter>>;
+pub(super) type Meters = BTreeMap<(usize, Contender), Box<dyn Meter>>;
 
 /// Why a slice has no value.
-enum Spoiled {
+pub(super) enum Spoiled {
     /// The contender's doing; it is out.
     Contender(String),
     /// The machine's doing; the block is repeated.
     Machine(String),
+}
+
+/// Stops whatever was started to be measured.
+pub(super) async fn close(meters: &mut Meters) {
+    for meter in meters.values_mut() {
+        meter.close().await;
+    }
 }
 
 impl Run {
@@ -39,9 +46,7 @@ impl Run {
         }
         let mut meters = Meters::new();
         let measured = self.measure_with(judged, &mut facts, &mut meters).await;
-        for meter in meters.values_mut() {
-            meter.close().await;
-        }
+        close(&mut meters).await;
         measured.map(|()| facts)
     }
 
@@ -191,7 +196,8 @@ impl Run {
         Ok(Ok(Block { index, slices }))
     }
 
-    async fn slice(
+    /// One turn of one contender at one source, which is opened at its first.
+    pub(super) async fn slice(
         &self,
         at: usize,
         contender: &Contender,

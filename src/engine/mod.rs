@@ -1,5 +1,6 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
+pub mod approval;
 pub mod competition;
 pub mod context;
 pub mod contract;
@@ -8,6 +9,8 @@ pub mod judging;
 pub mod landing;
 pub mod lease;
 pub mod measuring;
+pub mod opening;
+pub mod recheck;
 pub mod recovery;
 pub mod replay;
 pub mod trial;

@@ -1,6 +1,8 @@
 //! What several test files need: repositories made of a few files, and the program under test.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
 
+pub mod arena;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

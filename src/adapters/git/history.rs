@@ -5,6 +5,9 @@ use std::path::Path;
 use super::repository::oid;
 use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge};
 
+/// How far back versions of a file are looked for.
+const WALK_LIMIT: usize = 5_000;
+
 /// Files larger than this are treated as binary when lines are counted.
 const TEXT_LIMIT: usize = 4 << 20;
 
@@ -36,6 +39,20 @@ pub fn file_at(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+pub fn versions(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError> {
+    let mut walk = repo.revwalk()?;
+    walk.push(oid(commit)?)?;
+    let mut seen = Vec::new();
+    for id in walk.take(WALK_LIMIT) {
+        let tree = repo.find_commit(id?)?.tree()?;
+        let Ok(entry) = tree.get_path(Path::new(path)) else { continue };
+        if !seen.contains(&entry.id()) {
+            seen.push(entry.id());
+        }
+    }
+    seen.into_iter().map(|id| Ok(repo.find_blob(id)?.content().to_vec())).collect()
 }
 
 pub fn paths_at(repo: &git2::Repository, commit: &CommitId) -> Result<Vec<String>, GitError> {

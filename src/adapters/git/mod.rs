@@ -129,6 +129,9 @@ pub trait Git: Send + Sync {
     /// A file at a commit; `None` where it is not there.
     async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError>;
 
+    /// The different contents that a file had in the history of a commit, newest first.
+    async fn versions(&self, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError>;
+
     /// All paths at a commit.
     async fn paths_at(&self, commit: &CommitId) -> Result<Vec<String>, GitError>;
 

@@ -131,6 +131,11 @@ impl Git for Repository {
         self.blocking(move |repo| history::file_at(repo, &commit, &path)).await
     }
 
+    async fn versions(&self, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError> {
+        let (commit, path) = (commit.clone(), path.to_owned());
+        self.blocking(move |repo| history::versions(repo, &commit, &path)).await
+    }
+
     async fn paths_at(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
         let commit = commit.clone();
         self.blocking(move |repo| history::paths_at(repo, &commit)).await

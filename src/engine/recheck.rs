@@ -1,0 +1,130 @@
+//! Bounds once more, on the merged tree, where the target moved since the winner was measured.
+
+use std::collections::BTreeMap;
+
+use super::context::{PerContender, Run};
+use super::judging::Judged;
+use super::measuring::{Meters, Spoiled, close};
+use crate::adapters::git::CommitId;
+use crate::adapters::metric::{Cadence, Slot};
+use crate::domain::bounds::{BoundTest, Standing};
+use crate::domain::measurement::{Contender, MetricName};
+use crate::domain::plan::MetricBound;
+use crate::domain::quantity::{Limit, Quantity};
+use crate::domain::{race, statistics};
+use crate::error::Error;
+
+/// A bound that so many blocks could not settle is judged by the value as tables show it.
+const BLOCKS: u32 = 24;
+
+/// One bound's test with the values it was told.
+struct Watched<'a> {
+    metric: &'a MetricBound,
+    test: BoundTest,
+    values: Vec<Quantity>,
+    baselines: Vec<Quantity>,
+}
+
+impl Watched<'_> {
+    fn take(&mut self, value: Option<Quantity>, baseline: Option<Quantity>) -> Result<(), Error> {
+        let relative = matches!(self.metric.bound.limit, Limit::Relative(_));
+        let Some(value) = value.filter(|_| !relative || baseline.is_some()) else { return Ok(()) };
+        let held = self.metric.bound.holds(value, baseline);
+        self.test.record(held.map_err(|error| Error::usage(format!("{}: {error}", self.metric.name)))?);
+        self.values.push(value);
+        self.baselines.extend(baseline);
+        Ok(())
+    }
+
+    /// What is wrong with it, if anything is.
+    fn fault(&self) -> Option<String> {
+        let name = &self.metric.name;
+        let Some(value) = shown(&self.values) else { return Some(format!("{name} has no value after the merge")) };
+        let missed = match self.test.standing() {
+            Standing::Passed => false,
+            Standing::Failed => true,
+            Standing::Uncertain => !self.metric.bound.holds(value, shown(&self.baselines)).unwrap_or(false),
+        };
+        missed.then(|| format!("{name} is {value} after the merge, must be {}", self.metric.bound))
+    }
+}
+
+fn shown(values: &[Quantity]) -> Option<Quantity> {
+    let numbers: Vec<_> = values.iter().map(|v| v.value()).collect();
+    Quantity::new(statistics::trimmed_mean(&numbers, 0.2)?, values.first()?.dimension())
+}
+
+impl Run {
+    /// What bounds the merged tree misses. Bounds relative to the baseline are taken against the
+    /// target as it is now.
+    pub async fn missed_after_merge(
+        &self,
+        contender: &Contender,
+        merged: Judged,
+        target: &CommitId,
+    ) -> Result<Vec<String>, Error> {
+        let mut trees = PerContender::from([(contender.clone(), merged)]);
+        let relative = self.plan().metrics.iter().any(|m| matches!(m.bound.limit, Limit::Relative(_)));
+        let mut result = Ok(());
+        if relative {
+            match self.fresh_tree(&Contender::Baseline, "target", &target.0).await {
+                Ok(Ok(tree)) => drop(trees.insert(Contender::Baseline, tree)),
+                Ok(Err(message)) => result = Err(Error::machine(format!("the target can't be set up: {message}"))),
+                Err(error) => result = Err(error),
+            }
+        }
+        let mut meters = Meters::new();
+        let watched = match result {
+            Ok(()) => self.watch(contender, &trees, &mut meters).await,
+            Err(error) => Err(error),
+        };
+        close(&mut meters).await;
+        for (_, tree) in trees {
+            self.close_lease(tree.lease).await?;
+        }
+        Ok(watched?.iter().filter_map(Watched::fault).collect())
+    }
+
+    async fn watch<'a>(
+        &'a self,
+        contender: &Contender,
+        trees: &PerContender<Judged>,
+        meters: &mut Meters,
+    ) -> Result<Vec<Watched<'a>>, Error> {
+        let new = |metric| Watched { metric, test: BoundTest::new(), values: Vec::new(), baselines: Vec::new() };
+        let mut watched: Vec<_> = self.plan().metrics.iter().map(new).collect();
+        let mut exact: BTreeMap<(Contender, MetricName), Quantity> = BTreeMap::new();
+        let everyone: Vec<_> = trees.keys().cloned().collect();
+        for index in 0..BLOCKS {
+            let seed = race::block_seed(self.started.seed ^ u64::from(u32::MAX), index);
+            let slot = Slot { block: index, seed, limit: self.time_left() };
+            let mut read = exact.clone();
+            for who in race::shuffled(&everyone, seed, index) {
+                for (at, source) in self.ports.sources.iter().enumerate() {
+                    if source.cadence() == Cadence::Once && index > 0 {
+                        continue;
+                    }
+                    self.check_stop()?;
+                    let slice = match self.slice(at, &who, trees, meters, slot).await? {
+                        Ok(slice) => slice,
+                        Err(Spoiled::Contender(why)) | Err(Spoiled::Machine(why)) => return Err(Error::machine(why)),
+                    };
+                    let values = slice.readings.into_iter().map(|r| ((who.clone(), r.metric), r.value));
+                    read.extend(values.clone());
+                    if source.cadence() == Cadence::Once {
+                        exact.extend(values);
+                    }
+                }
+            }
+            for watch in &mut watched {
+                let of = |who: &Contender| read.get(&(who.clone(), watch.metric.name.clone())).copied();
+                let (value, baseline) = (of(contender), of(&Contender::Baseline));
+                watch.take(value, baseline)?;
+            }
+            if watched.iter().all(|w| w.test.standing() != Standing::Uncertain) {
+                break;
+            }
+        }
+        Ok(watched)
+    }
+}

@@ -1,0 +1,246 @@
+//! The whole loop through the binary: documents run, land, and leave nothing behind.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::arena::{Arena, DOCUMENT};
+use common::{Done, Repo};
+
+/// Nothing of a run may be left but refs, the journal and the landed commits.
+#[track_caller]
+fn nothing_is_left(repo: &Repo) {
+    assert_eq!(repo.git(&["worktree", "list"]).lines().count(), 1, "a worktree is left");
+    assert_eq!(repo.git(&["branch", "--list", "blueprint/*"]), "", "a branch is left");
+    let cache = repo.dir.path().join("cache");
+    let left: Vec<_> = common::tree(&cache).into_iter().map(|(path, _)| path).collect();
+    assert!(left.is_empty(), "left in the cache: {left:?}");
+    assert_eq!(processes(repo), Vec::<String>::new());
+}
+
+/// Command lines of processes that carry this repository's cache directory in their environment
+/// or arguments.
+fn processes(repo: &Repo) -> Vec<String> {
+    let marker = repo.dir.path().display().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name: &str| {
+            String::from_utf8_lossy(&std::fs::read(entry.path().join(name)).unwrap_or_default()).into_owned()
+        };
+        let number = entry.file_name().to_string_lossy().parse::<u32>().ok();
+        if number.is_some_and(|n| n != std::process::id()) && read("environ").contains(&marker) {
+            found.push(read("cmdline").replace('\0', " "));
+        }
+    }
+    found
+}
+
+/// `main` must have moved by one merge commit whose tree is the winner's but for the document.
+#[track_caller]
+fn landed(repo: &Repo, before: &str, cost: &str) {
+    let parents = repo.git(&["log", "-1", "--format=%P", "main"]);
+    let parents: Vec<_> = parents.split(' ').collect();
+    assert_eq!(parents.len(), 2, "main is not at a merge commit");
+    assert_eq!(parents[0], before);
+    assert_eq!(repo.git(&["diff", "--name-only", parents[1], "main"]), DOCUMENT);
+    assert_eq!(repo.git(&["diff", "--name-only", parents[0], "main"]), format!("cost.txt\n{DOCUMENT}"));
+    assert_eq!(repo.read("cost.txt"), cost);
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    let document = repo.read(DOCUMENT);
+    assert!(document.contains("**Status**: completed"), "{document}");
+}
+
+#[test]
+fn the_better_variant_lands_by_one_merge_commit_and_the_document_tells_why() {
+    let repo = Arena::default().build();
+    let before = repo.git(&["rev-parse", "main"]);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    landed(&repo, &before, "20\n");
+    let document = repo.read(DOCUMENT);
+    assert!(document.contains("**Winner**: Variant A (Cost 20)"), "{document}");
+    assert!(done.out.contains("Variant") && done.out.contains("A"), "{}", done.out);
+    let refs = repo.git(&["for-each-ref", "--format=%(refname)", "refs/blueprint"]);
+    assert!(refs.lines().any(|r| r.ends_with("/b")), "the loser's work is not kept: {refs}");
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_document_that_was_carried_out_is_left_alone_when_it_is_run_again() {
+    let repo = Arena::default().build();
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let landed = repo.git(&["rev-parse", "main"]);
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0).says(&["completed"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), landed);
+}
+
+#[test]
+fn nothing_lands_when_every_variant_misses_its_bound() {
+    let repo = Arena { costs: vec![("A", 85), ("B", 88)], ..Arena::default() }.build();
+    let before = repo.git(&["rev-parse", "main"]);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
+    assert!(done.out.contains("latency_p95"), "{}", done.out);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+    assert_eq!(repo.read(DOCUMENT), Arena { costs: vec![("A", 85), ("B", 88)], ..Arena::default() }.document());
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_variant_that_is_worse_than_the_code_as_it_is_does_not_land() {
+    let arena = Arena { costs: vec![("A", 600), ("B", 700)], ..Arena::default() };
+    let repo = arena.build();
+    repo.write(DOCUMENT, &arena.document().replace("<80ms", "<1000ms"));
+    repo.commit("a bound that all keep");
+    let before = repo.git(&["rev-parse", "main"]);
+    repo.blueprint(&["run", DOCUMENT]).ends_with(3);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+}
+
+#[test]
+fn work_outside_the_contract_is_out_and_named() {
+    let repo = Arena::default().build();
+    let patch = format!("{}--- /dev/null\n+++ b/elsewhere.txt\n@@ -0,0 +1 @@\n+x\n", Arena::patch(1));
+    repo.write("recorded/B.patch", &patch);
+    repo.commit("B reaches out");
+    let before = repo.git(&["rev-parse", "main"]);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    landed(&repo, &before, "20\n");
+    assert!(done.out.contains("elsewhere.txt"), "{}", done.out);
+}
+
+#[test]
+fn a_variant_that_breaks_a_test_is_out_however_fast_it_is() {
+    let repo = Arena::default().build();
+    repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -gt 30\n");
+    repo.commit("a test that A breaks");
+    let before = repo.git(&["rev-parse", "main"]);
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    landed(&repo, &before, "60\n");
+}
+
+#[test]
+fn a_target_that_moved_meanwhile_keeps_its_new_commit_and_gets_the_winner() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let mut child = spawn(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.write("other.txt", "meanwhile\n");
+    let moved = repo.commit("meanwhile");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(repo.git(&["rev-parse", "main^1"]), moved);
+    assert_eq!((repo.read("cost.txt"), repo.read("other.txt")), ("20\n".to_owned(), "meanwhile\n".to_owned()));
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn uncommitted_work_in_the_way_of_the_winner_blocks_the_landing_until_it_is_out_of_the_way() {
+    let repo = Arena::default().build();
+    let before = repo.git(&["rev-parse", "main"]);
+    repo.write("cost.txt", "my own idea\n");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(6).says(&["cost.txt", "resume"]);
+    assert_eq!(repo.read("cost.txt"), "my own idea\n");
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+    repo.git(&["checkout", "--quiet", "cost.txt"]);
+    repo.blueprint(&["resume"]).ends_with(0);
+    landed(&repo, &before, "20\n");
+    nothing_is_left(&repo);
+}
+
+fn spawn(repo: &Repo, args: &[&str]) -> std::process::Child {
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the journal holds a record of this kind.
+fn wait_for(repo: &Repo, kind: &str) {
+    let journal = repo.root().join(".git/blueprint/journal.db");
+    let started = Instant::now();
+    let script = "import sqlite3, sys\n\
+         try: print(sqlite3.connect(sys.argv[1], timeout=5).execute('select count(*) from record where kind = ?', (sys.argv[2],)).fetchone()[0])\n\
+         except sqlite3.Error: print(0)";
+    while started.elapsed() < Duration::from_secs(60) {
+        let done = std::process::Command::new("python3").args(["-c", script]).arg(&journal).arg(kind).output().unwrap();
+        if journal.exists() && String::from_utf8_lossy(&done.stdout).trim() != "0" {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no record `{kind}` in a minute");
+}
+
+#[test]
+fn a_run_that_was_killed_is_resumed_to_the_same_end_and_gc_finds_nothing_more() {
+    for kind in ["intended", "harvested", "tested", "block", "concluded"] {
+        let arena = Arena { slice: "0.05", ..Arena::default() };
+        let repo = arena.build();
+        let before = repo.git(&["rev-parse", "main"]);
+        let mut child = spawn(&repo, &["run", DOCUMENT]);
+        wait_for(&repo, kind);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let done = repo.blueprint(&["resume"]);
+        assert_eq!(done.code, 0, "killed at {kind}: {}\n{}", done.out, done.err);
+        landed(&repo, &before, "20\n");
+        repo.blueprint(&["gc"]).ends_with(0);
+        nothing_is_left(&repo);
+    }
+}
+
+#[test]
+fn gc_alone_removes_what_a_killed_run_left_and_keeps_its_commits() {
+    let arena = Arena { slice: "0.05", ..Arena::default() };
+    let repo = arena.build();
+    let mut child = spawn(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let dry = repo.blueprint(&["gc", "--dry-run"]).ends_with(0);
+    assert!(dry.out.contains("directory"), "{}", dry.out);
+    repo.blueprint(&["gc"]).ends_with(0);
+    nothing_is_left(&repo);
+    let refs = repo.git(&["for-each-ref", "--format=%(refname)", "refs/blueprint"]);
+    assert!(refs.contains("/a") && refs.contains("/b"), "{refs}");
+}
+
+#[test]
+fn a_live_run_can_be_neither_resumed_nor_collected_by_somebody_else() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let before = repo.git(&["rev-parse", "main"]);
+    let mut child = spawn(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.blueprint(&["resume"]).ends_with(4).says(&["another process"]);
+    repo.blueprint(&["gc"]).ends_with(0);
+    assert!(child.wait().unwrap().success());
+    landed(&repo, &before, "20\n");
+}
+
+#[test]
+fn an_interrupted_run_stops_within_seconds_says_how_to_go_on_and_can_be_resumed() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let before = repo.git(&["rev-parse", "main"]);
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    let child = command.args(["run", DOCUMENT]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&repo, "block");
+    let asked = Instant::now();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    done.ends_with(130).says(&["blueprint resume"]);
+    nothing_is_left(&repo);
+    repo.blueprint(&["resume"]).ends_with(0);
+    landed(&repo, &before, "20\n");
+}
+
+#[test]
+fn the_results_table_is_computed_again_from_the_journal_by_another_program() {
+    let repo = Arena { costs: vec![("A", 20), ("B", 60), ("C", 40)], ..Arena::default() }.build();
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recompute.py");
+    let journal = repo.root().join(".git/blueprint/journal.db");
+    let done = std::process::Command::new("python3").arg(script).arg(journal).arg(repo.root().join(DOCUMENT)).output();
+    let done = Done::of(done.unwrap()).ends_with(0);
+    assert!(done.out.contains("the same numbers"), "{}", done.out);
+}
