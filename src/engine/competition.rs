@@ -37,6 +37,7 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
     };
     let facts = run.facts().await?;
     let landed = run.land(&scoreboard, &facts).await?;
+    run.ports.workspace.remove(&run.started.state).await.map_err(super::lease::machine)?;
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
     Ok(Conclusion { scoreboard, landed })

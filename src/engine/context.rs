@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::journal::{Log, Started};
+use super::journal::{Facts, Log, Started};
 use crate::adapters::agent::Agent;
 use crate::adapters::cache::Cache;
 use crate::adapters::database::Database;
@@ -98,6 +98,31 @@ pub struct Run {
 }
 
 impl Run {
+    /// A run that starts or goes on; `facts` are what its journal says so far.
+    pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Self {
+        let started = facts.started.clone();
+        let log = Log::new(Arc::clone(&ports.journal), &started.run, Clock::resumed(facts.elapsed));
+        let mut ledger = Ledger::new(&started.plan.budget);
+        for (variant, steps) in &facts.steps {
+            for (step, (_, report)) in steps.iter().enumerate() {
+                ledger.spent_before(variant, step, report.usage.total());
+            }
+        }
+        let contenders = started.plan.variants.len() + 1;
+        let agents = settings.parallel.unwrap_or(contenders).max(1);
+        Self {
+            ledger: Mutex::new(ledger),
+            settled: Notify::new(),
+            agents: Semaphore::new(agents),
+            judges: Semaphore::new(agents),
+            started,
+            ports,
+            settings,
+            log,
+            stop,
+        }
+    }
+
     /// The frozen plan.
     pub fn plan(&self) -> &Plan {
         &self.started.plan

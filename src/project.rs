@@ -1,0 +1,106 @@
+//! A repository with its configuration: where commands find what they work on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::adapters::executor::local::Local;
+use crate::adapters::git::{Git, GitError, Repository};
+use crate::adapters::journal::{Journal, Sqlite};
+use crate::adapters::process::{Environment, Executor};
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// The name of the configuration, at the repository's root.
+pub const CONFIGURATION: &str = "blueprint.yaml";
+
+/// Variables of ours that a trial's processes get; nothing else is inherited.
+const INHERITED: &[&str] = &[
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT",
+];
+
+/// A repository with its configuration.
+pub struct Project {
+    /// The repository.
+    pub git: Arc<Repository>,
+    /// Where programs run.
+    pub exec: Arc<dyn Executor>,
+    /// What `blueprint.yaml` says, or the defaults.
+    pub config: Config,
+    /// Whether there is a `blueprint.yaml`.
+    pub configured: bool,
+    /// Our own environment, for references such as `$DATABASE_URL`.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Project {
+    /// Finds the repository around a directory and reads its configuration.
+    pub fn open(from: &Path) -> Result<Self> {
+        let exec: Arc<dyn Executor> = Arc::new(Local);
+        let git = Repository::discover(from, Arc::clone(&exec)).map_err(|error| match &error {
+            GitError::NotARepository(_) => Error::from(error).hint("start in your project, or make it one: git init"),
+            _ => Error::from(error),
+        })?;
+        let path = git.root().join(CONFIGURATION);
+        let (config, configured) = match std::fs::read_to_string(&path) {
+            Ok(text) => (Config::parse(&text, Path::new(CONFIGURATION))?, true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Config::default(), false),
+            Err(error) => return Err(Error::usage(format!("{} can't be read: {error}", path.display()))),
+        };
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Self { git: Arc::new(git), exec, config, configured, variables })
+    }
+
+    /// The journal, made where there is none.
+    pub async fn journal(&self) -> Result<Arc<dyn Journal>> {
+        Ok(Arc::new(Sqlite::open(&self.journal_folder()).await?))
+    }
+
+    /// Whether anything was ever run here.
+    pub fn has_journal(&self) -> bool {
+        self.journal_folder().join("journal.db").exists()
+    }
+
+    fn journal_folder(&self) -> PathBuf {
+        self.git.common_dir().join("blueprint")
+    }
+
+    /// A path as the repository names it: relative to its root, with `/`.
+    pub fn relative(&self, path: &Path) -> Result<String> {
+        let absolute = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+        let inside = absolute.strip_prefix(self.git.root()).map_err(|_| {
+            Error::usage(format!("{} is outside the repository {}", path.display(), self.git.root().display()))
+                .hint("a document must lie in the repository that it changes")
+        })?;
+        inside.to_str().map(str::to_owned).ok_or_else(|| Error::usage(format!("{} is not UTF-8", path.display())))
+    }
+
+    /// The part of our environment that trials get.
+    pub fn inherited(&self) -> Environment {
+        let wanted = |name: &str| INHERITED.contains(&name) || name.starts_with("LC_");
+        self.variables.iter().filter(|(name, _)| wanted(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    }
+
+    /// Where leases live: outside every repository, because tools walk upwards for their configuration.
+    pub fn state_root(&self) -> PathBuf {
+        let set = |name: &str| self.variables.get(name).filter(|v| v.starts_with('/')).map(PathBuf::from);
+        let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+        cache.unwrap_or_else(std::env::temp_dir).join("blueprint")
+    }
+}
+
+/// Reads a document from disk.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    if path.is_dir() {
+        return Err(Error::usage(format!("{} is a directory", path.display()))
+            .hint(format!("name the documents in it: {}/*.md", path.display())));
+    }
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let error = Error::usage(format!("{} can't be read: {error}", path.display()));
+    error.hint("write one with: blueprint new \"What is to change\"")
+}

@@ -1,0 +1,61 @@
+//! Caps hold through the binary: tokens by step and by session, and the time of the whole run.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::arena::{Arena, DOCUMENT};
+use common::{Done, Repo};
+
+/// An arena whose agent is this script.
+fn arena(script: &str, budget: &str) -> (Arena, Repo) {
+    let arena = Arena {
+        agent: "{command: \"sh agent.sh\"}".to_owned(),
+        budget: budget.to_owned(),
+        ..Arena::default()
+    };
+    let repo = arena.build();
+    repo.write("agent.sh", script);
+    repo.commit("an agent");
+    (arena, repo)
+}
+
+fn report(repo: &Repo) -> serde_json::Value {
+    let done: Done = repo.blueprint(&["report", "--json"]).ends_with(0);
+    serde_json::from_str(&done.out).unwrap()
+}
+
+const COST: &str = "case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n";
+
+#[test]
+fn an_agent_that_reports_more_than_its_step_may_use_is_stopped_and_judged_by_what_it_left() {
+    let script = format!("{COST}echo '{{\"input_tokens\": 900, \"output_tokens\": 200}}' > \"$BLUEPRINT_USAGE\"\nsleep 60\n");
+    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n");
+    let started = Instant::now();
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(started.elapsed() < Duration::from_secs(50), "the agent was not stopped: {:?}", started.elapsed());
+    assert_eq!(repo.read("cost.txt"), "20\n");
+    assert!(done.out.contains("over budget") || done.err.contains("over budget"), "{}\n{}", done.out, done.err);
+}
+
+#[test]
+fn the_sessions_cap_holds_over_all_variants_together() {
+    let script = format!("{COST}echo \"{{\\\"input_tokens\\\": $BLUEPRINT_TOKENS, \\\"output_tokens\\\": 0}}\" > \"$BLUEPRINT_USAGE\"\n");
+    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 1500\n- Time cap: 3 minutes\n");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let spent = report(&repo)["tokens"]["spent"].as_u64().unwrap();
+    assert_eq!(spent, 1500);
+}
+
+#[test]
+fn an_agent_past_the_deadline_is_stopped_even_if_it_ignores_that_and_what_it_left_is_judged() {
+    let script = format!("trap '' TERM INT HUP\n{COST}while :; do sleep 1; done\n");
+    let (arena, repo) = arena(&script, "- Time cap: 30 seconds\n");
+    repo.write("blueprint.yaml", &arena.config().replace("budget: 60s", "budget: 18s"));
+    repo.commit("less time to measure");
+    let started = Instant::now();
+    let done = repo.blueprint(&["run", DOCUMENT]);
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!(done.code, 0, "{}\n{}", done.out, done.err);
+    assert_eq!(repo.read("cost.txt"), "20\n");
+}
