@@ -7,12 +7,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::measurement::MetricName;
-use super::plan::Plan;
-use super::quantity::{Finite, Quantity, QuantityError};
+use super::plan::{MetricBound, Plan};
+use super::quantity::{Direction, Finite, Quantity};
 use super::trial::{ChangeSize, TestReport};
 
 /// Points from 0 to 100.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Points(Finite);
 
@@ -53,44 +53,229 @@ pub struct Criteria {
 /// Turns readings into points by one plan's weights and bounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scorer {
-    // The implementation decides what it holds.
+    weights: [f64; 3],
+    counted: Vec<Counted>,
+    names: Vec<MetricName>,
+}
+
+/// A metric that the Performance criterion counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    name: MetricName,
+    direction: Direction,
+    /// The value that earns half the points; absent while the baseline that it is relative to is not known.
+    half: Option<Quantity>,
 }
 
 impl Scorer {
     /// A scorer for this plan; `baseline` holds the baseline's values, needed where a bound is
     /// relative to them.
-    pub fn new(_plan: &Plan, _baseline: &BTreeMap<MetricName, Quantity>) -> Result<Self, QuantityError> {
-        todo!()
+    pub fn new(plan: &Plan, baseline: &BTreeMap<MetricName, Quantity>) -> Self {
+        let note = plan.weights.performance.note.as_deref();
+        let counted: Vec<_> = selected(note, &plan.metrics)
+            .map(|metric| Counted {
+                name: metric.name.clone(),
+                direction: metric.bound.direction(),
+                half: metric.bound.resolve(baseline.get(&metric.name).copied()).ok(),
+            })
+            .collect();
+        let weights = [&plan.weights.tests, &plan.weights.performance, &plan.weights.simplicity].map(|w| w.percent);
+        Self { weights, names: counted.iter().map(|c| c.name.clone()).collect(), counted }
     }
 
     /// The metrics that the Performance criterion counts.
     pub fn performance_metrics(&self) -> &[MetricName] {
-        todo!()
+        &self.names
     }
 
-    /// The Performance points of these values; `None` where one of the metrics is missing or of
-    /// another dimension.
-    pub fn performance(&self, _values: &BTreeMap<MetricName, Quantity>) -> Option<Points> {
-        todo!()
+    /// The Performance points of these values: the mean over the counted metrics. `None` where one
+    /// of the metrics is missing, of another dimension, or relative to a baseline that is unknown.
+    /// A plan without metrics has no Performance to speak of, and its weight is 0.
+    pub fn performance(&self, values: &BTreeMap<MetricName, Quantity>) -> Option<Points> {
+        let points = self.counted.iter().map(|metric| metric.points(*values.get(&metric.name)?));
+        let points: Vec<f64> = points.collect::<Option<_>>()?;
+        let mean = if points.is_empty() { 0.0 } else { points.iter().sum::<f64>() / points.len() as f64 };
+        Points::new(mean)
     }
 
     /// Σ weight × criterion, over the criteria as shown (to 0.1): what a reader can add up.
-    pub fn total(&self, _criteria: &Criteria) -> Points {
-        todo!()
+    pub fn total(&self, criteria: &Criteria) -> Points {
+        self.sum([criteria.tests, criteria.performance, criteria.simplicity].map(Points::shown))
     }
 
     /// Σ weight × criterion without rounding: what the race runs on.
-    pub fn exact_total(&self, _criteria: &Criteria) -> f64 {
-        todo!()
+    pub fn exact_total(&self, criteria: &Criteria) -> f64 {
+        self.sum([criteria.tests, criteria.performance, criteria.simplicity].map(Points::get)).get()
+    }
+
+    fn sum(&self, criteria: [f64; 3]) -> Points {
+        let sum: f64 = self.weights.iter().zip(criteria).map(|(weight, points)| weight * points).sum();
+        // Weights and points are finite, so their sum is.
+        Points::new(sum / 100.0).unwrap_or_default()
     }
 }
 
-/// Passed by counted × 100; `None` where no test counted.
-pub fn tests_points(_report: &TestReport) -> Option<Points> {
-    todo!()
+impl Counted {
+    fn points(&self, value: Quantity) -> Option<f64> {
+        let half = self.half.filter(|half| half.dimension() == value.dimension())?;
+        let (h, x) = (half.value(), value.value());
+        // At 0 of 0 the bound is met exactly, which is worth half.
+        let share = if h + x == 0.0 { 0.5 } else { h / (h + x) };
+        Some(match self.direction {
+            Direction::LowerIsBetter => 100.0 * share,
+            Direction::HigherIsBetter => 100.0 * (1.0 - share),
+        })
+    }
 }
 
+/// The metrics that a weight's note means. Words of the note are matched against the parts of
+/// metric names (`p95 latency` means `query_latency_p95`). Words that no name has are ignored;
+/// of the names those count that have most of the others; without any, all count.
+pub fn selected<'a>(note: Option<&str>, metrics: &'a [MetricBound]) -> impl Iterator<Item = &'a MetricBound> {
+    let words = |text: &str| -> Vec<String> {
+        let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+        parts.map(str::to_lowercase).collect()
+    };
+    let wanted = words(note.unwrap_or_default());
+    let hits = move |metric: &MetricBound| {
+        let parts = words(metric.name.as_str());
+        wanted.iter().filter(|word| parts.contains(word)).count()
+    };
+    let most = metrics.iter().map(&hits).max().unwrap_or(0);
+    metrics.iter().filter(move |metric| hits(metric) == most)
+}
+
+/// Passed by counted × 100; `None` where no test counted.
+pub fn tests_points(report: &TestReport) -> Option<Points> {
+    let counted = report.counted();
+    if counted == 0 {
+        return None;
+    }
+    Points::new(100.0 * report.passed() as f64 / counted as f64)
+}
+
+/// Production lines that halve the simplicity of a change.
+const HALF_LINES: f64 = 500.0;
+/// What one new dependency weighs, in lines.
+const DEPENDENCY: f64 = 25.0;
+
 /// `100 · h / (h + x)` with h = 500 and x = (added + ½ deleted) × nesting surplus + 25 a new dependency.
-pub fn simplicity_points(_change: &ChangeSize) -> Points {
-    todo!()
+pub fn simplicity_points(change: &ChangeSize) -> Points {
+    let lines = change.added as f64 + change.deleted as f64 / 2.0;
+    let x = lines * change.nesting_surplus.max(1.0) + DEPENDENCY * change.new_dependencies as f64;
+    Points::new(100.0 * HALF_LINES / (HALF_LINES + x)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::quantity::{Bound, Dimension};
+    use crate::domain::trial::{TestCase, TestStatus};
+
+    fn metric(name: &str, bound: &str) -> MetricBound {
+        MetricBound { name: MetricName::new(name).unwrap(), bound: Bound::parse(bound).unwrap(), note: None }
+    }
+
+    fn scorer(metrics: &[MetricBound], note: Option<&str>, weights: [f64; 3]) -> Scorer {
+        let counted: Vec<_> = selected(note, metrics)
+            .map(|m| Counted {
+                name: m.name.clone(),
+                direction: m.bound.direction(),
+                half: m.bound.resolve(Quantity::new(0.1, Dimension::Time)).ok(),
+            })
+            .collect();
+        Scorer { weights, names: counted.iter().map(|c| c.name.clone()).collect(), counted }
+    }
+
+    fn points(value: f64) -> Points {
+        Points::new(value).unwrap()
+    }
+
+    fn seconds(name: &str, value: f64) -> BTreeMap<MetricName, Quantity> {
+        BTreeMap::from([(MetricName::new(name).unwrap(), Quantity::new(value, Dimension::Time).unwrap())])
+    }
+
+    #[test]
+    fn a_value_at_its_bound_earns_half_at_half_of_it_two_thirds_and_at_a_tenth_ten_elevenths() {
+        let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
+        for (value, expected) in [(0.1, 50.0), (0.05, 66.7), (0.01, 90.9), (0.0, 100.0)] {
+            assert_eq!(scorer.performance(&seconds("latency", value)).unwrap().shown(), expected);
+        }
+    }
+
+    #[test]
+    fn more_is_better_where_the_bound_is_a_floor() {
+        let scorer = scorer(&[metric("throughput", ">500 req/s")], None, [0.0, 100.0, 0.0]);
+        let rate = |value| BTreeMap::from([(MetricName::new("throughput").unwrap(), Quantity::new(value, Dimension::Rate).unwrap())]);
+        for (value, expected) in [(500.0, 50.0), (1000.0, 66.7), (0.0, 0.0)] {
+            assert_eq!(scorer.performance(&rate(value)).unwrap().shown(), expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_value_or_one_of_another_dimension_has_no_points() {
+        let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
+        assert_eq!(scorer.performance(&BTreeMap::new()), None);
+        let bytes = BTreeMap::from([(MetricName::new("latency").unwrap(), Quantity::new(1.0, Dimension::Bytes).unwrap())]);
+        assert_eq!(scorer.performance(&bytes), None);
+    }
+
+    #[test]
+    fn a_note_means_the_metrics_that_have_most_of_its_words() {
+        let metrics = [
+            metric("query_latency_p50", "<50ms"),
+            metric("query_latency_p95", "<100ms"),
+            metric("throughput", ">500 req/s"),
+        ];
+        let names = |note| selected(note, &metrics).map(|m| m.name.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(Some("p95 latency")), ["query_latency_p95"]);
+        assert_eq!(names(Some("latency")), ["query_latency_p50", "query_latency_p95"]);
+        assert_eq!(names(Some("the throughput we see")), ["throughput"]);
+        assert_eq!(names(Some("how it feels")).len(), 3);
+        assert_eq!(names(None).len(), 3);
+    }
+
+    #[test]
+    fn the_total_is_the_weighted_sum_of_what_the_table_shows() {
+        let scorer = scorer(&[metric("latency", "<100ms")], None, [50.0, 30.0, 20.0]);
+        let criteria = Criteria { tests: points(100.0), performance: points(95.24), simplicity: points(92.04) };
+        assert_eq!(scorer.total(&criteria).shown(), 97.0);
+        assert!((scorer.total(&criteria).get() - 96.96).abs() < 1e-9);
+        assert!((scorer.exact_total(&criteria) - 96.98).abs() < 1e-9);
+    }
+
+    #[test]
+    fn no_test_is_no_score_and_skipped_tests_count_neither_way() {
+        let case = |status| TestCase { name: "t".to_owned(), status };
+        assert_eq!(tests_points(&TestReport::default()), None);
+        let report = TestReport { cases: [TestStatus::Passed, TestStatus::Failed, TestStatus::Skipped].map(case).into() };
+        assert_eq!(tests_points(&report).unwrap().get(), 50.0);
+    }
+
+    #[test]
+    fn simplicity_falls_with_lines_nesting_and_dependencies() {
+        let size = |added, deleted, nesting_surplus, new_dependencies| ChangeSize { added, deleted, nesting_surplus, new_dependencies };
+        assert_eq!(simplicity_points(&size(0, 0, 1.0, 0)).get(), 100.0);
+        assert_eq!(simplicity_points(&size(500, 0, 1.0, 0)).get(), 50.0);
+        assert_eq!(simplicity_points(&size(0, 1000, 1.0, 0)).get(), 50.0);
+        assert_eq!(simplicity_points(&size(250, 0, 2.0, 0)).get(), 50.0);
+        assert_eq!(simplicity_points(&size(0, 0, 1.0, 20)).get(), 50.0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn less_time_never_earns_less_and_points_stay_within_their_range(a in 0.0..1e6f64, b in 0.0..1e6f64) {
+            let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
+            let of = |v| scorer.performance(&seconds("latency", v)).unwrap().get();
+            let (low, high) = if a < b { (a, b) } else { (b, a) };
+            proptest::prop_assert!(of(low) >= of(high));
+            proptest::prop_assert!((0.0..=100.0).contains(&of(low)));
+        }
+
+        #[test]
+        fn points_are_the_same_at_every_scale(x in 1e-6..1e6f64, scale in 1e-3..1e3f64) {
+            let at = |h: f64, x: f64| 100.0 * h / (h + x);
+            proptest::prop_assert!((at(1.0, x) - at(scale, x * scale)).abs() < 1e-9);
+        }
+    }
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::measurement::{Contender, MetricName};
 use super::plan::VariantKey;
 use super::quantity::Quantity;
+use super::race::Race;
 use super::score::{Criteria, Points};
+use super::statistics;
 use super::trial::Outcome;
 
 /// What a run concluded.
@@ -70,6 +72,8 @@ pub enum NoWinner {
     BaselineBetter,
     /// The winner's support was required and is missing.
     NotSupported,
+    /// The time ended before anything was measured.
+    NotMeasured,
 }
 
 /// How one contender stands against its closest rival.
@@ -118,7 +122,7 @@ pub struct Evidence<'a> {
     /// The variants in document order, then the baseline.
     pub rows: Vec<Row>,
     /// The race as it ended.
-    pub race: &'a super::race::Race,
+    pub race: &'a Race,
     /// Every block's unrounded totals, warm-up included.
     pub blocks: &'a [(u32, BTreeMap<Contender, f64>)],
     /// Whether every bound was known when measuring ended.
@@ -130,6 +134,250 @@ pub struct Evidence<'a> {
 }
 
 /// The verdict with the table it was made from.
-pub fn decide(_evidence: Evidence<'_>) -> Scoreboard {
-    todo!()
+///
+/// One survivor that is a variant wins. Survivors that all tie are settled by simplicity, which
+/// the code as it is always wins: a change that brings nothing is not landed. Where the time ended
+/// first, or a bound is not known, the survivor with the highest total leads and is not supported.
+pub fn decide(evidence: Evidence<'_>) -> Scoreboard {
+    let verdict = evidence.verdict();
+    Scoreboard { blocks: evidence.race.counted(), rows: evidence.rows, verdict }
+}
+
+impl Evidence<'_> {
+    fn verdict(&self) -> Verdict {
+        let none = |reason| Verdict::NoWinner { reason };
+        let eligible = |row: &&Row| row.outcome.is_eligible() && row.contender != Contender::Baseline;
+        if self.rows.iter().filter(eligible).count() == 0 {
+            return none(NoWinner::NoneEligible);
+        }
+        if self.rows.iter().filter(eligible).all(|row| row.total.is_none()) {
+            return none(NoWinner::NotMeasured);
+        }
+        let survivors = self.race.survivors();
+        let supported = self.bounds_known && self.race.is_decided();
+        if supported && survivors.contains(&Contender::Baseline) {
+            return none(NoWinner::BaselineBetter);
+        }
+        match (supported, survivors.as_slice()) {
+            (true, [Contender::Variant(key)]) => Verdict::Winner { key: key.clone(), support: self.support(key) },
+            (true, _) => self.tie(&survivors),
+            (false, _) => self.undecided(&survivors),
+        }
+    }
+
+    fn row(&self, contender: &Contender) -> Option<&Row> {
+        self.rows.iter().find(|row| row.contender == *contender)
+    }
+
+    /// The simplest of those that tie; of equally simple ones the first in the document.
+    fn tie(&self, survivors: &[Contender]) -> Verdict {
+        let among: Vec<VariantKey> = survivors.iter().filter_map(|c| c.key().cloned()).collect();
+        let simplicity = |key: &VariantKey| {
+            let row = self.row(&Contender::Variant(key.clone()));
+            row.and_then(|r| r.criteria).map_or(f64::MIN, |c| c.simplicity.get())
+        };
+        let mut simplest: Option<&VariantKey> = None;
+        for key in &among {
+            if simplest.is_none_or(|best| simplicity(key) > simplicity(best)) {
+                simplest = Some(key);
+            }
+        }
+        match simplest {
+            Some(key) => Verdict::Tie { key: key.clone(), among },
+            None => Verdict::NoWinner { reason: NoWinner::NoneEligible },
+        }
+    }
+
+    fn undecided(&self, survivors: &[Contender]) -> Verdict {
+        if self.require_supported {
+            return Verdict::NoWinner { reason: NoWinner::NotSupported };
+        }
+        let mut leader: Option<(&Contender, f64)> = None;
+        for contender in survivors {
+            let total = self.row(contender).and_then(|row| row.total).map(Points::get);
+            // The code as it is keeps its place where a variant only equals it.
+            let better = |best: f64, total: f64| total > best || (total >= best && *contender == Contender::Baseline);
+            if let Some(total) = total
+                && leader.is_none_or(|(_, best)| better(best, total))
+            {
+                leader = Some((contender, total));
+            }
+        }
+        match leader {
+            None => Verdict::NoWinner { reason: NoWinner::NotMeasured },
+            Some((Contender::Baseline, _)) => Verdict::NoWinner { reason: NoWinner::BaselineBetter },
+            Some((Contender::Variant(key), _)) => {
+                let support = self.support(key);
+                let smallest_seen = support.as_ref().and_then(|s| self.smallest_seen(key, &s.rival));
+                Verdict::Undecided { leader: key.clone(), support, smallest_seen }
+            }
+        }
+    }
+
+    /// Differences in total between two contenders over the counted blocks that both were in.
+    fn differences(&self, key: &VariantKey, rival: &Contender) -> Vec<f64> {
+        let ours = Contender::Variant(key.clone());
+        let counted = self.blocks.iter().filter(|(index, _)| *index >= self.race.rules().warmup);
+        counted.filter_map(|(_, totals)| Some(totals.get(&ours)? - totals.get(rival)?)).collect()
+    }
+
+    /// How a variant stands against the rival that comes closest to it.
+    fn support(&self, key: &VariantKey) -> Option<Support> {
+        let ours = Contender::Variant(key.clone());
+        let rivals = self.rows.iter().map(|row| &row.contender).filter(|c| **c != ours);
+        let against = |rival: &Contender| {
+            let differences = self.differences(key, rival);
+            let difference = statistics::trimmed_mean(&differences, 0.2)?;
+            Some(Support {
+                rival: rival.clone(),
+                difference,
+                half_width: statistics::half_width(&differences, self.seed).unwrap_or(0.0),
+                e_value: self.race.e_value(&ours, rival),
+                blocks: u32::try_from(differences.len()).unwrap_or(u32::MAX),
+            })
+        };
+        rivals.filter_map(against).min_by(|a, b| a.difference.total_cmp(&b.difference))
+    }
+
+    /// The smallest difference that the race would have seen in these very blocks, had their
+    /// median been it: found by racing the centred differences, shifted, once more.
+    fn smallest_seen(&self, key: &VariantKey, rival: &Contender) -> Option<f64> {
+        let differences = self.differences(key, rival);
+        let centre = statistics::median(&differences).filter(|_| differences.len() >= 3)?;
+        let rivals = self.rows.iter().filter(|row| row.outcome.is_eligible()).count().saturating_sub(1).max(1);
+        let mut rules = self.race.rules().clone();
+        rules.threshold *= rivals as f64;
+        rules.warmup = 0;
+        let ours = Contender::Variant(key.clone());
+        let seen = |shift: f64| {
+            let mut race = Race::new(rules.clone(), &[ours.clone(), rival.clone()]);
+            (0..).zip(&differences).any(|(index, d)| {
+                let totals = BTreeMap::from([(ours.clone(), d - centre + shift), (rival.clone(), 0.0)]);
+                race.record(index, &totals).iter().any(|dropped| dropped.contender == *rival)
+            })
+        };
+        let (mut low, mut high) = (0.0, 100.0);
+        if !seen(high) {
+            return None;
+        }
+        while high - low > 0.05 {
+            let middle = f64::midpoint(low, high);
+            if seen(middle) { high = middle } else { low = middle }
+        }
+        Some(high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::race::Rules;
+    use crate::domain::trial::Disqualification;
+
+    fn v(key: &str) -> Contender {
+        Contender::try_from(key.to_owned()).unwrap()
+    }
+
+    /// One contender: key, simplicity, and its total in a block.
+    type Runner<'a> = (&'a str, f64, &'a dyn Fn(u32) -> f64);
+
+    struct Case<'a> {
+        runners: &'a [Runner<'a>],
+        blocks: u32,
+        bounds_known: bool,
+        require_supported: bool,
+    }
+
+    fn row(contender: Contender, simplicity: f64, total: Option<f64>, outcome: Outcome) -> Row {
+        let points = |p| Points::new(p).unwrap();
+        let criteria = total.map(|_| Criteria { tests: points(100.0), performance: points(50.0), simplicity: points(simplicity) });
+        Row { contender, outcome, criteria, total: total.map(points), metrics: BTreeMap::new() }
+    }
+
+    fn conclude(case: &Case<'_>) -> Verdict {
+        let entrants: Vec<_> = case.runners.iter().map(|r| v(r.0)).collect();
+        let mut race = Race::new(Rules::default(), &entrants);
+        let mut blocks = Vec::new();
+        for index in 0..case.blocks {
+            let totals: BTreeMap<_, _> = case.runners.iter().map(|r| (v(r.0), r.2(index))).collect();
+            let of = race.survivors().into_iter().map(|c| (c.clone(), totals[&c])).collect();
+            race.record(index, &of);
+            blocks.push((index, of));
+        }
+        let rows = case.runners.iter().map(|r| row(v(r.0), r.1, Some(r.2(1)), Outcome::Eligible { over_budget: false }));
+        let evidence = Evidence {
+            rows: rows.collect(),
+            race: &race,
+            blocks: &blocks,
+            bounds_known: case.bounds_known,
+            require_supported: case.require_supported,
+            seed: 1,
+        };
+        decide(evidence).verdict
+    }
+
+    fn key(text: &str) -> VariantKey {
+        VariantKey::new(text).unwrap()
+    }
+
+    const PLAIN: Case<'static> = Case { runners: &[], blocks: 40, bounds_known: true, require_supported: false };
+
+    #[test]
+    fn a_variant_that_beats_all_wins_with_its_closest_rival_named() {
+        let runners: &[Runner<'_>] = &[("A", 90.0, &|i| 70.0 + f64::from(i % 3) * 0.1), ("B", 95.0, &|_| 68.0), ("@baseline", 100.0, &|_| 60.0)];
+        let Verdict::Winner { key: winner, support } = conclude(&Case { runners, ..PLAIN }) else { panic!("no winner") };
+        let support = support.unwrap();
+        assert_eq!((winner, support.rival), (key("A"), v("B")));
+        assert!((support.difference - 2.1).abs() < 0.1 && support.half_width < 0.2 && support.e_value >= 40.0);
+    }
+
+    #[test]
+    fn variants_that_tie_are_settled_by_simplicity_and_then_by_their_order() {
+        let runners: &[Runner<'_>] = &[("A", 90.0, &|_| 70.0), ("B", 95.0, &|_| 70.0), ("C", 95.0, &|_| 70.0), ("@baseline", 100.0, &|_| 50.0)];
+        let expected = Verdict::Tie { key: key("B"), among: vec![key("A"), key("B"), key("C")] };
+        assert_eq!(conclude(&Case { runners, ..PLAIN }), expected);
+    }
+
+    #[test]
+    fn a_variant_that_is_beaten_by_the_code_as_it_is_or_only_equals_it_does_not_win() {
+        let better = Verdict::NoWinner { reason: NoWinner::BaselineBetter };
+        for own in [40.0, 60.0] {
+            let of = move |_| own;
+            let runners: &[Runner<'_>] = &[("A", 90.0, &of), ("@baseline", 100.0, &|_| 60.0)];
+            assert_eq!(conclude(&Case { runners, ..PLAIN }), better, "{own}");
+            assert_eq!(conclude(&Case { runners, blocks: 2, ..PLAIN }), better, "{own}, undecided");
+        }
+    }
+
+    #[test]
+    fn when_the_time_ends_first_the_highest_total_leads_unsupported_and_what_could_be_seen_is_told() {
+        let noise = |i: u32| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let runners: &[Runner<'_>] = &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 69.9), ("@baseline", 100.0, &|_| 50.0)];
+        let verdict = conclude(&Case { runners, ..PLAIN });
+        let Verdict::Undecided { leader, support, smallest_seen } = verdict else { panic!("{verdict:?}") };
+        assert!(support.is_some());
+        assert_eq!(leader, key("B"));
+        let smallest = smallest_seen.unwrap();
+        assert!((0.25..10.0).contains(&smallest), "{smallest}");
+        let required = conclude(&Case { runners, require_supported: true, ..PLAIN });
+        assert_eq!(required, Verdict::NoWinner { reason: NoWinner::NotSupported });
+    }
+
+    #[test]
+    fn a_winner_whose_bound_is_not_known_is_not_supported() {
+        let runners: &[Runner<'_>] = &[("A", 90.0, &|_| 70.0), ("@baseline", 100.0, &|_| 60.0)];
+        let verdict = conclude(&Case { runners, bounds_known: false, ..PLAIN });
+        assert!(matches!(verdict, Verdict::Undecided { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn nobody_wins_when_nobody_is_eligible_or_nothing_was_measured() {
+        let race = Race::new(Rules::default(), &[]);
+        let out = Outcome::Disqualified { reason: Disqualification::NothingChanged };
+        for (outcome, reason) in [(out, NoWinner::NoneEligible), (Outcome::Eligible { over_budget: false }, NoWinner::NotMeasured)] {
+            let rows = vec![row(v("A"), 90.0, None, outcome)];
+            let evidence = Evidence { rows, race: &race, blocks: &[], bounds_known: true, require_supported: false, seed: 1 };
+            assert_eq!(decide(evidence).verdict, Verdict::NoWinner { reason });
+        }
+    }
 }

@@ -53,8 +53,8 @@ fn reference(facts: &Facts) -> BTreeMap<MetricName, Quantity> {
     values(facts, facts.blocks.first(), &Contender::Baseline)
 }
 
-fn scorer(facts: &Facts) -> Result<Scorer, Error> {
-    Scorer::new(&facts.started.plan, &reference(facts)).map_err(|error| Error::machine(error.to_string()))
+fn scorer(facts: &Facts) -> Scorer {
+    Scorer::new(&facts.started.plan, &reference(facts))
 }
 
 /// Tests and simplicity of a contender; they do not vary.
@@ -92,7 +92,7 @@ pub fn standing(facts: &Facts) -> Result<Standing, Error> {
     let (failed, uncertain) = judge_bounds(facts, &all, &rules)?;
     let out: BTreeSet<_> = failed.iter().map(|(key, _)| Contender::Variant(key.clone())).collect();
     let entrants: Vec<_> = all.into_iter().filter(|c| !out.contains(c)).collect();
-    let scorer = scorer(facts)?;
+    let scorer = scorer(facts);
     let (race, dropped) = run_race(facts, &scorer, &entrants, rules);
     // Nobody is dropped while a bound is open: who is beaten only by a variant that then misses
     // its bound is not beaten.
@@ -206,7 +206,7 @@ pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Q
 /// The scoreboard that the facts amount to, whenever measuring ended.
 pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let standing = standing(facts)?;
-    let scorer = scorer(facts)?;
+    let scorer = scorer(facts);
     let mut ended = facts.ended.clone();
     let failed = standing.failed.iter().cloned();
     ended.extend(failed.map(|(key, reason)| (Contender::Variant(key), Outcome::Disqualified { reason })));
