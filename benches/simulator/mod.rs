@@ -1,0 +1,243 @@
+//! A machine that is not quiet, and tools that decide on it.
+//!
+//! A slice's time is its true time × exp(drift + ramp + bursts) × run noise, and now and then a spike. Drift is an Ornstein–Uhlenbeck process; bursts of the whole machine and of one core arrive at
+//! random. Everything comes from a seed.
+#![allow(dead_code, clippy::allow_attributes, reason = "the benchmark and the tests each use a part of it")]
+
+use std::collections::BTreeMap;
+
+use blueprint::domain::measurement::Contender;
+use blueprint::domain::plan::VariantKey;
+use blueprint::domain::race::{Race, Rules, shuffled};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// Seconds of one slice of the race, at true time 1 on a quiet machine.
+pub const SLICE: f64 = 0.2;
+/// Seconds of one run of the tools that run commands one after another.
+pub const RUN: f64 = 1.1;
+/// Seconds after which the race is given up.
+pub const CAP: f64 = 120.0;
+
+/// How noisy the machine is.
+#[derive(Debug, Clone, Copy)]
+pub struct Environment {
+    /// For tables.
+    pub name: &'static str,
+    /// Standard deviation of the drift, and its time constant in seconds.
+    drift: (f64, f64),
+    /// Mean seconds between bursts of the whole machine, their length, their size.
+    global: Option<(f64, f64, f64)>,
+    /// The same for the one core that everything runs on, one thing after another.
+    core: Option<(f64, f64, f64)>,
+    /// Standard deviation of a slice of one second.
+    run: f64,
+    /// How many slices in one have a spike.
+    spikes: f64,
+}
+
+/// Hardly any noise.
+pub const QUIET: Environment =
+    Environment { name: "quiet", drift: (0.005, 30.0), global: None, core: None, run: 0.005, spikes: 0.0 };
+/// A machine that others use too.
+pub const SHARED: Environment = Environment {
+    name: "shared",
+    drift: (0.02, 30.0),
+    global: Some((25.0, 4.0, 0.15)),
+    core: Some((20.0, 2.0, 0.30)),
+    run: 0.015,
+    spikes: 0.03,
+};
+/// A machine that others use heavily.
+pub const NOISY: Environment = Environment {
+    name: "noisy",
+    drift: (0.04, 30.0),
+    global: Some((10.0, 4.0, 0.30)),
+    core: Some((8.0, 2.0, 0.50)),
+    run: 0.025,
+    spikes: 0.03,
+};
+
+/// Bursts that come and go.
+struct Bursts {
+    shape: Option<(f64, f64, f64)>,
+    next: f64,
+    until: f64,
+}
+
+impl Bursts {
+    fn new(shape: Option<(f64, f64, f64)>, random: &mut Random) -> Self {
+        let next = shape.map_or(f64::INFINITY, |(every, ..)| random.exponential(every));
+        Self { shape, next, until: 0.0 }
+    }
+
+    fn at(&mut self, time: f64, random: &mut Random) -> f64 {
+        let Some((every, length, size)) = self.shape else { return 0.0 };
+        while time >= self.next {
+            self.until = self.next + length;
+            self.next += random.exponential(every);
+        }
+        if time < self.until { (1.0 + size).ln() } else { 0.0 }
+    }
+}
+
+/// Random numbers of the shapes that the model needs.
+pub struct Random(ChaCha8Rng);
+
+impl Random {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    fn uniform(&mut self) -> f64 {
+        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * self.uniform().ln()
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// 0 to n − 1.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.uniform() * n as f64) as usize
+    }
+}
+
+/// A machine in one environment, with a clock of its own.
+pub struct Machine {
+    environment: Environment,
+    random: Random,
+    /// Seconds since it was made.
+    pub clock: f64,
+    drift: f64,
+    drifted: f64,
+    ramp: f64,
+    global: Bursts,
+    core: Bursts,
+}
+
+impl Machine {
+    /// A machine with its noise drawn from a seed.
+    pub fn new(environment: Environment, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            environment,
+            clock: 0.0,
+            drift: environment.drift.0 * random.normal(),
+            drifted: 0.0,
+            ramp: environment.drift.0 * (2.0 * random.uniform() - 1.0) / CAP,
+            global: Bursts::new(environment.global, &mut random),
+            core: Bursts::new(environment.core, &mut random),
+            random,
+        }
+    }
+
+    /// Runs something of a true length; its measured length.
+    pub fn run(&mut self, length: f64) -> f64 {
+        let (sd, constant) = self.environment.drift;
+        let kept = (-(self.clock - self.drifted) / constant).exp();
+        self.drift = self.drift * kept + sd * (1.0 - kept * kept).sqrt() * self.random.normal();
+        self.drifted = self.clock;
+        let bursts = self.global.at(self.clock, &mut self.random) + self.core.at(self.clock, &mut self.random);
+        let noise = self.environment.run / length.sqrt() * self.random.normal();
+        let mut time = length * (self.drift + self.ramp * self.clock + bursts + noise).exp();
+        if self.random.uniform() < self.environment.spikes {
+            time += length * self.random.exponential(0.3);
+        }
+        self.clock += time;
+        time
+    }
+}
+
+/// Variants with known true times, in an order drawn from a seed, and the best one's place.
+pub struct Field {
+    times: Vec<f64>,
+    /// The place of the fastest; meaningless where all are equal.
+    pub best: usize,
+}
+
+impl Field {
+    /// Four variants: 1, 1 + d, 1 + d, 1 + 2d.
+    pub fn new(d: f64, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x5eed);
+        let mut times = vec![1.0, 1.0 + d, 1.0 + d, 1.0 + 2.0 * d];
+        for last in (1..4).rev() {
+            times.swap(last, random.below(last + 1));
+        }
+        let best = (0..4).min_by(|a, b| times[*a].total_cmp(&times[*b])).unwrap_or(0);
+        Self { times, best }
+    }
+}
+
+/// What the race said of a field.
+pub struct Said {
+    /// Who was claimed to be the best, with support.
+    pub claimed: Option<usize>,
+    /// Who leads, supported or not.
+    pub picked: usize,
+    /// Measured seconds.
+    pub seconds: f64,
+}
+
+/// Races a field: on log2 of the performance with no indifference, which is what the statistics
+/// can see.
+pub fn race(field: &Field, environment: Environment, seed: u64) -> Said {
+    let mut machine = Machine::new(environment, seed);
+    let names: Vec<Contender> =
+        (0..4).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
+    let place = |c: &Contender| names.iter().position(|n| n == c).unwrap_or(0);
+    let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &names);
+    let mut sums = [0.0; 4];
+    let mut index = 0;
+    while machine.clock < CAP && race.survivors().len() > 1 {
+        let mut totals = BTreeMap::new();
+        for contender in shuffled(&race.survivors(), seed, index) {
+            let v = place(&contender);
+            let time = machine.run(SLICE * field.times[v]);
+            totals.insert(contender, -time.log2());
+        }
+        let mean = totals.values().sum::<f64>() / totals.len() as f64;
+        for (contender, total) in &totals {
+            sums[place(contender)] += total - mean;
+        }
+        race.record(index, &totals);
+        index += 1;
+    }
+    let survivors: Vec<_> = race.survivors().iter().map(place).collect();
+    let picked = survivors.iter().copied().max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
+    Said { claimed: (survivors.len() == 1).then_some(picked), picked, seconds: machine.clock }
+}
+
+/// What a tool picks that runs each variant `runs` times, one variant after another, and compares
+/// `of` its times; with the seconds it took.
+pub fn sequential(
+    field: &Field,
+    environment: Environment,
+    seed: u64,
+    runs: usize,
+    of: fn(&[f64]) -> f64,
+) -> (usize, f64) {
+    let mut machine = Machine::new(environment, seed);
+    let mut scores = Vec::new();
+    for v in 0..4 {
+        let times: Vec<_> = (0..runs).map(|_| machine.run(RUN * field.times[v])).collect();
+        scores.push(of(&times));
+    }
+    let picked = (0..4).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
+    (picked, machine.clock)
+}
+
+/// The mean of some times.
+pub fn mean(times: &[f64]) -> f64 {
+    times.iter().sum::<f64>() / times.len() as f64
+}
+
+/// The least of some times.
+pub fn least(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
+}
