@@ -1,1 +1,0 @@
-//! `blueprint.yaml`: the file says how, the document says what.

@@ -1,0 +1,187 @@
+//! `blueprint.yaml`: how documents are carried out. Read once, checked whole, immutable afterwards.
+//!
+//! Precedence: built-in defaults, then this file; the document says *what* and is not overridden.
+
+mod keys;
+mod raw;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use crate::domain::measurement::MetricName;
+use crate::domain::quantity::parse_duration;
+use crate::error::{Error, Result};
+
+pub use raw::{
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Patch, Require, Suite, Words,
+};
+
+/// Measuring gets at least this much of a run without a time cap.
+const LEAST_MEASURING: Duration = Duration::from_secs(120);
+
+/// What `blueprint.yaml` says.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// What implements variants; must be there before anything can run.
+    pub agent: Option<Agent>,
+    /// A database for each contender, where one is asked for.
+    pub database: Option<Database>,
+    /// A Redis for each contender, where one is asked for.
+    pub cache: Option<Cache>,
+    /// Shell lines for every tree.
+    pub setup: Vec<String>,
+    /// Shell lines for a judged tree with its database.
+    pub migrate: Vec<String>,
+    /// Untracked paths copied into every tree.
+    pub carry: Vec<String>,
+    /// More globs that are as the base has them.
+    pub protect: Vec<String>,
+    /// Whether variants may write the tests that judge them.
+    pub contestants_write_tests: bool,
+    /// How long one suite may take.
+    pub test_limit: Option<Duration>,
+    /// What HTTP suites and metrics have in common.
+    pub http: Http,
+    /// Suites by the document's line.
+    pub suites: BTreeMap<String, Suite>,
+    /// Metrics by name.
+    pub metrics: BTreeMap<MetricName, Metric>,
+    /// How long measuring may take, where it is set.
+    measure_budget: Option<Duration>,
+    /// Variants at a time.
+    pub parallel: Option<usize>,
+    /// The branch that winners land on.
+    pub branch: Option<String>,
+    /// Whether a leader without support may land.
+    pub require_supported: bool,
+    /// The bytes that it was read from; empty where there is no file.
+    pub text: String,
+}
+
+/// What implements variants.
+#[derive(Debug, Clone)]
+pub enum Agent {
+    /// Recorded work.
+    Patch(Patch),
+    /// A program.
+    Command(Words),
+}
+
+impl Agent {
+    fn read(raw: raw::Agent) -> std::result::Result<Self, String> {
+        match (raw.patch, raw.command) {
+            (Some(patch), None) => Ok(Self::Patch(patch)),
+            (None, Some(command)) => Ok(Self::Command(command)),
+            _ => Err("`agent` takes exactly one of `patch` and `command`".to_owned()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file; `name` is how messages call it.
+    pub fn parse(text: &str, name: &Path) -> Result<Self> {
+        let wrong = |what: String| Error::usage(format!("{}: {what}", name.display()));
+        let value: Value = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        if value.is_null() {
+            return Ok(Self { text: text.to_owned(), ..Self::default() });
+        }
+        let schema = serde_json::to_value(schemars::schema_for!(raw::Raw)).unwrap_or_default();
+        if let Some(unknown) = keys::unknown(&value, &schema) {
+            let error = wrong(format!("unknown key `{}`", unknown.path));
+            return Err(match unknown.near {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("known there: {}", unknown.known.join(", "))),
+            });
+        }
+        let raw: raw::Raw = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        Self::resolve(raw, text).map_err(wrong)
+    }
+
+    fn resolve(raw: raw::Raw, text: &str) -> std::result::Result<Self, String> {
+        match raw.version {
+            Some(1) => {}
+            Some(other) => return Err(format!("version {other} is not known; this program reads version 1")),
+            None => return Err("`version: 1` is missing".to_owned()),
+        }
+        let mut metrics = BTreeMap::new();
+        for (name, metric) in raw.metrics {
+            let key = MetricName::new(&name).ok_or_else(|| format!("`metrics.{name}` can't be a metric's name"))?;
+            metrics.insert(key, metric);
+        }
+        if raw.measure.parallel == Some(0) {
+            return Err("`measure.parallel` must be at least 1".to_owned());
+        }
+        Ok(Self {
+            agent: raw.agent.map(Agent::read).transpose()?,
+            database: raw.database,
+            cache: raw.cache,
+            setup: raw.setup,
+            migrate: raw.migrate,
+            carry: raw.carry.into_iter().map(inside).collect::<std::result::Result<_, _>>()?,
+            protect: raw.protect,
+            contestants_write_tests: raw.tests.by_contestants,
+            test_limit: duration("tests.limit", raw.tests.limit.as_deref())?,
+            http: raw.http.unwrap_or_default(),
+            suites: raw.suites,
+            metrics,
+            measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
+            parallel: raw.measure.parallel,
+            branch: raw.land.branch,
+            require_supported: raw.land.require == Some(Require::Supported),
+            text: text.to_owned(),
+        })
+    }
+
+    /// How long measuring may take: as configured, or a quarter of the time cap and at least two
+    /// minutes, and never more than half of the cap.
+    pub fn measure_budget(&self, time_cap: Option<Duration>) -> Duration {
+        let fallback = match time_cap {
+            Some(cap) => (cap / 4).max(LEAST_MEASURING).min(cap / 2),
+            None => LEAST_MEASURING,
+        };
+        self.measure_budget.unwrap_or(fallback)
+    }
+
+    /// The HTTP settings of one suite or metric, with what it leaves open taken from the file's own.
+    pub fn http(&self, own: &Http) -> Http {
+        let (own, all) = (own.clone(), &self.http);
+        Http {
+            serve: own.serve.or_else(|| all.serve.clone()),
+            path: own.path.or_else(|| all.path.clone()),
+            ready: own.ready.or_else(|| all.ready.clone()),
+            ready_limit: own.ready_limit.or_else(|| all.ready_limit.clone()),
+            concurrency: own.concurrency.or(all.concurrency),
+            requests: own.requests.or(all.requests),
+            rate: own.rate.or(all.rate),
+            slice: own.slice.or_else(|| all.slice.clone()),
+        }
+    }
+}
+
+/// The JSON schema of the file, for editors.
+pub fn schema() -> String {
+    serde_json::to_string_pretty(&schemars::schema_for!(raw::Raw)).unwrap_or_default()
+}
+
+/// A duration such as `10m`; `key` is named where it is none.
+pub fn duration(key: &str, text: Option<&str>) -> std::result::Result<Option<Duration>, String> {
+    let read = |text| parse_duration(text).map_err(|why| format!("`{key}`: {why}"));
+    let read = text.map(read).transpose()?;
+    if read == Some(Duration::ZERO) {
+        return Err(format!("`{key}` must be longer than nothing"));
+    }
+    Ok(read)
+}
+
+/// A path below the repository's root.
+fn inside(path: String) -> std::result::Result<String, String> {
+    use crate::domain::plan::FilePattern;
+    FilePattern::new(path.trim_end_matches('/')).map_err(|why| format!("`carry`: `{path}`: {why}"))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The shape of `blueprint.yaml` as it is written; `config` turns it into what the rest works with.
+//!
+//! The JSON schema for editors is generated from these types, so their docs are what editors show.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// How `blueprint` carries out the documents of this repository.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "blueprint.yaml")]
+pub struct Raw {
+    /// The version of this format: 1.
+    pub version: Option<u32>,
+    /// What implements the variants.
+    pub agent: Option<Agent>,
+    /// A database for each contender.
+    pub database: Option<Database>,
+    /// A Redis for each contender.
+    pub cache: Option<Cache>,
+    /// Shell lines run in every tree before anything else.
+    pub setup: Vec<String>,
+    /// Shell lines run in a judged tree against its fresh database.
+    pub migrate: Vec<String>,
+    /// Untracked paths that are copied into every tree.
+    pub carry: Vec<String>,
+    /// Globs that are as the base has them in every judged tree, beside the tests and their runner's configuration.
+    pub protect: Vec<String>,
+    /// What holds for all tests.
+    pub tests: Tests,
+    /// What load tests and HTTP metrics talk to, unless they say otherwise.
+    pub http: Option<Http>,
+    /// What stands behind a line of the document's tests, by that line.
+    pub suites: BTreeMap<String, Suite>,
+    /// Where the values of the document's metrics come from, by the metric's name.
+    pub metrics: BTreeMap<String, Metric>,
+    /// How long measuring may take.
+    pub measure: Measure,
+    /// Where and when a winner lands.
+    pub land: Land,
+}
+
+/// What implements the variants: exactly one of the keys.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Recorded work: a directory with one diff a variant, or a file or `branch:name` for each.
+    pub patch: Option<Patch>,
+    /// Any program: a line or an argument list with placeholders such as `{prompt_file}`.
+    pub command: Option<Words>,
+}
+
+/// A directory, or a diff or branch by variant.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Patch {
+    /// A directory with one diff a variant, named by its key.
+    Directory(String),
+    /// A file, or `branch:name`, by variant.
+    Each(BTreeMap<String, String>),
+}
+
+/// A line that is split as a shell would, or the words themselves.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Words {
+    /// A line.
+    Line(String),
+    /// Words.
+    List(Vec<String>),
+}
+
+/// A database for each contender.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres` or `sqlite`; told by the URL where there is one.
+    pub engine: Option<Engine>,
+    /// The server, best as `$DATABASE_URL`; absent for private servers or SQLite files.
+    pub url: Option<String>,
+    /// How contenders are kept apart.
+    pub isolation: Option<DatabaseIsolation>,
+    /// SQL files that make the template, in order.
+    pub seed: Vec<String>,
+}
+
+/// Database engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// PostgreSQL 14 or newer.
+    Postgres,
+    /// SQLite, one file a contender.
+    Sqlite,
+}
+
+/// Levels of isolation for databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseIsolation {
+    /// The first that the machine and the role allow.
+    Auto,
+    /// A private server a contender.
+    Server,
+    /// A database a contender, cloned from a template.
+    Database,
+    /// A schema a contender.
+    Schema,
+}
+
+/// A Redis for each contender.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// The server, best as `$REDIS_URL`; absent for private servers.
+    pub url: Option<String>,
+    /// How contenders are kept apart.
+    pub isolation: Option<CacheIsolation>,
+}
+
+/// Levels of isolation for caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheIsolation {
+    /// The first that the machine allows.
+    Auto,
+    /// A private server a contender.
+    Server,
+    /// A user of one server, bound to a key prefix.
+    Acl,
+}
+
+/// What holds for all tests.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tests {
+    /// Whether variants may write and change the tests that judge them.
+    pub by_contestants: bool,
+    /// How long one suite may take, such as `10m`.
+    pub limit: Option<String>,
+}
+
+/// What stands behind a line of the document's tests: exactly one of `run` and `http`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Suite {
+    /// A shell line; it finds the place for a JUnit report in `$BLUEPRINT_JUNIT`.
+    pub run: Option<String>,
+    /// A burst of requests that must all be answered well.
+    pub http: Option<Http>,
+    /// How long it may take, such as `10m`.
+    pub limit: Option<String>,
+}
+
+/// Requests to a program on loopback. What is absent is as the file's own `http` has it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Starts the program: a shell line run in the judged tree. It listens on 127.0.0.1 at `$PORT`.
+    pub serve: Option<String>,
+    /// The path that is asked, with its query.
+    pub path: Option<String>,
+    /// The path that answers 2xx once the program is ready; `path` where absent.
+    pub ready: Option<String>,
+    /// How long it may take to be ready, such as `30s`.
+    pub ready_limit: Option<String>,
+    /// Requests in flight (suites, `throughput`).
+    pub concurrency: Option<u32>,
+    /// Requests in all (suites); twice those in flight where absent.
+    pub requests: Option<u32>,
+    /// Requests a second (latencies).
+    pub rate: Option<f64>,
+    /// How long a slice is, such as `400ms` (metrics).
+    pub slice: Option<String>,
+}
+
+/// Where a metric's value comes from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metric {
+    /// The kind of source: `pytest-benchmark`, `file` or `command`; not needed beside `sql` and `http`.
+    pub from: Option<String>,
+    /// The shell line that measures (`pytest-benchmark`, `file`, `command`).
+    pub run: Option<String>,
+    /// The benchmark that is meant (`pytest-benchmark`).
+    pub test: Option<String>,
+    /// The statistic: `p50`, `p95`, `mean`, `min`, … (`pytest-benchmark`, `http`); also `throughput` (`http`).
+    pub stat: Option<String>,
+    /// Keys and indices of the JSON document joined by dots (`command`).
+    pub path: Option<String>,
+    /// What the number is in, such as `ms` or `B` (`command`, `sql`).
+    pub unit: Option<String>,
+    /// A query with one row and one column.
+    pub sql: Option<String>,
+    /// A load on a program that answers HTTP requests.
+    pub http: Option<Http>,
+}
+
+/// How long measuring may take.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Measure {
+    /// Such as `10m`; a quarter of the document's time cap and at least 2 minutes where absent.
+    pub budget: Option<String>,
+    /// How many variants are implemented and tested at a time; all of them where absent.
+    pub parallel: Option<usize>,
+}
+
+/// Where and when a winner lands.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Land {
+    /// The branch; the one that is checked out where absent.
+    pub branch: Option<String>,
+    /// What a winner needs.
+    pub require: Option<Require>,
+}
+
+/// What a winner needs before it lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Require {
+    /// To lead when the time ends.
+    Leader,
+    /// Support by the measurements.
+    Supported,
+}

@@ -1,0 +1,90 @@
+//! What a configuration says, and what it is told where it is wrong.
+
+use super::*;
+
+fn read(text: &str) -> Config {
+    Config::parse(text, Path::new("blueprint.yaml")).unwrap()
+}
+
+fn refused(text: &str) -> String {
+    let error = Config::parse(text, Path::new("blueprint.yaml")).unwrap_err();
+    std::iter::once(error.message).chain(error.hints).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn an_empty_file_says_nothing() {
+    let config = read("# nothing yet\n");
+    assert!(config.agent.is_none() && config.metrics.is_empty());
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named_with_its_place_and_the_nearest_one() {
+    let cases = [
+        ("budgett: 3", "blueprint.yaml: unknown key `budgett`"),
+        ("databse: {}", "unknown key `databse` | did you mean `database`?"),
+        ("measure: {buget: 3m}", "unknown key `measure.buget` | did you mean `budget`?"),
+        ("metrics: {p95: {form: file}}", "unknown key `metrics.p95.form` | did you mean `from`?"),
+        ("suites: {load: {http: {concurency: 3}}}", "unknown key `suites.load.http.concurency`"),
+        ("land: {zebra: 1}", "known there: branch, require"),
+    ];
+    for (text, expected) in cases {
+        let message = refused(&format!("version: 1\n{text}\n"));
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn values_of_a_wrong_kind_are_refused_with_their_line() {
+    let message = refused("version: 1\nsetup: 3\n");
+    assert!(message.contains("line 2"), "{message}");
+    let cases = [
+        ("version: 2", "version 2 is not known"),
+        ("setup: [x]", "`version: 1` is missing"),
+        ("version: 1\nagent: {patch: a, command: b}", "exactly one of `patch` and `command`"),
+        ("version: 1\nmeasure: {budget: soon}", "`measure.budget`"),
+        ("version: 1\nmeasure: {budget: 0s}", "must be longer than nothing"),
+        ("version: 1\nmeasure: {parallel: 0}", "at least 1"),
+        ("version: 1\ncarry: [../secrets]", "`carry`: `../secrets`"),
+        ("version: 1\nmetrics: {\"a b\": {from: file}}", "can't be a metric's name"),
+        ("a: [", "blueprint.yaml: "),
+    ];
+    for (text, expected) in cases {
+        let message = refused(text);
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn an_agent_is_recorded_work_or_a_program() {
+    let of = |text: &str| read(&format!("version: 1\nagent: {text}\n")).agent.unwrap();
+    assert!(matches!(of("{patch: recorded}"), Agent::Patch(Patch::Directory(dir)) if dir == "recorded"));
+    assert!(matches!(of("{patch: {A: a.patch, B: \"branch:b\"}}"), Agent::Patch(Patch::Each(map)) if map.len() == 2));
+    assert!(matches!(of("{command: ./agent.sh}"), Agent::Command(Words::Line(_))));
+    assert!(matches!(of("{command: [./agent.sh, x]}"), Agent::Command(Words::List(words)) if words.len() == 2));
+}
+
+#[test]
+fn measuring_gets_a_quarter_of_the_cap_at_least_two_minutes_and_at_most_half() {
+    let minutes = |m: u64| Duration::from_secs(60 * m);
+    let config = read("version: 1\n");
+    assert_eq!(config.measure_budget(Some(minutes(60))), minutes(15));
+    assert_eq!(config.measure_budget(Some(minutes(6))), minutes(2));
+    assert_eq!(config.measure_budget(Some(minutes(2))), minutes(1));
+    assert_eq!(config.measure_budget(None), minutes(2));
+    assert_eq!(read("version: 1\nmeasure: {budget: 5m}\n").measure_budget(None), minutes(5));
+}
+
+#[test]
+fn what_a_suite_leaves_open_is_as_the_file_has_it_for_all() {
+    let config = read("version: 1\nhttp: {serve: ./serve, path: /all}\nsuites: {load: {http: {path: /own}}}\n");
+    let http = config.http(config.suites["load"].http.as_ref().unwrap());
+    assert_eq!((http.serve.as_deref(), http.path.as_deref()), (Some("./serve"), Some("/own")));
+}
+
+#[test]
+fn the_schema_is_one_that_editors_can_use() {
+    let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    assert_eq!(schema["title"], "blueprint.yaml");
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["properties"]["measure"].is_object());
+}
