@@ -3,8 +3,11 @@
 
 pub mod adapters;
 pub mod cli;
+pub mod compose;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod project;
 pub mod ui;

@@ -1,6 +1,7 @@
 //! A repository with its configuration: where commands find what they work on.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,6 +54,11 @@ impl Project {
         Ok(Self { git: Arc::new(git), exec, config, configured, variables })
     }
 
+    /// The root of the user's checkout.
+    pub fn git_root(&self) -> &Path {
+        self.git.root()
+    }
+
     /// The journal, made where there is none.
     pub async fn journal(&self) -> Result<Arc<dyn Journal>> {
         Ok(Arc::new(Sqlite::open(&self.journal_folder()).await?))
@@ -98,6 +104,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
             .hint(format!("name the documents in it: {}/*.md", path.display())));
     }
     std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Writes a file whole or not at all: beside its place first, then moved there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: std::io::Error| Error::machine(format!("{} can't be written: {error}", path.display()));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    if let Ok(known) = std::fs::metadata(path) {
+        file.as_file().set_permissions(known.permissions()).map_err(failed)?;
+    }
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

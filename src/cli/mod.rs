@@ -1,1 +1,152 @@
-//! The command line.
+//! The command line: what can be asked for, and which file answers. Parsing only.
+
+mod approve;
+mod check;
+mod demo;
+mod documents;
+mod gc;
+mod init;
+mod plan;
+mod report;
+mod resume;
+mod run;
+mod schema;
+mod signals;
+mod status;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, ExitCode};
+use crate::ui::Output;
+
+/// Turns a written change into competing implementations, measures them, and lands the one that wins.
+#[derive(Debug, Parser)]
+#[command(name = "blueprint", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    /// When to colour what is printed.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+    /// Work in this directory instead of the current one.
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Land a winner in a sample project, to see the whole loop in a minute.
+    Demo(demo::Args),
+    /// Write a `blueprint.yaml` to start from.
+    Init(init::Args),
+    /// Write a document to start from.
+    New(init::NewArgs),
+    /// Read documents and say what is wrong with them.
+    Check(check::Args),
+    /// Show what `run` would do, without doing it.
+    Plan(plan::Args),
+    /// Write the approval of what a document says now into it.
+    Approve(approve::Args),
+    /// Carry documents out: implement, test, measure, land.
+    Run(run::Args),
+    /// Go on with a run that was interrupted.
+    Resume(resume::Args),
+    /// List the runs of this repository.
+    Status(status::Args),
+    /// Show what a run came to.
+    Report(report::Args),
+    /// Remove what interrupted runs left behind. Commits are kept.
+    Gc(gc::Args),
+    /// Print the JSON schema of `blueprint.yaml`, for editors.
+    Schema,
+}
+
+/// What a command works with.
+struct Context {
+    out: Output,
+    directory: PathBuf,
+}
+
+/// How a command ends early: with an error, or with one that was already told.
+enum Failure {
+    Error(Error),
+    Told(ExitCode),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;
+
+/// Runs one command line; the number is the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // Help and version are no failures; clap says which stream is meant.
+        Err(error) => return u8::try_from(error.exit_code()).unwrap_or(ExitCode::Usage as u8).min(said(&error)),
+    };
+    let colour = match cli.color {
+        Color::Auto => None,
+        Color::Always => Some(true),
+        Color::Never => Some(false),
+    };
+    let out = Output::of_process(colour);
+    let directory = cli.directory.unwrap_or_else(|| PathBuf::from("."));
+    let context = Context { out: out.clone(), directory };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out.error(&Error::machine("the program could not start its threads").because(error));
+            return ExitCode::Machine as u8;
+        }
+    };
+    let outcome = runtime.block_on(dispatch(cli.command, &context));
+    match outcome {
+        Ok(code) | Err(Failure::Told(code)) => code as u8,
+        Err(Failure::Error(error)) => {
+            out.error(&error);
+            error.kind as u8
+        }
+    }
+}
+
+/// Lets clap print what it has to say.
+fn said(error: &clap::Error) -> u8 {
+    drop(error.print());
+    u8::MAX
+}
+
+async fn dispatch(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::main(&args, context).await,
+        Command::Init(args) => init::main(&args, context),
+        Command::New(args) => init::new(&args, context),
+        Command::Check(args) => check::main(&args, context),
+        Command::Plan(args) => plan::main(&args, context).await,
+        Command::Approve(args) => approve::main(&args, context),
+        Command::Run(args) => run::main(&args, context).await,
+        Command::Resume(args) => resume::main(&args, context).await,
+        Command::Status(args) => status::main(&args, context).await,
+        Command::Report(args) => report::main(&args, context).await,
+        Command::Gc(args) => gc::main(&args, context).await,
+        Command::Schema => schema::main(context),
+    }
+}

@@ -151,6 +151,7 @@ impl Config {
             path: own.path.or_else(|| all.path.clone()),
             ready: own.ready.or_else(|| all.ready.clone()),
             ready_limit: own.ready_limit.or_else(|| all.ready_limit.clone()),
+            expect: own.expect.or_else(|| all.expect.clone()),
             concurrency: own.concurrency.or(all.concurrency),
             requests: own.requests.or(all.requests),
             rate: own.rate.or(all.rate),

@@ -3,6 +3,7 @@
 //! The JSON schema for editors is generated from these types, so their docs are what editors show.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -166,12 +167,14 @@ pub struct Http {
     pub ready: Option<String>,
     /// How long it may take to be ready, such as `30s`.
     pub ready_limit: Option<String>,
+    /// Text that every answer must hold.
+    pub expect: Option<String>,
     /// Requests in flight (suites, `throughput`).
-    pub concurrency: Option<u32>,
+    pub concurrency: Option<NonZeroU32>,
     /// Requests in all (suites); twice those in flight where absent.
-    pub requests: Option<u32>,
+    pub requests: Option<NonZeroU32>,
     /// Requests a second (latencies).
-    pub rate: Option<f64>,
+    pub rate: Option<NonZeroU32>,
     /// How long a slice is, such as `400ms` (metrics).
     pub slice: Option<String>,
 }
@@ -190,7 +193,7 @@ pub struct Metric {
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
-    /// What the number is in, such as `ms` or `B` (`command`, `sql`).
+    /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`).
     pub unit: Option<String>,
     /// A query with one row and one column.
     pub sql: Option<String>,

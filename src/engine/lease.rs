@@ -208,7 +208,8 @@ pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::machine(message)
 }
 
-fn database_error(error: DatabaseError) -> Error {
+/// A database that could not be had, with what to do about it.
+pub fn database_error(error: DatabaseError) -> Error {
     let hint = match &error {
         DatabaseError::Unreachable { .. } => Some("start the server, or correct `database.url` in blueprint.yaml"),
         DatabaseError::Rights { .. } => {
@@ -223,7 +224,8 @@ fn database_error(error: DatabaseError) -> Error {
     }
 }
 
-fn cache_error(error: CacheError) -> Error {
+/// A cache that could not be had, with what to do about it.
+pub fn cache_error(error: CacheError) -> Error {
     let hint = matches!(error, CacheError::Unreachable { .. });
     let wrapped = machine(error);
     if hint { wrapped.hint("start the server, or correct `cache.url` in blueprint.yaml") } else { wrapped }

@@ -1,0 +1,27 @@
+//! `approve`: binds an approval to what a document says now.
+
+use std::path::PathBuf;
+
+use super::{Context, Outcome, documents};
+use crate::error::ExitCode;
+use crate::project::{self, Project};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The document.
+    #[arg(value_name = "DOCUMENT")]
+    document: PathBuf,
+}
+
+pub fn main(args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let loaded = documents::load(&args.document, context)?;
+    documents::bind(&loaded, &project, context)?;
+    let digest = loaded.document.digest();
+    let approved = loaded.document.with_approval(&digest);
+    project::write(&context.directory.join(&args.document), &approved)?;
+    let shown = &loaded.shown;
+    context.out.print(&format!("approved {shown} as {}\n", &digest[..12.min(digest.len())]));
+    context.out.note(&format!("commit it, then: blueprint run {shown}\n"));
+    Ok(ExitCode::Done)
+}

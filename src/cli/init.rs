@@ -1,0 +1,87 @@
+//! `init` and `new`: files to start from.
+
+use std::path::{Path, PathBuf};
+
+use super::{Context, Outcome};
+use crate::error::{Error, ExitCode, Result};
+use crate::project::{self, CONFIGURATION, Project};
+
+const CONFIG: &str = include_str!("../../templates/blueprint.yaml");
+const DOCUMENT: &str = include_str!("../../templates/blueprint.md");
+
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+#[derive(Debug, clap::Args)]
+pub struct NewArgs {
+    /// What is to change, in a few words.
+    #[arg(value_name = "TITLE")]
+    title: String,
+}
+
+pub fn main(_args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    create(&project.git_root().join(CONFIGURATION), CONFIG, CONFIGURATION)?;
+    context.out.print(&format!("wrote {CONFIGURATION}\n"));
+    context.out.note("next: blueprint new \"What is to change\"\n");
+    Ok(ExitCode::Done)
+}
+
+pub fn new(args: &NewArgs, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let title = args.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let slug = slug(&title);
+    if slug.is_empty() {
+        return Err(Error::usage(format!("`{title}` has no letter or digit to name a file by")).into());
+    }
+    let now = jiff::Timestamp::now();
+    let text = DOCUMENT
+        .replace("{{title}}", &title)
+        .replace("{{id}}", &format!("{}_{slug}", now.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        .replace("{{now}}", &now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let name = format!("docs/blueprints/{}_{slug}.md", now.strftime("%Y-%m-%d"));
+    create(&project.git_root().join(&name), &text, &name)?;
+    context.out.print(&format!("wrote {name}\n"));
+    context.out.note(&format!("fill it in, then: blueprint check {name}\n"));
+    Ok(ExitCode::Done)
+}
+
+/// Writes a file that must not be there yet.
+fn create(path: &Path, text: &str, shown: &str) -> Result<()> {
+    if path.exists() {
+        return Err(Error::usage(format!("{shown} is there already, and was left as it is")));
+    }
+    let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Error::machine(format!("{} can't be made: {error}", folder.display())))?;
+    project::write(path, text.as_bytes())
+}
+
+/// Lower-case words joined by `-`, at most 40 bytes.
+fn slug(title: &str) -> String {
+    let words = title.to_lowercase();
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    let mut slug = String::new();
+    for word in words {
+        if slug.len() + word.len() + 1 > 40 {
+            break;
+        }
+        if !slug.is_empty() {
+            slug.push('-');
+        }
+        slug.push_str(word);
+    }
+    slug
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_slug_is_made_of_whole_words_and_is_short() {
+        assert_eq!(slug("Make `list_users` 8× faster!"), "make-list-users-8-faster");
+        assert_eq!(slug(&"word ".repeat(20)), "word-word-word-word-word-word-word-word");
+        assert_eq!(slug("…"), "");
+    }
+}

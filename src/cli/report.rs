@@ -1,0 +1,67 @@
+//! `report`: what a run came to, from its journal alone.
+
+use clap::ValueEnum;
+
+use super::{Context, Outcome};
+use crate::engine::journal::Facts;
+use crate::engine::replay;
+use crate::error::{Error, ExitCode};
+use crate::project::Project;
+use crate::ui::report;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run; the newest where none is named.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// One JSON document.
+    #[arg(long, conflicts_with_all = ["md", "junit"])]
+    json: bool,
+    /// Markdown.
+    #[arg(long, conflicts_with = "junit")]
+    md: bool,
+    /// JUnit XML of every contender's tests.
+    #[arg(long)]
+    junit: bool,
+    /// Decide again from the recorded blocks, and fail where that differs from what was decided.
+    #[arg(long)]
+    replay: bool,
+}
+
+pub async fn main(args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
+    if !project.has_journal() {
+        return Err(none().into());
+    }
+    let journal = project.journal().await?;
+    let runs = journal.runs().await?;
+    let run = match &args.run {
+        None => runs.last().cloned().ok_or_else(none)?,
+        Some(wanted) => runs.iter().find(|r| r == &wanted).cloned().ok_or_else(|| {
+            Error::usage(format!("there is no run {wanted} in this repository")).hint("blueprint status")
+        })?,
+    };
+    let facts = Facts::read(&journal.entries(&run).await?)?.ok_or_else(none)?;
+    let scoreboard = match &facts.scoreboard {
+        Some(decided) if args.replay => {
+            let again = replay::conclude(&facts)?;
+            if again != *decided {
+                return Err(Error::machine(format!("run {run} decides differently when it is replayed"))
+                    .hint("please report this with the output of: blueprint report --json")
+                    .into());
+            }
+            again
+        }
+        Some(decided) => decided.clone(),
+        None => replay::conclude(&facts)?,
+    };
+    let text = match () {
+        () if args.json => report::json(&facts, &scoreboard),
+        () if args.junit => report::junit(&facts),
+        () if args.md => report::markdown(&facts, &scoreboard),
+        () => report::text(&facts, &scoreboard, context.out.width()),
+    };
+    context.out.print(&text);
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,26 @@
+//! `status`: the runs of a repository.
+
+use super::{Context, Outcome};
+use crate::engine::journal::Facts;
+use crate::error::ExitCode;
+use crate::project::Project;
+use crate::ui::runs::{self, Line};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub async fn main(_args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let mut lines = Vec::new();
+    if project.has_journal() {
+        let journal = project.journal().await?;
+        for run in journal.runs().await? {
+            let live = journal.lock(&run).await.is_err();
+            if let Some(facts) = Facts::read(&journal.entries(&run).await?)? {
+                lines.push(Line { facts, live });
+            }
+        }
+    }
+    context.out.print(&runs::text(&lines));
+    Ok(ExitCode::Done)
+}

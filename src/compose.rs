@@ -1,0 +1,263 @@
+//! Puts a run together: from a plan and a configuration to the ports and settings that the engine
+//! works with. Decides nothing; what can't be put together is refused with the key to correct.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use crate::adapters::agent::patch::{self, Material, Source};
+use crate::adapters::agent::{self, AgentSettings, Template, command};
+use crate::adapters::cache::{self, Cache, CacheSettings};
+use crate::adapters::database::{self, Database, DatabaseSettings};
+use crate::adapters::journal::{Journal, Memory};
+use crate::adapters::workspace::{LocalWorkspace, Workspace};
+use crate::config::{self, Config};
+use crate::domain::document::Document;
+use crate::domain::event::Sink;
+use crate::domain::plan::{Plan, VariantKey};
+use crate::engine::context::{Clock, Ports, Settings};
+use crate::engine::journal::{Facts, Log, Record, Started};
+use crate::engine::lease;
+use crate::engine::opening::{self, Target};
+use crate::engine::outline::{self, Outline};
+use crate::error::{Error, Result};
+use crate::project::{CONFIGURATION, Project};
+
+mod measures;
+
+pub use measures::bindings;
+
+/// A run that is ready to start; nothing was written yet.
+pub struct Prepared {
+    /// What will be frozen.
+    pub started: Started,
+    /// The world, with a journal that forgets.
+    pub ports: Ports,
+    /// The how.
+    pub settings: Settings,
+}
+
+impl Prepared {
+    /// Writes the first record.
+    pub async fn record(&self, journal: &Arc<dyn Journal>) -> Result<Facts> {
+        let log = Log::new(Arc::clone(journal), &self.started.run, Clock::resumed(std::time::Duration::ZERO));
+        log.write(&Record::Started(self.started.clone())).await?;
+        Ok(Facts::new(self.started.clone()))
+    }
+}
+
+/// Puts a run together and refuses what could only fail later.
+pub async fn prepare(
+    project: &Project,
+    path: &str,
+    document: &Document,
+    target: &Target,
+    events: Arc<dyn Sink>,
+) -> Result<Prepared> {
+    let plan = document.plan();
+    let (config, random) = (&project.config, LocalWorkspace.random());
+    let at = now();
+    let run = opening::run_id(at, random);
+    let settings = settings(project, plan, &run);
+    let ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
+    opening::preflight(plan, target, &ports, config.contestants_write_tests).await?;
+    let names = |source: &Arc<dyn crate::adapters::metric::MetricSource>| {
+        let metrics = source.metrics().iter().map(ToString::to_string).collect();
+        (source.name().to_owned(), metrics)
+    };
+    let started = Started {
+        run,
+        document: path.to_owned(),
+        digest: document.digest(),
+        plan: plan.clone(),
+        base: target.base.clone(),
+        target: target.branch.clone(),
+        seed: LocalWorkspace.random(),
+        state: settings.state.clone(),
+        at,
+        configuration: fingerprint(config),
+        measure_budget: settings.measure_budget,
+        require_supported: settings.require_supported,
+        sources: ports.sources.iter().map(names).collect(),
+    };
+    Ok(Prepared { started, ports, settings })
+}
+
+/// Puts a run together again after an interruption. The configuration must be the same: half a
+/// run by one and half by another is no measurement.
+pub async fn again(
+    project: &Project,
+    journal: Arc<dyn Journal>,
+    facts: &Facts,
+    events: Arc<dyn Sink>,
+) -> Result<(Ports, Settings)> {
+    let started = &facts.started;
+    if started.configuration != fingerprint(&project.config) {
+        return Err(Error::refused(format!("{CONFIGURATION} changed since run {} began", started.run))
+            .hint("restore it and resume")
+            .hint(format!("or start anew: blueprint gc, then blueprint run {}", started.document)));
+    }
+    let mut settings = settings(project, &started.plan, &started.run);
+    settings.state = started.state.clone();
+    settings.measure_budget = started.measure_budget;
+    let ports = ports(project, &started.plan, journal, events).await?;
+    Ok((ports, settings))
+}
+
+/// Ports that can remove what a run made, and do nothing else.
+pub async fn caretaker(project: &Project, journal: Arc<dyn Journal>, facts: &Facts) -> Result<Ports> {
+    let variants = facts.started.plan.variants.len();
+    Ok(Ports {
+        git: project.git.clone(),
+        journal,
+        exec: project.exec.clone(),
+        workspace: Arc::new(LocalWorkspace),
+        // Recorded work needs nothing to be told about, and nobody implements anything here.
+        agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),
+        database: database_port(project, variants).await?,
+        cache: cache_port(project).await?,
+        suites: Vec::new(),
+        sources: Vec::new(),
+        events: Arc::new(|_| {}),
+    })
+}
+
+/// What a reviewer sees before approving.
+pub async fn outline(project: &Project, path: &str, document: &Document, target: &Target) -> Result<Outline> {
+    let plan = document.plan();
+    let settings = settings(project, plan, "<run>");
+    let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
+    Ok(outline::outline(&outline::Known {
+        document: path,
+        digest: &document.digest(),
+        plan,
+        target,
+        settings: &settings,
+        ports: &ports,
+    }))
+}
+
+async fn ports(
+    project: &Project,
+    plan: &Plan,
+    journal: Arc<dyn Journal>,
+    events: Arc<dyn Sink>,
+) -> Result<Ports> {
+    let config = &project.config;
+    let agent = config.agent.as_ref().ok_or_else(|| {
+        Error::usage(format!("{CONFIGURATION} names no agent, so nothing can implement the variants"))
+            .hint("recorded work: `agent: {patch: recorded}`")
+            .hint("any program: `agent: {command: \"my-agent {prompt_file}\"}`")
+    })?;
+    Ok(Ports {
+        git: project.git.clone(),
+        journal,
+        exec: project.exec.clone(),
+        workspace: Arc::new(LocalWorkspace),
+        agent: agent::build(agent_settings(agent)?),
+        suites: measures::suites(config, plan)?,
+        sources: measures::sources(config, plan)?,
+        database: database_port(project, plan.variants.len()).await?,
+        cache: cache_port(project).await?,
+        events,
+    })
+}
+
+fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
+    let config = &project.config;
+    Settings {
+        setup: config.setup.clone(),
+        migrate: config.migrate.clone(),
+        carry: config.carry.clone(),
+        protect: opening::protected(plan, &config.protect, config.contestants_write_tests),
+        measure_budget: config.measure_budget(plan.budget.time_cap),
+        parallel: config.parallel,
+        require_supported: config.require_supported,
+        merge: true,
+        contestants_write_tests: config.contestants_write_tests,
+        state: project.state_root().join(run),
+        env: project.inherited(),
+    }
+}
+
+fn agent_settings(agent: &config::Agent) -> Result<AgentSettings> {
+    use config::{Agent, Patch, Words};
+    let patch = |source| AgentSettings::Patch(patch::Settings { source });
+    let command = |command| AgentSettings::Command(command::Settings { command });
+    let settings = match agent {
+        Agent::Patch(Patch::Directory(directory)) => Source::directory(directory).map(patch),
+        Agent::Patch(Patch::Each(each)) => material(each).map(|all| patch(Source::Each(all))),
+        Agent::Command(Words::Line(line)) => Template::from_line(line).map(command).map_err(|e| e.to_string()),
+        Agent::Command(Words::List(words)) => Template::from_words(words).map(command).map_err(|e| e.to_string()),
+    };
+    settings.map_err(|why| Error::usage(format!("{CONFIGURATION}: `agent`: {why}")))
+}
+
+fn material(each: &BTreeMap<String, String>) -> std::result::Result<BTreeMap<VariantKey, Material>, String> {
+    let one = |(key, text): (&String, &String)| {
+        let key = VariantKey::new(key).ok_or_else(|| format!("`{key}` can't be a variant's key"))?;
+        Ok((key, Material::parse(text)?))
+    };
+    each.iter().map(one).collect()
+}
+
+/// Every contender is judged while others are still at work: two leases each at the most.
+fn leases(variants: usize) -> u32 {
+    u32::try_from(2 * (variants + 1)).unwrap_or(u32::MAX)
+}
+
+async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<dyn Database>>> {
+    let Some(config) = &project.config.database else { return Ok(None) };
+    let settings = DatabaseSettings {
+        url: reference(project, "database.url", config.url.as_deref())?,
+        seed: config.seed.iter().map(|file| project.git_root().join(file)).collect(),
+        state: state(project),
+        leases: leases(variants),
+    };
+    let chosen = database::choose(settings, isolation(config), project.exec.clone()).await;
+    chosen.map(Some).map_err(lease::database_error)
+}
+
+async fn cache_port(project: &Project) -> Result<Option<Arc<dyn Cache>>> {
+    let Some(config) = &project.config.cache else { return Ok(None) };
+    let settings = CacheSettings {
+        url: reference(project, "cache.url", config.url.as_deref())?,
+        isolation: match config.isolation {
+            None | Some(config::CacheIsolation::Auto) => cache::Isolation::Auto,
+            Some(config::CacheIsolation::Server) => cache::Isolation::Server,
+            Some(config::CacheIsolation::Acl) => cache::Isolation::Acl,
+        },
+        state: state(project),
+    };
+    let chosen = cache::choose(settings, project.exec.clone()).await;
+    chosen.map(Some).map_err(lease::cache_error)
+}
+
+/// A value, or the variable that it names.
+fn reference(project: &Project, key: &str, text: Option<&str>) -> Result<Option<String>> {
+    let Some(text) = text else { return Ok(None) };
+    let Some(name) = text.strip_prefix('$') else { return Ok(Some(text.to_owned())) };
+    let name = name.trim_start_matches('{').trim_end_matches('}');
+    match project.variables.get(name) {
+        Some(value) if !value.is_empty() => Ok(Some(value.clone())),
+        _ => Err(Error::usage(format!("`{key}` in {CONFIGURATION} names ${name}, and that variable is not set"))
+            .hint(format!("set it: export {name}=…"))),
+    }
+}
+
+/// Templates and private servers live beside the leases.
+fn state(project: &Project) -> PathBuf {
+    project.state_root()
+}
+
+fn fingerprint(config: &Config) -> String {
+    Sha256::digest(config.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

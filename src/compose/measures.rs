@@ -1,0 +1,257 @@
+//! What judges and what measures: the document's lines and names bound to suites and sources.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, pytest_benchmark, sql};
+use crate::adapters::process::Program;
+use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
+use crate::config::{self, Config, Http, Metric};
+use crate::domain::document::Bindings;
+use crate::domain::measurement::MetricName;
+use crate::domain::plan::{EvaluationTest, MetricBound, Plan};
+use crate::error::{Error, Result};
+use crate::project::CONFIGURATION;
+
+fn wrong(what: impl std::fmt::Display) -> Error {
+    Error::usage(format!("{CONFIGURATION}: {what}"))
+}
+
+/// What the configuration binds, for `check`.
+pub fn bindings(config: &Config) -> Result<Bindings> {
+    let all: Vec<_> = config.metrics.iter().map(|(name, metric)| (name, metric)).collect();
+    let mut metrics = BTreeMap::new();
+    for source in build(config, &all)? {
+        for name in source.metrics() {
+            let dimension = source.dimension(&name);
+            metrics.insert(name, dimension);
+        }
+    }
+    let suites = config.suites.keys().cloned().collect();
+    Ok(Bindings { suites, load_bound: config.http.serve.is_some(), metrics })
+}
+
+/// The plan's tests, in its order.
+pub fn suites(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn Suite>>> {
+    plan.tests.iter().map(|test| suite(config, test).map(|settings| Arc::from(suite::build(settings)))).collect()
+}
+
+fn suite(config: &Config, test: &EvaluationTest) -> Result<SuiteSettings> {
+    let line = test.text();
+    let limit = |own: Option<Duration>| own.or(config.test_limit);
+    if let Some(bound) = config.suites.get(line) {
+        let own = config::duration(&format!("suites.{line}.limit"), bound.limit.as_deref()).map_err(wrong)?;
+        return match (&bound.run, &bound.http) {
+            (Some(run), None) => Ok(program(line, Program::Shell(run.clone()), limit(own))),
+            (None, Some(http)) => burst(config, test, http, limit(own)),
+            _ => Err(wrong(format!("`suites.{line}` takes exactly one of `run` and `http`"))),
+        };
+    }
+    match test {
+        EvaluationTest::Command { argv, .. } => Ok(program(line, Program::Argv(argv.clone()), limit(None))),
+        EvaluationTest::Prose { load: Some(_), .. } => burst(config, test, &Http::default(), limit(None)),
+        EvaluationTest::Prose { load: None, .. } => {
+            let error = wrong(format!("nothing stands behind the test `{line}`"));
+            Err(error.hint(format!("add it: `suites: {{\"{line}\": {{run: …}}}}`")))
+        }
+    }
+}
+
+fn program(line: &str, command: Program, limit: Option<Duration>) -> SuiteSettings {
+    SuiteSettings::Command(CommandSettings { name: line.to_owned(), command, limit })
+}
+
+/// A load test; how many requests are in flight stands in the line unless it is configured.
+fn burst(config: &Config, test: &EvaluationTest, own: &Http, limit: Option<Duration>) -> Result<SuiteSettings> {
+    let line = test.text();
+    let place = format!("suites.{line}.http");
+    let http = config.http(own);
+    let said = match test {
+        EvaluationTest::Prose { load: Some(load), .. } => load.concurrency.try_into().ok(),
+        _ => None,
+    };
+    Ok(SuiteSettings::Http(HttpSettings {
+        name: line.to_owned(),
+        serve: serve(&place, &http)?,
+        request: request(&place, &http)?,
+        concurrency: own.concurrency.or(said).or(http.concurrency).unwrap_or(http::CONCURRENCY),
+        requests: http.requests,
+        limit,
+    }))
+}
+
+fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
+    value.map(String::as_str).ok_or_else(|| wrong(format!("`{place}` needs `{key}`")))
+}
+
+fn path(place: &str, key: &str, text: &str) -> Result<RequestPath> {
+    RequestPath::from_str(text).map_err(|why| wrong(format!("`{place}.{key}`: {why}")))
+}
+
+fn serve(place: &str, http: &Http) -> Result<ServeSettings> {
+    let run = needed(place, "serve", http.serve.as_ref())?;
+    let (key, ready) = match &http.ready {
+        Some(ready) => ("ready", ready.as_str()),
+        None => ("path", needed(place, "path", http.path.as_ref())?),
+    };
+    let limit = config::duration(&format!("{place}.ready_limit"), http.ready_limit.as_deref()).map_err(wrong)?;
+    let mut settings = ServeSettings::new(Program::Shell(run.to_owned()), path(place, key, ready)?);
+    settings.ready_limit = limit.unwrap_or(settings.ready_limit);
+    Ok(settings)
+}
+
+fn request(place: &str, http: &Http) -> Result<RequestSettings> {
+    let text = needed(place, "path", http.path.as_ref())?;
+    let expect = http.expect.clone();
+    Ok(RequestSettings { path: path(place, "path", text)?, expect, limit: http::REQUEST_LIMIT })
+}
+
+/// The sources of the plan's metrics.
+pub fn sources(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn MetricSource>>> {
+    let bound = |metric: &MetricBound| {
+        config.metrics.get_key_value(&metric.name).ok_or_else(|| {
+            let name = &metric.name;
+            wrong(format!("nothing measures `{name}`")).hint(format!("add it: `metrics: {{{name}: {{from: …}}}}`"))
+        })
+    };
+    let wanted: Vec<_> = plan.metrics.iter().map(bound).collect::<Result<_>>()?;
+    Ok(build(config, &wanted)?.into_iter().map(Arc::from).collect())
+}
+
+/// One source for all metrics that come out of the same run of the same program.
+fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<dyn MetricSource>>> {
+    let mut built: Vec<SourceSettings> = Vec::new();
+    for (name, metric) in wanted {
+        let settings = source(config, name, metric)?;
+        if let Some(left) = join(&mut built, settings) {
+            built.push(left);
+        }
+    }
+    Ok(built.into_iter().map(metric::build).collect())
+}
+
+/// Adds the metric to a source that is the same but for its metrics; the settings back where none is.
+fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSettings> {
+    use SourceSettings::{Command, File, Http, PytestBenchmark};
+    for known in built {
+        match (known, &new) {
+            (PytestBenchmark(known), PytestBenchmark(new)) if known.command == new.command => {
+                known.metrics.extend_from_slice(&new.metrics);
+            }
+            (File(known), File(new)) if known.command == new.command => known.metrics.extend_from_slice(&new.metrics),
+            (Command(known), Command(new)) if known.command == new.command => {
+                known.metrics.extend_from_slice(&new.metrics);
+            }
+            (Http(known), Http(new))
+                if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
+            {
+                known.metrics.extend_from_slice(&new.metrics);
+            }
+            _ => continue,
+        }
+        return None;
+    }
+    Some(new)
+}
+
+/// One metric's source, for this metric alone.
+fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceSettings> {
+    let place = format!("metrics.{name}");
+    let kind = kind(&place, metric)?;
+    only(&place, kind, metric)?;
+    let run = || needed(&place, "run", metric.run.as_ref()).map(|run| Program::Shell(run.to_owned()));
+    let name = (*name).clone();
+    Ok(match kind {
+        "pytest-benchmark" => {
+            let stat = needed(&place, "stat", metric.stat.as_ref())?;
+            let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
+            let one = pytest_benchmark::Metric { name, test: metric.test.clone(), stat };
+            SourceSettings::PytestBenchmark(pytest_benchmark::Settings { command: run()?, metrics: vec![one] })
+        }
+        "file" => {
+            let one = file::Metric { name, dimension: dimension(&place, metric)? };
+            SourceSettings::File(file::Settings { command: run()?, metrics: vec![one] })
+        }
+        "command" => {
+            let unit = needed(&place, "unit", metric.unit.as_ref())?.to_owned();
+            dimension(&place, metric)?;
+            let one = command::Metric { name, path: metric.path.clone().unwrap_or_default(), unit };
+            SourceSettings::Command(command::Settings { command: run()?, metrics: vec![one] })
+        }
+        "sql" => {
+            let query = needed(&place, "sql", metric.sql.as_ref())?.to_owned();
+            let unit = needed(&place, "unit", metric.unit.as_ref())?.to_owned();
+            dimension(&place, metric)?;
+            SourceSettings::Sql(sql::Settings { name, query, unit })
+        }
+        _ => SourceSettings::Http(load(config, &place, name, metric)?),
+    })
+}
+
+fn load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
+    let stat = needed(place, "stat", metric.stat.as_ref())?;
+    let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
+    let place = format!("{place}.http");
+    let http = config.http(metric.http.as_ref().unwrap_or(&Http::default()));
+    let slice = config::duration(&format!("{place}.slice"), http.slice.as_deref()).map_err(wrong)?;
+    Ok(metric::http::Settings {
+        serve: serve(&place, &http)?,
+        request: request(&place, &http)?,
+        rate: http.rate.unwrap_or(http::RATE),
+        concurrency: http.concurrency.unwrap_or(http::CONCURRENCY),
+        requests: http.requests,
+        duration: slice.unwrap_or(http::SLICE),
+        metrics: vec![metric::http::Metric { name, stat }],
+    })
+}
+
+/// The kind of source: named by `from`, or told by `sql` or `http`.
+fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
+    let told = match (&metric.sql, &metric.http) {
+        (Some(_), _) => Some("sql"),
+        (None, Some(_)) => Some("http"),
+        (None, None) => None,
+    };
+    match (metric.from.as_deref(), told) {
+        (Some(from), _) if !metric::SOURCES.contains(&from) => {
+            let error = wrong(format!("`{place}.from`: `{from}` is no source"));
+            Err(error.hint(format!("known are: {}", metric::SOURCES.join(", "))))
+        }
+        (Some(from), Some(told)) if from != told => {
+            Err(wrong(format!("`{place}` is from `{from}` and has `{told}`; it can be only one of them")))
+        }
+        (Some(from), _) => Ok(from),
+        (None, Some(told)) => Ok(told),
+        (None, None) => Err(wrong(format!("`{place}` needs `from`"))
+            .hint(format!("known are: {}", metric::SOURCES.join(", ")))),
+    }
+}
+
+/// Keys that mean nothing to a kind of source are refused, not ignored.
+fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
+    let keys: &[(&str, bool, &[&str])] = &[
+        ("run", metric.run.is_some(), &["pytest-benchmark", "file", "command"]),
+        ("test", metric.test.is_some(), &["pytest-benchmark"]),
+        ("stat", metric.stat.is_some(), &["pytest-benchmark", "http"]),
+        ("path", metric.path.is_some(), &["command"]),
+        ("unit", metric.unit.is_some(), &["file", "command", "sql"]),
+        ("sql", metric.sql.is_some(), &["sql"]),
+        ("http", metric.http.is_some(), &["http"]),
+    ];
+    match keys.iter().find(|(_, there, kinds)| *there && !kinds.contains(&kind)) {
+        Some((key, ..)) => Err(wrong(format!("`{place}.{key}` means nothing to a metric from `{kind}`"))),
+        None => Ok(()),
+    }
+}
+
+fn dimension(place: &str, metric: &Metric) -> Result<Option<crate::domain::quantity::Dimension>> {
+    let Some(unit) = &metric.unit else { return Ok(None) };
+    let one = crate::domain::quantity::Quantity::in_unit(1.0, unit);
+    one.map(|q| Some(q.dimension())).map_err(|why| wrong(format!("`{place}.unit`: {why}")))
+}
+
+#[cfg(test)]
+mod tests;
