@@ -1,15 +1,55 @@
 //! The agent port: something that implements a variant in a worktree within a budget.
+//!
+//! An agent is one file here and one line in the table below. None of them is trusted with the
+//! token count of the run: what an agent reports is checked against the cap while it works.
+
+pub mod command;
+pub mod fake;
+pub mod patch;
+pub mod prompt;
+mod template;
+mod usage;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::process::{Environment, Executor, ProcessError, Stop};
+use super::process::{Environment, Executor, Exit, ProcessError, Stop};
 use crate::domain::plan::{Plan, Variant, WorkItem};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
+pub use template::{PLACEHOLDERS, Template, TemplateError};
+
+/// Makes the settings' enum, the table and the constructor out of one line an agent.
+macro_rules! agents {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal => $module:ident::$agent:ident;)+) => {
+        /// What the configuration says about the agent.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum AgentSettings {
+            $($(#[$doc])* $variant($module::Settings),)+
+        }
+
+        /// The name of every agent, as `blueprint.yaml` has it.
+        pub const AGENTS: &[&str] = &[$($name),+];
+
+        /// The agent that these settings describe.
+        pub fn build(settings: AgentSettings) -> Arc<dyn Agent> {
+            match settings {
+                $(AgentSettings::$variant(settings) => Arc::new($module::$agent::new(settings)),)+
+            }
+        }
+    };
+}
+
+agents! {
+    /// Recorded work: a diff or a branch for each variant.
+    Patch, "patch" => patch::Patch;
+    /// Any program.
+    Command, "command" => command::Command;
+}
 
 /// One step of one variant, handed to an agent.
 pub struct Task<'a> {
@@ -63,6 +103,17 @@ pub enum AgentEnd {
         /// What it said last.
         message: String,
     },
+}
+
+impl AgentEnd {
+    /// The end of a step whose program we stopped; `None` where it ended by itself.
+    fn interrupted(exit: Exit) -> Option<Self> {
+        match exit {
+            Exit::TimedOut => Some(Self::OverTime),
+            Exit::Stopped => Some(Self::Failed { message: exit.to_string() }),
+            Exit::Code(_) | Exit::Signal(_) => None,
+        }
+    }
 }
 
 /// Why an agent could not work at all.
