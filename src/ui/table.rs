@@ -47,6 +47,11 @@ impl Table {
         Self { aligns, rows: vec![head] }
     }
 
+    /// A table without a head.
+    pub fn bare(aligns: impl IntoIterator<Item = Align>) -> Self {
+        Self { aligns: aligns.into_iter().collect(), rows: Vec::new() }
+    }
+
     /// Adds a row; cells beyond the head's are left out.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().take(self.aligns.len()).collect());
