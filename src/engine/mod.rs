@@ -10,6 +10,7 @@ pub mod landing;
 pub mod lease;
 pub mod measuring;
 pub mod opening;
+pub mod outline;
 pub mod recheck;
 pub mod recovery;
 pub mod replay;

@@ -1,1 +1,21 @@
-//! The only place that prints.
+//! The only place that prints: results, progress, errors, reports.
+//!
+//! What is printed is made by pure functions from what they are handed; `terminal` alone writes.
+
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod outline;
+mod report;
+mod scoreboard;
+mod style;
+mod table;
+mod terminal;
+mod verdict;
+mod words;
+
+pub use error::error;
+pub use outline::{outline, outline_json};
+pub use scoreboard::scoreboard;
+pub use style::{Style, Tone};
+pub use terminal::{Colour, Surroundings, Terminal};

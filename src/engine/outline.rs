@@ -1,0 +1,387 @@
+//! What a run would do, before it does anything: what a reviewer reads before approving.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::domain::measurement::Contender;
+use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
+use crate::domain::quantity::Bound;
+
+/// CPUs below which the plan points out that measuring shares them.
+const FEW_CPUS: usize = 4;
+
+/// What is known of a run before it.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    /// What the document plans.
+    pub plan: &'a Plan,
+    /// The document, relative to the repository's root.
+    pub document: &'a str,
+    /// Its digest outside the regions that the tool rewrites.
+    pub digest: &'a str,
+    /// Whether it may run.
+    pub approved: bool,
+    /// The commit that variants start from, in hex.
+    pub base: &'a str,
+    /// The branch that the winner lands on.
+    pub target: &'a str,
+    /// Whether that branch is checked out.
+    pub checked_out: bool,
+    /// As the agent describes itself.
+    pub agent: &'a str,
+    /// Lines for `sh -c`, run in every tree.
+    pub setup: &'a [String],
+    /// Lines for `sh -c`, run against a fresh database.
+    pub migrate: &'a [String],
+    /// Untracked paths copied into every tree.
+    pub carry: &'a [String],
+    /// Globs of files restored from the base before judging.
+    pub protect: &'a [String],
+    /// How long measuring may take, in seconds.
+    pub measure_seconds: u64,
+    /// Whether an unsupported leader may land.
+    pub require_supported: bool,
+    /// Whether anything is landed at all.
+    pub merge: bool,
+    /// Whether contestants may write the tests that judge them.
+    pub contestants_write_tests: bool,
+    /// The level of database isolation and why it was chosen.
+    pub database: Option<(String, String)>,
+    /// The level of cache isolation and why it was chosen.
+    pub cache: Option<(String, String)>,
+    /// Metric sources with the metrics that each provides.
+    pub sources: &'a [(String, Vec<String>)],
+    /// Whether agents and judged code run in a sandbox.
+    pub sandboxed: bool,
+    /// CPUs of this machine.
+    pub cpus: usize,
+}
+
+/// The outline of a run. Serialised, it is what `plan --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Outline {
+    /// Of this form; it changes when a key changes its meaning or goes.
+    pub schema_version: u32,
+    pub document: String,
+    pub id: String,
+    pub title: String,
+    pub status: Status,
+    pub approved: bool,
+    pub digest: String,
+    pub mode: Mode,
+    pub base: String,
+    pub agent: String,
+    pub variants: Vec<Contestant>,
+    pub commands: Commands,
+    pub files: Files,
+    pub database: Option<Isolation>,
+    pub cache: Option<Isolation>,
+    pub judge: Judge,
+    pub land: Landing,
+    pub budget: Caps,
+    /// What a reviewer should know before approving, a sentence each.
+    pub risks: Vec<String>,
+}
+
+/// One variant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Contestant {
+    pub key: String,
+    pub name: String,
+    /// Where its work goes; `<run>` is not known yet.
+    pub branch: String,
+    /// Its work items, in order; an agent's call each.
+    pub steps: Vec<Step>,
+}
+
+/// One work item of one variant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Step {
+    pub title: String,
+    pub files: Vec<String>,
+    pub contract: ContractKind,
+    pub tests: Vec<String>,
+}
+
+/// What is run in the trees.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Commands {
+    pub setup: Vec<String>,
+    pub migrate: Vec<String>,
+    pub tests: Vec<String>,
+    pub metrics: Vec<Source>,
+}
+
+/// Where metrics come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Source {
+    pub source: String,
+    pub metrics: Vec<String>,
+}
+
+/// Which files are touched.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Files {
+    /// By any variant, sorted.
+    pub may_change: Vec<String>,
+    pub restored_from_base: Vec<String>,
+    pub copied: Vec<String>,
+}
+
+/// How a service is kept apart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Isolation {
+    pub level: String,
+    pub why: String,
+}
+
+/// What decides.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Judge {
+    pub tests: Weight,
+    pub performance: Weight,
+    pub simplicity: Weight,
+    pub bounds: Vec<MetricLine>,
+}
+
+/// A metric with its bound.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct MetricLine {
+    pub metric: String,
+    /// As a reader writes it, such as `< 80 ms`.
+    pub text: String,
+    pub bound: Bound,
+}
+
+/// What happens to the winner.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Landing {
+    pub branch: String,
+    pub automatic: bool,
+    pub require_supported: bool,
+    pub rewrites: Vec<String>,
+}
+
+/// What may be spent; absent is unlimited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
+pub struct Caps {
+    pub step_tokens: Option<u64>,
+    pub session_tokens: Option<u64>,
+    pub time_estimate_seconds: Option<u64>,
+    pub time_cap_seconds: Option<u64>,
+    pub measure_seconds: u64,
+}
+
+/// The regions of the document that landing writes.
+const REGIONS: [&str; 6] = ["Results", "Winner", "Analysis", "Status", "Updated", "Artifacts"];
+
+/// The outline of what would be run.
+pub fn outline(known: &Known<'_>) -> Outline {
+    let plan = known.plan;
+    let weights = &plan.weights;
+    let isolation = |choice: &Option<(String, String)>| {
+        choice.as_ref().map(|(level, why)| Isolation { level: level.clone(), why: why.clone() })
+    };
+    Outline {
+        schema_version: 1,
+        document: known.document.to_owned(),
+        id: plan.id.clone(),
+        title: plan.title.clone(),
+        status: plan.status,
+        approved: known.approved,
+        digest: known.digest.to_owned(),
+        mode: plan.mode,
+        base: known.base.to_owned(),
+        agent: known.agent.to_owned(),
+        variants: contestants(plan),
+        commands: commands(known),
+        files: files(known),
+        database: isolation(&known.database),
+        cache: isolation(&known.cache),
+        judge: Judge {
+            tests: weights.tests.clone(),
+            performance: weights.performance.clone(),
+            simplicity: weights.simplicity.clone(),
+            bounds: bounds(plan),
+        },
+        land: Landing {
+            branch: known.target.to_owned(),
+            automatic: known.merge,
+            require_supported: known.require_supported,
+            rewrites: REGIONS.map(str::to_owned).into(),
+        },
+        budget: caps(&plan.budget, known.measure_seconds),
+        risks: risks(known),
+    }
+}
+
+fn contestants(plan: &Plan) -> Vec<Contestant> {
+    let step = |item: &WorkItem| Step {
+        title: item.title.clone(),
+        files: item.files.iter().map(|f| f.as_str().to_owned()).collect(),
+        contract: item.contract.kind,
+        tests: item.tests.clone(),
+    };
+    let variants = plan.variants.iter().map(|variant| Contestant {
+        key: variant.key.to_string(),
+        name: variant.name.clone(),
+        branch: format!("blueprint/<run>/{}", Contender::Variant(variant.key.clone()).slug()),
+        steps: plan.items_of(&variant.key).map(step).collect(),
+    });
+    variants.collect()
+}
+
+fn commands(known: &Known<'_>) -> Commands {
+    let sources =
+        known.sources.iter().map(|(source, metrics)| Source { source: source.clone(), metrics: metrics.clone() });
+    Commands {
+        setup: known.setup.to_vec(),
+        migrate: known.migrate.to_vec(),
+        tests: known.plan.tests.iter().map(EvaluationTest::text).map(str::to_owned).collect(),
+        metrics: sources.collect(),
+    }
+}
+
+fn files(known: &Known<'_>) -> Files {
+    let files = known.plan.work_items.iter().flat_map(|item| &item.files);
+    let may_change: BTreeSet<_> = files.map(|f| f.as_str().to_owned()).collect();
+    Files {
+        may_change: may_change.into_iter().collect(),
+        restored_from_base: known.protect.to_vec(),
+        copied: known.carry.to_vec(),
+    }
+}
+
+fn bounds(plan: &Plan) -> Vec<MetricLine> {
+    let line = |m: &crate::domain::plan::MetricBound| MetricLine {
+        metric: m.name.to_string(),
+        text: m.bound.to_string(),
+        bound: m.bound,
+    };
+    plan.metrics.iter().map(line).collect()
+}
+
+fn caps(budget: &Budget, measure_seconds: u64) -> Caps {
+    Caps {
+        step_tokens: budget.step_tokens.map(|t| t.0),
+        session_tokens: budget.session_tokens.map(|t| t.0),
+        time_estimate_seconds: budget.time_estimate.map(|t| t.as_secs()),
+        time_cap_seconds: budget.time_cap.map(|t| t.as_secs()),
+        measure_seconds,
+    }
+}
+
+fn risks(known: &Known<'_>) -> Vec<String> {
+    let plan = known.plan;
+    let mut risks = Vec::new();
+    let mut risk = |holds: bool, text: String| {
+        if holds {
+            risks.push(text);
+        }
+    };
+    risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
+    risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
+    risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+    risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
+    risk(plan.budget.session_tokens.is_none(), "no token cap for the session".to_owned());
+    risk(
+        !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
+        format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
+    );
+    risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the code as it is".to_owned());
+    risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
+    risks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest plan there is, read as the journal would read it.
+    fn plan(variants: &[&str], metrics: bool) -> Plan {
+        let weight = |percent: f64| serde_json::json!({"percent": percent, "note": null});
+        let bound = Bound::parse("<80ms").unwrap();
+        let metrics = if metrics {
+            serde_json::json!([{"name": "latency", "bound": bound, "note": null}])
+        } else {
+            serde_json::json!([])
+        };
+        let variants: Vec<_> =
+            variants.iter().map(|key| serde_json::json!({"key": key, "name": "n", "notes": []})).collect();
+        serde_json::from_value(serde_json::json!({
+            "id": "x", "title": "t", "status": "approved", "mode": "competition", "approved": null, "goal": "",
+            "assumptions": [], "questions": [], "variants": variants, "work_items": [], "tests": [], "metrics": metrics,
+            "weights": {"tests": weight(50.0), "performance": weight(30.0), "simplicity": weight(20.0)},
+            "budget": {"step_tokens": null, "session_tokens": 10, "time_estimate": null, "time_cap": {"secs": 60, "nanos": 0}},
+            "rollback": null,
+        }))
+        .unwrap()
+    }
+
+    fn known(plan: &Plan) -> Known<'_> {
+        Known {
+            plan,
+            document: "d.md",
+            digest: "d",
+            approved: true,
+            base: "b",
+            target: "main",
+            checked_out: false,
+            agent: "patch recorded/",
+            setup: &[],
+            migrate: &[],
+            carry: &[],
+            protect: &[],
+            measure_seconds: 60,
+            require_supported: false,
+            merge: true,
+            contestants_write_tests: false,
+            database: None,
+            cache: None,
+            sources: &[],
+            sandboxed: true,
+            cpus: 8,
+        }
+    }
+
+    #[test]
+    fn a_plan_with_nothing_to_point_out_has_no_risks() {
+        assert_eq!(outline(&known(&plan(&["A", "B"], true))).risks, Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_risk_is_named_for_its_own_reason() {
+        let plain = plan(&["A", "B"], true);
+        let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
+        let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
+        let cases = [
+            (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
+            (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
+            (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
+            (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
+            (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
+            (Known { cpus: 2, ..known(&plain) }, vec!["2 CPUs"]),
+            (known(&unlimited), vec!["no time cap", "no token cap"]),
+            (known(&alone), vec!["one variant"]),
+            (Known { cpus: 2, ..known(&unmeasured) }, vec!["no metric"]),
+        ];
+        for (known, expected) in cases {
+            let risks = outline(&known).risks;
+            assert_eq!(risks.len(), expected.len(), "{risks:?}");
+            assert!(risks.iter().zip(&expected).all(|(risk, word)| risk.contains(word)), "{risks:?} for {expected:?}");
+        }
+    }
+}

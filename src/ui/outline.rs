@@ -1,0 +1,305 @@
+//! The plan as a reviewer reads it before approving.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::style::{Style, Tone};
+use super::table::{Align, Cell, Table};
+use super::words;
+use crate::domain::plan::{ContractKind, Status, Weight};
+use crate::domain::quantity::Tokens;
+use crate::engine::outline::{Contestant, Isolation, Outline};
+
+/// The whole text.
+pub fn outline(outline: &Outline, style: Style) -> String {
+    let mut out = heading(outline, style);
+    out.push_str(&variants(outline, style));
+    let mut details = Table::bare([Align::Left, Align::Left, Align::Left]);
+    for (head, lines) in sections(outline) {
+        for (at, (what, text)) in lines.iter().enumerate() {
+            let head = Cell::toned(Tone::Strong, if at == 0 { head } else { "" });
+            details.row([head, Cell::from(what), Cell::from(text)]);
+        }
+    }
+    out.push_str(&details.render(style));
+    for risk in &outline.risks {
+        let _ = writeln!(out, "{} {}", style.paint(Tone::Warn, "!"), words::one_line(risk));
+    }
+    out.push_str(&summary(outline, style));
+    out
+}
+
+/// The same as JSON, for programs.
+pub fn outline_json(outline: &Outline) -> String {
+    super::report::json_text(outline)
+}
+
+fn heading(outline: &Outline, style: Style) -> String {
+    let status = match (outline.approved, outline.status) {
+        (true, _) => "approved",
+        (false, Status::Approved) => "approval is not valid",
+        (false, Status::Drafting) => "drafting",
+        (false, Status::Pending) => "pending",
+        (false, Status::Completed) => "completed",
+        (false, Status::Failed) => "failed",
+        (false, Status::Rejected) => "rejected",
+        (false, Status::Superseded) => "superseded",
+    };
+    let tone = if outline.approved { Tone::Good } else { Tone::Bad };
+    format!(
+        "{}  {} @ {}   {}   digest {}\n{}\n\n",
+        style.paint(Tone::Strong, "Blueprint"),
+        words::one_line(&outline.document),
+        words::short(&outline.base),
+        style.paint(tone, status),
+        outline.digest.get(..12).unwrap_or(&outline.digest),
+        words::one_line(&outline.title)
+    )
+}
+
+fn variants(outline: &Outline, style: Style) -> String {
+    let cap = outline.budget.step_tokens;
+    let cap = cap.map_or_else(|| "no token cap a step".to_owned(), |cap| format!("≤ {} tokens a step", Tokens(cap)));
+    let mut table = Table::bare([Align::Left; 5]);
+    for variant in &outline.variants {
+        let head = Cell::toned(Tone::Good, format!("+ variant {}", variant.key));
+        let agent = format!("agent {}", outline.agent);
+        let branch = format!("branch {}", variant.branch);
+        table.row([head, Cell::from(&variant.name), Cell::from(agent), Cell::from(&cap), Cell::from(branch)]);
+    }
+    let mut out = String::new();
+    for (line, variant) in table.render(style).lines().zip(&outline.variants) {
+        let _ = write!(out, "{line}\n{}", steps(variant));
+    }
+    out.push('\n');
+    out
+}
+
+fn steps(variant: &Contestant) -> String {
+    let mut out = String::new();
+    for (at, step) in variant.steps.iter().enumerate() {
+        let contract = match step.contract {
+            ContractKind::Patch => "patch",
+            ContractKind::NewFile => "new files only",
+        };
+        let text = format!("{}: {} ({contract})", step.title, step.files.join(", "));
+        let _ = writeln!(out, "    {}. {}", at + 1, words::one_line(&text));
+    }
+    out
+}
+
+type Lines = Vec<(String, String)>;
+
+fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
+    let titled = |what: &str, items: &[String]| -> Lines {
+        let lines = items.iter().enumerate();
+        lines.map(|(at, item)| (if at == 0 { what.to_owned() } else { String::new() }, item.clone())).collect()
+    };
+    let commands = &outline.commands;
+    let metrics: Vec<_> = commands.metrics.iter().map(|s| format!("{} → {}", s.source, s.metrics.join(", "))).collect();
+    let joined = |what: &str, items: &[String]| -> Lines {
+        if items.is_empty() { Vec::new() } else { vec![(what.to_owned(), items.join(", "))] }
+    };
+    let files = &outline.files;
+    vec![
+        (
+            "Commands",
+            [
+                titled("set-up", &commands.setup),
+                titled("migrate", &commands.migrate),
+                titled("tests", &commands.tests),
+                titled("metrics", &metrics),
+            ]
+            .concat(),
+        ),
+        (
+            "Files",
+            [
+                joined("may change", &files.may_change),
+                joined("from base", &files.restored_from_base),
+                joined("copied", &files.copied),
+            ]
+            .concat(),
+        ),
+        ("Database", service(outline.database.as_ref())),
+        ("Cache", service(outline.cache.as_ref())),
+        ("Judge", judge(outline)),
+        ("Land", land(outline)),
+    ]
+}
+
+fn service(isolation: Option<&Isolation>) -> Lines {
+    let line = |i: &Isolation| (i.level.clone(), format!("{}; one a contender, removed after the run", i.why));
+    isolation.map(line).into_iter().collect()
+}
+
+fn judge(outline: &Outline) -> Lines {
+    let judge = &outline.judge;
+    let weight = |name: &str, weight: &Weight| {
+        let note = weight.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        format!("{name} {} %{note}", weight.percent)
+    };
+    let weights = [
+        weight("tests", &judge.tests),
+        weight("performance", &judge.performance),
+        weight("simplicity", &judge.simplicity),
+    ];
+    let bounds = judge.bounds.iter().enumerate();
+    let bounds =
+        bounds.map(|(at, b)| (if at == 0 { "gates" } else { "" }.to_owned(), format!("{} {}", b.metric, b.text)));
+    [("weights".to_owned(), weights.join(" · "))].into_iter().chain(bounds).collect()
+}
+
+fn land(outline: &Outline) -> Lines {
+    let land = &outline.land;
+    if !land.automatic {
+        return vec![(format!("→ {}", land.branch), "nothing is merged; the winner stays on its branch".to_owned())];
+    }
+    let supported = if land.require_supported { "only a supported winner" } else { "automatic" };
+    vec![(format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", ")))]
+}
+
+fn summary(outline: &Outline, style: Style) -> String {
+    let budget = &outline.budget;
+    let seconds = |seconds: u64| words::duration(Duration::from_secs(seconds));
+    let tokens = budget.session_tokens.map_or_else(|| "no token cap".to_owned(), |t| format!("≤ {} tokens", Tokens(t)));
+    let time = budget.time_cap_seconds.map_or_else(|| "no time cap".to_owned(), |s| format!("≤ {}", seconds(s)));
+    let estimate = budget.time_estimate_seconds.map_or_else(String::new, |s| format!(" (estimate {})", seconds(s)));
+    format!(
+        "\n{} {} + baseline, {tokens}, {time}{estimate}, measuring ≤ {}\n",
+        style.paint(Tone::Strong, "Plan:"),
+        words::count(outline.variants.len(), "variant"),
+        seconds(budget.measure_seconds)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures;
+    use super::*;
+    use crate::engine::outline::Known;
+
+    fn example() -> Outline {
+        let plan = fixtures::plan();
+        let lines = |lines: &[&str]| lines.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
+        let sources = [("command: sh bench/cost.sh".to_owned(), lines(&["latency_p95", "size"]))];
+        crate::engine::outline::outline(&Known {
+            plan: &plan,
+            document: "docs/blueprints/cost.md",
+            digest: "9be1c2d3e4f5a6b7c8d9",
+            approved: true,
+            base: "3f2a1c9d00000000000000000000000000000000",
+            target: "main",
+            checked_out: true,
+            agent: "command ./agent.sh",
+            setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
+            migrate: &lines(&["psql -f db/schema.sql"]),
+            carry: &lines(&[".venv"]),
+            protect: &lines(&["tests/**", "bench/**"]),
+            measure_seconds: 900,
+            require_supported: false,
+            merge: true,
+            contestants_write_tests: false,
+            database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
+            cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
+            sources: &sources,
+            sandboxed: false,
+            cpus: 2,
+        })
+    }
+
+    #[test]
+    fn a_reviewer_sees_who_does_what_and_what_decides() {
+        insta::assert_snapshot!(outline(&example(), Style::PLAIN), @"
+        Blueprint  docs/blueprints/cost.md @ 3f2a1c9   approved   digest 9be1c2d3e4f5
+        Lower the cost
+
+        + variant A  Cost 20          agent command ./agent.sh  ≤ 15,000 tokens a step  branch blueprint/<run>/a
+            1. The cost: cost.txt, notes/** (patch)
+        + variant B  Cost 60          agent command ./agent.sh  ≤ 15,000 tokens a step  branch blueprint/<run>/b
+            1. The cost: cost.txt, notes/** (patch)
+            2. A cache: cache.txt (new files only)
+        + variant C  Cost 85          agent command ./agent.sh  ≤ 15,000 tokens a step  branch blueprint/<run>/c
+            1. The cost: cost.txt, notes/** (patch)
+            2. A cache: cache.txt (new files only)
+        + variant D  Elsewhere | <b>  agent command ./agent.sh  ≤ 15,000 tokens a step  branch blueprint/<run>/d
+            1. The cost: cost.txt, notes/** (patch)
+
+        Commands  set-up             python3 -m venv .venv
+                                     .venv/bin/pip install -r requirements.txt
+                  migrate            psql -f db/schema.sql
+                  tests              sh tests/run.sh
+                                     Load test with 1000 concurrent requests
+                  metrics            command: sh bench/cost.sh → latency_p95, size
+        Files     may change         cache.txt, cost.txt, notes/**
+                  from base          tests/**, bench/**
+                  copied             .venv
+        Database  postgresql server  initdb 16 found; one a contender, removed after the run
+        Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
+        Judge     weights            tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+                  gates              latency_p95 < 80 ms
+                                     size <= +10 % of the baseline
+        Land      → main             merge commit, automatic; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+        ! no sandbox: agents and judged code run with your rights on this machine
+        ! merges into `main`, which is checked out
+        ! measures on 2 CPUs: other work on this machine shows in the values
+
+        Plan: 4 variants + baseline, ≤ 80,000 tokens, ≤ 60 min (estimate 30 min), measuring ≤ 15 min
+        ");
+    }
+
+    #[test]
+    fn a_document_without_caps_services_or_metrics_leaves_those_lines_out() {
+        let mut bare = example();
+        bare.approved = false;
+        bare.status = Status::Pending;
+        bare.database = None;
+        bare.cache = None;
+        bare.commands.setup.clear();
+        bare.commands.migrate.clear();
+        bare.commands.metrics.clear();
+        bare.judge.bounds.clear();
+        bare.files.copied.clear();
+        bare.land.automatic = false;
+        bare.budget.step_tokens = None;
+        bare.budget.session_tokens = None;
+        bare.budget.time_cap_seconds = None;
+        bare.budget.time_estimate_seconds = None;
+        bare.risks.clear();
+        insta::assert_snapshot!(outline(&bare, Style::PLAIN), @"
+        Blueprint  docs/blueprints/cost.md @ 3f2a1c9   pending   digest 9be1c2d3e4f5
+        Lower the cost
+
+        + variant A  Cost 20          agent command ./agent.sh  no token cap a step  branch blueprint/<run>/a
+            1. The cost: cost.txt, notes/** (patch)
+        + variant B  Cost 60          agent command ./agent.sh  no token cap a step  branch blueprint/<run>/b
+            1. The cost: cost.txt, notes/** (patch)
+            2. A cache: cache.txt (new files only)
+        + variant C  Cost 85          agent command ./agent.sh  no token cap a step  branch blueprint/<run>/c
+            1. The cost: cost.txt, notes/** (patch)
+            2. A cache: cache.txt (new files only)
+        + variant D  Elsewhere | <b>  agent command ./agent.sh  no token cap a step  branch blueprint/<run>/d
+            1. The cost: cost.txt, notes/** (patch)
+
+        Commands  tests       sh tests/run.sh
+                              Load test with 1000 concurrent requests
+        Files     may change  cache.txt, cost.txt, notes/**
+                  from base   tests/**, bench/**
+        Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+        Land      → main      nothing is merged; the winner stays on its branch
+
+        Plan: 4 variants + baseline, no token cap, no time cap, measuring ≤ 15 min
+        ");
+    }
+
+    #[test]
+    fn programs_get_all_of_it() {
+        insta::assert_snapshot!(outline_json(&example()));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let coloured = outline(&example(), Style { coloured: true });
+        assert_eq!(words::visible(&coloured, false), outline(&example(), Style::PLAIN));
+    }
+}

@@ -1,0 +1,238 @@
+//! What a run came to, as it is printed after it: the table, the verdict, who is out and why, and
+//! where everything is.
+
+use std::fmt::Write;
+
+use super::style::{Style, Tone};
+use super::table::{Align, Cell, Table};
+use super::{verdict, words};
+use crate::domain::measurement::Contender;
+use crate::domain::plan::{MetricBound, Plan, VariantKey};
+use crate::domain::quantity::Limit;
+use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::journal::Facts;
+
+/// The whole text. The scoreboard is handed in beside the facts because it may have been computed
+/// again from them.
+pub fn scoreboard(facts: &Facts, board: &Scoreboard, style: Style) -> String {
+    let started = &facts.started;
+    let mut out = format!(
+        "{}  run {}, {}, {}\n\n",
+        style.paint(Tone::Strong, &words::one_line(&started.plan.title)),
+        started.run,
+        words::count(board.blocks as usize, "block"),
+        words::duration(facts.elapsed)
+    );
+    out.push_str(&table(board, &started.plan, style));
+    let tone = if board.verdict.is_supported() { Tone::Good } else { Tone::Warn };
+    let _ = write!(out, "\n{}\n", style.paint(tone, &verdict::sentence(&board.verdict, Some(board.blocks))));
+    let endings: Vec<_> =
+        board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
+    if !endings.is_empty() {
+        let _ = write!(out, "\n{}\n", endings.join("\n"));
+    }
+    let _ = write!(out, "\n{}", whereabouts(facts, board));
+    out
+}
+
+/// The table alone: a row a contender, a column a criterion and a metric.
+pub fn table(board: &Scoreboard, plan: &Plan, style: Style) -> String {
+    let metrics = plan.metrics.iter().map(|m| (metric_title(m), Align::Right));
+    let left = [("Variant", Align::Left)];
+    let numbers = ["Tests", "Performance", "Simplicity", "Total"].map(|title| (title, Align::Right));
+    let head = left.into_iter().chain(numbers).chain([("Winner", Align::Left)]);
+    let mut table = Table::new(head.map(|(title, align)| (title.to_owned(), align)).chain(metrics));
+    for row in &board.rows {
+        table.row(cells(row, board, plan));
+    }
+    table.render(style)
+}
+
+fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
+    let mark = mark(row, &board.verdict);
+    let tone = match mark {
+        "out" => Tone::Faint,
+        "" => Tone::Plain,
+        _ => Tone::Strong,
+    };
+    let points = |points: Option<String>| Cell::toned(tone, points.unwrap_or_else(|| "–".to_owned()));
+    let mut cells = vec![
+        Cell::toned(tone, name(&row.contender, plan)),
+        points(row.criteria.map(|c| c.tests.to_string())),
+        points(row.criteria.map(|c| c.performance.to_string())),
+        points(row.criteria.map(|c| c.simplicity.to_string())),
+        points(row.total.map(|t| t.to_string())),
+        Cell::toned(tone, mark),
+    ];
+    cells.extend(plan.metrics.iter().map(|metric| value(row, metric, board)));
+    cells
+}
+
+/// `A  Cost 20`, or `baseline`.
+fn name(contender: &Contender, plan: &Plan) -> String {
+    let variant = contender.key().and_then(|key| plan.variant(key.as_str()));
+    variant.map_or_else(|| contender.to_string(), |v| format!("{} {}", v.key, v.name))
+}
+
+/// What the Winner column says.
+pub fn mark(row: &Row, verdict: &Verdict) -> &'static str {
+    let wins = row.contender.key().is_some() && row.contender.key() == verdict.landing();
+    match verdict {
+        _ if !row.outcome.is_eligible() => "out",
+        Verdict::Winner { .. } if wins => "✓",
+        Verdict::Tie { .. } if wins => "✓ simplest",
+        Verdict::Tie { among, .. } if row.contender.key().is_some_and(|key| among.contains(key)) => "tie",
+        Verdict::Undecided { .. } if wins => "leads",
+        _ => "",
+    }
+}
+
+/// A metric with its bound, short enough for a column.
+pub fn metric_title(metric: &MetricBound) -> String {
+    match metric.bound.limit {
+        Limit::Absolute(limit) => format!("{} {} {limit}", metric.name, metric.bound.comparator),
+        Limit::Relative(percent) => format!("{} {} {:+} %", metric.name, metric.bound.comparator, percent.get()),
+    }
+}
+
+/// A metric's value, marked where it misses its bound.
+fn value(row: &Row, metric: &MetricBound, board: &Scoreboard) -> Cell {
+    let Some(value) = row.metrics.get(&metric.name) else { return Cell::from("–") };
+    match missed(row, metric, board) {
+        true => Cell::toned(Tone::Bad, format!("{value} ✗")),
+        false => Cell::from(value.to_string()),
+    }
+}
+
+/// Whether a value as shown misses its bound.
+pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
+    let baseline = board.rows.iter().find(|r| r.contender == Contender::Baseline);
+    let baseline = baseline.and_then(|r| r.metrics.get(&metric.name)).copied();
+    row.metrics.get(&metric.name).is_some_and(|value| metric.bound.holds(*value, baseline) == Ok(false))
+}
+
+/// The ref under which a variant's work is kept, where it left any.
+pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
+    let steps = facts.steps.get(key)?;
+    let worked = steps.iter().any(|(commit, _)| *commit != facts.started.base);
+    worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
+}
+
+fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
+    let run = &facts.started.run;
+    let mut table = Table::bare([Align::Left, Align::Left]);
+    let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
+    match (&facts.landed, board.verdict.landing()) {
+        (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
+        (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
+        (None, None) => line("landed", "nothing".to_owned()),
+    }
+    let keys = facts.started.plan.variants.iter().map(|v| &v.key);
+    for (at, kept) in keys.filter_map(|key| kept_ref(facts, key)).enumerate() {
+        line(if at == 0 { "kept" } else { "" }, kept);
+    }
+    line("report", format!("blueprint report {run}"));
+    table.render(Style::PLAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures;
+    use super::*;
+    use crate::domain::verdict::NoWinner;
+
+    #[test]
+    fn a_run_that_landed() {
+        let facts = fixtures::finished();
+        insta::assert_snapshot!(scoreboard(&facts, facts.scoreboard.as_ref().unwrap(), Style::PLAIN), @"
+        Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
+
+        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 % of the baseline
+        A Cost 20          100.0         80.0        99.0   93.8  ✓                  20.02 ms                           2 MB
+        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms                           2 MB
+        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗                           2 MB
+        D Elsewhere | <b>      –            –           –      –  out                       –                              –
+        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗                           2 MB
+
+        A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 117
+
+        B went over budget; what it had done is judged
+        C is out: latency_p95 is 85.09 ms, must be < 80 ms
+        D is out: outside the diff contract:
+          elsewhere.txt
+          more|<b>.txt
+
+        landed  3f2a1c9 on main
+        kept    refs/blueprint/20260105-100000-1a2b/a
+                refs/blueprint/20260105-100000-1a2b/b
+                refs/blueprint/20260105-100000-1a2b/c
+                refs/blueprint/20260105-100000-1a2b/d
+        report  blueprint report 20260105-100000-1a2b
+        ");
+    }
+
+    #[test]
+    fn a_run_without_a_winner_says_so_and_lands_nothing() {
+        let mut facts = fixtures::finished();
+        facts.landed = None;
+        let mut board = facts.scoreboard.clone().unwrap();
+        board.verdict = Verdict::NoWinner { reason: NoWinner::BaselineBetter };
+        let text = scoreboard(&facts, &board, Style::PLAIN);
+        insta::assert_snapshot!(text, @"
+        Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
+
+        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 % of the baseline
+        A Cost 20          100.0         80.0        99.0   93.8                     20.02 ms                           2 MB
+        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms                           2 MB
+        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗                           2 MB
+        D Elsewhere | <b>      –            –           –      –  out                       –                              –
+        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗                           2 MB
+
+        no winner: no variant beats the code as it is
+
+        B went over budget; what it had done is judged
+        C is out: latency_p95 is 85.09 ms, must be < 80 ms
+        D is out: outside the diff contract:
+          elsewhere.txt
+          more|<b>.txt
+
+        landed  nothing
+        kept    refs/blueprint/20260105-100000-1a2b/a
+                refs/blueprint/20260105-100000-1a2b/b
+                refs/blueprint/20260105-100000-1a2b/c
+                refs/blueprint/20260105-100000-1a2b/d
+        report  blueprint report 20260105-100000-1a2b
+        ");
+    }
+
+    #[test]
+    fn the_winner_column_tells_ties_and_leaders_from_winners() {
+        let facts = fixtures::finished();
+        let board = facts.scoreboard.unwrap();
+        let key = |text: &str| VariantKey::new(text).unwrap();
+        let verdicts = [
+            Verdict::Winner { key: key("A"), support: None },
+            Verdict::Tie { key: key("A"), among: vec![key("A"), key("B")] },
+            Verdict::Undecided { leader: key("A"), support: None, smallest_seen: None },
+            Verdict::NoWinner { reason: NoWinner::NotMeasured },
+        ];
+        let marks = verdicts.map(|verdict| board.rows.iter().map(|row| mark(row, &verdict)).collect::<Vec<_>>());
+        assert_eq!(
+            marks,
+            [
+                ["✓", "", "out", "out", ""],
+                ["✓ simplest", "tie", "out", "out", ""],
+                ["leads", "", "out", "out", ""],
+                ["", "", "out", "out", ""],
+            ]
+        );
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let facts = fixtures::finished();
+        let board = facts.scoreboard.as_ref().unwrap();
+        let coloured = scoreboard(&facts, board, Style { coloured: true });
+        assert_eq!(words::visible(&coloured, false), scoreboard(&facts, board, Style::PLAIN));
+    }
+}

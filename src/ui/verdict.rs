@@ -1,0 +1,246 @@
+//! A verdict and an outcome as sentences.
+
+use super::words;
+use crate::domain::measurement::Contender;
+use crate::domain::trial::{Disqualification, Outcome};
+use crate::domain::verdict::{NoWinner, Support, Verdict};
+
+/// What was concluded, with its support. `blocks` is how many were counted, where that is known.
+pub fn sentence(verdict: &Verdict, blocks: Option<u32>) -> String {
+    match verdict {
+        Verdict::Winner { key, support: Some(support) } => {
+            format!(
+                "{key} wins: beats {} by {}, E {}",
+                rival(&support.rival),
+                margin(support),
+                words::e_value(support.e_value)
+            )
+        }
+        Verdict::Winner { key, support: None } => format!("{key} wins: nobody was left to compare it with"),
+        Verdict::Tie { key, among } if among.len() > 1 => {
+            format!("tie between {}: no difference worth having; {key} is the simplest", words::list(among))
+        }
+        Verdict::Tie { key, .. } => format!("{key} wins: nobody else is left"),
+        Verdict::Undecided { leader, support, smallest_seen } => {
+            let blocks = blocks.or(support.as_ref().map(|s| s.blocks));
+            let after = blocks.map(|n| format!(" after {}", counted(n))).unwrap_or_default();
+            let lead = support.as_ref().map_or_else(String::new, |s| {
+                format!(" {} by {:.1} ± {:.1} points", rival(&s.rival), s.difference, s.half_width)
+            });
+            let seen = smallest_seen.map_or_else(String::new, |points| {
+                format!("; a difference of {points:.1} points could have been seen")
+            });
+            format!("undecided{after}: {leader} leads{lead}, not supported{seen}")
+        }
+        Verdict::NoWinner { reason } => format!("no winner: {}", why_nobody(reason, blocks)),
+    }
+}
+
+fn why_nobody(reason: &NoWinner, blocks: Option<u32>) -> String {
+    match reason {
+        NoWinner::NoneEligible => "no variant passed its gates".to_owned(),
+        NoWinner::BaselineBetter => "no variant beats the code as it is".to_owned(),
+        NoWinner::NotSupported => {
+            let after = blocks.map(|n| format!(" after {}", counted(n))).unwrap_or_default();
+            format!("support is required, and is missing{after}")
+        }
+        NoWinner::NotMeasured => "the time ended before anything was measured".to_owned(),
+    }
+}
+
+fn margin(support: &Support) -> String {
+    format!("{:.1} ± {:.1} points over {}", support.difference, support.half_width, counted(support.blocks))
+}
+
+fn counted(blocks: u32) -> String {
+    words::count(blocks as usize, "block")
+}
+
+/// A rival in the middle of a sentence.
+pub fn rival(contender: &Contender) -> String {
+    match contender {
+        Contender::Baseline => "the baseline".to_owned(),
+        Contender::Variant(key) => key.to_string(),
+    }
+}
+
+/// How a trial ended, in one line; `None` where there is nothing to say.
+pub fn ending(contender: &Contender, outcome: &Outcome) -> Option<String> {
+    let line = match outcome {
+        Outcome::Eligible { over_budget: false } => return None,
+        Outcome::Eligible { over_budget: true } => format!("{contender} went over budget; what it had done is judged"),
+        Outcome::Disqualified { reason } => format!("{contender} is out: {reason}"),
+        Outcome::Infrastructure { message } => format!("{contender} failed by no fault of its own: {message}"),
+    };
+    Some(first_line(&line))
+}
+
+/// Failing tests that are named one by one.
+const NAMED: usize = 10;
+
+/// How a trial ended, with everything that belongs to it: every offending path, failing tests by
+/// name, messages whole. `None` where there is nothing to say.
+pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String> {
+    let Outcome::Disqualified { reason } = outcome else {
+        return match outcome {
+            Outcome::Infrastructure { message } => {
+                Some(in_full(&format!("{contender} failed by no fault of its own: {message}")))
+            }
+            _ => ending(contender, outcome),
+        };
+    };
+    Some(match reason {
+        Disqualification::ContractBroken { paths } if paths.len() > 1 => {
+            format!("{contender} is out: outside the diff contract:{}", below(paths, usize::MAX))
+        }
+        Disqualification::TestsFailed { tests } if tests.len() > 1 => {
+            format!("{contender} is out: {} failed:{}", words::count(tests.len(), "test"), below(tests, NAMED))
+        }
+        _ => in_full(&format!("{contender} is out: {reason}")),
+    })
+}
+
+fn below(items: &[String], most: usize) -> String {
+    let mut out: String = items.iter().take(most).map(|item| format!("\n  {}", words::one_line(item))).collect();
+    if items.len() > most {
+        out.push_str(&format!("\n  and {} more", items.len() - most));
+    }
+    out
+}
+
+fn in_full(text: &str) -> String {
+    words::visible(&words::indented(text, 2), false)
+}
+
+fn first_line(text: &str) -> String {
+    words::one_line(text.lines().next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::measurement::MetricName;
+    use crate::domain::plan::VariantKey;
+    use crate::domain::quantity::{Bound, Quantity};
+
+    fn key(text: &str) -> VariantKey {
+        VariantKey::new(text).unwrap()
+    }
+
+    fn support(rival: &str) -> Option<Support> {
+        let rival = Contender::try_from(rival.to_owned()).unwrap();
+        Some(Support { rival, difference: 1.92, half_width: 0.41, e_value: 212.4, blocks: 23 })
+    }
+
+    #[test]
+    fn every_verdict_is_a_sentence() {
+        let none = |reason| Verdict::NoWinner { reason };
+        let verdicts = [
+            Verdict::Winner { key: key("A"), support: support("B") },
+            Verdict::Winner { key: key("A"), support: support("@baseline") },
+            Verdict::Winner { key: key("A"), support: None },
+            Verdict::Tie { key: key("B"), among: vec![key("A"), key("B"), key("C")] },
+            Verdict::Undecided { leader: key("A"), support: support("B"), smallest_seen: Some(2.04) },
+            Verdict::Undecided { leader: key("A"), support: None, smallest_seen: None },
+            none(NoWinner::NoneEligible),
+            none(NoWinner::BaselineBetter),
+            none(NoWinner::NotSupported),
+            none(NoWinner::NotMeasured),
+        ];
+        let text: Vec<_> = verdicts.iter().map(|v| sentence(v, Some(23))).collect();
+        insta::assert_snapshot!(text.join("\n"), @"
+        A wins: beats B by 1.9 ± 0.4 points over 23 blocks, E = 212
+        A wins: beats the baseline by 1.9 ± 0.4 points over 23 blocks, E = 212
+        A wins: nobody was left to compare it with
+        tie between A, B and C: no difference worth having; B is the simplest
+        undecided after 23 blocks: A leads B by 1.9 ± 0.4 points, not supported; a difference of 2.0 points could have been seen
+        undecided after 23 blocks: A leads, not supported
+        no winner: no variant passed its gates
+        no winner: no variant beats the code as it is
+        no winner: support is required, and is missing after 23 blocks
+        no winner: the time ended before anything was measured
+        ");
+        assert_eq!(sentence(&verdicts[5], None), "undecided: A leads, not supported");
+    }
+
+    fn outcomes() -> Vec<Outcome> {
+        let out = |reason| Outcome::Disqualified { reason };
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let many: Vec<_> = (1..=12).map(|n| format!("tests/test_users.py::test_{n}")).collect();
+        vec![
+            Outcome::Eligible { over_budget: false },
+            Outcome::Eligible { over_budget: true },
+            Outcome::Infrastructure { message: "the database went away\nat 3 o'clock".to_owned() },
+            out(Disqualification::AgentFailed { message: "I can't\u{1b}[2J".to_owned() }),
+            out(Disqualification::NothingChanged),
+            out(Disqualification::OverBudget { cap: "tokens".to_owned() }),
+            out(Disqualification::ContractBroken { paths: names(&["elsewhere.txt"]) }),
+            out(Disqualification::ContractBroken { paths: names(&["a.txt", "b\n.txt"]) }),
+            out(Disqualification::SetupFailed { message: "`make` ended with status 2\nno rule\n".to_owned() }),
+            out(Disqualification::TestsFailed { tests: names(&["one"]) }),
+            out(Disqualification::TestsFailed { tests: many }),
+            out(Disqualification::BoundBroken {
+                metric: MetricName::new("latency_p95").unwrap(),
+                bound: Bound::parse("<80ms").unwrap(),
+                value: Quantity::parse("85ms").unwrap(),
+            }),
+            out(Disqualification::InvalidMeasurement { message: "latency_p95 has no value".to_owned() }),
+        ]
+    }
+
+    fn endings(of: fn(&Contender, &Outcome) -> Option<String>) -> String {
+        let b = Contender::Variant(key("B"));
+        outcomes().iter().filter_map(|outcome| of(&b, outcome)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_ending_is_one_line() {
+        insta::assert_snapshot!(endings(ending), @"
+        B went over budget; what it had done is judged
+        B failed by no fault of its own: the database went away
+        B is out: agent failed: I can't
+        B is out: nothing changed
+        B is out: over budget (tokens) with nothing to judge
+        B is out: outside the diff contract: elsewhere.txt
+        B is out: outside the diff contract: a.txt, b
+        B is out: set-up failed: `make` ended with status 2
+        B is out: test failed: one
+        B is out: tests failed: tests/test_users.py::test_1 and 11 more
+        B is out: latency_p95 is 85 ms, must be < 80 ms
+        B is out: invalid measurement: latency_p95 has no value
+        ");
+    }
+
+    #[test]
+    fn in_full_an_ending_names_every_path_and_ten_tests() {
+        insta::assert_snapshot!(endings(ending_in_full), @"
+        B went over budget; what it had done is judged
+        B failed by no fault of its own: the database went away
+          at 3 o'clock
+        B is out: agent failed: I can't
+        B is out: nothing changed
+        B is out: over budget (tokens) with nothing to judge
+        B is out: outside the diff contract: elsewhere.txt
+        B is out: outside the diff contract:
+          a.txt
+          b .txt
+        B is out: set-up failed: `make` ended with status 2
+          no rule
+        B is out: test failed: one
+        B is out: 12 tests failed:
+          tests/test_users.py::test_1
+          tests/test_users.py::test_2
+          tests/test_users.py::test_3
+          tests/test_users.py::test_4
+          tests/test_users.py::test_5
+          tests/test_users.py::test_6
+          tests/test_users.py::test_7
+          tests/test_users.py::test_8
+          tests/test_users.py::test_9
+          tests/test_users.py::test_10
+          and 2 more
+        B is out: latency_p95 is 85 ms, must be < 80 ms
+        B is out: invalid measurement: latency_p95 has no value
+        ");
+    }
+}
