@@ -6,6 +6,7 @@
 pub mod command;
 pub mod fake;
 pub mod file;
+pub mod http;
 pub mod pytest_benchmark;
 mod slice;
 mod stat;
@@ -58,6 +59,8 @@ sources! {
     File, "file" => file::File;
     /// A command's standard output as JSON.
     Command, "command" => command::Command;
+    /// Load on a server over HTTP.
+    Http, "http" => http::Http;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.

@@ -5,6 +5,7 @@
 
 mod command;
 pub mod fake;
+mod http;
 mod junit;
 mod merge;
 mod runner;
@@ -15,6 +16,7 @@ use super::process::ProcessError;
 pub use super::process::Site;
 use crate::domain::trial::TestReport;
 pub use command::{CommandSettings, CommandSuite};
+pub use http::{HttpSettings, HttpSuite};
 pub use runner::RUNNERS;
 
 /// What the document and the configuration say about a suite.
@@ -22,15 +24,18 @@ pub use runner::RUNNERS;
 pub enum SuiteSettings {
     /// A program of which a report is read, or else its exit status.
     Command(CommandSettings),
+    /// Requests at a server, many at a time.
+    Http(HttpSettings),
 }
 
 /// The name of every kind of suite.
-pub const SUITES: &[&str] = &["command"];
+pub const SUITES: &[&str] = &["command", "http"];
 
 /// The suite that these settings describe.
 pub fn build(settings: SuiteSettings) -> Box<dyn Suite> {
     match settings {
         SuiteSettings::Command(settings) => Box::new(CommandSuite::new(settings)),
+        SuiteSettings::Http(settings) => Box::new(HttpSuite::new(settings)),
     }
 }
 

@@ -1,0 +1,440 @@
+//! Load over HTTP, on real servers: one of this file's own, and Python's.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use blueprint::adapters::executor::local::Local;
+use blueprint::adapters::http::{
+    Client, Pace, RequestSettings, ServeSettings, arrivals, burst, closed_loop, open_loop,
+};
+use blueprint::adapters::metric::http::{Http, Metric, Settings};
+use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Slot};
+use blueprint::adapters::process::{
+    Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop,
+};
+use blueprint::adapters::suite::{HttpSettings, HttpSuite, Suite, SuiteError};
+use blueprint::domain::measurement::MetricName;
+use blueprint::domain::trial::TestStatus;
+
+/// Says what a request gets, from its number; may wait.
+type Answer = dyn Fn(u32) -> (u16, &'static str) + Send + Sync;
+
+/// A server with a thread a connection, which keeps connections open.
+struct Real {
+    port: u16,
+    /// When each request came.
+    arrived: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Real {
+    fn start(answer: impl Fn(u32) -> (u16, &'static str) + Send + Sync + 'static) -> Self {
+        Self::at(0, Arc::new(answer))
+    }
+
+    fn at(port: u16, answer: Arc<Answer>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let (seen, count) = (Arc::clone(&arrived), Arc::new(AtomicU32::new(0)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, seen, count) = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&count));
+                let thread = std::thread::Builder::new().stack_size(64 << 10);
+                drop(thread.spawn(move || connection(stream, &*answer, &seen, &count)).unwrap());
+            }
+        });
+        Self { port, arrived }
+    }
+
+    fn client(&self, expect: Option<&str>) -> Arc<Client> {
+        Arc::new(Client::new(self.port, request("/", expect), 64).unwrap())
+    }
+}
+
+fn connection(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Instant>>, count: &AtomicU32) {
+    let mut buffer = [0; 2048];
+    stream.set_nodelay(true).unwrap();
+    // A client of ours sends a request in one piece.
+    while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
+        seen.lock().unwrap().push(Instant::now());
+        let (status, body) = answer(count.fetch_add(1, Ordering::SeqCst));
+        if status == 0 {
+            return;
+        }
+        let text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn request(path: &str, expect: Option<&str>) -> RequestSettings {
+    RequestSettings { path: path.parse().unwrap(), expect: expect.map(str::to_owned), limit: Duration::from_secs(5) }
+}
+
+fn n(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+// ---- the loops ----
+
+/// Stalls everything for 300 ms, once, 300 ms after its first request.
+fn stalling() -> impl Fn(u32) -> (u16, &'static str) + Send + Sync {
+    let first = Mutex::new(None);
+    move |_| {
+        let first = *first.lock().unwrap().get_or_insert_with(Instant::now);
+        let since = first.elapsed();
+        if (300..600).contains(&since.as_millis()) {
+            std::thread::sleep(Duration::from_millis(600).saturating_sub(since));
+        }
+        (200, "ok")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_shows_in_the_tail_of_an_open_loop_and_hides_in_that_of_a_closed_one() {
+    let tally = open_loop(&Real::start(stalling()).client(None), arrivals(1, 200, n(200))).await.unwrap();
+    assert_eq!((tally.clean(), tally.fault()), (200, None));
+    let (p50, p95) = (tally.quantile(0.5), tally.quantile(0.95));
+    assert!(p95 > 0.2 && p95 < 0.4, "p95 is {p95} s: three of ten requests were due in the stall");
+    assert!(p50 < 0.1, "p50 is {p50} s");
+    let pace = Pace { in_flight: n(1), duration: Duration::from_secs(1), requests: None, tolerant: false };
+    let (closed, _) = closed_loop(&Real::start(stalling()).client(None), pace).await;
+    assert!(closed.quantile(0.95) < 0.1, "one request waited, and the others were not sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_contenders_get_their_requests_at_the_same_times() {
+    let mut offsets = Vec::new();
+    for _ in 0..2 {
+        let server = Real::start(|_| (200, "ok"));
+        open_loop(&server.client(None), arrivals(42, 60, n(100))).await.unwrap();
+        let arrived = server.arrived.lock().unwrap();
+        offsets.push(arrived.iter().map(|at| at.duration_since(arrived[0])).collect::<Vec<_>>());
+    }
+    let mut apart: Vec<_> = offsets[0].iter().zip(&offsets[1]).map(|(a, b)| a.abs_diff(*b)).collect();
+    apart.sort();
+    assert_eq!(apart.len(), 60);
+    // The middle one: this machine may be busy.
+    assert!(apart[30] < Duration::from_millis(10), "{apart:?}");
+}
+
+#[tokio::test]
+async fn a_generator_that_falls_behind_its_schedule_says_so() {
+    let server = Real::start(|_| (200, "ok"));
+    // This runtime has one thread, and a task that does not let go of it.
+    let hog = tokio::spawn(async {
+        loop {
+            std::thread::sleep(Duration::from_millis(120));
+            tokio::task::yield_now().await;
+        }
+    });
+    let lagged = open_loop(&server.client(None), arrivals(1, 50, n(200))).await.err().unwrap().to_string();
+    hog.abort();
+    assert!(lagged.starts_with("the load generator fell behind its schedule: "), "{lagged}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_loop_keeps_its_number_in_flight_and_measures_the_rate() {
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (inside, highest) = (Arc::clone(&now), Arc::clone(&most));
+    let server = Real::start(move |_| {
+        highest.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20));
+        inside.fetch_sub(1, Ordering::SeqCst);
+        (200, "ok")
+    });
+    let pace = Pace { in_flight: n(10), duration: Duration::from_millis(400), requests: None, tolerant: false };
+    let (tally, steady) = closed_loop(&server.client(None), pace).await;
+    let rate = steady.unwrap().rate();
+    assert_eq!((tally.failed(), most.load(Ordering::SeqCst)), (0, 10));
+    assert!((250.0..=505.0).contains(&rate), "ten at a time of 20 ms each are at most 500/s, not {rate}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_the_expected_text_a_redirect_and_a_broken_connection_are_failures() {
+    let server = Real::start(|number| match number % 4 {
+        0 => (200, "[1, 2]"),
+        1 => (200, "[]"),
+        2 => (302, ""),
+        _ => (0, ""),
+    });
+    let tally = burst(&server.client(Some("1,")), n(1), 8).await;
+    assert_eq!((tally.clean(), tally.failed()), (2, 6));
+    let fault = tally.fault().unwrap();
+    let kinds = "6 of 8 requests failed (2 × status 302, 2 × not the expected answer, 2 × connection broken); \
+                 the first: GET /: the answer does not hold `1,` (`[]`)";
+    assert_eq!(fault, kinds);
+}
+
+// ---- the source and the suite ----
+
+/// Starts a server of this file's in the place of a program.
+struct InTest(Arc<Answer>);
+
+struct Nothing;
+
+#[async_trait]
+impl Service for Nothing {
+    fn pid(&self) -> u32 {
+        0
+    }
+    fn ended(&mut self) -> Option<Exit> {
+        None
+    }
+    fn tail(&self, _: usize) -> String {
+        "its last line".to_owned()
+    }
+    async fn stop(&mut self) -> Exit {
+        Exit::Stopped
+    }
+}
+
+#[async_trait]
+impl Executor for InTest {
+    async fn run(&self, _: Command, _: &Stop) -> Result<Finished, ProcessError> {
+        panic!("only a server is started here")
+    }
+    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+        Real::at(command.env["PORT"].parse().unwrap(), Arc::clone(&self.0));
+        Ok(Box::new(Nothing))
+    }
+    async fn sweep(&self, _: &str, _: &str) -> usize {
+        0
+    }
+}
+
+fn site(dir: &Path, exec: Arc<dyn Executor>) -> Site {
+    let ports: Vec<_> = (0..2).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    let port = |index: usize| ports[index].local_addr().unwrap().port().to_string();
+    let env: Environment = [
+        ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+        ("HOME".to_owned(), std::env::var("HOME").unwrap_or_default()),
+        ("PORT".to_owned(), port(0)),
+        ("BLUEPRINT_PORT_0".to_owned(), port(0)),
+        ("BLUEPRINT_PORT_1".to_owned(), port(1)),
+    ]
+    .into();
+    Site { tree: dir.to_owned(), env, scratch: dir.to_owned(), exec, stop: Stop::new() }
+}
+
+fn answering(answer: impl Fn(u32) -> (u16, &'static str) + Send + Sync + 'static) -> Arc<dyn Executor> {
+    Arc::new(InTest(Arc::new(answer)))
+}
+
+fn settings(serve: &[&str], stats: &[&str]) -> Settings {
+    let serve = Program::Argv(serve.iter().map(|word| (*word).to_owned()).collect());
+    let metric = |stat: &&str| Metric { name: MetricName::new(stat).unwrap(), stat: stat.parse().unwrap() };
+    Settings {
+        serve: ServeSettings {
+            ready_limit: Duration::from_secs(20),
+            ..ServeSettings::new(serve, "/".parse().unwrap())
+        },
+        request: request("/", None),
+        rate: n(200),
+        concurrency: n(4),
+        requests: None,
+        duration: Duration::from_millis(200),
+        metrics: stats.iter().map(metric).collect(),
+    }
+}
+
+fn slot(seed: u64) -> Slot {
+    Slot { block: 0, seed, limit: Some(Duration::from_secs(30)) }
+}
+
+async fn opened(settings: Settings, site: &Site) -> Box<dyn Meter> {
+    Http::new(settings).open(site).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn refused(settings: Settings, site: &Site) -> String {
+    match Http::new(settings).open(site).await {
+        Ok(_) => panic!("it was ready"),
+        Err(MetricError::Variant(message)) => message,
+        Err(other) => panic!("not the variant's doing: {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_warm_server_serves_every_metric_slice_after_slice() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), answering(|_| (200, "ok")));
+    let stats = ["p50", "p95", "mean", "max", "throughput", "error_rate"];
+    let mut meter = opened(settings(&["serve"], &stats), &site).await;
+    for seed in 0..2 {
+        let sample = meter.sample(slot(seed)).await.unwrap();
+        let read: Vec<_> =
+            sample.readings.iter().map(|r| (r.metric.as_str(), r.value.value(), r.observations)).collect();
+        assert_eq!(read.iter().map(|r| r.0).collect::<Vec<_>>(), stats);
+        assert!(read[0].1 <= read[1].1 && read[1].1 <= read[3].1, "{read:?}");
+        assert_eq!(read[1].2, 59, "p95 needs 59 requests, and 200 ms at 200/s would hold 40");
+        assert!(read[4].1 > 50.0 && read[5].1 == 0.0, "{read:?}");
+    }
+    meter.close().await;
+    meter.sample(slot(2)).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fast_errors_are_the_variants_doing_and_no_latency() {
+    let dir = tempfile::tempdir().unwrap();
+    let failing = |number| if number % 3 == 1 { (500, "no such table") } else { (200, "ok") };
+    let site = site(dir.path(), answering(failing));
+    let mut meter = opened(settings(&["serve"], &["p95"]), &site).await;
+    let Err(MetricError::Variant(message)) = meter.sample(slot(0)).await else { panic!("errors were measured") };
+    assert!(message.contains("× status 500") && message.contains("no such table"), "{message}");
+    assert!(message.ends_with("its last line"), "{message}");
+    // Asked for, the rate of errors is a metric of its own.
+    let mut counting = opened(settings(&["serve"], &["p50", "error_rate", "throughput"]), &site).await;
+    let sample = counting.sample(slot(0)).await.unwrap();
+    let rate = sample.readings[1].value.value();
+    assert!((25.0..42.0).contains(&rate), "{rate} % of every third");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_clean_answers_are_never_a_percentile() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), answering(|number| if number % 3 == 0 { (200, "ok") } else { (503, "busy") }));
+    let mut meter = opened(settings(&["serve"], &["p95", "error_rate"]), &site).await;
+    let error = meter.sample(slot(0)).await.unwrap_err().to_string();
+    assert!(error.contains("p95: too few clean answers for p95: "), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_a_slice_and_is_nobodys_doing() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), answering(|_| (200, "ok")));
+    let mut meter = opened(settings(&["serve"], &["p95"]), &site).await;
+    site.stop.cancel();
+    assert!(matches!(meter.sample(slot(0)).await, Err(MetricError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_slice_during_which_the_generator_lagged_is_spoiled_by_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = site(dir.path(), answering(|_| (200, "ok")));
+    let mut meter = opened(settings(&["serve"], &["p95"]), &site).await;
+    let hog = tokio::spawn(async {
+        loop {
+            std::thread::sleep(Duration::from_millis(60));
+            tokio::task::yield_now().await;
+        }
+    });
+    let error = meter.sample(slot(0)).await.unwrap_err();
+    hog.abort();
+    assert!(matches!(error, MetricError::Machine(_)), "{error}");
+}
+
+const PYTHON: &str = r#"
+import http.server, os, sys, time
+mode = sys.argv[1]
+if mode == "exits": sys.exit("no module named app")
+count = 0
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        global count
+        count += 1
+        if mode == "dies" and count > 20:
+            print("out of memory", flush=True)
+            os._exit(3)
+        self.send_response(503 if mode == "starting" else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *rest): pass
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"#;
+
+/// A site with Python's server in its tree, started by the real executor.
+fn python(dir: &Path) -> Site {
+    std::fs::write(dir.join("app.py"), PYTHON).unwrap();
+    site(dir, Arc::new(Local))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_program_is_started_measured_and_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = python(dir.path());
+    let serve = ["python3", "app.py", "well"];
+    let mut meter = opened(settings(&serve, &["p95", "throughput"]), &site).await;
+    // A second server of the same tree does not meet the first.
+    let mut other = opened(settings(&serve, &["p50"]), &site).await;
+    for seed in 0..3 {
+        match meter.sample(slot(seed)).await {
+            Ok(sample) => assert!(sample.readings.iter().all(|r| r.value.value() > 0.0)),
+            Err(error) => assert!(matches!(error, MetricError::Machine(_)), "{error}"),
+        }
+    }
+    meter.close().await;
+    other.close().await;
+    for port in ["PORT", "BLUEPRINT_PORT_1"].map(|name| site.env[name].parse::<u16>().unwrap()) {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_never_gets_ready_or_ends_first_is_the_variants_doing() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = python(dir.path());
+    let ended = refused(settings(&["python3", "app.py", "exits"], &["p95"]), &site).await;
+    assert!(ended.contains("ended before it was ready (exit status 1)\nno module named app"), "{ended}");
+    let mut late = settings(&["python3", "app.py", "starting"], &["p95"]);
+    late.serve.ready_limit = Duration::from_secs(2);
+    let late = refused(late, &site).await;
+    assert!(late.contains("was not ready within 2.0 s") && late.contains("GET /: 503"), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_under_load_is_named_with_its_last_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = python(dir.path());
+    let mut meter = opened(settings(&["python3", "app.py", "dies"], &["throughput"]), &site).await;
+    let Err(MetricError::Variant(message)) = meter.sample(slot(0)).await else { panic!("a dead server was measured") };
+    assert!(message.contains("ended under load (exit status 3)\nout of memory"), "{message}");
+}
+
+fn load_test(concurrency: u32, serve: &[&str]) -> HttpSuite {
+    let Settings { serve, request, .. } = settings(serve, &[]);
+    let name = format!("Load test with {concurrency} concurrent requests");
+    let (concurrency, limit) = (n(concurrency), Some(Duration::from_secs(60)));
+    HttpSuite::new(HttpSettings { name, serve, request, concurrency, requests: None, limit })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_requests_at_once_are_one_case_of_the_documents_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let report = load_test(1000, &["serve"]).run(&site(dir.path(), answering(|_| (200, "ok"))), &[]).await.unwrap();
+    println!("2000 requests, 1000 at a time: {:?}", started.elapsed());
+    assert_eq!(report.cases.len(), 1);
+    assert_eq!(report.cases[0].name, "Load test with 1000 concurrent requests");
+    assert_eq!(report.cases[0].status, TestStatus::Passed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_error_fails_the_load_test_and_the_log_says_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let failing = |number| if number == 30 { (500, "deadlock detected") } else { (200, "ok") };
+    let report = load_test(40, &["serve"]).run(&site(dir.path(), answering(failing)), &[]).await.unwrap();
+    assert_eq!(report.failed(), ["Load test with 40 concurrent requests"]);
+    let log = std::fs::read_to_string(dir.path().join("tests.log")).unwrap();
+    assert!(log.contains("1 of 80 requests failed (1 × status 500)") && log.contains("deadlock detected"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_test_of_a_server_that_does_not_start_has_no_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let suite = load_test(4, &["python3", "app.py", "exits"]);
+    let error = suite.run(&python(dir.path()), &[]).await.unwrap_err();
+    assert!(matches!(error, SuiteError::Variant(_)), "{error}");
+    let selected = suite.run(&python(dir.path()), &["tests/x.py".to_owned()]).await.unwrap_err();
+    assert!(matches!(selected, SuiteError::Refused(_)), "{selected}");
+}
