@@ -1,6 +1,7 @@
 //! A repository with its configuration: where commands find what they work on.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,10 +49,7 @@ impl Project {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Config::default(), false),
             Err(error) => return Err(Error::usage(format!("{} can't be read: {error}", path.display()))),
         };
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Ok(Self { git: Arc::new(git), exec, config, configured, variables })
+        Ok(Self { git: Arc::new(git), exec, config, configured, variables: variables() })
     }
 
     /// The root of the user's checkout.
@@ -95,6 +93,12 @@ impl Project {
         let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
         cache.unwrap_or_else(std::env::temp_dir).join("blueprint")
     }
+}
+
+/// Our own environment, as far as it is text.
+pub fn variables() -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// Reads a document from disk.

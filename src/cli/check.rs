@@ -53,14 +53,20 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
             counts[usize::from(finding.severity == Severity::Error)] += 1;
         }
         match args.format {
-            Format::Human => context.out.print(&diagnostics::human(&found, &shown, &bytes, context.out.colour())),
-            Format::Github => context.out.print(&diagnostics::github(&found, &shown, &bytes)),
+            Format::Human => {
+                let coloured = context.out.style().coloured;
+                context.out.print(&diagnostics::human(&found, &shown, &bytes, coloured));
+            }
+            Format::Github => context.out.print_document(&diagnostics::github(&found, &shown, &bytes)),
             Format::Json => json.extend(diagnostics::json(&found, &shown, &bytes)),
         }
     }
     let [warnings, errors] = counts;
     match args.format {
-        Format::Json => context.out.json(&serde_json::json!({ "schema_version": 1, "diagnostics": json })),
+        Format::Json => {
+            let document = serde_json::json!({ "schema_version": 1, "diagnostics": json });
+            context.out.print_document(&format!("{document:#}\n"));
+        }
         Format::Human => context.out.note(&summary(errors, warnings)),
         Format::Github => {}
     }

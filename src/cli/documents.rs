@@ -43,7 +43,8 @@ pub fn bind(loaded: &Loaded, project: &Project, context: &Context) -> Result<(),
 
 /// Prints diagnostics where people look for progress.
 fn tell(found: &[Diagnostic], shown: &str, source: &[u8], context: &Context) {
-    context.out.note(&diagnostics::human(found, shown, source, context.out.colour()));
+    let coloured = context.out.note_style().coloured;
+    context.out.note(&diagnostics::human(found, shown, source, coloured));
 }
 
 /// The documents that are meant: those named, or all in the usual place.

@@ -16,11 +16,13 @@ mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::error::{Error, ExitCode};
-use crate::ui::Output;
+use crate::project;
+use crate::ui::{Colour, Surroundings, Terminal};
 
 /// Turns a written change into competing implementations, measures them, and lands the one that wins.
 #[derive(Debug, Parser)]
@@ -28,24 +30,12 @@ use crate::ui::Output;
 struct Cli {
     /// When to colour what is printed.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
+    color: Colour,
     /// Work in this directory instead of the current one.
     #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
     directory: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
-}
-
-/// When to colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,7 +68,7 @@ enum Command {
 
 /// What a command works with.
 struct Context {
-    out: Output,
+    out: Arc<Terminal>,
     directory: PathBuf,
 }
 
@@ -100,17 +90,11 @@ type Outcome = Result<ExitCode, Failure>;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        // Help and version are no failures; clap says which stream is meant.
-        Err(error) => return u8::try_from(error.exit_code()).unwrap_or(ExitCode::Usage as u8).min(said(&error)),
+        Err(error) => return said(&error),
     };
-    let colour = match cli.color {
-        Color::Auto => None,
-        Color::Always => Some(true),
-        Color::Never => Some(false),
-    };
-    let out = Output::of_process(colour);
+    let out = Arc::new(Terminal::stdio(cli.color, Surroundings::of(&project::variables())));
     let directory = cli.directory.unwrap_or_else(|| PathBuf::from("."));
-    let context = Context { out: out.clone(), directory };
+    let context = Context { out: Arc::clone(&out), directory };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -118,20 +102,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return ExitCode::Machine as u8;
         }
     };
-    let outcome = runtime.block_on(dispatch(cli.command, &context));
-    match outcome {
-        Ok(code) | Err(Failure::Told(code)) => code as u8,
+    let code = match runtime.block_on(dispatch(cli.command, &context)) {
+        Ok(code) | Err(Failure::Told(code)) => code,
         Err(Failure::Error(error)) => {
             out.error(&error);
-            error.kind as u8
+            error.kind
+        }
+    };
+    match out.finish() {
+        Ok(()) => code as u8,
+        Err(error) => {
+            out.error(&error);
+            code.max(error.kind) as u8
         }
     }
 }
 
-/// Lets clap print what it has to say.
+/// Help and version are results; anything else that clap says is a usage error.
 fn said(error: &clap::Error) -> u8 {
+    // A reader that went away is no reason to fail.
     drop(error.print());
-    u8::MAX
+    u8::try_from(error.exit_code()).unwrap_or(ExitCode::Usage as u8)
 }
 
 async fn dispatch(command: Command, context: &Context) -> Outcome {

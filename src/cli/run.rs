@@ -15,7 +15,7 @@ use crate::engine::context::Run;
 use crate::engine::opening;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
-use crate::ui::{report, watch};
+use crate::ui::{self, watch};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -49,11 +49,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
     }
-    let signals = Signals::watch()?;
+    let session = Session { project, signals: Signals::watch()?, merge: args.merge, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
-        let alone = paths.len() == 1;
-        let code = match carry_out(path, alone, args, &project, &signals, context).await {
+        let code = match session.carry_out(path, paths.len() == 1, context).await {
             Ok(code) | Err(Failure::Told(code)) => code,
             Err(Failure::Error(error)) => {
                 context.out.error(&error);
@@ -61,34 +60,56 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             }
         };
         worst = worst.max(code);
-        if signals.stop.is_cancelled() {
+        if session.signals.stop.is_cancelled() {
             break;
         }
     }
     Ok(worst)
 }
 
-async fn carry_out(
-    path: &Path,
-    alone: bool,
-    args: &Args,
-    project: &Project,
-    signals: &Signals,
-    context: &Context,
-) -> Outcome {
-    let loaded = documents::load(path, context)?;
-    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
-    let relative = project.relative(&context.directory.join(path))?;
-    let candidate =
-        Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
-    if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
-        return Ok(passed_over(&loaded, status, alone, context)?);
+/// Carries out one document as `run` without options does.
+pub async fn one(path: &Path, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let session = Session { project, signals: Signals::watch()?, merge: Merge::Auto, events: None };
+    session.carry_out(path, true, context).await
+}
+
+/// What is the same for all documents of one call.
+struct Session {
+    project: Project,
+    signals: Signals,
+    merge: Merge,
+    events: Option<PathBuf>,
+}
+
+impl Session {
+    async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
+        let project = &self.project;
+        let loaded = documents::load(path, context)?;
+        let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+        let relative = project.relative(&context.directory.join(path))?;
+        let candidate =
+            Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
+        if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
+            return Ok(passed_over(&loaded, status, alone, context)?);
+        }
+        documents::bind(&loaded, project, context)?;
+        let events = watch(&context.out, self.events.as_deref())?;
+        let prepared = compose::prepare(project, &relative, &loaded.document, &target, events).await?;
+        let started = self.start(prepared).await?;
+        finish(&started, &self.signals, context).await
     }
-    documents::bind(&loaded, project, context)?;
-    let events = watch(&context.out, args.events.as_deref())?;
-    let prepared = compose::prepare(project, &relative, &loaded.document, &target, events).await?;
-    let run = start(project, prepared, args.merge, signals).await?;
-    finish(&run, signals, context).await
+
+    /// From here on something is written: the journal first.
+    async fn start(&self, prepared: Prepared) -> Result<Started> {
+        let journal = self.project.journal().await?;
+        let lock = journal.lock(&prepared.started.run).await?;
+        let facts = prepared.record(&journal).await?;
+        let Prepared { mut ports, mut settings, .. } = prepared;
+        ports.journal = journal;
+        settings.merge = self.merge == Merge::Auto;
+        Ok(Started { run: Run::new(&facts, ports, settings, self.signals.stop.clone()), _lock: lock })
+    }
 }
 
 /// A document that is not to run now is passed over among others and refused alone.
@@ -108,17 +129,6 @@ fn passed_over(
     Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))
 }
 
-/// From here on something is written: the journal first.
-async fn start(project: &Project, prepared: Prepared, merge: Merge, signals: &Signals) -> Result<Started> {
-    let journal = project.journal().await?;
-    let lock = journal.lock(&prepared.started.run).await?;
-    let facts = prepared.record(&journal).await?;
-    let Prepared { mut ports, mut settings, .. } = prepared;
-    ports.journal = journal;
-    settings.merge = merge == Merge::Auto;
-    Ok(Started { run: Run::new(&facts, ports, settings, signals.stop.clone()), _lock: lock })
-}
-
 /// A run that this process carries out.
 pub struct Started {
     pub run: Run,
@@ -130,7 +140,7 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     let run = &started.run;
     let conclusion = competition::carry_out(run).await.map_err(|error| signals.named(error))?;
     let facts = run.facts().await?;
-    context.out.print(&report::text(&facts, &conclusion.scoreboard, context.out.width()));
+    context.out.print(&ui::scoreboard(&facts, &conclusion.scoreboard, context.out.style()));
     Ok(code(&conclusion))
 }
 

@@ -5,6 +5,6 @@ use crate::config;
 use crate::error::ExitCode;
 
 pub fn main(context: &Context) -> Outcome {
-    context.out.print(&format!("{}\n", config::schema()));
+    context.out.print_document(&format!("{}\n", config::schema()));
     Ok(ExitCode::Done)
 }

@@ -68,7 +68,7 @@ impl Arena {
     /// The configuration.
     pub fn config(&self) -> String {
         format!(
-            "version: 1\nagent: {}\nmetrics:\n  latency_p95: {{from: command, run: sh bench/cost.sh, path: /latency/p95, unit: ms}}\n\
+            "version: 1\nagent: {}\nmetrics:\n  latency_p95: {{from: command, run: sh bench/cost.sh, path: latency.p95, unit: ms}}\n\
              measure: {{budget: 60s}}\n{}",
             self.agent, self.config
         )
