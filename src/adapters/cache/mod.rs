@@ -1,9 +1,45 @@
 //! The cache port: a private Redis a contender, or an ACL user bound to a key prefix.
 
+mod acl;
+mod address;
+mod choice;
+pub mod fake;
+mod link;
+mod rules;
+mod secret;
+mod server;
+
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::process::{Environment, ProcessError};
+pub use choice::choose;
+
+/// What the configuration asks for. It holds credentials, so it can't be printed.
+#[derive(Clone)]
+pub struct CacheSettings {
+    /// A server to share, with credentials that may manage its users; absent for private servers.
+    pub url: Option<String>,
+    /// Which level.
+    pub isolation: Isolation,
+    /// Where private servers may live; created with mode 0700.
+    pub state: PathBuf,
+}
+
+/// How contenders are kept apart. Logical database numbers are no level: `FLUSHALL` reaches all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// Private servers where the program is found, else users of the configured one.
+    #[default]
+    Auto,
+    /// A private server each.
+    Server,
+    /// A user of the configured server each, bound to a key prefix.
+    Acl,
+}
 
 /// What a cache will be, written to the journal before it exists and enough to remove it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
