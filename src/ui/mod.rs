@@ -6,6 +6,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod outline;
+mod progress;
 mod report;
 mod scoreboard;
 mod style;
@@ -16,6 +17,7 @@ mod words;
 
 pub use error::error;
 pub use outline::{outline, outline_json};
+pub use progress::{JsonLines, Progress, Sinks};
 pub use scoreboard::scoreboard;
 pub use style::{Style, Tone};
 pub use terminal::{Colour, Surroundings, Terminal};
