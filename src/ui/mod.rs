@@ -6,7 +6,9 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod outline;
-mod report;
+mod progress;
+pub mod report;
+mod runs;
 mod scoreboard;
 mod style;
 mod table;
@@ -16,6 +18,8 @@ mod words;
 
 pub use error::error;
 pub use outline::{outline, outline_json};
+pub use progress::{JsonLines, Progress, Sinks};
+pub use runs::{RunLine, RunState, cleaned, runs};
 pub use scoreboard::scoreboard;
 pub use style::{Style, Tone};
 pub use terminal::{Colour, Surroundings, Terminal};

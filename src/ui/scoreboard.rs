@@ -147,12 +147,12 @@ mod tests {
         insta::assert_snapshot!(scoreboard(&facts, facts.scoreboard.as_ref().unwrap(), Style::PLAIN), @"
         Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
 
-        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 % of the baseline
-        A Cost 20          100.0         80.0        99.0   93.8  ✓                  20.02 ms                           2 MB
-        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms                           2 MB
-        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗                           2 MB
-        D Elsewhere | <b>      –            –           –      –  out                       –                              –
-        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗                           2 MB
+        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 %
+        A Cost 20          100.0         80.0        99.0   93.8  ✓                  20.02 ms           2 MB
+        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms           2 MB
+        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗           2 MB
+        D Elsewhere | <b>      –            –           –      –  out                       –              –
+        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
         A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 117
 
@@ -181,12 +181,12 @@ mod tests {
         insta::assert_snapshot!(text, @"
         Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
 
-        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 % of the baseline
-        A Cost 20          100.0         80.0        99.0   93.8                     20.02 ms                           2 MB
-        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms                           2 MB
-        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗                           2 MB
-        D Elsewhere | <b>      –            –           –      –  out                       –                              –
-        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗                           2 MB
+        Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 %
+        A Cost 20          100.0         80.0        99.0   93.8                     20.02 ms           2 MB
+        B Cost 60          100.0         57.1        99.0   86.9                     60.06 ms           2 MB
+        C Cost 85          100.0         48.5        99.0      –  out              85.09 ms ✗           2 MB
+        D Elsewhere | <b>      –            –           –      –  out                       –              –
+        baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
         no winner: no variant beats the code as it is
 

@@ -199,7 +199,7 @@ pub(super) mod tests {
     use super::*;
 
     /// What was written, readable while the terminal still holds the writer.
-    #[derive(Clone, Default)]
+    #[derive(Debug, Clone, Default)]
     pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
     impl Captured {

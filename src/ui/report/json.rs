@@ -1,0 +1,250 @@
+//! The report for programs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::super::{scoreboard, verdict};
+use crate::domain::measurement::Contender;
+use crate::domain::plan::VariantKey;
+use crate::domain::quantity::{Dimension, Tokens};
+use crate::domain::trial::{ChangeSize, Outcome, TestReport};
+use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::journal::Facts;
+
+/// The whole report as one JSON document.
+pub fn json(facts: &Facts, board: &Scoreboard) -> String {
+    text(&Report::of(facts, board))
+}
+
+/// Pretty JSON with a line end.
+pub fn text(value: &impl Serialize) -> String {
+    // The reports' own types have string keys and finite numbers only, so that this can't fail.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Of this form; it changes when a key changes its meaning or goes.
+    schema_version: u32,
+    run: &'a str,
+    document: &'a str,
+    title: &'a str,
+    digest: &'a str,
+    base: &'a str,
+    target: &'a str,
+    seed: u64,
+    /// Seconds since 1970.
+    started_at: i64,
+    finished: bool,
+    verdict: Conclusion<'a>,
+    blocks: u32,
+    rows: Vec<Line<'a>>,
+    tokens: Spending<'a>,
+    time: Time,
+    landed: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Conclusion<'a> {
+    text: String,
+    supported: bool,
+    lands: Option<&'a str>,
+    detail: &'a Verdict,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    /// The variant's key, or `@baseline`, which no key can be.
+    contender: &'a Contender,
+    name: Option<&'a str>,
+    outcome: &'a Outcome,
+    criteria: Option<Points>,
+    total: Option<f64>,
+    metrics: BTreeMap<&'a str, Value>,
+    tests: Option<Tests>,
+    change: Option<&'a ChangeSize>,
+    commit: Option<&'a str>,
+    kept_ref: Option<String>,
+}
+
+/// To 0.1, as the table shows them.
+#[derive(Serialize)]
+struct Points {
+    tests: f64,
+    performance: f64,
+    simplicity: f64,
+}
+
+#[derive(Serialize)]
+struct Value {
+    value: f64,
+    unit: &'static str,
+    display: String,
+    bound: Option<String>,
+    within_bound: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Tests {
+    passed: usize,
+    counted: usize,
+    failed: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Spending<'a> {
+    spent: Tokens,
+    step_cap: Option<Tokens>,
+    session_cap: Option<Tokens>,
+    variants: BTreeMap<&'a str, VariantSpending<'a>>,
+}
+
+#[derive(Serialize)]
+struct VariantSpending<'a> {
+    spent: Tokens,
+    steps: Vec<StepSpending<'a>>,
+}
+
+#[derive(Serialize)]
+struct StepSpending<'a> {
+    title: Option<&'a str>,
+    input: Tokens,
+    output: Tokens,
+}
+
+#[derive(Serialize)]
+struct Time {
+    elapsed_seconds: f64,
+    estimate_seconds: Option<u64>,
+    cap_seconds: Option<u64>,
+    measure_cap_seconds: u64,
+}
+
+impl<'a> Report<'a> {
+    fn of(facts: &'a Facts, board: &'a Scoreboard) -> Self {
+        let started = &facts.started;
+        let budget = &started.plan.budget;
+        Self {
+            schema_version: 1,
+            run: &started.run,
+            document: &started.document,
+            title: &started.plan.title,
+            digest: &started.digest,
+            base: &started.base.0,
+            target: &started.target,
+            seed: started.seed,
+            started_at: started.at,
+            finished: facts.finished,
+            verdict: Conclusion {
+                text: verdict::sentence(&board.verdict, Some(board.blocks)),
+                supported: board.verdict.is_supported(),
+                lands: board.verdict.landing().map(VariantKey::as_str),
+                detail: &board.verdict,
+            },
+            blocks: board.blocks,
+            rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
+            tokens: spending(facts),
+            time: Time {
+                elapsed_seconds: facts.elapsed.as_secs_f64(),
+                estimate_seconds: budget.time_estimate.map(|t| t.as_secs()),
+                cap_seconds: budget.time_cap.map(|t| t.as_secs()),
+                measure_cap_seconds: started.measure_budget.as_secs(),
+            },
+            landed: facts.landed.as_ref().map(|commit| commit.0.as_str()),
+        }
+    }
+}
+
+fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
+    let plan = &facts.started.plan;
+    let key = row.contender.key();
+    let harvest = key.and_then(|key| facts.harvests.get(key));
+    let value = |(name, value): (&'a crate::domain::measurement::MetricName, &crate::domain::quantity::Quantity)| {
+        let metric = plan.metrics.iter().find(|metric| metric.name == *name);
+        let value = Value {
+            value: value.value(),
+            unit: unit(value.dimension()),
+            display: value.to_string(),
+            bound: metric.map(|m| m.bound.to_string()),
+            within_bound: metric.map(|m| !scoreboard::missed(row, m, board)),
+        };
+        (name.as_str(), value)
+    };
+    Line {
+        contender: &row.contender,
+        name: key.and_then(|key| plan.variant(key.as_str())).map(|v| v.name.as_str()),
+        outcome: &row.outcome,
+        criteria: row.criteria.map(|c| Points {
+            tests: c.tests.shown(),
+            performance: c.performance.shown(),
+            simplicity: c.simplicity.shown(),
+        }),
+        total: row.total.map(|t| t.shown()),
+        metrics: row.metrics.iter().map(value).collect(),
+        tests: facts.tests.get(&row.contender).map(tests),
+        change: harvest.map(|(_, size, _)| size),
+        commit: match &row.contender {
+            Contender::Baseline => Some(&facts.started.base.0),
+            Contender::Variant(_) => harvest.map(|(harvest, ..)| harvest.commit.as_str()),
+        },
+        kept_ref: key.and_then(|key| scoreboard::kept_ref(facts, key)),
+    }
+}
+
+fn tests(report: &TestReport) -> Tests {
+    Tests { passed: report.passed(), counted: report.counted(), failed: report.failed() }
+}
+
+/// The base unit that values are given in.
+fn unit(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Time => "s",
+        Dimension::Rate => "1/s",
+        Dimension::Bytes => "B",
+        Dimension::Percent => "%",
+        Dimension::Count => "1",
+    }
+}
+
+fn spending(facts: &Facts) -> Spending<'_> {
+    let plan = &facts.started.plan;
+    let mut spent = Tokens::ZERO;
+    let mut variants = BTreeMap::new();
+    for (key, steps) in &facts.steps {
+        let items: Vec<_> = plan.items_of(key).collect();
+        let of = |at: usize, report: &crate::domain::trial::Usage| StepSpending {
+            title: items.get(at).map(|item| item.title.as_str()),
+            input: report.input,
+            output: report.output,
+        };
+        let own = steps.iter().fold(Tokens::ZERO, |sum, (_, report)| sum.saturating_add(report.usage.total()));
+        let steps = steps.iter().enumerate().map(|(at, (_, report))| of(at, &report.usage)).collect();
+        spent = spent.saturating_add(own);
+        variants.insert(key.as_str(), VariantSpending { spent: own, steps });
+    }
+    Spending { spent, step_cap: plan.budget.step_tokens, session_cap: plan.budget.session_tokens, variants }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixtures;
+    use super::*;
+
+    #[test]
+    fn programs_get_everything_that_decided() {
+        let facts = fixtures::finished();
+        insta::assert_snapshot!(json(&facts, facts.scoreboard.as_ref().unwrap()));
+    }
+
+    #[test]
+    fn tokens_are_counted_over_all_steps_and_without_any_are_nothing() {
+        let facts = fixtures::finished();
+        let board = facts.scoreboard.clone().unwrap();
+        let read = |facts: &Facts| serde_json::from_str::<serde_json::Value>(&json(facts, &board)).unwrap();
+        assert_eq!(read(&facts)["tokens"]["spent"].as_u64(), Some(4_000));
+        assert_eq!(read(&fixtures::started())["tokens"]["spent"].as_u64(), Some(0));
+    }
+}

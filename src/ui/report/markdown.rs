@@ -1,0 +1,167 @@
+//! The report as markdown, for a job's summary or a comment. What variants wrote is escaped: it
+//! must not make headings, links, images or mentions.
+
+use std::fmt::Write;
+
+use super::super::{scoreboard, verdict, words};
+use crate::domain::measurement::Contender;
+use crate::domain::quantity::Tokens;
+use crate::domain::verdict::{Row, Scoreboard};
+use crate::engine::journal::Facts;
+
+/// The whole report.
+pub fn markdown(facts: &Facts, board: &Scoreboard) -> String {
+    let mut out = format!("# {}\n\n", escape(&facts.started.plan.title));
+    let _ = write!(out, "**{}**\n\n", escape(&verdict::sentence(&board.verdict, Some(board.blocks))));
+    out.push_str(&table(facts, board));
+    out.push('\n');
+    for row in &board.rows {
+        if let Some(ending) = verdict::ending_in_full(&row.contender, &row.outcome) {
+            let mut lines = ending.lines();
+            let _ = writeln!(out, "- {}", escape(lines.next().unwrap_or_default()));
+            for line in lines {
+                let _ = writeln!(out, "  - {}", escape(line.trim()));
+            }
+        }
+    }
+    if !out.ends_with("\n\n") {
+        out.push('\n');
+    }
+    out.push_str("## Run\n\n");
+    out.push_str(&particulars(facts, board));
+    out
+}
+
+fn table(facts: &Facts, board: &Scoreboard) -> String {
+    let plan = &facts.started.plan;
+    let mut head = "| Variant | Tests | Performance | Simplicity | Total | Winner |".to_owned();
+    let mut rule = "|---|--:|--:|--:|--:|:-:|".to_owned();
+    for metric in &plan.metrics {
+        let _ = write!(head, " {} |", escape(&scoreboard::metric_title(metric)));
+        rule.push_str("--:|");
+    }
+    let rows: String = board.rows.iter().map(|row| line(facts, board, row)).collect();
+    format!("{head}\n{rule}\n{rows}")
+}
+
+fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
+    let plan = &facts.started.plan;
+    let variant = row.contender.key().and_then(|key| plan.variant(key.as_str()));
+    let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{}: {}", v.key, v.name));
+    let points = |points: Option<String>| points.unwrap_or_else(|| "–".to_owned());
+    let mut line = format!(
+        "| {} | {} | {} | {} | {} | {} |",
+        escape(&name),
+        points(row.criteria.map(|c| c.tests.to_string())),
+        points(row.criteria.map(|c| c.performance.to_string())),
+        points(row.criteria.map(|c| c.simplicity.to_string())),
+        points(row.total.map(|t| t.to_string())),
+        scoreboard::mark(row, &board.verdict)
+    );
+    for metric in &plan.metrics {
+        let cross = if scoreboard::missed(row, metric, board) { " ✗" } else { "" };
+        let value = row.metrics.get(&metric.name).map_or_else(|| "–".to_owned(), |v| format!("{v}{cross}"));
+        let _ = write!(line, " {value} |");
+    }
+    line + "\n"
+}
+
+fn particulars(facts: &Facts, board: &Scoreboard) -> String {
+    let started = &facts.started;
+    let mut out = String::new();
+    let mut item = |what: &str, text: String| {
+        let _ = writeln!(out, "- {what}: {text}");
+    };
+    item("Run", format!("`{}`, {}", started.run, words::duration(facts.elapsed)));
+    item("Document", escape(&started.document));
+    item("Base", format!("`{}`, seed {}", started.base.short(), started.seed));
+    match (&facts.landed, board.verdict.landing()) {
+        (Some(commit), _) => item("Landed", format!("`{}` on {}", commit.short(), escape(&started.target))),
+        (None, _) => item("Landed", "nothing".to_owned()),
+    }
+    let steps = facts.steps.values().flatten();
+    let spent = steps.fold(Tokens::ZERO, |sum, (_, report)| sum.saturating_add(report.usage.total()));
+    let cap = started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
+    item("Tokens", format!("{spent}{cap}"));
+    for variant in &started.plan.variants {
+        if let Some(kept) = scoreboard::kept_ref(facts, &variant.key) {
+            item(&format!("Kept, {}", Contender::Variant(variant.key.clone())), format!("`{kept}`"));
+        }
+    }
+    out
+}
+
+/// Text as text, in one line: nothing in it is markup, a mention or HTML.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in words::one_line(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '@' => out.push_str("@<!-- -->"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixtures;
+    use super::*;
+
+    #[test]
+    fn people_get_the_table_the_verdict_and_where_things_are() {
+        let facts = fixtures::finished();
+        insta::assert_snapshot!(markdown(&facts, facts.scoreboard.as_ref().unwrap()), @r"
+        # Lower the cost
+
+        **A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 117**
+
+        | Variant | Tests | Performance | Simplicity | Total | Winner | latency\_p95 &lt; 80 ms | size &lt;= +10 % |
+        |---|--:|--:|--:|--:|:-:|--:|--:|
+        | A: Cost 20 | 100.0 | 80.0 | 99.0 | 93.8 | ✓ | 20.02 ms | 2 MB |
+        | B: Cost 60 | 100.0 | 57.1 | 99.0 | 86.9 |  | 60.06 ms | 2 MB |
+        | C: Cost 85 | 100.0 | 48.5 | 99.0 | – | out | 85.09 ms ✗ | 2 MB |
+        | D: Elsewhere \| &lt;b&gt; | – | – | – | – | out | – | – |
+        | baseline | 100.0 | 47.0 | 100.0 | 84.1 |  | 90.1 ms ✗ | 2 MB |
+
+        - B went over budget; what it had done is judged
+        - C is out: latency\_p95 is 85.09 ms, must be &lt; 80 ms
+        - D is out: outside the diff contract:
+          - elsewhere.txt
+          - more\|&lt;b&gt;.txt
+
+        ## Run
+
+        - Run: `20260105-100000-1a2b`, 42 s
+        - Document: docs/blueprints/cost.md
+        - Base: `b5a033a`, seed 7
+        - Landed: `3f2a1c9` on main
+        - Tokens: 4,000 of 80,000
+        - Kept, A: `refs/blueprint/20260105-100000-1a2b/a`
+        - Kept, B: `refs/blueprint/20260105-100000-1a2b/b`
+        - Kept, C: `refs/blueprint/20260105-100000-1a2b/c`
+        - Kept, D: `refs/blueprint/20260105-100000-1a2b/d`
+        ");
+    }
+
+    #[test]
+    fn what_variants_wrote_is_text_and_nothing_else() {
+        let text = escape("# <img src=x>\n![a](b) @everyone | `x` **y** &amp;");
+        let expected = r"\# &lt;img src=x&gt; \!\[a\](b) @<!-- -->everyone \| \`x\` \*\*y\*\* &amp;amp;";
+        assert_eq!(text, expected);
+        let events: Vec<_> = pulldown_cmark::Parser::new(&text).collect();
+        let markup = |e: &&pulldown_cmark::Event<'_>| {
+            use pulldown_cmark::{Event, Tag};
+            !matches!(e, Event::Text(_) | Event::Start(Tag::Paragraph) | Event::End(_))
+        };
+        let found: Vec<_> = events.iter().filter(markup).collect();
+        assert_eq!(found, [&pulldown_cmark::Event::InlineHtml("<!-- -->".into())]);
+    }
+}

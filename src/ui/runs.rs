@@ -1,0 +1,181 @@
+//! The runs of a repository: what `status` lists, and what `gc` removed.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::style::{Style, Tone};
+use super::table::{Align, Cell, Table};
+use super::words;
+use crate::engine::journal::Facts;
+use crate::engine::recovery::Cleaned;
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// A process carries it out.
+    Live,
+    /// No process carries it out, and it is not finished.
+    Interrupted,
+    /// The winner landed in this commit.
+    Landed(String),
+    /// Finished without a winner.
+    NoWinner,
+    /// Finished with a winner that was not to be landed.
+    Finished,
+}
+
+/// One run of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLine {
+    /// Its id.
+    pub run: String,
+    /// The document, relative to the repository's root.
+    pub document: String,
+    /// Where it is.
+    pub state: RunState,
+    /// Seconds since 1970.
+    pub started: i64,
+    /// Time that it used, over all its sessions.
+    pub elapsed: Duration,
+}
+
+impl RunLine {
+    /// From a run's facts, and whether a process holds its lock.
+    pub fn of(facts: &Facts, live: bool) -> Self {
+        let wins = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.landing().is_some());
+        let state = match (&facts.landed, live, facts.finished) {
+            (_, true, _) => RunState::Live,
+            (_, false, false) => RunState::Interrupted,
+            (Some(commit), false, true) => RunState::Landed(commit.to_string()),
+            (None, false, true) if wins => RunState::Finished,
+            (None, false, true) => RunState::NoWinner,
+        };
+        Self {
+            run: facts.started.run.clone(),
+            document: facts.started.document.clone(),
+            state,
+            started: facts.started.at,
+            elapsed: facts.elapsed,
+        }
+    }
+
+    fn state(&self) -> Cell {
+        let (tone, text) = match &self.state {
+            RunState::Live => (Tone::Strong, "live".to_owned()),
+            RunState::Interrupted => (Tone::Warn, format!("interrupted – resume with `blueprint resume {}`", self.run)),
+            RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
+            RunState::NoWinner => (Tone::Plain, "no winner".to_owned()),
+            RunState::Finished => (Tone::Plain, "finished, not landed".to_owned()),
+        };
+        Cell::toned(tone, text)
+    }
+}
+
+/// What `status` prints: a line a run, in the order handed in.
+pub fn runs(lines: &[RunLine], style: Style) -> String {
+    if lines.is_empty() {
+        return "nothing was run here yet\n".to_owned();
+    }
+    let head = [
+        ("Run", Align::Left),
+        ("Document", Align::Left),
+        ("Started", Align::Left),
+        ("Took", Align::Right),
+        ("State", Align::Left),
+    ];
+    let mut table = Table::new(head.map(|(title, align)| (title.to_owned(), align)));
+    for line in lines {
+        let started = jiff::Timestamp::from_second(line.started).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        table.row([
+            Cell::from(&line.run),
+            Cell::from(&line.document),
+            Cell::from(started.strftime("%Y-%m-%d %H:%M UTC").to_string()),
+            Cell::from(words::duration(Duration::from_secs(line.elapsed.as_secs()))),
+            line.state(),
+        ]);
+    }
+    table.render(style)
+}
+
+/// What `gc` prints; `done` is false for a dry run.
+pub fn cleaned(runs: &[Cleaned], done: bool) -> String {
+    let (remove, end) = if done { ("removed", "ended") } else { ("would remove", "would end") };
+    let mut out = String::new();
+    for run in runs.iter().filter(|run| !run.resources.is_empty() || run.processes > 0) {
+        let ended = match run.processes {
+            0 => String::new(),
+            1 => format!(", {end} 1 process"),
+            n => format!(", {end} {n} processes"),
+        };
+        let _ = writeln!(out, "{}: {remove} {}{ended}", run.run, words::count(run.resources.len(), "resource"));
+        for resource in &run.resources {
+            let _ = writeln!(out, "  {}", words::one_line(resource));
+        }
+    }
+    if out.is_empty() { "nothing to remove\n".to_owned() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures;
+    use super::*;
+    use crate::domain::verdict::{NoWinner, Verdict};
+
+    #[test]
+    fn a_runs_state_follows_from_its_facts_and_its_lock() {
+        let facts = fixtures::finished();
+        let state = |facts: &Facts, live| RunLine::of(facts, live).state;
+        let commit = "3f2a1c9d00000000000000000000000000000000".to_owned();
+        assert_eq!(state(&facts, false), RunState::Landed(commit));
+        assert_eq!(state(&facts, true), RunState::Live);
+        assert_eq!(state(&fixtures::started(), false), RunState::Interrupted);
+        let mut kept = facts.clone();
+        kept.landed = None;
+        assert_eq!(state(&kept, false), RunState::Finished);
+        kept.scoreboard.as_mut().unwrap().verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
+        assert_eq!(state(&kept, false), RunState::NoWinner);
+        let mut landed = facts;
+        landed.finished = false;
+        assert_eq!(state(&landed, false), RunState::Interrupted);
+    }
+
+    #[test]
+    fn status_is_a_line_a_run() {
+        let landed = RunLine::of(&fixtures::finished(), false);
+        let states = [RunState::Live, RunState::Interrupted, RunState::NoWinner, RunState::Finished];
+        let mut lines = vec![landed.clone()];
+        lines.extend(states.map(|state| RunLine { state, ..landed.clone() }));
+        insta::assert_snapshot!(runs(&lines, Style::PLAIN), @"
+        Run                   Document                 Started               Took  State
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  landed 3f2a1c9
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  live
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  interrupted – resume with `blueprint resume 20260105-100000-1a2b`
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  no winner
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  finished, not landed
+        ");
+        assert_eq!(runs(&[], Style::PLAIN), "nothing was run here yet\n");
+    }
+
+    #[test]
+    fn gc_names_what_it_removed_or_would() {
+        let run = |resources: &[&str], processes| Cleaned {
+            run: fixtures::RUN.to_owned(),
+            resources: resources.iter().map(|r| (*r).to_owned()).collect(),
+            processes,
+        };
+        let all =
+            [run(&["worktree /w/a (branch blueprint/x/a)", "directory /w"], 2), run(&[], 0), run(&["directory /w"], 1)];
+        insta::assert_snapshot!(cleaned(&all, true), @"
+        20260105-100000-1a2b: removed 2 resources, ended 2 processes
+          worktree /w/a (branch blueprint/x/a)
+          directory /w
+        20260105-100000-1a2b: removed 1 resource, ended 1 process
+          directory /w
+        ");
+        insta::assert_snapshot!(cleaned(&all[2..], false), @"
+        20260105-100000-1a2b: would remove 1 resource, would end 1 process
+          directory /w
+        ");
+        assert_eq!(cleaned(&all[1..2], true), "nothing to remove\n");
+    }
+}
