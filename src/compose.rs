@@ -12,12 +12,15 @@ use crate::adapters::agent::patch::{self, Material, Source};
 use crate::adapters::agent::{self, AgentSettings, Template, command};
 use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
+use crate::adapters::git::{Git as _, Head};
 use crate::adapters::journal::{Journal, Memory};
+use crate::adapters::metric::MetricSource;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
-use crate::config::{self, Config};
+use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
 use crate::domain::plan::{Plan, VariantKey};
+use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::context::{Clock, Ports, Settings};
 use crate::engine::journal::{Facts, Log, Record, Started};
 use crate::engine::lease;
@@ -64,10 +67,6 @@ pub async fn prepare(
     let settings = settings(project, plan, &run);
     let ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
     opening::preflight(plan, target, &ports, config.contestants_write_tests).await?;
-    let names = |source: &Arc<dyn crate::adapters::metric::MetricSource>| {
-        let metrics = source.metrics().iter().map(ToString::to_string).collect();
-        (source.name().to_owned(), metrics)
-    };
     let started = Started {
         run,
         document: path.to_owned(),
@@ -81,7 +80,7 @@ pub async fn prepare(
         configuration: fingerprint(config),
         measure_budget: settings.measure_budget,
         require_supported: settings.require_supported,
-        sources: ports.sources.iter().map(names).collect(),
+        sources: named(&ports.sources),
     };
     Ok(Prepared { started, ports, settings })
 }
@@ -130,14 +129,38 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let plan = document.plan();
     let settings = settings(project, plan, "<run>");
     let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
+    let head = project.git.head().await?;
+    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch };
+    let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
     Ok(outline::outline(&outline::Known {
+        plan,
         document: path,
         digest: &document.digest(),
-        plan,
-        target,
-        settings: &settings,
-        ports: &ports,
+        approved,
+        base: &target.base.0,
+        target: &target.branch,
+        checked_out: head == Head::Branch(target.branch.clone()),
+        agent: &ports.agent.describe(),
+        setup: &settings.setup,
+        migrate: &settings.migrate,
+        carry: &settings.carry,
+        protect: &settings.protect,
+        measure_seconds: settings.measure_budget.as_secs(),
+        require_supported: settings.require_supported,
+        merge: settings.merge,
+        contestants_write_tests: settings.contestants_write_tests,
+        database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
+        cache: ports.cache.as_ref().map(|port| port.choice()),
+        sources: &named(&ports.sources),
+        sandboxed: false,
+        cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
+}
+
+/// Sources by name, with the metrics that each provides.
+fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
+    let metrics = |source: &Arc<dyn MetricSource>| source.metrics().iter().map(ToString::to_string).collect();
+    sources.iter().map(|source| (source.name().to_owned(), metrics(source))).collect()
 }
 
 async fn ports(
@@ -234,6 +257,15 @@ async fn cache_port(project: &Project) -> Result<Option<Arc<dyn Cache>>> {
     };
     let chosen = cache::choose(settings, project.exec.clone()).await;
     chosen.map(Some).map_err(lease::cache_error)
+}
+
+fn isolation(config: &config::Database) -> database::Isolation {
+    match config.isolation {
+        None | Some(DatabaseIsolation::Auto) => database::Isolation::Auto,
+        Some(DatabaseIsolation::Server) => database::Isolation::Server,
+        Some(DatabaseIsolation::Database) => database::Isolation::Database,
+        Some(DatabaseIsolation::Schema) => database::Isolation::Schema,
+    }
 }
 
 /// A value, or the variable that it names.

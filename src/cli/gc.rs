@@ -7,7 +7,7 @@ use crate::engine::journal::{Facts, Log};
 use crate::engine::recovery;
 use crate::error::ExitCode;
 use crate::project::Project;
-use crate::ui::runs;
+use crate::ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,6 +37,6 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             cleaned.push(recovery::clean(&ports, &log, &facts).await?);
         }
     }
-    context.out.print(&runs::cleaned(&cleaned, args.dry_run));
+    context.out.print(&ui::cleaned(&cleaned, !args.dry_run));
     Ok(ExitCode::Done)
 }

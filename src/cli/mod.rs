@@ -13,6 +13,7 @@ mod run;
 mod schema;
 mod signals;
 mod status;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use crate::adapters::journal::JournalError;
 use crate::error::{Error, ExitCode};
 use crate::project;
 use crate::ui::{Colour, Surroundings, Terminal};
@@ -81,6 +83,12 @@ enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        Self::Error(error.into())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::compose;
 use crate::domain::plan::Status;
 use crate::engine::opening;
 use crate::engine::outline::Outline;
-use crate::error::{Error, ExitCode};
+use crate::error::ExitCode;
 use crate::project::{self, Project};
 use crate::ui;
 
@@ -30,14 +30,14 @@ pub struct Args {
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let outline = outline(&args.document, &project, context).await?;
-    let json = serde_json::to_value(&outline).map_err(|e| Error::machine("the plan can't be written").because(e))?;
+    let json = ui::outline_json(&outline);
     if let Some(path) = &args.out {
-        project::write(path, format!("{json:#}\n").as_bytes())?;
+        project::write(path, json.as_bytes())?;
     }
     if args.json {
-        context.out.json(&json);
+        context.out.print_document(&json);
     } else {
-        context.out.print(&ui::outline::text(&outline, context.out.colour()));
+        context.out.print(&ui::outline(&outline, context.out.style()));
     }
     let work = args.detailed_exitcode && outline.status == Status::Approved;
     Ok(if work { ExitCode::Work } else { ExitCode::Done })
@@ -47,7 +47,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 pub async fn show(paths: &[PathBuf], project: &Project, context: &Context) -> Outcome {
     for path in paths {
         let outline = outline(path, project, context).await?;
-        context.out.print(&ui::outline::text(&outline, context.out.colour()));
+        context.out.print(&ui::outline(&outline, context.out.style()));
     }
     Ok(ExitCode::Done)
 }

@@ -1,13 +1,11 @@
 //! `report`: what a run came to, from its journal alone.
 
-use clap::ValueEnum;
-
 use super::{Context, Outcome};
 use crate::engine::journal::Facts;
 use crate::engine::replay;
 use crate::error::{Error, ExitCode};
 use crate::project::Project;
-use crate::ui::report;
+use crate::ui::{self, report};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,12 +54,11 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         Some(decided) => decided.clone(),
         None => replay::conclude(&facts)?,
     };
-    let text = match () {
-        () if args.json => report::json(&facts, &scoreboard),
-        () if args.junit => report::junit(&facts),
-        () if args.md => report::markdown(&facts, &scoreboard),
-        () => report::text(&facts, &scoreboard, context.out.width()),
-    };
-    context.out.print(&text);
+    match () {
+        () if args.json => context.out.print_document(&report::json(&facts, &scoreboard)),
+        () if args.junit => context.out.print_document(&report::junit(&facts, &scoreboard)),
+        () if args.md => context.out.print_document(&report::markdown(&facts, &scoreboard)),
+        () => context.out.print(&ui::scoreboard(&facts, &scoreboard, context.out.style())),
+    }
     Ok(ExitCode::Done)
 }

@@ -2,6 +2,7 @@
 
 use super::run::{Started, finish};
 use super::signals::Signals;
+use super::watch::Watch;
 use super::{Context, Outcome};
 use crate::compose;
 use crate::engine::context::{Clock, Run};
@@ -9,7 +10,6 @@ use crate::engine::journal::{Facts, Log, Record};
 use crate::engine::recovery;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
-use crate::ui::watch;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,13 +30,13 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let signals = Signals::watch()?;
     let journal = project.journal().await?;
     let lock = journal.lock(&facts.started.run).await?;
-    let events = watch(&context.out, args.events.as_deref())?;
-    let (ports, settings) = compose::again(&project, journal.clone(), &facts, events).await?;
+    let watch = Watch::new(context, args.events.as_deref())?;
+    let (ports, settings) = compose::again(&project, journal.clone(), &facts, watch.sink.clone()).await?;
     let log = Log::new(journal, &facts.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
     let run = Run::new(&facts, ports, settings, signals.stop.clone());
-    finish(&Started { run, _lock: lock }, &signals, context).await
+    finish(&Started { run, watch, _lock: lock }, &signals, context).await
 }
 
 /// The run that is meant, as its journal has it.

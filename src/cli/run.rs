@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::documents::{self, Loaded};
 use super::signals::Signals;
+use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
 use crate::compose::{self, Prepared};
 use crate::domain::verdict::Verdict;
@@ -15,7 +16,7 @@ use crate::engine::context::Run;
 use crate::engine::opening;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
-use crate::ui::{self, watch};
+use crate::ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -94,21 +95,22 @@ impl Session {
             return Ok(passed_over(&loaded, status, alone, context)?);
         }
         documents::bind(&loaded, project, context)?;
-        let events = watch(&context.out, self.events.as_deref())?;
-        let prepared = compose::prepare(project, &relative, &loaded.document, &target, events).await?;
-        let started = self.start(prepared).await?;
+        let watch = Watch::new(context, self.events.as_deref())?;
+        let sink = watch.sink.clone();
+        let prepared = compose::prepare(project, &relative, &loaded.document, &target, sink).await?;
+        let started = self.start(prepared, watch).await?;
         finish(&started, &self.signals, context).await
     }
 
     /// From here on something is written: the journal first.
-    async fn start(&self, prepared: Prepared) -> Result<Started> {
+    async fn start(&self, prepared: Prepared, watch: Watch) -> Result<Started> {
         let journal = self.project.journal().await?;
         let lock = journal.lock(&prepared.started.run).await?;
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
         settings.merge = self.merge == Merge::Auto;
-        Ok(Started { run: Run::new(&facts, ports, settings, self.signals.stop.clone()), _lock: lock })
+        Ok(Started { run: Run::new(&facts, ports, settings, self.signals.stop.clone()), watch, _lock: lock })
     }
 }
 
@@ -132,13 +134,17 @@ fn passed_over(
 /// A run that this process carries out.
 pub struct Started {
     pub run: Run,
+    pub watch: Watch,
     pub _lock: Box<dyn crate::adapters::journal::RunLock>,
 }
 
 /// Carries a run to its end and shows what it came to.
 pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> Outcome {
     let run = &started.run;
-    let conclusion = competition::carry_out(run).await.map_err(|error| signals.named(error))?;
+    let carried_out = competition::carry_out(run).await;
+    let written = started.watch.finish();
+    let conclusion = carried_out.map_err(|error| signals.named(error))?;
+    written?;
     let facts = run.facts().await?;
     context.out.print(&ui::scoreboard(&facts, &conclusion.scoreboard, context.out.style()));
     Ok(code(&conclusion))

@@ -4,7 +4,7 @@ use super::{Context, Outcome};
 use crate::engine::journal::Facts;
 use crate::error::ExitCode;
 use crate::project::Project;
-use crate::ui::runs::{self, Line};
+use crate::ui::{self, RunLine};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
@@ -17,10 +17,10 @@ pub async fn main(_args: &Args, context: &Context) -> Outcome {
         for run in journal.runs().await? {
             let live = journal.lock(&run).await.is_err();
             if let Some(facts) = Facts::read(&journal.entries(&run).await?)? {
-                lines.push(Line { facts, live });
+                lines.push(RunLine::of(&facts, live));
             }
         }
     }
-    context.out.print(&runs::text(&lines));
+    context.out.print(&ui::runs(&lines, context.out.style()));
     Ok(ExitCode::Done)
 }
