@@ -31,6 +31,7 @@ struct Real {
     port: u16,
     /// When each request came.
     arrived: Arc<Mutex<Vec<Instant>>>,
+    connections: Arc<AtomicU32>,
 }
 
 impl Real {
@@ -43,14 +44,17 @@ impl Real {
         let port = listener.local_addr().unwrap().port();
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let (seen, count) = (Arc::clone(&arrived), Arc::new(AtomicU32::new(0)));
+        let connections = Arc::new(AtomicU32::new(0));
+        let accepted = Arc::clone(&connections);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 let (answer, seen, count) = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&count));
                 let thread = std::thread::Builder::new().stack_size(64 << 10);
                 drop(thread.spawn(move || connection(stream, &*answer, &seen, &count)).unwrap());
             }
         });
-        Self { port, arrived }
+        Self { port, arrived, connections }
     }
 
     fn client(&self, expect: Option<&str>) -> Arc<Client> {
@@ -178,6 +182,15 @@ async fn a_closed_loop_keeps_its_number_in_flight_and_measures_the_rate() {
     let rate = steady.unwrap().rate();
     assert_eq!((tally.failed(), most.load(Ordering::SeqCst)), (0, 10));
     assert!((250.0..=505.0).contains(&rate), "ten at a time of 20 ms each are at most 500/s, not {rate}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_used_again_and_again() {
+    let server = Real::start(|_| (200, "ok"));
+    let tally = burst(&server.client(None), n(40), 2000).await;
+    assert_eq!((tally.clean(), tally.fault()), (2000, None));
+    let opened = server.connections.load(Ordering::SeqCst);
+    assert!((40..=50).contains(&opened), "{opened} connections for 40 requests at a time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,11 +6,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use rustix::io::Errno;
 
 /// How much of an answer is kept in memory to look for the expected text.
 const KEPT: usize = 4 << 20;
 /// Servers commonly close idle connections after 5 s or more; ours must not race with that.
 const IDLE: Duration = Duration::from_secs(2);
+/// What the system says when this process can't open another connection.
+const OURS: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS];
 
 /// A path with an optional query, such as `/users?page=2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub enum Kind {
     Broken,
     /// The time limit passed.
     Late,
+    /// This machine has no more files or ports to connect with: nothing that a server does.
+    Exhausted,
 }
 
 impl fmt::Display for Kind {
@@ -71,6 +76,7 @@ impl fmt::Display for Kind {
             Self::Unconnected => f.write_str("no connection"),
             Self::Broken => f.write_str("connection broken"),
             Self::Late => f.write_str("no answer in time"),
+            Self::Exhausted => f.write_str("no means to connect"),
         }
     }
 }
@@ -130,21 +136,22 @@ impl Client {
     }
 
     fn failed(&self, error: &reqwest::Error) -> Failure {
-        let kind = if error.is_timeout() {
-            Kind::Late
-        } else if error.is_connect() {
-            Kind::Unconnected
-        } else {
-            Kind::Broken
-        };
-        if kind == Kind::Late {
+        if error.is_timeout() {
             let limit = crate::domain::quantity::show_duration(self.settings.limit);
-            return self.fails(kind, &format!("no answer within {limit}"));
+            return self.fails(Kind::Late, &format!("no answer within {limit}"));
         }
         let mut cause: &dyn Error = error;
+        let mut exhausted = false;
         while let Some(inner) = cause.source() {
             cause = inner;
+            let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+            exhausted |= system.is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code));
         }
+        let kind = match (exhausted, error.is_connect()) {
+            (true, _) => Kind::Exhausted,
+            (false, true) => Kind::Unconnected,
+            (false, false) => Kind::Broken,
+        };
         self.fails(kind, &cause.to_string())
     }
 

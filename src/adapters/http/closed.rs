@@ -78,7 +78,11 @@ async fn keep(client: &Arc<Client>, in_flight: u32, mut more: impl FnMut(&Done) 
         tasks.spawn(async move {
             let sent = Instant::now();
             let answer: Result<(), Failure> = client.ask().await;
-            (first, sent, Instant::now(), answer)
+            let at = Instant::now();
+            // The connection goes back to its pool just after the answer's end. A request sent
+            // before that would open another one.
+            tokio::task::yield_now().await;
+            (first, sent, at, answer)
         });
     };
     for _ in 0..in_flight {

@@ -16,6 +16,7 @@ pub struct Tally {
     latencies: Histogram<u64>,
     failures: BTreeMap<Kind, u64>,
     first: Option<String>,
+    exhausted: Option<String>,
 }
 
 impl Default for Tally {
@@ -23,7 +24,7 @@ impl Default for Tally {
         let latencies = Histogram::new_with_bounds(1, LONGEST, 3);
         // Only bounds in the wrong order and more than five digits are errors.
         let latencies = latencies.unwrap_or_else(|_| unreachable!("the bounds are constants"));
-        Self { latencies, failures: BTreeMap::new(), first: None }
+        Self { latencies, failures: BTreeMap::new(), first: None, exhausted: None }
     }
 }
 
@@ -34,6 +35,9 @@ impl Tally {
             Ok(()) => self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
             Err(failure) => {
                 *self.failures.entry(failure.kind).or_default() += 1;
+                if failure.kind == Kind::Exhausted {
+                    self.exhausted.get_or_insert_with(|| failure.message.clone());
+                }
                 self.first.get_or_insert(failure.message);
             }
         }
@@ -55,6 +59,11 @@ impl Tally {
         let all = self.clean() + self.failed();
         let kinds: Vec<_> = self.failures.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
         Some(format!("{} of {all} requests failed ({}); the first: {first}", self.failed(), kinds.join(", ")))
+    }
+
+    /// Why requests could not even be sent from this machine; the answers then say nothing of the server.
+    pub fn exhausted(&self) -> Option<String> {
+        self.exhausted.as_ref().map(|first| format!("this machine can't hold the load: {first}"))
     }
 
     /// The nearest-rank quantile of the clean latencies in seconds, within a thousandth of it.
@@ -120,5 +129,14 @@ mod tests {
             "2 of 4 requests failed (1 × status 500, 1 × no answer in time); the first: GET /: 500"
         );
         assert_eq!(of([1]).fault(), None);
+    }
+
+    #[test]
+    fn a_machine_without_means_to_connect_is_told_from_a_server_that_fails() {
+        let mut tally = Tally::default();
+        tally.take(Err(Failure { kind: Kind::Status(500), message: "500".to_owned() }), Duration::ZERO);
+        assert_eq!(tally.exhausted(), None);
+        tally.take(Err(Failure { kind: Kind::Exhausted, message: "too many files".to_owned() }), Duration::ZERO);
+        assert_eq!(tally.exhausted().unwrap(), "this machine can't hold the load: too many files");
     }
 }

@@ -201,7 +201,11 @@ enum Fault {
 
 async fn slice(settings: &Settings, client: &Arc<Client>, seed: u64) -> Result<Vec<Reading>, Fault> {
     let tolerant = settings.wants(HttpStat::ErrorRate);
-    let check = |tally: &Tally| tally.fault().filter(|_| !tolerant).map_or(Ok(()), |fault| Err(Fault::Server(fault)));
+    let check = |tally: &Tally| match (tally.exhausted(), tally.fault()) {
+        (Some(why), _) => Err(Fault::Other(MetricError::Machine(why))),
+        (None, Some(fault)) if !tolerant => Err(Fault::Server(fault)),
+        _ => Ok(()),
+    };
     let (mut opened, mut closed, mut steady) = (Tally::default(), Tally::default(), None);
     let count = settings.arrivals();
     if count > 0 {

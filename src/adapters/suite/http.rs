@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Site, Suite, SuiteError};
-use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server, burst};
+use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server, Tally, burst};
 use crate::domain::quantity::show_duration;
 use crate::domain::trial::{TestCase, TestReport, TestStatus};
 
@@ -53,6 +53,9 @@ impl HttpSuite {
             () = site.stop.cancelled() => return Err(SuiteError::Stopped),
             answers = tokio::time::timeout(limit, burst(&client, *concurrency, total)) => answers,
         };
+        if let Some(why) = answers.as_ref().ok().and_then(Tally::exhausted) {
+            return Err(SuiteError::Machine(why));
+        }
         let fault = match answers {
             Ok(tally) => tally.fault(),
             Err(_) => Some(format!("{total} requests were not answered within {}", show_duration(limit))),
