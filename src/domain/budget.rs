@@ -97,6 +97,12 @@ impl Ledger {
         Tokens(self.steps.values().fold(0, |sum, a| sum.saturating_add(a.spent)))
     }
 
+    /// What one variant spent.
+    pub fn spent_by(&self, variant: &VariantKey) -> Tokens {
+        let accounts = self.steps.iter().filter(|((v, _), _)| v == variant);
+        Tokens(accounts.fold(0, |sum, (_, a)| sum.saturating_add(a.spent)))
+    }
+
     /// What was spent and is reserved, all variants together.
     pub fn committed(&self) -> Tokens {
         self.total(|_| true)

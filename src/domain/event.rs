@@ -53,7 +53,7 @@ pub enum Event {
         contender: Contender,
         /// Tokens so far.
         tokens: Tokens,
-        /// The cap that is nearest, if there is one.
+        /// The cap that all trials share, if there is one.
         cap: Option<Tokens>,
     },
     /// A trial ended or left the race.

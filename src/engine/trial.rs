@@ -142,7 +142,8 @@ impl Run {
         let usage = worked.as_ref().map_or(Usage::default(), |report| report.usage);
         self.settle(scope, usage.total());
         self.check_stop()?;
-        self.tell(Event::Spent { contender, tokens: usage.total(), cap: tokens });
+        let spent = self.ledger().spent_by(&variant.key);
+        self.tell(Event::Spent { contender, tokens: spent, cap: self.plan().budget.session_tokens });
         match worked {
             Err(AgentError::Process(error)) => Err(super::lease::machine(error)),
             other => Ok(other),
