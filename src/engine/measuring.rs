@@ -16,7 +16,7 @@ use crate::domain::trial::{Disqualification, Outcome, Phase};
 use crate::error::Error;
 
 /// Blocks in a row that the machine may spoil.
-const SPOILED_LIMIT: u32 = 3;
+const SPOILED_LIMIT: u32 = 6;
 /// More blocks than any race needs; keeps a source that costs nothing from running on and on.
 const BLOCK_LIMIT: u32 = 2000;
 
