@@ -1,5 +1,6 @@
 //! Who is picked, how surely and how soon: the race beside what tools do today, on simulated
 //! machines of known noise. Decisions are counted; nothing is timed.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod simulator;
 

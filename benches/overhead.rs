@@ -4,6 +4,7 @@
 //! The critical path is the agent's sleep, the suite's sleep, every slice of the race (they are
 //! taken one after another on purpose; their wall times are read from the journal) and the
 //! suite's sleep once more for the verification of the merge.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -163,12 +163,7 @@ fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
     sources.iter().map(|source| (source.name().to_owned(), metrics(source))).collect()
 }
 
-async fn ports(
-    project: &Project,
-    plan: &Plan,
-    journal: Arc<dyn Journal>,
-    events: Arc<dyn Sink>,
-) -> Result<Ports> {
+async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
     let agent = config.agent.as_ref().ok_or_else(|| {
         Error::usage(format!("{CONFIGURATION} names no agent, so nothing can implement the variants"))

@@ -17,9 +17,8 @@ use crate::error::{Error, Result};
 pub const CONFIGURATION: &str = "blueprint.yaml";
 
 /// Variables of ours that a trial's processes get; nothing else is inherited.
-const INHERITED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT",
-];
+const INHERITED: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT"];
 
 /// A repository with its configuration.
 pub struct Project {

@@ -1,4 +1,5 @@
 //! The walls of `docs/architecture.md`, checked on the sources.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

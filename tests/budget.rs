@@ -1,4 +1,5 @@
 //! Caps hold through the binary: tokens by step and by session, and the time of the whole run.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The git port on real repositories.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The whole loop through the binary: documents run, land, and leave nothing behind.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -37,8 +37,10 @@ impl Watch {
 }
 
 fn open(path: &Path) -> Result<Arc<JsonLines>> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        Error::usage(format!("events can't be written to {}", path.display())).because(error)
-    })?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| Error::usage(format!("events can't be written to {}", path.display())).because(error))?;
     Ok(Arc::new(JsonLines::new(file)))
 }

@@ -225,8 +225,9 @@ fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
         }
         (Some(from), _) => Ok(from),
         (None, Some(told)) => Ok(told),
-        (None, None) => Err(wrong(format!("`{place}` needs `from`"))
-            .hint(format!("known are: {}", metric::SOURCES.join(", ")))),
+        (None, None) => {
+            Err(wrong(format!("`{place}` needs `from`")).hint(format!("known are: {}", metric::SOURCES.join(", "))))
+        }
     }
 }
 

@@ -183,10 +183,8 @@ fn sectioned(text: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
             let header = header.trim_end_matches(']');
             inside = wanted(header);
             // `[dependencies.name]` states one dependency in its header.
-            if let Some((parent, name)) = header.rsplit_once('.') {
-                if wanted(parent) {
-                    names.insert(name.to_owned());
-                }
+            if let Some((_, name)) = header.rsplit_once('.').filter(|(parent, _)| wanted(parent)) {
+                names.insert(name.to_owned());
             }
         } else if let (true, Some((name, _))) = (inside && !line.starts_with('#'), line.split_once('=')) {
             names.insert(name.trim().trim_matches('"').split('.').next().unwrap_or_default().to_owned());

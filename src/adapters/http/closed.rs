@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_number_of_requests_ends_the_window_before_its_time() {
-        let few = run(pace(4, Some(40)), (1..).map(|i| i)).unwrap();
+        let few = run(pace(4, Some(40)), 1..).unwrap();
         assert_eq!((few.clean, few.elapsed), (40, Duration::from_millis(40)));
     }
 
