@@ -220,7 +220,7 @@ async fn every_agent_that_is_asked_to_stop_ends_within_its_grace_and_says_so() {
     let (report, ()) = tokio::join!(bench.implement(&*agent), asked);
     assert_eq!(report.unwrap().end, AgentEnd::Failed { message: "stopped on request".to_owned() });
     assert_eq!(bench.left("cost.txt"), "20\n");
-    assert!((5..9).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert!((5..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
 
 // Recorded work.
@@ -457,7 +457,7 @@ async fn a_program_that_reports_more_than_its_cap_is_stopped_and_what_it_left_st
         assert_eq!(report.end, AgentEnd::OverTokens);
         assert_eq!((report.usage.input, report.usage.output), (Tokens(900), Tokens(200)));
         assert_eq!(bench.left("cost.txt"), "20\n");
-        let most = if stubborn.is_empty() { 3 } else { 9 };
+        let most = if stubborn.is_empty() { 5 } else { 12 };
         assert!(started.elapsed() < Duration::from_secs(most), "{:?}", started.elapsed());
     }
 }

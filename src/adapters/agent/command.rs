@@ -14,7 +14,7 @@ use super::prompt::prompt;
 use super::template::Template;
 use super::usage::Meter;
 use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::process::{self, Exchange, Executor, Finished, ProcessError};
+use crate::adapters::process::{Command as Invocation, Exchange, Executor, Finished, ProcessError};
 use crate::domain::plan::Variant;
 use crate::domain::quantity::Tokens;
 
@@ -108,7 +108,7 @@ impl Agent for Command {
 
         let mut words = self.words(&task, &text, &file.shown())?.into_iter();
         let program = words.next().unwrap_or_default();
-        let mut command = process::Command::new(program, words, task.worktree).env(task.env).limit(task.time);
+        let mut command = Invocation::new(program, words, task.worktree).env(task.env).limit(task.time);
         command.env.insert("BLUEPRINT_STEP".to_owned(), (task.step + 1).to_string());
         command.env.insert("BLUEPRINT_PROMPT".to_owned(), file.shown());
         command.env.insert("BLUEPRINT_USAGE".to_owned(), meter.path());

@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn material_is_a_path_inside_the_repository_or_a_branch() {
         assert_eq!(Material::parse("branch:feature/x"), Ok(Material::Branch("feature/x".to_owned())));
-        assert_eq!(Material::parse("work/a.patch"), Ok(Material::File("work/a.patch".to_owned())));
+        assert_eq!(Material::parse("kept/a.patch"), Ok(Material::File("kept/a.patch".to_owned())));
         for refused in ["branch:", "", "/etc/a.patch", "../a.patch", ".git/a.patch"] {
             Material::parse(refused).unwrap_err();
         }
