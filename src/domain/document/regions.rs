@@ -1,0 +1,149 @@
+//! The regions that the tool writes: where they are, and what is outside of them.
+
+use std::ops::Range;
+
+use super::entries::{self, Entry, Field, entries};
+use super::header::{Header, Name};
+use super::outline::{Outline, Section, SectionName};
+use super::table::Table;
+use super::text;
+use crate::domain::plan::{Status, VariantKey};
+use crate::domain::score::{Criteria, Points};
+
+/// What to write into a document; what is absent stays as it is, and what the document has no
+/// place for is not written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Regions {
+    /// Rows of the Results table.
+    pub results: Option<Vec<ResultRow>>,
+    /// The `Winner` line, as plain text.
+    pub winner: Option<String>,
+    /// The bullets of the Analysis, as plain text.
+    pub analysis: Option<Vec<String>>,
+    /// The header's status.
+    pub status: Option<Status>,
+    /// The header's moment of the last change.
+    pub updated: Option<String>,
+    /// Bullets of the Artifacts section. A bullet replaces the one that is equal up to its first
+    /// colon; bullets that nothing replaces stay.
+    pub artifacts: Option<Vec<String>>,
+}
+
+/// One row of the Results table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    /// Whose.
+    pub variant: VariantKey,
+    /// Its points; `–` is shown where it has none.
+    pub criteria: Option<Criteria>,
+    /// Its total; `–` is shown where it has none.
+    pub total: Option<Points>,
+    /// Whether it bears the winner's mark.
+    pub winner: bool,
+}
+
+/// Where the regions are.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub header: Header,
+    /// The end of the Results heading's text.
+    pub results: Option<usize>,
+    pub table: Option<Table>,
+    pub winner: Option<Field>,
+    pub analysis: Option<Field>,
+    /// The end of the Artifacts heading's text, and the items of its first list.
+    pub artifacts: Option<(usize, Vec<Range<usize>>)>,
+    /// Everything that does not count as the author's, in order and apart.
+    inside: Vec<Range<usize>>,
+}
+
+impl Places {
+    /// Finds the regions of a document.
+    pub fn find(text: &str, outline: &Outline, header: Header) -> Self {
+        let mut places = Self {
+            header,
+            results: None,
+            table: None,
+            winner: None,
+            analysis: None,
+            artifacts: None,
+            inside: Vec::new(),
+        };
+        for name in [Name::Status, Name::Updated, Name::Approved] {
+            let lines: Vec<_> = places.header.all(name).map(|field| field.line.clone()).collect();
+            places.inside.extend(lines);
+        }
+        if let Some(section) = outline.section(SectionName::Scoring) {
+            places.find_results(text, section);
+        }
+        if let Some(section) = outline.section(SectionName::Artifacts) {
+            let end = text::trim(text, section.heading.clone()).end;
+            places.artifacts = Some((end, first_list(text, section)));
+            places.inside.push(end..section.body.end);
+        }
+        places.inside = merged(std::mem::take(&mut places.inside));
+        places
+    }
+
+    fn find_results(&mut self, text: &str, section: &Section) {
+        let groups = section.groups();
+        let named = |heading: &Option<(Range<usize>, Range<usize>)>| {
+            heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == "results")
+        };
+        let results = groups.iter().find(|group| named(&group.heading));
+        if let Some(group) = results
+            && let Some((heading, _)) = &group.heading
+        {
+            let end = text::trim(text, heading.clone()).end;
+            self.results = Some(end);
+            self.inside.push(end..group.end);
+        }
+        for group in &groups {
+            let said = entries(text, group.blocks);
+            if results.is_none_or(|r| r.end == group.end) && self.table.is_none() {
+                self.table = said.iter().find_map(|entry| match entry {
+                    Entry::Table(span) => Table::read(text, span.clone()),
+                    _ => None,
+                });
+            }
+            self.winner = self.winner.take().or_else(|| entries::field(text, &said, "winner").cloned());
+            self.analysis = self.analysis.take().or_else(|| entries::field(text, &said, "analysis").cloned());
+        }
+        if let Some(table) = &self.table {
+            let (rows, _) = table.edit(text, &[]);
+            self.inside.push(rows.start..text::skip_blank(text, text::line_end(text, rows.end)));
+        }
+        for field in self.winner.iter().chain(&self.analysis) {
+            let end = field.items.last().map_or(field.value.end, |item| item.end).max(field.value.end);
+            let after = text::skip_blank(text, text::line_end(text, end));
+            self.inside.push(text::line_start(text, field.name.start)..after);
+        }
+    }
+
+    /// The bytes outside of all regions, in order.
+    pub fn outside(&self, length: usize) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.inside.iter().map(|region| region.end));
+        let ends = self.inside.iter().map(|region| region.start).chain(std::iter::once(length));
+        starts.zip(ends).map(|(start, end)| start..end).filter(|span| !span.is_empty())
+    }
+}
+
+/// The items of a section's first list, and of those that follow it at once.
+fn first_list(text: &str, section: &Section) -> Vec<Range<usize>> {
+    let said = entries(text, &section.blocks);
+    let items = said.iter().map(|entry| if let Entry::Item(item) = entry { Some(item.clone()) } else { None });
+    items.skip_while(Option::is_none).map_while(|item| item).collect()
+}
+
+/// The same bytes as ranges in order and apart.
+fn merged(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_by_key(|span| (span.start, span.end));
+    let mut apart: Vec<Range<usize>> = Vec::new();
+    for span in spans {
+        match apart.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => apart.push(span),
+        }
+    }
+    apart
+}
