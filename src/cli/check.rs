@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use super::{Context, Outcome, documents};
 use crate::compose;
-use crate::domain::diagnostic::{Diagnostic, Severity};
-use crate::domain::document::Document;
-use crate::error::{Error, ExitCode};
+use crate::domain::diagnostic::Diagnostic;
+use crate::domain::document::{Bindings, Document, fixed};
+use crate::error::{ExitCode, Result};
 use crate::project::{self, Project};
 use crate::ui::diagnostics;
 
@@ -41,17 +41,17 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let bindings = compose::bindings(&project.config)?;
     let mut json = Vec::new();
-    let mut counts = [0_usize; 2];
+    let (mut errors, mut warnings) = (0, 0);
     for path in &documents::named(&args.documents, context)? {
         let shown = path.display().to_string();
-        let mut bytes = project::read(&context.directory.join(path))?;
+        let place = context.directory.join(path);
+        let mut bytes = project::read(&place)?;
         if args.fix {
-            bytes = fix(&context.directory.join(path), bytes)?;
+            bytes = fix(&place, bytes, &bindings, context)?;
         }
         let found = findings(&bytes, &bindings);
-        for finding in &found {
-            counts[usize::from(finding.severity == Severity::Error)] += 1;
-        }
+        errors += found.iter().filter(|finding| finding.is_error()).count();
+        warnings += found.iter().filter(|finding| !finding.is_error()).count();
         match args.format {
             Format::Human => {
                 let coloured = context.out.style().coloured;
@@ -61,7 +61,6 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
             Format::Json => json.extend(diagnostics::json(&found, &shown, &bytes)),
         }
     }
-    let [warnings, errors] = counts;
     match args.format {
         Format::Json => {
             let document = serde_json::json!({ "schema_version": 1, "diagnostics": json });
@@ -73,26 +72,28 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Done })
 }
 
-fn findings(bytes: &[u8], bindings: &crate::domain::document::Bindings) -> Vec<Diagnostic> {
+fn findings(bytes: &[u8], bindings: &Bindings) -> Vec<Diagnostic> {
     match Document::parse(bytes) {
         Ok(document) => {
             let mut found = document.warnings().to_vec();
             found.extend(document.bind(bindings));
-            found.sort_by_key(|d| d.span.start);
+            found.sort_by_key(|finding| finding.span.start);
             found
         }
         Err(found) => found,
     }
 }
 
-/// Writes the repaired bytes back, whole or not at all.
-fn fix(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let Ok(document) = Document::parse(&bytes) else { return Ok(bytes) };
-    let fixed = document.fix();
-    if fixed != bytes {
-        project::write(path, &fixed)?;
+/// Writes the repaired bytes back, whole or not at all, and says what was repaired.
+fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> Result<Vec<u8>> {
+    let fixed = fixed(&bytes, &findings(&bytes, bindings));
+    if fixed.bytes != bytes {
+        project::write(path, &fixed.bytes)?;
     }
-    Ok(fixed)
+    for description in &fixed.descriptions {
+        context.out.note(&format!("fixed: {description}"));
+    }
+    Ok(fixed.bytes)
 }
 
 fn summary(errors: usize, warnings: usize) -> String {

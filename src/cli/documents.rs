@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::compose;
-use crate::domain::diagnostic::{Diagnostic, Severity};
+use crate::domain::diagnostic::Diagnostic;
 use crate::domain::document::Document;
 use crate::error::{Error, ExitCode};
 use crate::project::{self, Project};
@@ -34,7 +34,7 @@ pub fn load(path: &Path, context: &Context) -> Result<Loaded, Failure> {
 /// Refuses a document that the configuration does not bind; its warnings are told as well.
 pub fn bind(loaded: &Loaded, project: &Project, context: &Context) -> Result<(), Failure> {
     let found = loaded.document.bind(&compose::bindings(&project.config)?);
-    if found.iter().any(|d| d.severity == Severity::Error) {
+    if found.iter().any(Diagnostic::is_error) {
         tell(&found, &loaded.shown, loaded.document.source(), context);
         return Err(Failure::Told(ExitCode::Usage));
     }

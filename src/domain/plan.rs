@@ -59,6 +59,20 @@ pub enum Status {
     Superseded,
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Drafting => "drafting",
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::Superseded => "superseded",
+        })
+    }
+}
+
 /// How the variants of a document relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
