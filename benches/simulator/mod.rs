@@ -1,7 +1,9 @@
 //! A machine that is not quiet, and tools that decide on it.
 //!
-//! A slice's time is its true time × exp(drift + ramp + bursts) × run noise, and now and then a spike. Drift is an Ornstein–Uhlenbeck process; bursts of the whole machine and of one core arrive at
-//! random. Everything comes from a seed.
+//! A slice's time is its true time × exp(drift + ramp + bursts) × run noise, and now and then a spike. Drift is an
+//! Ornstein–Uhlenbeck process; bursts of the whole machine and of one core arrive at random; the run noise
+//! falls with the root of the length. Everything comes from a seed. Everything runs on one core, one thing
+//! after another, so that there are no offsets between lanes and no contention between variants.
 #![allow(dead_code, clippy::allow_attributes, reason = "the benchmark and the tests each use a part of it")]
 
 use std::collections::BTreeMap;
@@ -34,11 +36,30 @@ pub struct Environment {
     run: f64,
     /// How many slices in one have a spike.
     spikes: f64,
+    shape: Shape,
+}
+
+/// How the run noise is distributed.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// Lognormal.
+    Usual,
+    /// Student's t with two degrees of freedom: its variance is infinite.
+    Heavy,
+    /// Exponential: never faster than usual, often slower.
+    Skewed,
 }
 
 /// Hardly any noise.
-pub const QUIET: Environment =
-    Environment { name: "quiet", drift: (0.005, 30.0), global: None, core: None, run: 0.005, spikes: 0.0 };
+pub const QUIET: Environment = Environment {
+    name: "quiet",
+    drift: (0.005, 30.0),
+    global: None,
+    core: None,
+    run: 0.005,
+    spikes: 0.0,
+    shape: Shape::Usual,
+};
 /// A machine that others use too.
 pub const SHARED: Environment = Environment {
     name: "shared",
@@ -47,6 +68,7 @@ pub const SHARED: Environment = Environment {
     core: Some((20.0, 2.0, 0.30)),
     run: 0.015,
     spikes: 0.03,
+    shape: Shape::Usual,
 };
 /// A machine that others use heavily.
 pub const NOISY: Environment = Environment {
@@ -56,7 +78,12 @@ pub const NOISY: Environment = Environment {
     core: Some((8.0, 2.0, 0.50)),
     run: 0.025,
     spikes: 0.03,
+    shape: Shape::Usual,
 };
+/// The shared machine with run noise whose variance is infinite.
+pub const HEAVY: Environment = Environment { name: "heavy", shape: Shape::Heavy, ..SHARED };
+/// The shared machine with lopsided run noise.
+pub const SKEWED: Environment = Environment { name: "skewed", shape: Shape::Skewed, ..SHARED };
 
 /// Bursts that come and go.
 struct Bursts {
@@ -102,6 +129,15 @@ impl Random {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    fn shaped(&mut self, shape: Shape) -> f64 {
+        match shape {
+            Shape::Usual => self.normal(),
+            // Bounded, so that one slice can't take all the time there is.
+            Shape::Heavy => (self.normal() / self.exponential(1.0).sqrt()).clamp(-30.0, 30.0),
+            Shape::Skewed => self.exponential(1.0),
+        }
+    }
+
     /// 0 to n − 1.
     pub fn below(&mut self, n: usize) -> usize {
         (self.uniform() * n as f64) as usize
@@ -144,7 +180,7 @@ impl Machine {
         self.drift = self.drift * kept + sd * (1.0 - kept * kept).sqrt() * self.random.normal();
         self.drifted = self.clock;
         let bursts = self.global.at(self.clock, &mut self.random) + self.core.at(self.clock, &mut self.random);
-        let noise = self.environment.run / length.sqrt() * self.random.normal();
+        let noise = self.environment.run / length.sqrt() * self.random.shaped(self.environment.shape);
         let mut time = length * (self.drift + self.ramp * self.clock + bursts + noise).exp();
         if self.random.uniform() < self.environment.spikes {
             time += length * self.random.exponential(0.3);
@@ -172,6 +208,11 @@ impl Field {
         let best = (0..4).min_by(|a, b| times[*a].total_cmp(&times[*b])).unwrap_or(0);
         Self { times, best }
     }
+
+    /// This many variants that do not differ.
+    pub fn identical(variants: usize) -> Self {
+        Self { times: vec![1.0; variants], best: 0 }
+    }
 }
 
 /// What the race said of a field.
@@ -180,6 +221,8 @@ pub struct Said {
     pub claimed: Option<usize>,
     /// Who leads, supported or not.
     pub picked: usize,
+    /// Who was never dropped.
+    pub survivors: Vec<usize>,
     /// Measured seconds.
     pub seconds: f64,
 }
@@ -188,11 +231,12 @@ pub struct Said {
 /// can see.
 pub fn race(field: &Field, environment: Environment, seed: u64) -> Said {
     let mut machine = Machine::new(environment, seed);
+    let n = field.times.len();
     let names: Vec<Contender> =
-        (0..4).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
+        (0..n).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
     let place = |c: &Contender| names.iter().position(|n| n == c).unwrap_or(0);
     let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &names);
-    let mut sums = [0.0; 4];
+    let mut sums = vec![0.0; n];
     let mut index = 0;
     while machine.clock < CAP && race.survivors().len() > 1 {
         let mut totals = BTreeMap::new();
@@ -210,7 +254,7 @@ pub fn race(field: &Field, environment: Environment, seed: u64) -> Said {
     }
     let survivors: Vec<_> = race.survivors().iter().map(place).collect();
     let picked = survivors.iter().copied().max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
-    Said { claimed: (survivors.len() == 1).then_some(picked), picked, seconds: machine.clock }
+    Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: machine.clock }
 }
 
 /// What a tool picks that runs each variant `runs` times, one variant after another, and compares

@@ -80,7 +80,7 @@ pub enum Event {
         contender: Contender,
         /// The rival with the largest e-value against it.
         by: Contender,
-        /// The mean e-value over its rivals.
+        /// What the stakes against it came to.
         e_value: f64,
     },
     /// The verdict was reached.
