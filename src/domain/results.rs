@@ -1,10 +1,186 @@
-//! What a run writes into its document.
+//! What a run writes into its document: the numbers that decided, and why.
 
-use super::document::Regions;
-use super::plan::Plan;
-use super::verdict::Scoreboard;
+use super::document::{Regions, ResultRow};
+use super::measurement::Contender;
+use super::plan::{Plan, Status, VariantKey};
+use super::trial::Outcome;
+use super::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
+
+/// The largest e-value that is worth its digits.
+const MOST: f64 = 1e6;
 
 /// The regions of a document whose winner lands. `at` is in seconds since 1970.
-pub fn landed(_plan: &Plan, _scoreboard: &Scoreboard, _run: &str, _at: i64) -> Regions {
-    todo!()
+pub fn landed(plan: &Plan, scoreboard: &Scoreboard, run: &str, at: i64) -> Regions {
+    let winner = scoreboard.verdict.landing();
+    let mut artifacts = vec![format!("Run {run}: blueprint report {run}")];
+    artifacts.extend(winner.map(|key| format!("Winning variant: {}", named(plan, key))));
+    Regions {
+        results: Some(scoreboard.rows.iter().filter_map(|row| result_row(row, winner)).collect()),
+        winner: Some(winner_line(plan, &scoreboard.verdict)),
+        analysis: Some(analysis(plan, scoreboard, run)),
+        status: Some(if winner.is_some() { Status::Completed } else { Status::Failed }),
+        updated: Some(moment(at)),
+        artifacts: Some(artifacts),
+    }
+}
+
+fn result_row(row: &Row, winner: Option<&VariantKey>) -> Option<ResultRow> {
+    let variant = row.contender.key()?.clone();
+    let won = winner == Some(&variant);
+    Some(ResultRow { variant, criteria: row.criteria, total: row.total, winner: won })
+}
+
+fn moment(at: i64) -> String {
+    let moment = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `A (Composite Index)`, or the key alone where the variant has no name.
+fn named(plan: &Plan, key: &VariantKey) -> String {
+    match plan.variant(key.as_str()).map(|variant| variant.name.as_str()) {
+        Some(name) if !name.is_empty() => format!("{key} ({name})"),
+        _ => key.to_string(),
+    }
+}
+
+fn winner_line(plan: &Plan, verdict: &Verdict) -> String {
+    match (verdict, verdict.landing()) {
+        (Verdict::Undecided { .. }, Some(key)) => {
+            format!("Variant {} – not supported by the measurements", named(plan, key))
+        }
+        (_, Some(key)) => format!("Variant {}", named(plan, key)),
+        (_, None) => "none".to_owned(),
+    }
+}
+
+fn analysis(plan: &Plan, scoreboard: &Scoreboard, run: &str) -> Vec<String> {
+    let mut bullets: Vec<String> = scoreboard.rows.iter().map(|row| standing(plan, row)).collect();
+    bullets.push(support(&scoreboard.verdict, scoreboard.blocks));
+    bullets.push(format!("Run: {run}"));
+    bullets
+}
+
+/// One contender: its points and its metrics, or why it has none.
+fn standing(plan: &Plan, row: &Row) -> String {
+    let who = match &row.contender {
+        Contender::Variant(key) => format!("Variant {key}"),
+        Contender::Baseline => "Baseline".to_owned(),
+    };
+    let mut parts = Vec::new();
+    match &row.outcome {
+        Outcome::Disqualified { reason } => parts.push(format!("out – {reason}")),
+        Outcome::Infrastructure { message } => parts.push(format!("not judged – {message}")),
+        Outcome::Eligible { over_budget } => {
+            match (row.total, row.criteria) {
+                (Some(total), Some(c)) => parts.push(format!(
+                    "{total} points (tests {}, performance {}, simplicity {})",
+                    c.tests, c.performance, c.simplicity
+                )),
+                _ => parts.push("no points – it was not measured to the end".to_owned()),
+            }
+            if *over_budget {
+                parts.push("stopped by its budget and judged as it was".to_owned());
+            }
+        }
+    }
+    let metrics: Vec<String> = row.metrics.iter().map(|(name, value)| metric(plan, name.as_str(), value)).collect();
+    if !metrics.is_empty() {
+        parts.push(metrics.join(", "));
+    }
+    format!("{who}: {}", parts.join("; "))
+}
+
+fn metric(plan: &Plan, name: &str, value: &super::quantity::Quantity) -> String {
+    match plan.metrics.iter().find(|metric| metric.name.as_str() == name) {
+        Some(metric) => format!("{name} {value} (must be {})", metric.bound),
+        None => format!("{name} {value}"),
+    }
+}
+
+/// How sure the verdict is.
+fn support(verdict: &Verdict, blocks: u32) -> String {
+    match verdict {
+        Verdict::Winner { key, support: Some(support) } => comparison(key, "beats", support),
+        Verdict::Winner { key, support: None } => format!("{key} had no rival"),
+        Verdict::Tie { key, among } => {
+            let among: Vec<_> = among.iter().map(VariantKey::as_str).collect();
+            format!("No difference worth having between {} over {blocks} blocks; {key} is the simplest", list(&among))
+        }
+        Verdict::Undecided { leader, support, smallest_seen } => {
+            let lead = match support {
+                Some(support) => comparison(leader, "leads", support),
+                None => format!("{leader} leads"),
+            };
+            let seen = smallest_seen.map(|d| format!("; a difference of {d:.1} points would have been seen"));
+            format!("{lead}: not enough to be sure{}", seen.unwrap_or_default())
+        }
+        Verdict::NoWinner { reason } => match reason {
+            NoWinner::NoneEligible => "No variant passed its gates",
+            NoWinner::BaselineBetter => "The code as it is beats every variant",
+            NoWinner::NotSupported => "No winner is supported by the measurements, and support is required",
+            NoWinner::NotMeasured => "The time ended before anything was measured",
+        }
+        .to_owned(),
+    }
+}
+
+/// `A beats B by 1.9 ± 0.4 points over 40 blocks, E = 212`.
+fn comparison(key: &VariantKey, verb: &str, support: &Support) -> String {
+    let rival = match &support.rival {
+        Contender::Baseline => "the baseline".to_owned(),
+        Contender::Variant(key) => key.to_string(),
+    };
+    let evidence =
+        if support.e_value > MOST { "E > 1,000,000".to_owned() } else { format!("E = {:.0}", support.e_value) };
+    format!(
+        "{key} {verb} {rival} by {:.1} ± {:.1} points over {} blocks, {evidence}",
+        support.difference, support.half_width, support.blocks
+    )
+}
+
+/// `A, B and C`.
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> VariantKey {
+        VariantKey::new(text).unwrap()
+    }
+
+    fn against(rival: Contender) -> Support {
+        Support { rival, difference: 1.94, half_width: 0.42, e_value: 212.3, blocks: 40 }
+    }
+
+    #[test]
+    fn a_verdict_says_how_sure_it_is() {
+        let rival = Contender::Variant(key("B"));
+        let says = |verdict| support(&verdict, 40);
+        assert_eq!(
+            says(Verdict::Winner { key: key("A"), support: Some(against(rival)) }),
+            "A beats B by 1.9 ± 0.4 points over 40 blocks, E = 212"
+        );
+        assert_eq!(
+            says(Verdict::Tie { key: key("A"), among: vec![key("A"), key("B"), key("C")] }),
+            "No difference worth having between A, B and C over 40 blocks; A is the simplest"
+        );
+        let undecided = Verdict::Undecided {
+            leader: key("A"),
+            support: Some(Support { e_value: f64::INFINITY, ..against(Contender::Baseline) }),
+            smallest_seen: Some(2.34),
+        };
+        assert_eq!(
+            says(undecided),
+            "A leads the baseline by 1.9 ± 0.4 points over 40 blocks, E > 1,000,000: not enough to be sure; \
+             a difference of 2.3 points would have been seen"
+        );
+        assert_eq!(says(Verdict::Winner { key: key("A"), support: None }), "A had no rival");
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::outline::{Block, Kind, fence_content};
+use super::table::cells;
 use super::text;
 
 /// One thing that a section says.
@@ -53,8 +54,10 @@ pub(super) fn entries(text: &str, blocks: &[Block]) -> Vec<Entry> {
             },
             Kind::Table => {
                 // A bold field that follows a table's last row at once is meant as a field.
-                let after = text::lines(text, block.span.clone())
-                    .find(|line| !text[line.clone()].contains('|') && text::bold_field(text, line.clone()).is_some());
+                let is_field = |line: &Range<usize>| {
+                    cells(text, line.clone()).len() == 1 && text::bold_field(text, line.clone()).is_some()
+                };
+                let after = text::lines(text, block.span.clone()).find(is_field);
                 let end = after.map_or(block.span.end, |line| line.start);
                 found.push(Entry::Table(block.span.start..end));
                 paragraph(text, end..block.span.end, &mut found);

@@ -115,7 +115,7 @@ fn after_heading(text: &str, heading: usize, lines: &str) -> Edit {
 
 fn analysis(text: &str, field: &Field, bullets: &[String], edits: &mut Vec<Edit>) {
     let start = text[..field.value.start].trim_end().len().max(field.name.end);
-    let eol = text::eol(text, field.name.start);
+    let eol = text::eol(text, field.value.end.max(field.name.end));
     let (Some(first), Some(last)) = (field.items.first(), field.items.last()) else {
         let prefix = prefix(text, None, text::line_end(text, field.value.end));
         let lines: String = bullets.iter().map(|bullet| format!("{eol}{prefix}{}", item(bullet))).collect();

@@ -189,7 +189,7 @@ fn ends_with_pipe(line: &str) -> bool {
 }
 
 /// The cells of a row, with the white space around their text. Pipes at both ends are optional.
-fn cells(text: &str, line: Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn cells(text: &str, line: Range<usize>) -> Vec<Range<usize>> {
     let line = text::trim(text, line);
     let inner = &text[line.clone()];
     let mut start = line.start + usize::from(inner.starts_with('|'));
