@@ -7,6 +7,7 @@
 )]
 
 pub mod arena;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,12 +1,32 @@
 //! The database port: one isolated database a contender, cloned from a template.
+//!
+//! An implementation is one file here and one line in [`TABLE`]; `choose` takes one of them.
+
+mod admin;
+mod choose;
+mod clone;
+mod cluster;
+pub mod database;
+pub mod memory;
+mod place;
+mod programs;
+pub mod schema;
+mod seed;
+pub mod server;
+pub mod sqlite;
+mod template;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::process::{Environment, ProcessError};
+pub use super::sql::url::Engine;
+pub use choose::choose;
+pub use programs::Programs;
 
 /// The names that a lease's resources carry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +100,38 @@ pub enum DatabaseError {
     Process(#[from] ProcessError),
 }
 
-/// What the configuration asks for.
-#[derive(Debug, Clone, Default)]
+/// How far apart leases are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// The first of the others that the machine and the role allow.
+    #[default]
+    Auto,
+    /// A private PostgreSQL server each.
+    Server,
+    /// A database each, on the configured server.
+    Database,
+    /// A schema each, in the configured database.
+    Schema,
+    /// A SQLite file each.
+    Sqlite,
+}
+
+/// Every implementation: its name in a resource, what asks for it, and what it is called.
+pub const TABLE: &[(&str, Isolation, &str)] = &[
+    (server::KIND, Isolation::Server, "postgresql server"),
+    (database::KIND, Isolation::Database, "postgresql database"),
+    (schema::KIND, Isolation::Schema, "postgresql schema"),
+    (sqlite::KIND, Isolation::Sqlite, "sqlite file"),
+];
+
+/// What the configuration asks for. Has no `Debug`: the URL holds credentials.
+#[derive(Clone, Default)]
 pub struct DatabaseSettings {
     /// With credentials; absent for a private server or SQLite.
     pub url: Option<String>,
+    /// What the application speaks, where no URL tells.
+    pub engine: Option<Engine>,
     /// SQL files that make the template, in order, absolute.
     pub seed: Vec<PathBuf>,
     /// Where templates and private servers may live; created with mode 0700.

@@ -1,0 +1,111 @@
+//! The configured server as we administer it: reached within a limit, asked what we may do, and
+//! refused where it must not be touched.
+
+use sqlx::PgConnection;
+
+use super::{CONNECT_LIMIT, DatabaseError};
+use crate::adapters::sql::postgres::{self, Found, Standing};
+use crate::adapters::sql::url::{Login, Server};
+use crate::adapters::sql::{MARKER, marker};
+
+/// Advisory locks of ours are told from those of applications by this number.
+pub const LOCK: i64 = 0x626c_7565_7072_696e;
+
+/// A configured server.
+pub struct Admin {
+    /// How it is reached.
+    pub server: Server,
+}
+
+impl Admin {
+    /// Reads the URL of the configuration and refuses what looks like production.
+    pub fn new(url: &str) -> Result<Self, DatabaseError> {
+        let server = Server::parse(url).map_err(|why| DatabaseError::Failed {
+            what: "reading `database.url`".to_owned(),
+            why: format!("{why} (write postgresql://user:password@host:port/database)"),
+        })?;
+        if !server.is_local() && server.database().to_ascii_lowercase().contains("prod") {
+            return Err(DatabaseError::Refused(format!(
+                "{} looks like production and is not on this machine: name a database for development in \
+                 `database.url`",
+                server.place()
+            )));
+        }
+        Ok(Self { server })
+    }
+
+    /// Connects as the configuration says.
+    pub async fn connect(&self) -> Result<PgConnection, DatabaseError> {
+        let options = self.server.options();
+        let connected = postgres::connect(&options, CONNECT_LIMIT).await;
+        connected.map_err(|why| self.unreached(&why, self.server.user()))
+    }
+
+    /// Connects to another database of the server as the configured role.
+    pub async fn connect_to(&self, database: &str) -> Result<PgConnection, DatabaseError> {
+        let options = self.server.options().database(database);
+        let connected = postgres::connect(&options, CONNECT_LIMIT).await;
+        connected.map_err(|why| self.unreached(&why, self.server.user()))
+    }
+
+    /// Connects as a lease's role, which also proves that the lease can.
+    pub async fn connect_as(&self, login: &Login<'_>) -> Result<PgConnection, DatabaseError> {
+        let connected = postgres::connect(&self.server.options_for(login), CONNECT_LIMIT).await;
+        connected.map_err(|why| self.unreached(&why, login.user))
+    }
+
+    fn unreached(&self, why: &sqlx::Error, role: &str) -> DatabaseError {
+        let (place, said) = (self.server.place(), postgres::said(why));
+        if postgres::is_refusal(why) {
+            return DatabaseError::Failed { what: format!("logging in as `{role}` at {place}"), why: said };
+        }
+        DatabaseError::Unreachable { place, why: said }
+    }
+
+    /// What the role may do there; a replica is refused.
+    pub async fn standing(&self, connection: &mut PgConnection) -> Result<Standing, DatabaseError> {
+        let standing = postgres::standing(connection).await.map_err(|why| self.failed("asking for rights", &why))?;
+        if standing.replica {
+            let place = self.server.place();
+            return Err(DatabaseError::Refused(format!(
+                "{place} is a replica, in which nothing can be created: name its primary in `database.url`"
+            )));
+        }
+        Ok(standing)
+    }
+
+    /// The role lacks a right that the level needs.
+    pub fn lacks(&self, standing: &Standing, what: &str) -> DatabaseError {
+        DatabaseError::Rights { role: standing.role.clone(), place: self.server.place(), what: what.to_owned() }
+    }
+
+    /// A statement failed.
+    pub fn failed(&self, what: &str, why: &sqlx::Error) -> DatabaseError {
+        DatabaseError::Failed { what: format!("{what} at {}", self.server.place()), why: postgres::said(why) }
+    }
+
+    /// Runs statements of ours.
+    pub async fn execute(&self, connection: &mut PgConnection, what: &str, text: String) -> Result<(), DatabaseError> {
+        postgres::execute(connection, text).await.map_err(|why| self.failed(what, &why))
+    }
+
+    /// A failing query of the catalogs.
+    pub fn looked<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, DatabaseError> {
+        result.map_err(|why| self.failed("looking", &why))
+    }
+}
+
+/// Whether an object carries the mark of this nonce.
+pub fn is_marked(found: &Found, nonce: &str) -> bool {
+    found.comment.as_deref() == Some(&marker(nonce))
+}
+
+/// Whether an object carries any mark of ours.
+pub fn is_ours(found: &Found) -> bool {
+    found.comment.as_deref().is_some_and(|comment| comment.starts_with(MARKER))
+}
+
+/// Connections of one lease: what the server has, less ten for others, shared evenly.
+pub fn share(standing: &Standing, leases: u32) -> u32 {
+    (standing.connections.saturating_sub(10) / leases.max(1)).max(1)
+}

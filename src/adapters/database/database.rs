@@ -1,0 +1,230 @@
+//! PostgreSQL, a database each on the configured server: cloned from a closed template by copying
+//! files, each with a role that can enter no other.
+//!
+//! What templates hold belongs to `bp_owner`, which nobody logs in as. A lease's role is its member
+//! and acts as it; the right to connect is what keeps leases apart. On removal the role's mark, made
+//! in one transaction with it, also proves a database whose own mark was not yet written.
+
+use async_trait::async_trait;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::OnceCell;
+
+use super::admin::{Admin, LOCK, is_marked, is_ours, share};
+use super::place;
+use super::seed::Seed;
+use super::server::environment;
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName};
+use crate::adapters::sql::postgres::{self, Standing};
+use crate::adapters::sql::url::Login;
+use crate::adapters::sql::{MARKER, marker};
+
+/// The name in a resource.
+pub const KIND: &str = "postgresql-database";
+
+/// Owns what templates hold, in every database of ours on a server.
+const OWNER: &str = "bp_owner";
+
+/// A template that is being built is called so, with a nonce; it gets its name when it is whole.
+const BUILDING: &str = "bp_build_";
+
+/// A database a lease.
+pub struct Databases {
+    settings: DatabaseSettings,
+    admin: Admin,
+    why: String,
+    template: OnceCell<String>,
+}
+
+impl Databases {
+    /// On the server that the settings name; `why` it was chosen.
+    pub fn new(settings: DatabaseSettings, admin: Admin, why: String) -> Self {
+        Self { settings, admin, why, template: OnceCell::new() }
+    }
+
+    /// Connects, and checks that the role may do what this level needs.
+    async fn connect(&self) -> Result<(PgConnection, Standing), DatabaseError> {
+        let mut connection = self.admin.connect().await?;
+        let standing = self.admin.standing(&mut connection).await?;
+        match (standing.databases, standing.roles) {
+            (true, true) => Ok((connection, standing)),
+            (false, _) => Err(self.admin.lacks(&standing, "create databases")),
+            (_, false) => Err(self.admin.lacks(&standing, "create roles")),
+        }
+    }
+
+    async fn template(&self) -> Result<&str, DatabaseError> {
+        Ok(self.template.get_or_try_init(async || self.find_or_build().await).await?)
+    }
+
+    async fn find_or_build(&self) -> Result<String, DatabaseError> {
+        let seed = Seed::read(&self.settings.seed)?;
+        let digest = seed.digest(KIND);
+        let name = format!("bp_template_{digest}");
+        let (mut connection, _) = self.connect().await?;
+        // Held until the connection ends, however it ends.
+        self.admin.looked(postgres::lock(&mut connection, LOCK).await)?;
+        if let Some(found) = self.admin.looked(postgres::find_database(&mut connection, &name).await)? {
+            if is_marked(&found, &digest) {
+                return Ok(name);
+            }
+            return Err(DatabaseError::Refused(format!(
+                "the database `{name}` at {} is in the place of a template and carries no mark of ours: drop or rename it",
+                self.admin.server.place()
+            )));
+        }
+        self.sweep(&mut connection).await?;
+        self.owner(&mut connection).await?;
+        let building = format!("{BUILDING}{}", place::nonce());
+        let built = self.build(&mut connection, &building, &name, &digest, &seed).await;
+        if built.is_err() {
+            self.admin.execute(&mut connection, "dropping a template", postgres::drop_database(&building)).await?;
+        }
+        built?;
+        connection.close().await.map_err(|why| self.admin.failed("closing", &why))?;
+        Ok(name)
+    }
+
+    /// Drops what killed builders left; they held the lock that we hold.
+    async fn sweep(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
+        let begun = format!("{MARKER} building");
+        for left in self.admin.looked(postgres::marked_databases(connection, BUILDING, &begun).await)? {
+            self.admin.execute(connection, "dropping a template", postgres::drop_database(&left)).await?;
+        }
+        Ok(())
+    }
+
+    async fn owner(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
+        match self.admin.looked(postgres::find_role(connection, OWNER).await)? {
+            None => {
+                let text = postgres::create_owner(OWNER, &marker("owner"));
+                self.admin.execute(connection, "creating the templates' owner", text).await
+            }
+            Some(found) if is_ours(&found) => Ok(()),
+            Some(_) => Err(DatabaseError::Refused(format!(
+                "the role `{OWNER}` at {} is somebody else's: rename it, or set `database.isolation` to another level",
+                self.admin.server.place()
+            ))),
+        }
+    }
+
+    async fn build(
+        &self,
+        connection: &mut PgConnection,
+        building: &str,
+        name: &str,
+        digest: &str,
+        seed: &Seed,
+    ) -> Result<(), DatabaseError> {
+        let what = "building a template";
+        let admin = &self.admin;
+        admin.execute(connection, what, postgres::create_empty_database(building)).await?;
+        let begun = postgres::comment_on_database(building, &format!("{MARKER} building"));
+        admin.execute(connection, what, begun).await?;
+        admin.execute(connection, what, postgres::open_to_owner(building, OWNER)).await?;
+        let mut inside = admin.connect_to(building).await?;
+        admin.execute(&mut inside, what, postgres::open_public_schema(OWNER)).await?;
+        inside.close().await.map_err(|why| admin.failed(what, &why))?;
+        for script in seed.scripts() {
+            // A session for each file: what one sets does not reach the next.
+            let mut inside = admin.connect_to(building).await?;
+            admin.execute(&mut inside, what, postgres::become_role(OWNER)).await?;
+            postgres::run_script(&mut inside, script.text).await.map_err(|why| script.failed(&why))?;
+            inside.close().await.map_err(|why| admin.failed(what, &why))?;
+        }
+        let mut inside = admin.connect_to(building).await?;
+        admin.execute(&mut inside, what, postgres::become_role(OWNER)).await?;
+        admin.execute(&mut inside, what, postgres::SETTLE.to_owned()).await?;
+        inside.close().await.map_err(|why| admin.failed(what, &why))?;
+        admin.execute(connection, what, postgres::close_database(building)).await?;
+        admin.execute(connection, what, postgres::comment_on_database(building, &marker(digest))).await?;
+        admin.execute(connection, what, postgres::rename_database(building, name)).await
+    }
+
+    async fn clone_template(
+        &self,
+        connection: &mut PgConnection,
+        standing: &Standing,
+        resource: &DatabaseResource,
+        password: &str,
+    ) -> Result<u32, DatabaseError> {
+        let (admin, name, what) = (&self.admin, resource.name.as_str(), "cloning the template");
+        let template = self.template().await?;
+        let mark = marker(&resource.nonce);
+        let limit = share(standing, self.settings.leases);
+        let role = postgres::create_role(name, password, limit, Some(OWNER), &mark);
+        admin.execute(connection, "creating a role", role).await?;
+        if standing.version >= 180_000 {
+            // A server that was built without it says so, and copies.
+            drop(postgres::execute(connection, postgres::SHARE_BLOCKS.to_owned()).await);
+        }
+        admin.execute(connection, what, postgres::clone_database(name, template, standing.version)).await?;
+        admin.execute(connection, what, postgres::comment_on_database(name, &mark)).await?;
+        let opened = format!("{} {}", postgres::open_to_owner(name, OWNER), postgres::allow_connect(name, name));
+        admin.execute(connection, what, opened).await?;
+        let found = admin.looked(postgres::find_database(connection, name).await)?;
+        Ok(found.map_or(0, |found| found.oid))
+    }
+}
+
+#[async_trait]
+impl Database for Databases {
+    fn choice(&self) -> Choice {
+        Choice { level: format!("postgresql database at {}", self.admin.server.place()), why: self.why.clone() }
+    }
+
+    async fn prepare(&self) -> Result<(), DatabaseError> {
+        self.template().await.map(drop)
+    }
+
+    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+        let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
+        resource.role = Some(resource.name.clone());
+        resource
+    }
+
+    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+        self.remove(resource).await?;
+        let (mut connection, standing) = self.connect().await?;
+        let password = place::secret()?;
+        let oid = self.clone_template(&mut connection, &standing, resource, &password).await?;
+        let name = resource.name.as_str();
+        let login = Login { user: name, password: &password, database: name, search_path: None };
+        self.admin.connect_as(&login).await?.close().await.map_err(|why| self.admin.failed("closing", &why))?;
+        let env = environment(&self.admin.server, &login, name);
+        Ok(Connected { resource: DatabaseResource { oid: Some(oid), ..resource.clone() }, env })
+    }
+
+    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+        place::check(resource, KIND)?;
+        let (admin, name) = (&self.admin, resource.name.as_str());
+        if resource.place != admin.server.place() {
+            return Err(elsewhere(resource, &admin.server.place()));
+        }
+        let mut connection = admin.connect().await?;
+        let role = admin.looked(postgres::find_role(&mut connection, name).await)?;
+        let database = admin.looked(postgres::find_database(&mut connection, name).await)?;
+        let role_is_ours = role.as_ref().is_some_and(|found| is_marked(found, &resource.nonce));
+        if let Some(found) = &database {
+            let begun = role_is_ours && found.comment.is_none();
+            if !is_marked(found, &resource.nonce) && !begun && resource.oid != Some(found.oid) {
+                return Err(place::foreign(resource));
+            }
+            admin.execute(&mut connection, "dropping a database", postgres::drop_database(name)).await?;
+        }
+        match role {
+            None => Ok(()),
+            Some(_) if role_is_ours => {
+                admin.execute(&mut connection, "dropping a role", postgres::drop_role(name)).await
+            }
+            Some(_) => Err(place::foreign(resource)),
+        }
+    }
+}
+
+/// The configuration names another server than the one that holds the resource.
+pub fn elsewhere(resource: &DatabaseResource, now: &str) -> DatabaseError {
+    DatabaseError::Refused(format!(
+        "`{}` is at {}, and `database.url` now names {now}: set it as it was when the run began",
+        resource.name, resource.place
+    ))
+}

@@ -1,0 +1,125 @@
+//! PostgreSQL, a schema each in the configured database: for roles that may create no databases.
+//!
+//! The seed runs inside of each schema anew: copying tables between schemas shares sequences and
+//! loses constraints. A schema's role owns it and is bound to it by `search_path`.
+
+use async_trait::async_trait;
+use sqlx::{Connection, PgConnection};
+
+use super::admin::{Admin, is_marked, share};
+use super::database::elsewhere;
+use super::place;
+use super::seed::Seed;
+use super::server::environment;
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName};
+use crate::adapters::sql::marker;
+use crate::adapters::sql::postgres::{self, Standing};
+use crate::adapters::sql::url::Login;
+
+/// The name in a resource.
+pub const KIND: &str = "postgresql-schema";
+
+/// How often sessions that are ending are asked for again.
+const ROUNDS: usize = 200;
+
+/// A schema a lease.
+pub struct Schemas {
+    settings: DatabaseSettings,
+    admin: Admin,
+    why: String,
+}
+
+impl Schemas {
+    /// In the database that the settings name; `why` it was chosen.
+    pub fn new(settings: DatabaseSettings, admin: Admin, why: String) -> Self {
+        Self { settings, admin, why }
+    }
+
+    /// Connects, and checks that the role may do what this level needs.
+    async fn connect(&self) -> Result<(PgConnection, Standing), DatabaseError> {
+        let mut connection = self.admin.connect().await?;
+        let standing = self.admin.standing(&mut connection).await?;
+        match (standing.roles, standing.schemas) {
+            (true, true) => Ok((connection, standing)),
+            (false, _) => Err(self.admin.lacks(&standing, "create roles")),
+            (_, false) => Err(self.admin.lacks(&standing, "create schemas")),
+        }
+    }
+
+    async fn fill(&self, login: &Login<'_>) -> Result<(), DatabaseError> {
+        let seed = Seed::read(&self.settings.seed)?;
+        let closed = |why: sqlx::Error| self.admin.failed("filling a schema", &why);
+        for script in seed.scripts() {
+            let mut inside = self.admin.connect_as(login).await?;
+            postgres::run_script(&mut inside, script.text).await.map_err(|why| script.failed(&why))?;
+            inside.close().await.map_err(closed)?;
+        }
+        let mut inside = self.admin.connect_as(login).await?;
+        self.admin.execute(&mut inside, "filling a schema", postgres::SETTLE_OWN.to_owned()).await?;
+        inside.close().await.map_err(closed)
+    }
+}
+
+#[async_trait]
+impl Database for Schemas {
+    fn choice(&self) -> Choice {
+        Choice { level: format!("postgresql schema at {}", self.admin.server.place()), why: self.why.clone() }
+    }
+
+    async fn prepare(&self) -> Result<(), DatabaseError> {
+        Seed::read(&self.settings.seed)?;
+        self.connect().await.map(drop)
+    }
+
+    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+        let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
+        resource.role = Some(resource.name.clone());
+        resource
+    }
+
+    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+        self.remove(resource).await?;
+        let (mut connection, standing) = self.connect().await?;
+        let (admin, name, mark) = (&self.admin, resource.name.as_str(), marker(&resource.nonce));
+        let password = place::secret()?;
+        let limit = share(&standing, self.settings.leases);
+        let role = postgres::create_role(name, &password, limit, None, &mark);
+        let schema = postgres::create_schema(name, admin.server.database(), &mark);
+        // One transaction: role and schema are there with their marks, or neither is.
+        admin.execute(&mut connection, "creating a schema", format!("{role} {schema}")).await?;
+        let database = admin.server.database();
+        let login = Login { user: name, password: &password, database, search_path: Some(name) };
+        self.fill(&login).await?;
+        let found = admin.looked(postgres::find_schema(&mut connection, name).await)?;
+        let resource = DatabaseResource { oid: found.map(|found| found.oid), ..resource.clone() };
+        Ok(Connected { env: environment(&admin.server, &login, name), resource })
+    }
+
+    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+        place::check(resource, KIND)?;
+        let (admin, name) = (&self.admin, resource.name.as_str());
+        if resource.place != admin.server.place() {
+            return Err(elsewhere(resource, &admin.server.place()));
+        }
+        let mut connection = admin.connect().await?;
+        let role = admin.looked(postgres::find_role(&mut connection, name).await)?;
+        let schema = admin.looked(postgres::find_schema(&mut connection, name).await)?;
+        let marked = |found: &Option<postgres::Found>| found.as_ref().is_none_or(|f| is_marked(f, &resource.nonce));
+        if !marked(&role) || !marked(&schema) {
+            return Err(place::foreign(resource));
+        }
+        let mut rounds = 0;
+        while role.is_some()
+            && admin.looked(postgres::end_sessions(&mut connection, name).await)? > 0
+            && rounds < ROUNDS
+        {
+            rounds += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let mut text = postgres::drop_schema(name);
+        if role.is_some() {
+            text = format!("{}; {text}; {}", postgres::drop_owned(name), postgres::drop_role(name));
+        }
+        admin.execute(&mut connection, "dropping a schema", text).await
+    }
+}

@@ -1,0 +1,111 @@
+//! SQLite: a file each, copied from one that the seed files made.
+//!
+//! The application finds it as `DATABASE_URL=sqlite:////absolute/path` and, for clients that take
+//! a path, as `BLUEPRINT_DATABASE_FILE`.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use super::place::{self, blocking};
+use super::seed::Seed;
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName, clone};
+use crate::adapters::process::Environment;
+use crate::adapters::sql::{sqlite, url};
+
+/// The name in a resource.
+pub const KIND: &str = "sqlite";
+
+/// A SQLite file a lease.
+pub struct Sqlite {
+    settings: DatabaseSettings,
+    why: String,
+}
+
+impl Sqlite {
+    /// `why` it was chosen.
+    pub fn new(settings: DatabaseSettings, why: String) -> Self {
+        Self { settings, why }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.settings.state.join("sqlite")
+    }
+
+    /// The scheme of the configured URL, which names the application's driver too.
+    fn scheme(&self) -> &str {
+        self.settings.url.as_deref().map_or("sqlite", url::scheme)
+    }
+
+    /// The closed file that the seed makes, built once per digest of the seed.
+    async fn template(&self) -> Result<PathBuf, DatabaseError> {
+        let seed = Seed::read(&self.settings.seed)?;
+        let digest = seed.digest(KIND);
+        let templates = self.home().join("templates");
+        place::make(&templates, 0o700)?;
+        let template = templates.join(format!("{digest}.db"));
+        let _lock = place::lock(templates.join(format!("{digest}.lock"))).await?;
+        if template.exists() {
+            return Ok(template);
+        }
+        // What a killed builder left is in nobody's use: the lock is ours.
+        let building = templates.join(format!("{digest}.new"));
+        let keep = |why| place::failed(format!("building {}", template.display()), &why);
+        place::remove(&building).map_err(keep)?;
+        place::make(&building, 0o700)?;
+        fill(&building.join("data.db"), &seed).await?;
+        std::fs::rename(building.join("data.db"), &template).map_err(keep)?;
+        place::remove(&building).map_err(keep)?;
+        Ok(template)
+    }
+}
+
+async fn fill(file: &Path, seed: &Seed) -> Result<(), DatabaseError> {
+    let failed =
+        |why: sqlx::Error| DatabaseError::Failed { what: format!("building {}", file.display()), why: why.to_string() };
+    let mut connection = sqlite::create(file).await.map_err(failed)?;
+    for script in seed.scripts() {
+        sqlite::run_script(&mut connection, script.text).await.map_err(|why| script.failed(&why))?;
+    }
+    sqlite::close(connection).await.map_err(failed)
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    fn choice(&self) -> Choice {
+        Choice { level: "sqlite file".to_owned(), why: self.why.clone() }
+    }
+
+    async fn prepare(&self) -> Result<(), DatabaseError> {
+        self.template().await.map(drop)
+    }
+
+    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+        let mut resource = place::intend(KIND, "", lease, None);
+        resource.place = self.home().join("leases").join(&resource.name).display().to_string();
+        resource
+    }
+
+    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+        self.remove(resource).await?;
+        let template = self.template().await?;
+        let dir = place::directory(resource, KIND)?;
+        place::make_marked(&dir, 0o700, resource)?;
+        let file = dir.join("data.db");
+        let into = file.clone();
+        blocking(format!("copying {}", template.display()), move || clone::file(&template, &into)).await?;
+        let env = Environment::from([
+            ("DATABASE_URL".to_owned(), url::sqlite(self.scheme(), &file)),
+            ("BLUEPRINT_DATABASE_FILE".to_owned(), file.display().to_string()),
+        ]);
+        Ok(Connected { resource: resource.clone(), env })
+    }
+
+    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+        let dir = place::directory(resource, KIND)?;
+        if place::is_there(&dir, resource)? {
+            blocking(format!("removing {}", dir.display()), move || place::remove(&dir)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,1 +1,0 @@
-//! The one audited module that builds SQL text and connects by URL.

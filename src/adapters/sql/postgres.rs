@@ -1,0 +1,301 @@
+//! PostgreSQL: connecting within a limit, the statements we send, and scripts of the user's.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
+use sqlx::{AssertSqlSafe, Connection, Row};
+
+use super::script::{ScriptError, line_of, statements};
+use super::{ident, literal};
+
+/// Connects within a limit.
+pub async fn connect(options: &PgConnectOptions, limit: Duration) -> Result<PgConnection, sqlx::Error> {
+    tokio::time::timeout(limit, PgConnection::connect_with(options)).await.unwrap_or_else(|_| {
+        let late = format!("no answer within {} s", limit.as_secs());
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))
+    })
+}
+
+/// Runs statements of ours, in one transaction if there are several.
+pub async fn execute(connection: &mut PgConnection, text: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await.map(drop)
+}
+
+/// Whether a login was refused, as against a server that can't be reached.
+pub fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+    code.starts_with("28") || code == "3D000" || code == "42501"
+}
+
+/// What the server says about an object of its catalogs: its OID and our comment, if any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its OID.
+    pub oid: u32,
+    /// Its comment.
+    pub comment: Option<String>,
+}
+
+const FIND_DATABASE: &str =
+    "SELECT oid::int8, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1";
+const FIND_ROLE: &str = "SELECT oid::int8, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1";
+const FIND_SCHEMA: &str = "SELECT oid::int8, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = $1";
+
+async fn find(conn: &mut PgConnection, query: &'static str, name: &str) -> Result<Option<Found>, sqlx::Error> {
+    let row = sqlx::query(query).bind(name).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(None) };
+    let oid: i64 = row.try_get(0)?;
+    Ok(Some(Found { oid: u32::try_from(oid).unwrap_or_default(), comment: row.try_get(1)? }))
+}
+
+/// A database by its name.
+pub async fn find_database(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+    find(conn, FIND_DATABASE, name).await
+}
+
+/// A role by its name.
+pub async fn find_role(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+    find(conn, FIND_ROLE, name).await
+}
+
+/// A schema of the connection's database by its name.
+pub async fn find_schema(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+    find(conn, FIND_SCHEMA, name).await
+}
+
+/// Databases whose names start like this and whose comment is this.
+pub async fn marked_databases(
+    conn: &mut PgConnection,
+    prefix: &str,
+    comment: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let query = "SELECT datname::text FROM pg_database
+                 WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2";
+    let rows = sqlx::query(query).bind(prefix).bind(comment).fetch_all(conn).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// What the connected role and its server allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The role.
+    pub role: String,
+    /// `server_version_num`, such as 150004.
+    pub version: u32,
+    /// Whether the server is a replica.
+    pub replica: bool,
+    /// May create databases.
+    pub databases: bool,
+    /// May create roles.
+    pub roles: bool,
+    /// May create schemas in the connection's database.
+    pub schemas: bool,
+    /// `max_connections`.
+    pub connections: u32,
+}
+
+const STANDING: &str = "
+    SELECT current_user::text, current_setting('server_version_num')::int, pg_is_in_recovery(),
+           rolsuper OR rolcreatedb, rolsuper OR rolcreaterole,
+           has_database_privilege(current_database(), 'CREATE'), current_setting('max_connections')::int
+    FROM pg_roles WHERE rolname = current_user";
+
+/// Asks the server what the connected role may do.
+pub async fn standing(conn: &mut PgConnection) -> Result<Standing, sqlx::Error> {
+    let row = sqlx::query(STANDING).fetch_one(conn).await?;
+    let number =
+        |at: usize| -> Result<u32, sqlx::Error> { Ok(u32::try_from(row.try_get::<i32, _>(at)?).unwrap_or_default()) };
+    Ok(Standing {
+        role: row.try_get(0)?,
+        version: number(1)?,
+        replica: row.try_get(2)?,
+        databases: row.try_get(3)?,
+        roles: row.try_get(4)?,
+        schemas: row.try_get(5)?,
+        connections: number(6)?,
+    })
+}
+
+/// A role of a lease with its marker, both or neither. `owner` is what it acts as.
+pub fn create_role(name: &str, password: &str, connections: u32, owner: Option<&str>, marker: &str) -> String {
+    let role = ident(name);
+    let mut text = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD {} CONNECTION LIMIT {connections};
+         COMMENT ON ROLE {role} IS {};
+         GRANT {role} TO CURRENT_USER;",
+        literal(password),
+        literal(marker),
+    );
+    if let Some(owner) = owner {
+        let owner = ident(owner);
+        text.push_str(&format!("GRANT {owner} TO {role}; ALTER ROLE {role} SET role = {owner};"));
+    }
+    text
+}
+
+/// The role that owns what templates hold, with its marker.
+pub fn create_owner(name: &str, marker: &str) -> String {
+    let role = ident(name);
+    format!("CREATE ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS {}; GRANT {role} TO CURRENT_USER;", literal(marker))
+}
+
+/// An empty database, to be filled. Stands alone: no transaction may surround it.
+pub fn create_empty_database(name: &str) -> String {
+    format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", ident(name))
+}
+
+/// A clone by copying files, which costs no write-ahead log. Before version 15 there is no other way.
+pub fn clone_database(name: &str, template: &str, version: u32) -> String {
+    let strategy = if version >= 150_000 { " STRATEGY FILE_COPY" } else { "" };
+    format!("CREATE DATABASE {} TEMPLATE {}{strategy}", ident(name), ident(template))
+}
+
+/// Lets the server share blocks instead of copying, where it can (version 18).
+pub const SHARE_BLOCKS: &str = "SET file_copy_method = 'clone'";
+
+/// Marks a database.
+pub fn comment_on_database(name: &str, comment: &str) -> String {
+    format!("COMMENT ON DATABASE {} IS {}", ident(name), literal(comment))
+}
+
+/// Who may do what in a template that is being built: its owner's objects, nobody else's visits.
+pub fn open_to_owner(database: &str, owner: &str) -> String {
+    let (database, owner) = (ident(database), ident(owner));
+    format!(
+        "REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+         GRANT CREATE, TEMPORARY ON DATABASE {database} TO {owner};"
+    )
+}
+
+/// Needed since version 15, inside of the database.
+pub fn open_public_schema(owner: &str) -> String {
+    format!("GRANT ALL ON SCHEMA public TO {}", ident(owner))
+}
+
+/// Lets one role connect to a database.
+pub fn allow_connect(database: &str, role: &str) -> String {
+    format!("GRANT CONNECT ON DATABASE {} TO {}", ident(database), ident(role))
+}
+
+/// Acts as a role from now on.
+pub fn become_role(role: &str) -> String {
+    format!("SET ROLE {}", ident(role))
+}
+
+/// A filled template gets its last name.
+pub fn rename_database(from: &str, to: &str) -> String {
+    format!("ALTER DATABASE {} RENAME TO {}", ident(from), ident(to))
+}
+
+/// Nobody connects to a template: any session would make cloning fail.
+pub fn close_database(name: &str) -> String {
+    format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", ident(name))
+}
+
+/// Drops a database with whoever is connected to it.
+pub fn drop_database(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))
+}
+
+/// Drops a role.
+pub fn drop_role(name: &str) -> String {
+    format!("DROP ROLE IF EXISTS {}", ident(name))
+}
+
+/// A schema with its role, both marked, all or nothing.
+pub fn create_schema(name: &str, database: &str, marker: &str) -> String {
+    let schema = ident(name);
+    format!(
+        "CREATE SCHEMA {schema} AUTHORIZATION {schema};
+         COMMENT ON SCHEMA {schema} IS {};
+         ALTER ROLE {schema} SET search_path = {schema};
+         GRANT CONNECT, TEMPORARY ON DATABASE {} TO {schema};",
+        literal(marker),
+        ident(database),
+    )
+}
+
+/// Everything a role owns or was granted in this database.
+pub fn drop_owned(role: &str) -> String {
+    format!("DROP OWNED BY {} CASCADE", ident(role))
+}
+
+/// Drops a schema with what is in it.
+pub fn drop_schema(name: &str) -> String {
+    format!("DROP SCHEMA IF EXISTS {} CASCADE", ident(name))
+}
+
+/// The application's role in a private server, and its database.
+pub fn create_application(role: &str, password: &str) -> String {
+    format!("CREATE ROLE {} LOGIN PASSWORD {}", ident(role), literal(password))
+}
+
+/// A database that a role owns. Stands alone.
+pub fn create_owned_database(name: &str, owner: &str) -> String {
+    format!("CREATE DATABASE {} OWNER {}", ident(name), ident(owner))
+}
+
+/// Vacuumed, with statistics, and written out.
+pub const SETTLE: &str = "VACUUM (ANALYZE)";
+
+/// As [`SETTLE`], for a role that owns only some of a database's tables.
+pub const SETTLE_OWN: &str = "ANALYZE";
+
+/// A new password.
+pub fn set_password(role: &str, password: &str) -> String {
+    format!("ALTER ROLE {} PASSWORD {}", ident(role), literal(password))
+}
+
+/// Ends the sessions of a role and says how many there were.
+pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, sqlx::Error> {
+    let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
+    Ok(sqlx::query(query).bind(role).fetch_all(conn).await?.len())
+}
+
+/// Takes a lock of the whole server for as long as the connection lives.
+pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)
+}
+
+/// Runs a script of the user's, a statement at a time, each in its own transaction unless the
+/// script opens one.
+pub async fn run_script(conn: &mut PgConnection, text: &str) -> Result<(), ScriptError> {
+    for statement in statements(text)? {
+        let done = match statement.rows {
+            None => execute(conn, statement.text.to_owned()).await,
+            Some(rows) => copy(conn, statement.text, rows).await,
+        };
+        if let Err(error) = done {
+            let line = statement.line - 1 + line_of(statement.text, offset(&error, statement.text));
+            return Err(ScriptError { line, why: said(&error) });
+        }
+    }
+    Ok(())
+}
+
+async fn copy(conn: &mut PgConnection, statement: &str, rows: &str) -> Result<(), sqlx::Error> {
+    let mut sink = conn.copy_in_raw(statement).await?;
+    for part in rows.as_bytes().chunks(1 << 20) {
+        sink.send(part).await?;
+    }
+    sink.finish().await.map(drop)
+}
+
+/// The byte in the statement that the error is about; its start where that is unknown.
+fn offset(error: &sqlx::Error, statement: &str) -> usize {
+    let details = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
+    match details.and_then(PgDatabaseError::position) {
+        Some(PgErrorPosition::Original(at)) => {
+            statement.char_indices().nth(at.saturating_sub(1)).map_or(0, |(byte, _)| byte)
+        }
+        _ => 0,
+    }
+}
+
+/// What the server said, without the library's words around it.
+pub fn said(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(inner) => inner.message().to_owned(),
+        None => error.to_string(),
+    }
+}

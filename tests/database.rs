@@ -1,0 +1,535 @@
+//! The database port: the same sentences for every implementation and for the fake, on a real
+//! PostgreSQL and real files.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use blueprint::adapters::database::memory::Memory;
+use blueprint::adapters::database::{
+    Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Isolation, LeaseName, choose,
+};
+use blueprint::adapters::executor::local::Local;
+use common::postgres::{Postgres, open_directory, programs};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+const SEED: &str = "
+CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO users VALUES (1, 'a;b'), (2, 'it''s'), (3, 'c');
+";
+
+/// What the sentences need besides the port.
+#[async_trait]
+trait World: Send + Sync {
+    fn port(&self) -> &dyn Database;
+    async fn count(&self, ready: &Connected) -> usize;
+    async fn write(&self, ready: &Connected);
+    /// Whatever a resource has left behind, by name.
+    async fn left(&self, resource: &DatabaseResource) -> Vec<String>;
+    /// Makes a resource as far as an interrupted `create` would have.
+    async fn begin(&self, resource: &DatabaseResource);
+    /// Puts something of somebody else's in a resource's place.
+    async fn intrude(&self, resource: &DatabaseResource);
+}
+
+fn lease(contender: &str) -> LeaseName {
+    LeaseName { run: "20260105-101112-ab12".to_owned(), contender: contender.to_owned() }
+}
+
+async fn conforms(world: &dyn World) {
+    let port = world.port();
+    port.prepare().await.unwrap();
+    port.prepare().await.unwrap();
+    let intents = [port.intend(&lease("variant-a")), port.intend(&lease("variant-a")), port.intend(&lease("b"))];
+    assert_ne!(intents[0].name, intents[1].name, "two intents are never one");
+    port.remove(&intents[0]).await.expect("what was never made is gone already");
+    let mut ready = Vec::new();
+    for intent in &intents {
+        let made = port.create(intent).await.unwrap();
+        assert_eq!((&made.resource.name, &made.resource.nonce), (&intent.name, &intent.nonce));
+        assert_eq!(world.count(&made).await, 3, "the seed's rows are there");
+        ready.push(made);
+    }
+    world.write(&ready[0]).await;
+    assert_eq!(world.count(&ready[0]).await, 4);
+    assert_eq!(world.count(&ready[1]).await, 3, "a sibling is not affected");
+    let again = port.create(&intents[0]).await.unwrap();
+    assert_eq!(world.count(&again).await, 3, "made again, it is fresh");
+    port.remove(&intents[1]).await.unwrap();
+    port.remove(&intents[1]).await.expect("twice is once");
+    assert_eq!(world.count(&ready[2]).await, 3, "a sibling's removal touches nobody");
+    for made in [&again, &ready[2]] {
+        port.remove(&made.resource).await.unwrap();
+    }
+    for intent in &intents {
+        assert_eq!(world.left(intent).await, Vec::<String>::new());
+    }
+    let begun = port.intend(&lease("half"));
+    world.begin(&begun).await;
+    assert_ne!(world.left(&begun).await, Vec::<String>::new(), "something is half-made");
+    port.remove(&begun).await.expect("half-made things go");
+    assert_eq!(world.left(&begun).await, Vec::<String>::new());
+    let foreign = port.intend(&lease("foreign"));
+    world.intrude(&foreign).await;
+    let error = port.remove(&foreign).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Refused(_)), "{error}");
+    assert_ne!(world.left(&foreign).await, Vec::<String>::new(), "what is not ours stays");
+    let other = DatabaseResource { kind: "other".to_owned(), ..foreign };
+    assert!(matches!(port.remove(&other).await, Err(DatabaseError::Refused(_))));
+}
+
+fn settings(dir: &Path, seed: &str) -> DatabaseSettings {
+    let file = dir.join("seed.sql");
+    std::fs::write(&file, seed).unwrap();
+    let state = dir.join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o711)).unwrap();
+    DatabaseSettings { seed: vec![file], state, leases: 4, ..DatabaseSettings::default() }
+}
+
+async fn open(settings: DatabaseSettings, isolation: Isolation) -> Arc<dyn Database> {
+    choose(settings, isolation, Arc::new(Local)).await.unwrap()
+}
+
+/// The first column of what a lease's own URL reaches.
+async fn query(url: &str, text: &str) -> Result<Vec<i32>, sqlx::Error> {
+    let text = AssertSqlSafe(text.to_owned());
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await?;
+        let rows = sqlx::query_scalar(text).fetch_all(&mut connection).await;
+        connection.close().await.and(rows)
+    } else {
+        let mut connection = PgConnection::connect(url).await?;
+        let rows = sqlx::query_scalar(text).fetch_all(&mut connection).await;
+        connection.close().await.and(rows)
+    }
+}
+
+async fn run(url: &str, text: &str) -> Result<(), sqlx::Error> {
+    let text = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await?;
+        let done = text.execute(&mut connection).await.map(drop);
+        connection.close().await.and(done)
+    } else {
+        let mut connection = PgConnection::connect(url).await?;
+        let done = text.execute(&mut connection).await.map(drop);
+        connection.close().await.and(done)
+    }
+}
+
+/// Worlds whose databases are reached by the URL that a lease gets.
+struct Real {
+    port: Arc<dyn Database>,
+    server: Option<Postgres>,
+    _dir: tempfile::TempDir,
+}
+
+fn url(ready: &Connected) -> &str {
+    &ready.env["DATABASE_URL"]
+}
+
+#[async_trait]
+impl World for Real {
+    fn port(&self) -> &dyn Database {
+        &*self.port
+    }
+
+    async fn count(&self, ready: &Connected) -> usize {
+        query(url(ready), "SELECT id FROM users").await.unwrap().len()
+    }
+
+    async fn write(&self, ready: &Connected) {
+        run(url(ready), "INSERT INTO users VALUES (4, 'd'); CREATE INDEX by_name ON users (name)").await.unwrap();
+    }
+
+    async fn left(&self, resource: &DatabaseResource) -> Vec<String> {
+        match &self.server {
+            Some(server) => {
+                let name = &resource.name;
+                let objects = format!(
+                    "SELECT 'database ' || datname FROM pg_database WHERE datname = '{name}'
+                     UNION ALL SELECT 'role ' || rolname FROM pg_roles WHERE rolname = '{name}'
+                     UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = '{name}'"
+                );
+                server.list("postgres", &objects).await
+            }
+            None => {
+                let place = PathBuf::from(&resource.place);
+                place.symlink_metadata().map(|_| resource.place.clone()).into_iter().collect()
+            }
+        }
+    }
+
+    async fn begin(&self, resource: &DatabaseResource) {
+        let (name, nonce) = (&resource.name, &resource.nonce);
+        match (&self.server, resource.kind.as_str()) {
+            (None, _) => std::fs::create_dir_all(&resource.place).unwrap(),
+            (Some(server), "postgresql-schema") => {
+                let text = format!(
+                    "CREATE ROLE {name}; COMMENT ON ROLE {name} IS 'blueprint:v1 {nonce}';
+                     CREATE SCHEMA {name} AUTHORIZATION {name}; COMMENT ON SCHEMA {name} IS 'blueprint:v1 {nonce}';
+                     CREATE TABLE {name}.users (id int)"
+                );
+                server.run("postgres", &text).await;
+            }
+            // The database's own mark was not written any more.
+            (Some(server), _) => {
+                let role = format!("CREATE ROLE {name}; COMMENT ON ROLE {name} IS 'blueprint:v1 {nonce}'");
+                server.run("postgres", &role).await;
+                server.run("postgres", &format!("CREATE DATABASE {name}")).await;
+            }
+        }
+    }
+
+    async fn intrude(&self, resource: &DatabaseResource) {
+        let name = &resource.name;
+        match (&self.server, resource.kind.as_str()) {
+            (None, _) => {
+                std::fs::create_dir_all(&resource.place).unwrap();
+                std::fs::write(Path::new(&resource.place).join("theirs"), "x").unwrap();
+            }
+            (Some(server), "postgresql-schema") => server.run("postgres", &format!("CREATE SCHEMA {name}")).await,
+            (Some(server), _) => server.run("postgres", &format!("CREATE DATABASE {name}")).await,
+        }
+    }
+}
+
+struct Fake(Memory);
+
+#[async_trait]
+impl World for Fake {
+    fn port(&self) -> &dyn Database {
+        &self.0
+    }
+
+    async fn count(&self, ready: &Connected) -> usize {
+        self.0.rows(&ready.resource.name).unwrap().len()
+    }
+
+    async fn write(&self, ready: &Connected) {
+        self.0.write(&ready.resource.name, "d");
+    }
+
+    async fn left(&self, resource: &DatabaseResource) -> Vec<String> {
+        self.0.rows(&resource.name).map(|_| resource.name.clone()).into_iter().collect()
+    }
+
+    async fn begin(&self, resource: &DatabaseResource) {
+        self.0.begin(resource);
+    }
+
+    async fn intrude(&self, resource: &DatabaseResource) {
+        self.0.write(&resource.name, "theirs");
+    }
+}
+
+#[tokio::test]
+async fn the_fake_conforms() {
+    let dir = open_directory();
+    conforms(&Fake(Memory::new(settings(dir.path(), "a\nb\nc")))).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_file_a_lease_conforms() {
+    let dir = open_directory();
+    let port = open(settings(dir.path(), SEED), Isolation::Auto).await;
+    assert_eq!(port.choice().level, "sqlite file");
+    conforms(&Real { port, server: None, _dir: dir }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_server_a_lease_conforms() {
+    programs().await;
+    let dir = open_directory();
+    let settings = DatabaseSettings { engine: Some(Engine::Postgres), ..settings(dir.path(), SEED) };
+    let port = open(settings, Isolation::Auto).await;
+    assert!(port.choice().level.starts_with("postgresql server"), "{:?}", port.choice());
+    conforms(&Real { port, server: None, _dir: dir }).await;
+}
+
+async fn on_server(isolation: Isolation) {
+    let server = Postgres::start(&[]).await;
+    let dir = open_directory();
+    let url = Some(server.url("postgres", "", "postgres"));
+    let port = open(DatabaseSettings { url, ..settings(dir.path(), SEED) }, isolation).await;
+    let world = Real { port, server: Some(server), _dir: dir };
+    conforms(&world).await;
+    world.server.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_a_lease_conforms() {
+    on_server(Isolation::Database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_a_lease_conforms() {
+    on_server(Isolation::Schema).await;
+}
+
+/// Whether a process lives, as other than a corpse.
+fn lives(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
+}
+
+fn pid_of(resource: &DatabaseResource) -> String {
+    let lock = std::fs::read_to_string(Path::new(&resource.place).join("data/postmaster.pid")).unwrap();
+    lock.lines().next().unwrap().to_owned()
+}
+
+/// Shared memory segments of PostgreSQL that nobody is attached to.
+fn stray_segments() -> usize {
+    let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    table.lines().skip(1).filter(|row| row.split_whitespace().nth(6) == Some("0")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphaned_server_is_removed_by_its_journaled_resource() {
+    programs().await;
+    let dir = open_directory();
+    let settings = settings(dir.path(), SEED);
+    let crashed = open(settings.clone(), Isolation::Server).await;
+    let alive = crashed.create(&crashed.intend(&lease("alive"))).await.unwrap();
+    let killed = crashed.create(&crashed.intend(&lease("killed"))).await.unwrap();
+    // What a crashed orchestrator leaves: a server that nobody holds any more, and one that was killed.
+    std::mem::forget(crashed);
+    let (first, second) = (pid_of(&alive.resource), pid_of(&killed.resource));
+    let kill = std::process::Command::new("kill").args(["-9", &second]).status().unwrap();
+    assert!(kill.success() && lives(&first));
+    let next = open(settings, Isolation::Server).await;
+    for left in [&alive, &killed] {
+        next.remove(&left.resource).await.unwrap();
+        assert!(!Path::new(&left.resource.place).exists());
+        assert!(!Path::new(&left.env["PGHOST"]).exists(), "the socket's directory is left");
+    }
+    assert!(!lives(&first) && !lives(&second));
+    assert_eq!(stray_segments(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_die_with_the_port_that_started_them() {
+    programs().await;
+    let dir = open_directory();
+    let port = open(settings(dir.path(), SEED), Isolation::Server).await;
+    let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+    let pid = pid_of(&made.resource);
+    assert!(lives(&pid));
+    drop(port);
+    for _ in 0..200 {
+        if !lives(&pid) {
+            open(settings(dir.path(), SEED), Isolation::Server).await.remove(&made.resource).await.unwrap();
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the server outlived its port");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_on_a_private_server_is_durable_ordinary_and_locked() {
+    programs().await;
+    let dir = open_directory();
+    let port = open(settings(dir.path(), SEED), Isolation::Server).await;
+    let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+    for (setting, expected) in [("fsync", "on"), ("synchronous_commit", "on"), ("listen_addresses", "")] {
+        let mut connection = PgConnection::connect(url(&made)).await.unwrap();
+        let shown: String =
+            sqlx::query_scalar(AssertSqlSafe(format!("SHOW {setting}"))).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(shown, expected, "{setting}");
+    }
+    let error = run(url(&made), "COPY users TO PROGRAM 'cat'").await.unwrap_err().to_string();
+    assert!(error.contains("permission denied"), "{error}");
+    let guessed = url(&made).replace(&made.env["PGPASSWORD"], "guess");
+    let error = run(&guessed, "SELECT 1").await.unwrap_err().to_string();
+    assert!(error.contains("password authentication failed"), "{error}");
+    port.remove(&made.resource).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_on_a_shared_server_reaches_neither_sibling_nor_template_nor_source() {
+    let server = Postgres::start(&[]).await;
+    server.run("postgres", "CREATE TABLE secrets (id int); INSERT INTO secrets VALUES (1)").await;
+    for isolation in [Isolation::Database, Isolation::Schema] {
+        let dir = open_directory();
+        let admin = Some(server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url: admin, ..settings(dir.path(), SEED) }, isolation).await;
+        port.prepare().await.unwrap();
+        let (a, b) = (port.intend(&lease("a")), port.intend(&lease("b")));
+        let (a, b) = tokio::join!(port.create(&a), port.create(&b));
+        let (a, b) = (a.unwrap(), b.unwrap());
+        let mine = url(&a);
+        let reach: Vec<String> = match isolation {
+            Isolation::Schema => vec![format!("SELECT id FROM {}.users", b.resource.name)],
+            _ => {
+                let template =
+                    server.list("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'bp_t%'").await;
+                let into = |name: &str| mine.replace(&format!("/{}?", a.resource.name), &format!("/{name}?"));
+                for other in [&b.resource.name, &template[0]] {
+                    run(&into(other), "SELECT 1").await.unwrap_err();
+                }
+                vec![]
+            }
+        };
+        for text in reach.iter().map(String::as_str).chain([
+            "SELECT id FROM public.secrets",
+            "CREATE DATABASE other",
+            "CREATE ROLE other",
+            "COPY users TO PROGRAM 'cat'",
+        ]) {
+            assert!(query(mine, text).await.is_err(), "{isolation:?}: {text}");
+        }
+        for text in ["CREATE TABLE more (id serial PRIMARY KEY)", "CREATE INDEX CONCURRENTLY i ON users (name)"] {
+            run(mine, text).await.unwrap();
+        }
+        for made in [a, b] {
+            port.remove(&made.resource).await.unwrap();
+        }
+    }
+    let left = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'bp\\_%' ORDER BY 1";
+    assert_eq!(server.list("postgres", left).await, ["bp_owner"], "the templates' owner stays with the templates");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_in_use_is_removed_all_the_same() {
+    let server = Postgres::start(&[]).await;
+    for isolation in [Isolation::Database, Isolation::Schema] {
+        let dir = open_directory();
+        let admin = Some(server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url: admin, ..settings(dir.path(), SEED) }, isolation).await;
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        let mut open = PgConnection::connect(url(&made)).await.unwrap();
+        sqlx::raw_sql("BEGIN; LOCK TABLE users").execute(&mut open).await.unwrap();
+        port.remove(&made.resource).await.unwrap();
+        assert!(sqlx::raw_sql("SELECT 1").execute(&mut open).await.is_err(), "{isolation:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_decide_the_level_and_a_lack_is_named() {
+    let server = Postgres::start(&[]).await;
+    server.run("postgres", "CREATE ROLE maker LOGIN PASSWORD 'p' CREATEDB CREATEROLE; CREATE ROLE roles LOGIN PASSWORD 'p' CREATEROLE; CREATE ROLE plain LOGIN PASSWORD 'p'").await;
+    server.run("postgres", "CREATE DATABASE dev; GRANT ALL ON DATABASE dev TO roles, maker").await;
+    let dir = open_directory();
+    let with = |role: &str| DatabaseSettings { url: Some(server.url(role, "p", "dev")), ..settings(dir.path(), SEED) };
+    for (role, isolation) in
+        [("maker", Isolation::Database), ("roles", Isolation::Schema), ("maker", Isolation::Schema)]
+    {
+        let port = open(with(role), isolation).await;
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        run(url(&made), "ALTER TABLE users ADD COLUMN age int").await.unwrap();
+        port.remove(&made.resource).await.unwrap();
+    }
+    for (role, isolation, what) in [
+        ("roles", Isolation::Database, "create databases"),
+        ("plain", Isolation::Database, "create databases"),
+        ("plain", Isolation::Schema, "create roles"),
+    ] {
+        let error = open(with(role), isolation).await.prepare().await.unwrap_err();
+        let expected = format!("the role `{role}` at {}:5432/dev may not {what}", server.dir.path().display());
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, DatabaseError::Rights { .. }));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_named_without_credentials_within_five_seconds() {
+    let dir = open_directory();
+    let started = std::time::Instant::now();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for place in [format!("localhost:1/dev"), format!("127.0.0.1:{port}/dev")] {
+        let url = Some(format!("postgresql://me:hunter2@{place}"));
+        let settings = DatabaseSettings { url, ..settings(dir.path(), SEED) };
+        let error = choose(settings.clone(), Isolation::Auto, Arc::new(Local)).await.err().unwrap();
+        assert!(matches!(&error, DatabaseError::Unreachable { place: named, .. } if *named == place), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let port = open(settings, Isolation::Database).await;
+        let intent = port.intend(&lease("a"));
+        assert!(!format!("{intent:?} {:?}", port.choice()).contains("hunter2"));
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(7), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_a_replica_and_what_looks_like_production_are_refused() {
+    let server = Postgres::start(&[]).await;
+    server.run("postgres", "CREATE ROLE me LOGIN PASSWORD 'right' SUPERUSER").await;
+    let dir = open_directory();
+    let with = |url: String| DatabaseSettings { url: Some(url), ..settings(dir.path(), SEED) };
+    let wrong = server.url("me", "hunter2", "postgres");
+    let error = open(with(wrong), Isolation::Database).await.prepare().await.unwrap_err().to_string();
+    assert!(error.starts_with("logging in as `me` at ") && !error.contains("hunter2"), "{error}");
+    let far = "postgresql://me:hunter2@db.example.com/shop_production".to_owned();
+    let error = choose(with(far), Isolation::Database, Arc::new(Local)).await.err().unwrap();
+    assert!(matches!(error, DatabaseError::Refused(_)) && !error.to_string().contains("hunter2"), "{error}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_seed_is_named_with_file_and_line_and_leaves_nothing() {
+    let server = Postgres::start(&[]).await;
+    let broken = "CREATE TABLE a (id int);\n\nINSERT INTO a VALUES (1),\n  ('no number');\n";
+    let missing = "CREATE TABLE a (id int);\n\n-- next\nINSERT INTO nowhere VALUES (1);\n";
+    for (isolation, seed, line, why) in [
+        (Isolation::Server, broken, 4, "invalid input syntax"),
+        (Isolation::Database, broken, 4, "invalid input syntax"),
+        (Isolation::Schema, broken, 4, "invalid input syntax"),
+        (Isolation::Sqlite, missing, 4, "no such table"),
+    ] {
+        let dir = open_directory();
+        let url = (isolation != Isolation::Sqlite && isolation != Isolation::Server)
+            .then(|| server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url, ..settings(dir.path(), seed) }, isolation).await;
+        let intent = port.intend(&lease("a"));
+        let error = port.create(&intent).await.unwrap_err().to_string();
+        let place = format!("{}:{line}: {why}", dir.path().join("seed.sql").display());
+        assert!(error.starts_with(&place), "{isolation:?}: {error}");
+        port.remove(&intent).await.unwrap();
+    }
+    let left = "SELECT datname FROM pg_database WHERE datname LIKE 'bp\\_%' UNION ALL
+                SELECT rolname FROM pg_roles WHERE rolname LIKE 'bp\\_%' AND rolname <> 'bp_owner'";
+    assert_eq!(server.list("postgres", left).await, Vec::<String>::new());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_with_rows_is_a_seed() {
+    programs().await;
+    let dir = open_directory();
+    let dump = "\\restrict x\nSET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\n\
+                CREATE TABLE public.users (id integer, name text);\n\
+                COPY public.users (id, name) FROM stdin;\n1\ta;b\n2\t\\N\n\\.\n\n\\unrestrict x\n";
+    let port = open(settings(dir.path(), dump), Isolation::Server).await;
+    let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+    assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap(), [1, 2]);
+    port.remove(&made.resource).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_orchestrators_build_one_template() {
+    let server = Postgres::start(&[]).await;
+    for isolation in [Isolation::Server, Isolation::Database, Isolation::Sqlite] {
+        let dir = open_directory();
+        let admin = (isolation == Isolation::Database).then(|| server.url("postgres", "", "postgres"));
+        let settings = DatabaseSettings { url: admin, ..settings(dir.path(), SEED) };
+        let (one, two) = (open(settings.clone(), isolation).await, open(settings, isolation).await);
+        let (first, second) = tokio::join!(one.prepare(), two.prepare());
+        first.unwrap();
+        second.unwrap();
+        let made = two.create(&two.intend(&lease("a"))).await.unwrap();
+        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        two.remove(&made.resource).await.unwrap();
+    }
+    let templates = "SELECT datname FROM pg_database WHERE datname LIKE 'bp\\_%'";
+    assert_eq!(server.list("postgres", templates).await.len(), 1);
+    server.stop().await;
+}
