@@ -231,6 +231,10 @@ async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<
     let Some(config) = &project.config.database else { return Ok(None) };
     let settings = DatabaseSettings {
         url: reference(project, "database.url", config.url.as_deref())?,
+        engine: config.engine.map(|engine| match engine {
+            config::Engine::Postgres => database::Engine::Postgres,
+            config::Engine::Sqlite => database::Engine::Sqlite,
+        }),
         seed: config.seed.iter().map(|file| project.git_root().join(file)).collect(),
         state: state(project),
         leases: leases(variants),
