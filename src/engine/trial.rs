@@ -142,8 +142,10 @@ impl Run {
         let usage = worked.as_ref().map_or(Usage::default(), |report| report.usage);
         self.settle(scope, usage.total());
         self.check_stop()?;
-        let spent = self.ledger().spent_by(&variant.key);
-        self.tell(Event::Spent { contender, tokens: spent, cap: self.plan().budget.session_tokens });
+        if usage.total() > Tokens::ZERO {
+            let spent = self.ledger().spent_by(&variant.key);
+            self.tell(Event::Spent { contender, tokens: spent, cap: self.plan().budget.session_tokens });
+        }
         match worked {
             Err(AgentError::Process(error)) => Err(super::lease::machine(error)),
             other => Ok(other),
