@@ -1,1 +1,3 @@
 //! The only place that prints.
+
+pub mod diagnostics;
