@@ -10,7 +10,7 @@ use crate::domain::diagnostic::Diagnostic;
 use crate::domain::document::{Bindings, Document, fixed};
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project};
-use crate::ui::diagnostics;
+use crate::ui::diagnostics::{self, Checked};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -40,34 +40,30 @@ enum Format {
 pub fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let bindings = compose::bindings(&project.config)?;
-    let mut json = Vec::new();
-    let (mut errors, mut warnings) = (0, 0);
+    let mut all = Vec::new();
     for path in &documents::named(&args.documents, context)? {
-        let shown = path.display().to_string();
         let place = context.directory.join(path);
-        let mut bytes = project::read(&place)?;
+        let mut source = project::read(&place)?;
         if args.fix {
-            bytes = fix(&place, bytes, &bindings, context)?;
+            source = fix(&place, source, &bindings, context)?;
         }
-        let found = findings(&bytes, &bindings);
-        errors += found.iter().filter(|finding| finding.is_error()).count();
-        warnings += found.iter().filter(|finding| !finding.is_error()).count();
-        match args.format {
-            Format::Human => {
-                let coloured = context.out.style().coloured;
-                context.out.print(&diagnostics::human(&found, &shown, &bytes, coloured));
-            }
-            Format::Github => context.out.print_document(&diagnostics::github(&found, &shown, &bytes)),
-            Format::Json => json.extend(diagnostics::json(&found, &shown, &bytes)),
-        }
+        let found = findings(&source, &bindings);
+        all.push(Checked { path: path.display().to_string(), source, found });
     }
+    let found = || all.iter().flat_map(|checked| &checked.found);
+    let errors = found().filter(|finding| finding.is_error()).count();
     match args.format {
-        Format::Json => {
-            let document = serde_json::json!({ "schema_version": 1, "diagnostics": json });
-            context.out.print_document(&format!("{document:#}\n"));
+        Format::Json => context.out.print_document(&diagnostics::json(&all)),
+        Format::Github => all.iter().for_each(|checked| {
+            let Checked { path, source, found } = checked;
+            context.out.print_document(&diagnostics::github(found, path, source));
+        }),
+        Format::Human => {
+            for Checked { path, source, found } in &all {
+                context.out.print(&diagnostics::human(found, path, source, context.out.style().coloured));
+            }
+            context.out.note(&summary(errors, found().count() - errors));
         }
-        Format::Human => context.out.note(&summary(errors, warnings)),
-        Format::Github => {}
     }
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Done })
 }

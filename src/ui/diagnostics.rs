@@ -209,41 +209,59 @@ struct EditRecord<'a> {
     text: &'a str,
 }
 
-/// Diagnostics as JSON, an object each. Lines and columns count from 1, columns in characters;
-/// spans are bytes, the end not included.
-pub fn json(diagnostics: &[Diagnostic], path: &str, source: &[u8]) -> Vec<serde_json::Value> {
-    let mut lines = Lines::new(source);
+/// A document with what was found in it.
+pub struct Checked {
+    /// As it was named.
+    pub path: String,
+    /// Its bytes.
+    pub source: Vec<u8>,
+    /// What was found.
+    pub found: Vec<Diagnostic>,
+}
+
+#[derive(Serialize)]
+struct Findings<'a> {
+    schema_version: u32,
+    diagnostics: Vec<Record<'a>>,
+}
+
+/// Everything that was found in some documents as one JSON document. Lines and columns count from
+/// 1, columns in characters; spans are bytes, the end not included.
+pub fn json(documents: &[Checked]) -> String {
+    let diagnostics = documents.iter().flat_map(records).collect();
+    serde_json::to_string_pretty(&Findings { schema_version: 1, diagnostics }).unwrap_or_default() + "\n"
+}
+
+fn records(document: &Checked) -> Vec<Record<'_>> {
+    let mut lines = Lines::new(&document.source);
+    document.found.iter().map(|finding| record(finding, &document.path, &mut lines)).collect()
+}
+
+fn record<'a>(d: &'a Diagnostic, path: &'a str, lines: &mut Lines<'_>) -> Record<'a> {
     let span = |span: &Range<usize>| [span.start, span.end];
-    diagnostics
-        .iter()
-        .map(|d| {
-            let at = lines.position(d.span.start);
-            let labels = d.labels.iter().map(|label| {
-                let at = lines.position(label.span.start);
-                LabelRecord { line: at.line, column: at.column, span: span(&label.span), text: &label.text }
-            });
-            let labels = labels.collect();
-            let fix = d.fix.as_ref().map(|fix| FixRecord {
-                description: &fix.description,
-                edits: fix.edits.iter().map(|(at, text)| EditRecord { span: span(at), text }).collect(),
-            });
-            Record {
-                code: d.code.to_string(),
-                severity: d.severity().as_str(),
-                message: &d.message,
-                path,
-                line: at.line,
-                column: at.column,
-                span: span(&d.span),
-                label: &d.label,
-                labels,
-                help: &d.help,
-                fix,
-            }
-        })
-        // Texts, numbers and lists of them always become JSON.
-        .filter_map(|record| serde_json::to_value(record).ok())
-        .collect()
+    let at = lines.position(d.span.start);
+    let labels = d.labels.iter().map(|label| {
+        let at = lines.position(label.span.start);
+        LabelRecord { line: at.line, column: at.column, span: span(&label.span), text: &label.text }
+    });
+    let labels = labels.collect();
+    let fix = d.fix.as_ref().map(|fix| FixRecord {
+        description: &fix.description,
+        edits: fix.edits.iter().map(|(at, text)| EditRecord { span: span(at), text }).collect(),
+    });
+    Record {
+        code: d.code.to_string(),
+        severity: d.severity().as_str(),
+        message: &d.message,
+        path,
+        line: at.line,
+        column: at.column,
+        span: span(&d.span),
+        label: &d.label,
+        labels,
+        help: &d.help,
+        fix,
+    }
 }
 
 /// Diagnostics as workflow commands, one a line, which GitHub shows at the lines they are about.
@@ -377,49 +395,52 @@ mod tests {
             .also(3..5, "and here")
             .help("x")
             .fixed_by("good", vec![(6..9, "good".to_owned())]);
-        let found = serde_json::to_string_pretty(&json(&[one], "x.md", source)).unwrap();
-        insta::assert_snapshot!(found, @r#"
-        [
-          {
-            "code": "BP012",
-            "severity": "error",
-            "message": "scoring weights sum to 90 %, not 100 %",
-            "path": "x.md",
-            "line": 1,
-            "column": 3,
-            "span": [
-              6,
-              9
-            ],
-            "label": "here",
-            "labels": [
-              {
-                "line": 1,
-                "column": 1,
-                "span": [
-                  3,
-                  5
-                ],
-                "text": "and here"
-              }
-            ],
-            "help": [
-              "x"
-            ],
-            "fix": {
-              "description": "good",
-              "edits": [
+        let checked = Checked { path: "x.md".to_owned(), source: source.to_vec(), found: vec![one] };
+        insta::assert_snapshot!(json(&[checked]), @r#"
+        {
+          "schema_version": 1,
+          "diagnostics": [
+            {
+              "code": "BP012",
+              "severity": "error",
+              "message": "scoring weights sum to 90 %, not 100 %",
+              "path": "x.md",
+              "line": 1,
+              "column": 3,
+              "span": [
+                6,
+                9
+              ],
+              "label": "here",
+              "labels": [
                 {
+                  "line": 1,
+                  "column": 1,
                   "span": [
-                    6,
-                    9
+                    3,
+                    5
                   ],
-                  "text": "good"
+                  "text": "and here"
                 }
-              ]
+              ],
+              "help": [
+                "x"
+              ],
+              "fix": {
+                "description": "good",
+                "edits": [
+                  {
+                    "span": [
+                      6,
+                      9
+                    ],
+                    "text": "good"
+                  }
+                ]
+              }
             }
-          }
-        ]
+          ]
+        }
         "#);
     }
 

@@ -154,7 +154,7 @@ mod tests {
         D Elsewhere | <b>      –            –           –      –  out                       –              –
         baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
-        A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 117
+        A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms

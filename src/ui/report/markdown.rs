@@ -121,7 +121,7 @@ mod tests {
         insta::assert_snapshot!(markdown(&facts, facts.scoreboard.as_ref().unwrap()), @r"
         # Lower the cost
 
-        **A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 117**
+        **A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65**
 
         | Variant | Tests | Performance | Simplicity | Total | Winner | latency\_p95 &lt; 80 ms | size &lt;= +10 % |
         |---|--:|--:|--:|--:|:-:|--:|--:|
