@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
-use blueprint::domain::document::{Bindings, Document};
+use blueprint::domain::document::{Bindings, Document, changed_lines};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
@@ -100,4 +100,149 @@ fn an_unsupported_leader_is_named_as_such() {
         landed.contains("\n**Winner**: Variant B (Materialized View + Caching) – not supported by the measurements\n")
     );
     assert!(landed.contains("| A       | 100.0 | 68.5        | 91.7       | 88.9  |        |"));
+}
+
+fn plan_of(text: &str) -> Plan {
+    Document::parse(text.as_bytes()).unwrap_or_else(|found| panic!("{found:#?}")).plan().clone()
+}
+
+#[test]
+fn byte_order_mark_line_endings_and_front_matter_change_nothing_of_the_plan() {
+    let plan = plan_of(SEED);
+    assert_eq!(plan_of(&format!("\u{feff}{}", SEED.replace('\n', "\r\n"))), plan);
+    let start = SEED.find("**Blueprint ID**").unwrap();
+    let end = SEED.find("## Goal").unwrap();
+    let yaml = "---\nBlueprint_ID: '2025-11-02T14:00:00Z_optimize-db-query'\nstatus: APPROVED # by two\nMODE: competition\ntags: [a]\n---\n";
+    assert_eq!(plan_of(&format!("{yaml}{}{}", &SEED[..start], &SEED[end..])), plan);
+    assert_eq!(plan_of(&SEED.replace("**: ", ":** ").replace("## ", "## ").to_owned()), plan);
+}
+
+#[test]
+fn sections_may_stand_in_any_order_and_case_among_unknown_ones() {
+    let sections: Vec<&str> = SEED.split("\n## ").collect();
+    let mut turned = sections[0].to_owned();
+    for section in sections[1..].iter().rev() {
+        let (name, body) = section.split_once('\n').unwrap();
+        turned.push_str(&format!(
+            "\n## Notes\n\n**Status**: failed\n- Time cap: 0\n\n## {}\n{body}",
+            name.to_uppercase()
+        ));
+    }
+    assert_eq!(plan_of(&turned), plan_of(SEED));
+}
+
+#[test]
+fn what_stands_in_code_comments_and_quotes_is_no_structure() {
+    let noise = "```md\n## Budget\n- Time cap: 0\n```\n\n<!--\n## Budget\n-->\n\n> **Status**: failed\n\n";
+    let text = SEED
+        .replace("## Goal\n", &format!("{noise}## Goal\n"))
+        .replace("## Risks", &format!("## Else\n\n{noise}## Risks"));
+    assert_eq!(plan_of(&text), plan_of(SEED));
+}
+
+#[test]
+fn a_single_document_needs_no_variant_headings() {
+    let start = SEED.find("### Variant A").unwrap();
+    let end = SEED.find("## Work Items").unwrap();
+    let text = format!("{}{}", &SEED[..start], &SEED[end..])
+        .replace("Mode**: competition", "Mode**: single")
+        .replace(" (Variants B & C)", "");
+    let plan = plan_of(&text);
+    assert_eq!(plan.variants.len(), 1);
+    assert_eq!((plan.variants[0].key.as_str(), plan.variants[0].name.as_str()), ("A", plan.title.as_str()));
+}
+
+#[test]
+fn a_work_item_is_restricted_as_its_title_says() {
+    for (written, keys) in [
+        ("(Variant A)", &["A"][..]),
+        ("(variants a, b and C)", &["A", "B", "C"]),
+        ("(Variants B & C)", &["B", "C"]),
+        ("(Variants B/C)", &["B", "C"]),
+    ] {
+        let plan = plan_of(&SEED.replace("(Variants B & C)", written));
+        let found: Vec<_> =
+            plan.variants.iter().filter(|v| plan.work_items[1].applies_to(&v.key)).map(|v| v.key.as_str()).collect();
+        assert_eq!(found, keys, "{written}");
+        assert_eq!(plan.work_items[1].title, "Caching Layer");
+    }
+    let plan = plan_of(&SEED.replace("(Variants B & C)", "(new)"));
+    assert_eq!(plan.work_items[1].title, "Caching Layer (new)");
+}
+
+#[test]
+fn files_and_tests_may_be_a_list_and_in_backticks_and_the_rest_is_kept_as_text() {
+    let text = SEED.replace(
+        "**Files**: cache/user_cache.py\n",
+        "Keep it small.\n\n**Files**:\n- `cache/{a,b}.py`\n- cache/**, docs/*.md\n\n**Owner**: the cache team\n",
+    );
+    let item = &plan_of(&text).work_items[1];
+    let files: Vec<_> = item.files.iter().map(|f| f.as_str()).collect();
+    assert_eq!(files, ["cache/{a,b}.py", "cache/**", "docs/*.md"]);
+    assert_eq!(item.text, "Keep it small.\n**Owner**: the cache team");
+}
+
+#[test]
+fn the_digest_sees_every_change_outside_the_regions_and_none_inside() {
+    let digest = |text: &str| Document::parse(text.as_bytes()).unwrap().digest();
+    let seed = digest(SEED);
+    for (from, to) in [
+        ("approved", "completed"),
+        ("15:30:00", "16:30:00"),
+        ("| 95.2 |", "| 5.2 |"),
+        ("Best balance", "Bad"),
+        ("- Performance benchmark", "- Other"),
+    ] {
+        assert_eq!(digest(&SEED.replacen(from, to, 1)), seed, "{from}");
+    }
+    for (from, to) in
+        [("800ms", "900ms"), ("50%", "50.0%"), ("15000", "16000"), ("git revert", "git  revert"), ("Title", "title")]
+    {
+        let text = SEED.replacen(from, to, 1);
+        assert_eq!(digest(&text) == seed, text == SEED, "{from}");
+    }
+}
+
+#[test]
+fn changed_lines_are_told_with_their_numbers() {
+    let edited = SEED
+        .replace("- Redis available for caching\n", "")
+        .replace("## Goal\n", "## Goal\n\nNew words.\n")
+        .replace("<50ms", "<60ms")
+        .replace("95.2", "1.2");
+    let parse = |text: &str| Document::parse(text.as_bytes()).unwrap();
+    let line = |n: usize, old: &str, new: &str| (n, old.to_owned(), new.to_owned());
+    let expected = [
+        line(11, "", "New words."),
+        line(12, "", ""),
+        line(19, "- Redis available for caching", ""),
+        line(82, "- query_latency_p50: <50ms", "- query_latency_p50: <60ms"),
+    ];
+    assert_eq!(changed_lines(&parse(SEED), &parse(&edited)), expected);
+}
+
+#[test]
+fn approval_is_written_below_the_status_in_the_headers_own_spelling() {
+    let digest = "ab".repeat(32);
+    let approve =
+        |text: &str| String::from_utf8(Document::parse(text.as_bytes()).unwrap().with_approval(&digest)).unwrap();
+    let drafting = SEED.replace("approved  ", "drafting  ");
+    assert_eq!(approve(&drafting), SEED.replace("approved  \n", &format!("approved  \n**Approved**: {digest}  \n")));
+    assert_eq!(approve(&approve(&drafting)), approve(&drafting));
+    let yaml = "---\r\nstatus: \"pending\" # later\r\n---\r\n";
+    let text = format!("{yaml}{}", SEED.replace("**Status**: approved  \n", ""));
+    let expected = format!("---\r\nstatus: \"approved\" # later\r\napproved: \"{digest}\"\r\n---\r\n");
+    assert!(approve(&text).starts_with(&expected), "{}", &approve(&text)[..200]);
+}
+
+#[test]
+fn the_template_is_a_valid_document_without_findings() {
+    let text = include_str!("../templates/blueprint.md")
+        .replace("{{title}}", "Make it fast")
+        .replace("{{id}}", "2026-01-05_make-it-fast")
+        .replace("{{now}}", "2026-01-05 10:00:00 UTC");
+    assert!(!text.contains("{{"));
+    let document = Document::parse(text.as_bytes()).unwrap();
+    assert_eq!(document.warnings(), []);
+    assert_eq!((document.plan().status, document.plan().variants.len()), (Status::Drafting, 2));
 }

@@ -57,17 +57,21 @@ pub(super) struct HeaderField {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {
     pub fields: Vec<HeaderField>,
-    /// Where a missing field is missed: after the title.
-    pub missing: Range<usize>,
+    /// Where a missing field is missed: at the title.
+    missing: Range<usize>,
+    /// Set where the front matter can't be read, so that nothing is known to be missing.
+    broken: bool,
 }
 
 impl Header {
     /// Reads the fields; findings go to `found`.
     pub fn read(text: &str, outline: &Outline, found: &mut Vec<Diagnostic>) -> Self {
         let at = outline.title.clone().unwrap_or(0..0);
-        let mut header = Self { fields: Vec::new(), missing: at };
+        let mut header = Self { fields: Vec::new(), missing: at, broken: false };
         if let Some(inner) = &outline.front_matter {
             header.read_yaml(text, inner.clone(), found);
+            header.broken = found.iter().any(|f| f.code == Code::FrontMatter);
+            header.fields.retain(|field| !(header.broken && field.yaml));
         }
         for block in &outline.header {
             header.read_bold(text, block, found);
@@ -143,7 +147,10 @@ impl Header {
             Err(error) => {
                 let number = error.location().map_or(1, |l| l.line()).max(1);
                 let line = text::lines(text, inner.clone()).nth(number - 1).unwrap_or(inner);
-                found.push(Diagnostic::new(Code::FrontMatter, line, format!("the front matter is not YAML: {error}")));
+                found.push(
+                    Diagnostic::new(Code::FrontMatter, line, format!("the front matter is not YAML: {error}"))
+                        .help("correct it, or write the fields in bold below the title"),
+                );
             }
         }
     }
@@ -191,24 +198,26 @@ impl Header {
 
     /// The `Blueprint ID`; empty, with a finding, where it is missing.
     pub fn id(&self, text: &str, found: &mut Vec<Diagnostic>) -> String {
-        self.get(Name::Id).map_or_else(
-            || {
+        let Some(field) = self.get(Name::Id) else {
+            if !self.broken {
                 let finding = Diagnostic::new(Code::NoId, self.missing.clone(), "the Blueprint ID is missing")
                     .help("add a line below the title: **Blueprint ID**: `<date>_<short-name>`");
                 found.push(finding);
-                String::new()
-            },
-            |field| text[field.value.clone()].to_owned(),
-        )
+            }
+            return String::new();
+        };
+        text[field.value.clone()].to_owned()
     }
 
     /// The status; `Drafting`, with a finding, where it can't be told.
     pub fn status(&self, text: &str, found: &mut Vec<Diagnostic>) -> Status {
         let names = STATUSES.map(|(name, _)| name);
         let Some(field) = self.get(Name::Status) else {
-            let finding = Diagnostic::new(Code::Status, self.missing.clone(), "the status is missing")
-                .help("add a line below the title: **Status**: drafting");
-            found.push(finding);
+            if !self.broken {
+                let finding = Diagnostic::new(Code::Status, self.missing.clone(), "the status is missing")
+                    .help("add a line below the title: **Status**: drafting");
+                found.push(finding);
+            }
             return Status::Drafting;
         };
         let written = &text[field.value.clone()];

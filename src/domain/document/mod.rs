@@ -76,7 +76,9 @@ impl Document {
         let (metrics, metric_places) = metrics.into_iter().unzip();
         let plan = plan(source, &outline, &header, (tests, metrics), &mut found);
         let places = Places::find(source, &outline, header);
-        if let Some(table) = &places.table {
+        // A sum by weights that are wrong is wrong itself.
+        let weighed = !found.iter().any(|f| matches!(f.code, Code::Weights | Code::WeightSum));
+        if let Some(table) = places.table.as_ref().filter(|_| weighed) {
             scoring::table(source, table, &plan.weights, &mut found);
         }
         found.sort_by_key(|finding| (finding.span.start, finding.span.end, finding.code));
