@@ -8,6 +8,7 @@ pub mod fake;
 pub mod file;
 pub mod pytest_benchmark;
 mod slice;
+pub mod sql;
 mod stat;
 mod value;
 
@@ -58,6 +59,8 @@ sources! {
     File, "file" => file::File;
     /// A command's standard output as JSON.
     Command, "command" => command::Command;
+    /// A query of the contender's database.
+    Sql, "sql" => sql::Sql;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
