@@ -12,6 +12,10 @@ use blueprint::adapters::database::{
     Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Isolation, LeaseName, choose,
 };
 use blueprint::adapters::executor::local::Local;
+use blueprint::adapters::metric::sql::{self, Sql};
+use blueprint::adapters::metric::{MetricError, MetricSource, Site, Slot};
+use blueprint::adapters::process::Stop;
+use blueprint::domain::measurement::MetricName;
 use common::postgres::{Postgres, open_directory, programs};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -252,7 +256,7 @@ async fn a_private_server_a_lease_conforms() {
 }
 
 async fn on_server(isolation: Isolation) {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     let dir = open_directory();
     let url = Some(server.url("postgres", "", "postgres"));
     let port = open(DatabaseSettings { url, ..settings(dir.path(), SEED) }, isolation).await;
@@ -282,10 +286,15 @@ fn pid_of(resource: &DatabaseResource) -> String {
     lock.lines().next().unwrap().to_owned()
 }
 
-/// Shared memory segments of PostgreSQL that nobody is attached to.
-fn stray_segments() -> usize {
+/// Whether the system still holds the memory segment that the server of a lease had.
+fn has_segment(id: &str) -> bool {
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
-    table.lines().skip(1).filter(|row| row.split_whitespace().nth(6) == Some("0")).count()
+    table.lines().skip(1).any(|row| row.split_whitespace().nth(1) == Some(id))
+}
+
+fn segment_of(resource: &DatabaseResource) -> String {
+    let lock = std::fs::read_to_string(Path::new(&resource.place).join("data/postmaster.pid")).unwrap();
+    lock.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,6 +308,8 @@ async fn an_orphaned_server_is_removed_by_its_journaled_resource() {
     // What a crashed orchestrator leaves: a server that nobody holds any more, and one that was killed.
     std::mem::forget(crashed);
     let (first, second) = (pid_of(&alive.resource), pid_of(&killed.resource));
+    let segments = [segment_of(&alive.resource), segment_of(&killed.resource)];
+    assert!(segments.iter().all(|id| has_segment(id)));
     let kill = std::process::Command::new("kill").args(["-9", &second]).status().unwrap();
     assert!(kill.success() && lives(&first));
     let next = open(settings, Isolation::Server).await;
@@ -308,7 +319,7 @@ async fn an_orphaned_server_is_removed_by_its_journaled_resource() {
         assert!(!Path::new(&left.env["PGHOST"]).exists(), "the socket's directory is left");
     }
     assert!(!lives(&first) && !lives(&second));
-    assert_eq!(stray_segments(), 0);
+    assert!(!segments.iter().any(|id| has_segment(id)), "shared memory is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,7 +354,7 @@ async fn a_lease_on_a_private_server_is_durable_ordinary_and_locked() {
         assert_eq!(shown, expected, "{setting}");
     }
     let error = run(url(&made), "COPY users TO PROGRAM 'cat'").await.unwrap_err().to_string();
-    assert!(error.contains("permission denied"), "{error}");
+    assert!(error.contains("to or from an external program"), "{error}");
     let guessed = url(&made).replace(&made.env["PGPASSWORD"], "guess");
     let error = run(&guessed, "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("password authentication failed"), "{error}");
@@ -352,7 +363,7 @@ async fn a_lease_on_a_private_server_is_durable_ordinary_and_locked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_on_a_shared_server_reaches_neither_sibling_nor_template_nor_source() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     server.run("postgres", "CREATE TABLE secrets (id int); INSERT INTO secrets VALUES (1)").await;
     for isolation in [Isolation::Database, Isolation::Schema] {
         let dir = open_directory();
@@ -397,7 +408,7 @@ async fn a_lease_on_a_shared_server_reaches_neither_sibling_nor_template_nor_sou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_in_use_is_removed_all_the_same() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     for isolation in [Isolation::Database, Isolation::Schema] {
         let dir = open_directory();
         let admin = Some(server.url("postgres", "", "postgres"));
@@ -413,9 +424,10 @@ async fn a_lease_in_use_is_removed_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_decide_the_level_and_a_lack_is_named() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     server.run("postgres", "CREATE ROLE maker LOGIN PASSWORD 'p' CREATEDB CREATEROLE; CREATE ROLE roles LOGIN PASSWORD 'p' CREATEROLE; CREATE ROLE plain LOGIN PASSWORD 'p'").await;
-    server.run("postgres", "CREATE DATABASE dev; GRANT ALL ON DATABASE dev TO roles, maker").await;
+    server.run("postgres", "CREATE DATABASE dev").await;
+    server.run("postgres", "GRANT ALL ON DATABASE dev TO roles, maker").await;
     let dir = open_directory();
     let with = |role: &str| DatabaseSettings { url: Some(server.url(role, "p", "dev")), ..settings(dir.path(), SEED) };
     for (role, isolation) in
@@ -461,7 +473,7 @@ async fn a_server_that_is_not_there_is_named_without_credentials_within_five_sec
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_a_replica_and_what_looks_like_production_are_refused() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     server.run("postgres", "CREATE ROLE me LOGIN PASSWORD 'right' SUPERUSER").await;
     let dir = open_directory();
     let with = |url: String| DatabaseSettings { url: Some(url), ..settings(dir.path(), SEED) };
@@ -472,11 +484,16 @@ async fn a_wrong_password_a_replica_and_what_looks_like_production_are_refused()
     let error = choose(with(far), Isolation::Database, Arc::new(Local)).await.err().unwrap();
     assert!(matches!(error, DatabaseError::Refused(_)) && !error.to_string().contains("hunter2"), "{error}");
     server.stop().await;
+    let replica = Postgres::replica().await;
+    let error =
+        choose(with(replica.url("postgres", "", "postgres")), Isolation::Auto, Arc::new(Local)).await.err().unwrap();
+    assert!(error.to_string().contains("is a replica, in which nothing can be created"), "{error}");
+    replica.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_seed_is_named_with_file_and_line_and_leaves_nothing() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     let broken = "CREATE TABLE a (id int);\n\nINSERT INTO a VALUES (1),\n  ('no number');\n";
     let missing = "CREATE TABLE a (id int);\n\n-- next\nINSERT INTO nowhere VALUES (1);\n";
     for (isolation, seed, line, why) in [
@@ -516,7 +533,7 @@ async fn a_dump_with_rows_is_a_seed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_orchestrators_build_one_template() {
-    let server = Postgres::start(&[]).await;
+    let server = Postgres::start().await;
     for isolation in [Isolation::Server, Isolation::Database, Isolation::Sqlite] {
         let dir = open_directory();
         let admin = (isolation == Isolation::Database).then(|| server.url("postgres", "", "postgres"));
@@ -532,4 +549,48 @@ async fn two_orchestrators_build_one_template() {
     let templates = "SELECT datname FROM pg_database WHERE datname LIKE 'bp\\_%'";
     assert_eq!(server.list("postgres", templates).await.len(), 1);
     server.stop().await;
+}
+
+/// What the metric `sql` says of a lease.
+async fn measured(ready: &Connected, query: &str, unit: &str, limit: u64) -> Result<String, MetricError> {
+    let name = MetricName::new("size").unwrap();
+    let source = Sql::new(sql::Settings { name, query: query.to_owned(), unit: unit.to_owned() });
+    let here = std::env::temp_dir();
+    let site =
+        Site { tree: here.clone(), env: ready.env.clone(), scratch: here, exec: Arc::new(Local), stop: Stop::new() };
+    let slot = Slot { block: 0, seed: 1, limit: Some(std::time::Duration::from_millis(limit)) };
+    let sample = source.open(&site).await?.sample(slot).await?;
+    Ok(sample.readings[0].value.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_measures_a_lease_and_changes_nothing() {
+    programs().await;
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    for isolation in [Isolation::Server, Isolation::Sqlite] {
+        let dir = open_directory();
+        let port = open(settings(dir.path(), SEED), isolation).await;
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        assert_eq!(measured(&made, "SELECT count(*) * 1000 FROM users", "B", 9000).await.unwrap(), "3 kB");
+        assert_eq!(measured(&made, "SELECT 2.5", "ms", 9000).await.unwrap(), "2.5 ms");
+        for (query, expected) in [
+            ("SELECT id FROM nowhere", "nowhere"),
+            ("SELECT id FROM users", "more than one row"),
+            ("SELECT id FROM users WHERE id > 9", "with no row"),
+            ("SELECT 1 AS a, 2 AS b", "2 columns (a, b)"),
+            ("SELECT name FROM users WHERE id = 3", "`c`, not a number"),
+            ("SELECT NULL", "NULL, not a number"),
+            ("SELECT -1", "is negative"),
+            ("DELETE FROM users", "read"),
+            (endless, "longer than 0.3 s"),
+        ] {
+            let limit = if query == endless { 300 } else { 9000 };
+            let error = measured(&made, query, "B", limit).await.unwrap_err();
+            assert!(matches!(&error, MetricError::Variant(why) if why.contains(expected)), "{query}: {error:?}");
+        }
+        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        port.remove(&made.resource).await.unwrap();
+        let error = measured(&made, "SELECT 1", "B", 9000).await.unwrap_err();
+        assert!(matches!(error, MetricError::Machine(_)), "{error:?}");
+    }
 }

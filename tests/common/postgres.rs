@@ -32,8 +32,17 @@ pub fn open_directory() -> tempfile::TempDir {
 }
 
 impl Postgres {
-    /// Starts one with these settings besides the usual ones.
-    pub async fn start(settings: &[&str]) -> Self {
+    /// Starts one.
+    pub async fn start() -> Self {
+        Self::start_as(&[]).await
+    }
+
+    /// Starts one that waits for a primary's changes.
+    pub async fn replica() -> Self {
+        Self::start_as(&["standby.signal"]).await
+    }
+
+    async fn start_as(files: &[&str]) -> Self {
         let exec: Arc<dyn Executor> = Arc::new(Local);
         let programs = programs().await;
         let dir = open_directory();
@@ -42,11 +51,13 @@ impl Postgres {
         let args =
             ["-D", &data, "-U", "postgres", "--no-sync", "--auth-local=trust", "--encoding=UTF8", "--locale=C.UTF-8"];
         programs.run(&exec, "initdb", words(&args)).await.unwrap();
+        for file in files {
+            std::fs::write(dir.path().join("data").join(file), "").unwrap();
+        }
         // Leases have to prove who they are; only the superuser is let in without a password.
         let access = "local all postgres trust\nlocal all all scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
         std::fs::write(dir.path().join("data/pg_hba.conf"), access).unwrap();
-        let mut args = words(&["-D", &data, "-k", &dir.path().display().to_string(), "-c", "listen_addresses="]);
-        args.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+        let args = words(&["-D", &data, "-k", &dir.path().display().to_string(), "-c", "listen_addresses="]);
         let service = exec.serve(programs.command("postgres", args)).await.unwrap();
         let server = Self { dir, service };
         for _ in 0..1000 {

@@ -152,7 +152,7 @@ impl Databases {
         let mark = marker(&resource.nonce);
         let limit = share(standing, self.settings.leases);
         let role = postgres::create_role(name, password, limit, Some(OWNER), &mark);
-        admin.execute(connection, "creating a role", role).await?;
+        admin.execute(connection, "creating a role", format!("{} {role}", postgres::alone())).await?;
         if standing.version >= 180_000 {
             // A server that was built without it says so, and copies.
             drop(postgres::execute(connection, postgres::SHARE_BLOCKS.to_owned()).await);
@@ -214,7 +214,8 @@ impl Database for Databases {
         match role {
             None => Ok(()),
             Some(_) if role_is_ours => {
-                admin.execute(&mut connection, "dropping a role", postgres::drop_role(name)).await
+                let text = format!("{} {}", postgres::alone(), postgres::drop_role(name));
+                admin.execute(&mut connection, "dropping a role", text).await
             }
             Some(_) => Err(place::foreign(resource)),
         }

@@ -86,7 +86,7 @@ impl Database for Schemas {
         let role = postgres::create_role(name, &password, limit, None, &mark);
         let schema = postgres::create_schema(name, admin.server.database(), &mark);
         // One transaction: role and schema are there with their marks, or neither is.
-        admin.execute(&mut connection, "creating a schema", format!("{role} {schema}")).await?;
+        admin.execute(&mut connection, "creating a schema", format!("{} {role} {schema}", postgres::alone())).await?;
         let database = admin.server.database();
         let login = Login { user: name, password: &password, database, search_path: Some(name) };
         self.fill(&login).await?;
@@ -118,7 +118,8 @@ impl Database for Schemas {
         }
         let mut text = postgres::drop_schema(name);
         if role.is_some() {
-            text = format!("{}; {text}; {}", postgres::drop_owned(name), postgres::drop_role(name));
+            let (alone, owned) = (postgres::alone(), postgres::drop_owned(name));
+            text = format!("{alone} {owned}; {text}; {}", postgres::drop_role(name));
         }
         admin.execute(&mut connection, "dropping a schema", text).await
     }

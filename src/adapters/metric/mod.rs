@@ -9,6 +9,7 @@ pub mod file;
 pub mod http;
 pub mod pytest_benchmark;
 mod slice;
+pub mod sql;
 mod stat;
 mod value;
 
@@ -61,6 +62,8 @@ sources! {
     Command, "command" => command::Command;
     /// Load on a server over HTTP.
     Http, "http" => http::Http;
+    /// A query of the contender's database.
+    Sql, "sql" => sql::Sql;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.

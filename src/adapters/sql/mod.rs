@@ -4,6 +4,7 @@
 //! scripts of the user's own, which [`script`] only cuts into statements.
 
 pub mod postgres;
+pub mod scalar;
 pub mod script;
 pub mod sqlite;
 pub mod url;

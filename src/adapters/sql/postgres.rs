@@ -257,6 +257,12 @@ pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> 
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)
 }
 
+/// Until the end of a transaction nobody else of us changes roles or rights: two such changes of one
+/// object at a time end in an error. Not the lock under which templates are built, which is long.
+pub fn alone() -> String {
+    "SELECT pg_advisory_xact_lock(7093862017731881327);".to_owned()
+}
+
 /// Runs a script of the user's, a statement at a time, each in its own transaction unless the
 /// script opens one.
 pub async fn run_script(conn: &mut PgConnection, text: &str) -> Result<(), ScriptError> {
