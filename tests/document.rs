@@ -246,3 +246,20 @@ fn the_template_is_a_valid_document_without_findings() {
     assert_eq!(document.warnings(), []);
     assert_eq!((document.plan().status, document.plan().variants.len()), (Status::Drafting, 2));
 }
+
+#[test]
+fn no_line_of_tests_is_passed_over_whatever_stands_between_them() {
+    let text = SEED.replace(
+        "**Tests**:\n- pytest tests/performance/ -v --benchmark\n",
+        "**Tests**:\n- pytest tests/performance/\n  -v\n  - takes a while\n\nAnd after that:\n\n1. `make sure`\n\n```\n- none\n```\n\n**Tests**: cargo test\n- cargo bench\n",
+    );
+    let tests: Vec<_> = plan_of(&text).tests.iter().map(|t| t.text().to_owned()).collect();
+    let expected = [
+        "pytest tests/performance/ -v",
+        "make sure",
+        "cargo test",
+        "cargo bench",
+        "Load test with 1000 concurrent requests",
+    ];
+    assert_eq!(tests, expected);
+}
