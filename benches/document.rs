@@ -4,6 +4,8 @@
 //! Memory is measured in a process of its own, which reads a file as the program does, and is the
 //! peak resident set by the file's size.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 #[path = "../tests/common/mod.rs"]
 mod common;
 

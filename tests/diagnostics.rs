@@ -144,7 +144,7 @@ fn findings(source: &[u8]) -> Vec<Diagnostic> {
     let bindings = Bindings {
         suites: BTreeSet::new(),
         load_bound: false,
-        metrics: BTreeMap::from([(MetricName::new("latency_p95").unwrap(), Some(Dimension::Time))]),
+        metrics: BTreeMap::from([(MetricName::new("latency_p95").expect("a name"), Some(Dimension::Time))]),
     };
     match Document::parse(source) {
         Ok(document) => document.warnings().iter().cloned().chain(document.bind(&bindings)).collect(),

@@ -170,7 +170,7 @@ fn place(text: &str, section: Option<&Section>, outline: &Outline) -> Range<usiz
 fn lines_of(text: &str, section: Option<&Section>, name: &str) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     for group in section.map(Section::groups).unwrap_or_default() {
-        let mut named = group.heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == name);
+        let mut named = group.is_named(text, name);
         for entry in entries(text, group.blocks) {
             match entry {
                 Entry::Field(field) => {
