@@ -184,8 +184,7 @@ fn recorded_work_that_is_missing() {
 
 #[test]
 fn a_test_that_nobody_has_written() {
-    let repo =
-        with_document("**Diff Contract**: patch", "**Diff Contract**: patch\n**Tests**: tests/missing.py::test_it");
+    let repo = with_document("**Diff Contract**: patch", "**Diff Contract**: patch\n**Tests**: tests/missing.py::test_it");
     refused(&repo, &["run", DOCUMENT], 2, &["tests/missing.py", "by_contestants"]);
 }
 
@@ -205,9 +204,7 @@ fn bytes_that_are_not_text_an_empty_file_a_directory_and_nothing_at_all() {
     refused(&repo, &["run", "docs"], 2, &["docs", "directory"]);
     refused(&repo, &["run", "missing.md"], 2, &["missing.md"]);
     for command in ["check", "plan"] {
-        for (file, word) in
-            [("bad.md", "UTF-8"), ("empty.md", "empty"), ("docs", "directory"), ("missing.md", "missing.md")]
-        {
+        for (file, word) in [("bad.md", "UTF-8"), ("empty.md", "empty"), ("docs", "directory"), ("missing.md", "missing.md")] {
             refused(&repo, &[command, file], 2, &[word]);
         }
     }

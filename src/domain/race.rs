@@ -110,13 +110,7 @@ impl Race {
     /// A race between these contenders.
     pub fn new(rules: Rules, entrants: &[Contender]) -> Self {
         let n = entrants.len();
-        Self {
-            rules,
-            entrants: entrants.to_vec(),
-            running: vec![true; n],
-            pairs: vec![Pair::default(); n * n],
-            counted: 0,
-        }
+        Self { rules, entrants: entrants.to_vec(), running: vec![true; n], pairs: vec![Pair::default(); n * n], counted: 0 }
     }
 
     /// The survivors in the order in which block `index` measures them, from the run's seed alone.
