@@ -1,6 +1,8 @@
 //! The database port: the same sentences for every implementation and for the fake, on a real
 //! PostgreSQL and real files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use blueprint::adapters::database::memory::Memory;
 use blueprint::adapters::database::{
-    Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Isolation, LeaseName, choose,
+    Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Ground, Isolation, LeaseName,
+    TABLE, choose,
 };
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::metric::sql::{self, Sql};
@@ -17,8 +20,10 @@ use blueprint::adapters::metric::{MetricError, MetricSource, Site, Slot};
 use blueprint::adapters::process::Stop;
 use blueprint::domain::measurement::MetricName;
 use common::postgres::{Postgres, open_directory, programs};
+use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
+/// Three users.
 const SEED: &str = "
 CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO users VALUES (1, 'a;b'), (2, 'it''s'), (3, 'c');
@@ -593,4 +598,61 @@ async fn a_query_measures_a_lease_and_changes_nothing() {
         let error = measured(&made, "SELECT 1", "B", 9000).await.unwrap_err();
         assert!(matches!(error, MetricError::Machine(_)), "{error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_leases_can_be_made_and_removed_at_once() {
+    let server = Postgres::start().await;
+    for isolation in [Isolation::Server, Isolation::Database, Isolation::Schema, Isolation::Sqlite] {
+        let dir = open_directory();
+        let url = matches!(isolation, Isolation::Database | Isolation::Schema)
+            .then(|| server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url, ..settings(dir.path(), SEED) }, isolation).await;
+        let intents: Vec<_> = (0..6).map(|_| port.intend(&lease("a"))).collect();
+        let made = join_all(intents.iter().map(|intent| port.create(intent))).await;
+        let removed = join_all(made.iter().map(|one| port.remove(&one.as_ref().unwrap().resource))).await;
+        removed.into_iter().for_each(|one| one.unwrap());
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_level_is_chosen_by_url_engine_and_seed_and_says_why() {
+    let server = Postgres::start().await;
+    let dir = open_directory();
+    let plain = settings(dir.path(), SEED);
+    let chosen =
+        async |settings: &DatabaseSettings, isolation| match choose(settings.clone(), isolation, Arc::new(Local)).await
+        {
+            Ok(port) => format!("{}: {}", port.choice().level, port.choice().why),
+            Err(error) => error.to_string(),
+        };
+    let major = programs().await.major;
+    let url = Some(server.url("postgres", "", "postgres"));
+    let with_url = DatabaseSettings { url, ..plain.clone() };
+    assert_eq!(
+        chosen(&with_url, Isolation::Auto).await,
+        format!(
+            "postgresql server (version {major}): PostgreSQL {major}, the configured server's version, is installed here"
+        )
+    );
+    assert_eq!(
+        chosen(&with_url, Isolation::Schema).await,
+        format!("postgresql schema at {}:5432/postgres: `database.isolation` asks for it", server.dir.path().display())
+    );
+    assert_eq!(chosen(&plain, Isolation::Auto).await, "sqlite file: neither URL nor engine is configured");
+    assert_eq!(
+        chosen(&plain, Isolation::Database).await,
+        "`database.isolation: database` needs a server: name it in `database.url`"
+    );
+    let speaking = settings(dir.path(), "CREATE TABLE a (id bigserial);");
+    assert_eq!(
+        chosen(&speaking, Isolation::Auto).await,
+        format!("postgresql server (version {major}): the seed says `bigserial`, which is PostgreSQL's")
+    );
+    let nothing = Ground { settings: plain, why: String::new(), programs: None, exec: Arc::new(Local) };
+    let (_, open) = TABLE.iter().find(|(level, _)| *level == Isolation::Server).unwrap();
+    let error = open(nothing).err().unwrap().to_string();
+    assert!(error.contains("BLUEPRINT_PG_BIN") && error.contains("`database.url`"), "{error}");
+    server.stop().await;
 }

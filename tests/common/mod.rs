@@ -1,5 +1,10 @@
 //! What several test files need: repositories made of a few files, and the program under test.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "each test file uses a part of it, and tests fail by panicking"
+)]
 
 pub mod arena;
 pub mod postgres;
