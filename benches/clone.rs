@@ -65,7 +65,7 @@ async fn open(settings: DatabaseSettings, isolation: Isolation) -> Arc<dyn Datab
 
 impl Bench {
     async fn new(rows: u32) -> Self {
-        let (server, dir) = (Postgres::start().await, open_directory());
+        let (server, dir) = (Postgres::durable().await, open_directory());
         let settings = |engine, text: String| {
             let file = dir.path().join(format!("{engine:?}.sql"));
             std::fs::write(&file, text).expect("a seed");
