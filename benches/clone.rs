@@ -3,6 +3,8 @@
 //!
 //! `--quick` takes 100,000 rows and three rounds.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it found")]
+
 #[path = "../tests/common/mod.rs"]
 mod common;
 

@@ -13,12 +13,9 @@ use crate::adapters::sql::url;
 /// A level with the clause that says why, and the major version of PostgreSQL that it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Chosen {
-    /// Never `Auto`.
-    pub level: Isolation,
-    /// One clause.
-    pub why: String,
-    /// The newest where absent.
-    pub major: Option<u32>,
+    level: Isolation,
+    why: String,
+    major: Option<u32>,
 }
 
 impl Chosen {
