@@ -1,6 +1,8 @@
 //! The database port: the same sentences for every implementation and for the fake, on a real
 //! PostgreSQL and real files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use blueprint::adapters::database::memory::Memory;
 use blueprint::adapters::database::{
-    Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Isolation, LeaseName, choose,
+    Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Ground, Isolation, LeaseName,
+    TABLE, choose,
 };
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::metric::sql::{self, Sql};
@@ -17,8 +20,10 @@ use blueprint::adapters::metric::{MetricError, MetricSource, Site, Slot};
 use blueprint::adapters::process::Stop;
 use blueprint::domain::measurement::MetricName;
 use common::postgres::{Postgres, open_directory, programs};
+use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
+/// Three users.
 const SEED: &str = "
 CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO users VALUES (1, 'a;b'), (2, 'it''s'), (3, 'c');
@@ -132,7 +137,7 @@ struct Real {
     _dir: tempfile::TempDir,
 }
 
-fn url(ready: &Connected) -> &str {
+fn url_of(ready: &Connected) -> &str {
     &ready.env["DATABASE_URL"]
 }
 
@@ -143,11 +148,11 @@ impl World for Real {
     }
 
     async fn count(&self, ready: &Connected) -> usize {
-        query(url(ready), "SELECT id FROM users").await.unwrap().len()
+        query(url_of(ready), "SELECT id FROM users").await.unwrap().len()
     }
 
     async fn write(&self, ready: &Connected) {
-        run(url(ready), "INSERT INTO users VALUES (4, 'd'); CREATE INDEX by_name ON users (name)").await.unwrap();
+        run(url_of(ready), "INSERT INTO users VALUES (4, 'd'); CREATE INDEX by_name ON users (name)").await.unwrap();
     }
 
     async fn left(&self, resource: &DatabaseResource) -> Vec<String> {
@@ -348,14 +353,14 @@ async fn a_lease_on_a_private_server_is_durable_ordinary_and_locked() {
     let port = open(settings(dir.path(), SEED), Isolation::Server).await;
     let made = port.create(&port.intend(&lease("a"))).await.unwrap();
     for (setting, expected) in [("fsync", "on"), ("synchronous_commit", "on"), ("listen_addresses", "")] {
-        let mut connection = PgConnection::connect(url(&made)).await.unwrap();
+        let mut connection = PgConnection::connect(url_of(&made)).await.unwrap();
         let shown: String =
             sqlx::query_scalar(AssertSqlSafe(format!("SHOW {setting}"))).fetch_one(&mut connection).await.unwrap();
         assert_eq!(shown, expected, "{setting}");
     }
-    let error = run(url(&made), "COPY users TO PROGRAM 'cat'").await.unwrap_err().to_string();
+    let error = run(url_of(&made), "COPY users TO PROGRAM 'cat'").await.unwrap_err().to_string();
     assert!(error.contains("to or from an external program"), "{error}");
-    let guessed = url(&made).replace(&made.env["PGPASSWORD"], "guess");
+    let guessed = url_of(&made).replace(&made.env["PGPASSWORD"], "guess");
     let error = run(&guessed, "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("password authentication failed"), "{error}");
     port.remove(&made.resource).await.unwrap();
@@ -373,7 +378,7 @@ async fn a_lease_on_a_shared_server_reaches_neither_sibling_nor_template_nor_sou
         let (a, b) = (port.intend(&lease("a")), port.intend(&lease("b")));
         let (a, b) = tokio::join!(port.create(&a), port.create(&b));
         let (a, b) = (a.unwrap(), b.unwrap());
-        let mine = url(&a);
+        let mine = url_of(&a);
         let reach: Vec<String> = match isolation {
             Isolation::Schema => vec![format!("SELECT id FROM {}.users", b.resource.name)],
             _ => {
@@ -414,7 +419,7 @@ async fn a_lease_in_use_is_removed_all_the_same() {
         let admin = Some(server.url("postgres", "", "postgres"));
         let port = open(DatabaseSettings { url: admin, ..settings(dir.path(), SEED) }, isolation).await;
         let made = port.create(&port.intend(&lease("a"))).await.unwrap();
-        let mut open = PgConnection::connect(url(&made)).await.unwrap();
+        let mut open = PgConnection::connect(url_of(&made)).await.unwrap();
         sqlx::raw_sql("BEGIN; LOCK TABLE users").execute(&mut open).await.unwrap();
         port.remove(&made.resource).await.unwrap();
         assert!(sqlx::raw_sql("SELECT 1").execute(&mut open).await.is_err(), "{isolation:?}");
@@ -435,8 +440,8 @@ async fn rights_decide_the_level_and_a_lack_is_named() {
     {
         let port = open(with(role), isolation).await;
         let made = port.create(&port.intend(&lease("a"))).await.unwrap();
-        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
-        run(url(&made), "ALTER TABLE users ADD COLUMN age int").await.unwrap();
+        assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        run(url_of(&made), "ALTER TABLE users ADD COLUMN age int").await.unwrap();
         port.remove(&made.resource).await.unwrap();
     }
     for (role, isolation, what) in [
@@ -458,7 +463,7 @@ async fn a_server_that_is_not_there_is_named_without_credentials_within_five_sec
     let started = std::time::Instant::now();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    for place in [format!("localhost:1/dev"), format!("127.0.0.1:{port}/dev")] {
+    for place in ["localhost:1/dev".to_owned(), format!("127.0.0.1:{port}/dev")] {
         let url = Some(format!("postgresql://me:hunter2@{place}"));
         let settings = DatabaseSettings { url, ..settings(dir.path(), SEED) };
         let error = choose(settings.clone(), Isolation::Auto, Arc::new(Local)).await.err().unwrap();
@@ -527,7 +532,7 @@ async fn a_dump_with_rows_is_a_seed() {
                 COPY public.users (id, name) FROM stdin;\n1\ta;b\n2\t\\N\n\\.\n\n\\unrestrict x\n";
     let port = open(settings(dir.path(), dump), Isolation::Server).await;
     let made = port.create(&port.intend(&lease("a"))).await.unwrap();
-    assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap(), [1, 2]);
+    assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap(), [1, 2]);
     port.remove(&made.resource).await.unwrap();
 }
 
@@ -543,7 +548,7 @@ async fn two_orchestrators_build_one_template() {
         first.unwrap();
         second.unwrap();
         let made = two.create(&two.intend(&lease("a"))).await.unwrap();
-        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
         two.remove(&made.resource).await.unwrap();
     }
     let templates = "SELECT datname FROM pg_database WHERE datname LIKE 'bp\\_%'";
@@ -588,9 +593,123 @@ async fn a_query_measures_a_lease_and_changes_nothing() {
             let error = measured(&made, query, "B", limit).await.unwrap_err();
             assert!(matches!(&error, MetricError::Variant(why) if why.contains(expected)), "{query}: {error:?}");
         }
-        assert_eq!(query(url(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
         port.remove(&made.resource).await.unwrap();
         let error = measured(&made, "SELECT 1", "B", 9000).await.unwrap_err();
         assert!(matches!(error, MetricError::Machine(_)), "{error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_leases_can_be_made_and_removed_at_once() {
+    let server = Postgres::start().await;
+    for isolation in [Isolation::Server, Isolation::Database, Isolation::Schema, Isolation::Sqlite] {
+        let dir = open_directory();
+        let url = matches!(isolation, Isolation::Database | Isolation::Schema)
+            .then(|| server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url, ..settings(dir.path(), SEED) }, isolation).await;
+        let intents: Vec<_> = (0..6).map(|_| port.intend(&lease("a"))).collect();
+        let made = join_all(intents.iter().map(|intent| port.create(intent))).await;
+        let removed = join_all(made.iter().map(|one| port.remove(&one.as_ref().unwrap().resource))).await;
+        removed.into_iter().for_each(|one| one.unwrap());
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_level_is_chosen_by_url_engine_and_seed_and_says_why() {
+    let server = Postgres::start().await;
+    let dir = open_directory();
+    let plain = settings(dir.path(), SEED);
+    let chosen =
+        async |settings: &DatabaseSettings, isolation| match choose(settings.clone(), isolation, Arc::new(Local)).await
+        {
+            Ok(port) => format!("{}: {}", port.choice().level, port.choice().why),
+            Err(error) => error.to_string(),
+        };
+    let major = programs().await.major;
+    let url = Some(server.url("postgres", "", "postgres"));
+    let with_url = DatabaseSettings { url, ..plain.clone() };
+    assert_eq!(
+        chosen(&with_url, Isolation::Auto).await,
+        format!(
+            "postgresql server (version {major}): PostgreSQL {major}, the configured server's version, is installed here"
+        )
+    );
+    assert_eq!(
+        chosen(&with_url, Isolation::Schema).await,
+        format!("postgresql schema at {}:5432/postgres: `database.isolation` asks for it", server.dir.path().display())
+    );
+    assert_eq!(chosen(&plain, Isolation::Auto).await, "sqlite file: neither URL nor engine is configured");
+    assert_eq!(
+        chosen(&plain, Isolation::Database).await,
+        "`database.isolation: database` needs a server: name it in `database.url`"
+    );
+    let speaking = settings(dir.path(), "CREATE TABLE a (id bigserial);");
+    assert_eq!(
+        chosen(&speaking, Isolation::Auto).await,
+        format!("postgresql server (version {major}): the seed says `bigserial`, which is PostgreSQL's")
+    );
+    let nothing = Ground { settings: plain, why: String::new(), programs: None, exec: Arc::new(Local) };
+    let (_, open) = TABLE.iter().find(|(level, _)| *level == Isolation::Server).unwrap();
+    let error = open(nothing).err().unwrap().to_string();
+    assert!(error.contains("BLUEPRINT_PG_BIN") && error.contains("`database.url`"), "{error}");
+    server.stop().await;
+}
+
+/// What the test below kills: makes a lease, says so, and waits.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a part of another test, which starts it as a process"]
+async fn holds_a_lease_until_killed() {
+    let dir = PathBuf::from(std::env::var_os("BP_DIR").unwrap());
+    let url = std::env::var("BP_URL").ok();
+    let isolation = serde_json::from_str(&std::env::var("BP_ISOLATION").unwrap()).unwrap();
+    let port = open(DatabaseSettings { url, ..settings(&dir, SEED) }, isolation).await;
+    let intent = port.intend(&lease("a"));
+    std::fs::write(dir.join("intent.json"), serde_json::to_string(&intent).unwrap()).unwrap();
+    let _held = port.create(&intent).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_owner_was_killed_at_any_moment_is_removed_whole() {
+    let server = Postgres::start().await;
+    for isolation in [Isolation::Server, Isolation::Database, Isolation::Schema, Isolation::Sqlite] {
+        let dir = open_directory();
+        let url = matches!(isolation, Isolation::Database | Isolation::Schema)
+            .then(|| server.url("postgres", "", "postgres"));
+        let port = open(DatabaseSettings { url: url.clone(), ..settings(dir.path(), SEED) }, isolation).await;
+        for delay in [0, 20, 60, 120, 250, 500, 1000, 2000] {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "--ignored", "holds_a_lease_until_killed"]);
+            child.env("BP_DIR", dir.path()).env("BP_ISOLATION", serde_json::to_string(&isolation).unwrap());
+            child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            child.envs(url.iter().map(|url| ("BP_URL", url)));
+            let mut child = child.spawn().unwrap();
+            let file = dir.path().join("intent.json");
+            let intent: DatabaseResource = loop {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                match serde_json::from_str(&text) {
+                    Ok(intent) => break intent,
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(2)).await,
+                }
+            };
+            std::fs::remove_file(&file).unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            port.remove(&intent).await.unwrap_or_else(|why| panic!("{isolation:?}, {delay} ms: {why}"));
+            assert!(!Path::new(&intent.place).join("data").exists(), "{isolation:?}, {delay} ms");
+            let name = &intent.name;
+            let left = format!(
+                "SELECT datname FROM pg_database WHERE datname = '{name}'
+                 UNION ALL SELECT rolname FROM pg_roles WHERE rolname = '{name}'"
+            );
+            assert_eq!(server.list("postgres", &left).await, Vec::<String>::new(), "{isolation:?}, {delay} ms");
+        }
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        port.remove(&made.resource).await.unwrap();
+    }
+    server.stop().await;
 }

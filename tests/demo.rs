@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use common::Repo;
 
@@ -96,4 +96,23 @@ fn a_broken_listing_fails_the_tests() {
         assert!(!done.status.success(), "{variant}: `{from}` as `{to}` went unnoticed");
         repo.git(&["reset", "--quiet", "--hard"]);
     }
+}
+
+#[test]
+fn the_demo_lands_a_winner_and_says_what_to_try_next_and_writes_over_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let demo = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_blueprint"));
+        command.args(["demo"]).args(args).current_dir(home.path()).env_clear().env("HOME", home.path());
+        command.env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap()
+    };
+    let done = demo(&["sample"]);
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.contains("landed") && out.contains("Try next:"), "{out}");
+    let document = std::fs::read_to_string(home.path().join("sample").join(blueprint::demo::DOCUMENT)).unwrap();
+    assert!(document.contains("**Status**: completed") && document.contains("✅"), "{document}");
+    let again = demo(&["sample"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("left as it was"));
 }

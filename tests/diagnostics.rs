@@ -106,6 +106,7 @@ const CASES: &[(&str, &str, Code)] = &[
     ("src/**", "src/a.rs, .git/config", Code::FilePath),
     ("patch", "rewrite", Code::Contract),
     ("### The change", "### The change (Variants B & D)", Code::UnknownVariant),
+    ("### The change", "### The change (Variants and)", Code::UnknownVariant),
     ("15000", "15k", Code::Budget),
     ("Max tokens per step", "Max token per step", Code::Budget),
     ("60 minutes", "soon", Code::Budget),
@@ -143,7 +144,7 @@ fn findings(source: &[u8]) -> Vec<Diagnostic> {
     let bindings = Bindings {
         suites: BTreeSet::new(),
         load_bound: false,
-        metrics: BTreeMap::from([(MetricName::new("latency_p95").unwrap(), Some(Dimension::Time))]),
+        metrics: BTreeMap::from([(MetricName::new("latency_p95").expect("a name"), Some(Dimension::Time))]),
     };
     match Document::parse(source) {
         Ok(document) => document.warnings().iter().cloned().chain(document.bind(&bindings)).collect(),
@@ -216,4 +217,30 @@ fn every_code_has_its_section_in_the_documentation_and_every_section_its_code() 
     let sections: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned).collect();
     let codes: Vec<_> = Code::ALL.iter().map(|code| format!("{code}: {}", code.title())).collect();
     assert_eq!(sections, codes);
+}
+
+#[test]
+fn a_megabyte_where_a_word_belongs_is_refused_quickly_and_briefly() {
+    let started = std::time::Instant::now();
+    for word in [
+        "pending",
+        "competition\n",
+        "Variant B",
+        "patch",
+        "src/**",
+        "<100ms",
+        "latency_p95:",
+        "50%",
+        "93.0",
+        "60 minutes",
+        "Max tokens per step",
+        "15000",
+    ] {
+        for filler in ["x", "9", "1.5 é"] {
+            let source = VALID.replacen(word, &format!("{}\n", filler.repeat(1_000_000 / filler.len())), 1);
+            let text = human(&findings(source.as_bytes()), "x.md", source.as_bytes(), false);
+            assert!(text.len() < 8_000, "{word}: {} bytes", text.len());
+        }
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

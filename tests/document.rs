@@ -38,18 +38,18 @@ fn the_seed_reads_as_it_is_meant() {
 }
 
 fn points(value: f64) -> Points {
-    Points::new(value).unwrap()
+    Points::new(value).expect("finite")
 }
 
 fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
     let [tests, performance, simplicity] = criteria.map(points);
-    let value = Quantity::in_unit(p95, "ms").unwrap();
+    let value = Quantity::in_unit(p95, "ms").expect("a time");
     Row {
-        contender: Contender::try_from(contender.to_owned()).unwrap(),
+        contender: Contender::try_from(contender.to_owned()).expect("a key"),
         outcome: Outcome::Eligible { over_budget: false },
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
-        metrics: BTreeMap::from([(MetricName::new("query_latency_p95").unwrap(), value)]),
+        metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
     }
 }
 
@@ -63,7 +63,7 @@ fn scoreboard() -> Scoreboard {
         metrics: BTreeMap::new(),
         ..row("C", [0.0; 3], 0.0, 1.0)
     };
-    let rival = Contender::try_from("B".to_owned()).unwrap();
+    let rival = Contender::try_from("B".to_owned()).expect("a key");
     let support = Support { rival, difference: 2.2, half_width: 0.3, e_value: 212.4, blocks: 31 };
     Scoreboard {
         rows: vec![
@@ -72,7 +72,7 @@ fn scoreboard() -> Scoreboard {
             out,
             row("@baseline", [100.0, 11.1, 100.0], 73.33 - 2.23, 800.0),
         ],
-        verdict: Verdict::Winner { key: VariantKey::new("A").unwrap(), support: Some(support) },
+        verdict: Verdict::Winner { key: VariantKey::new("A").expect("a key"), support: Some(support) },
         blocks: 31,
     }
 }
@@ -114,7 +114,7 @@ fn byte_order_mark_line_endings_and_front_matter_change_nothing_of_the_plan() {
     let end = SEED.find("## Goal").unwrap();
     let yaml = "---\nBlueprint_ID: '2025-11-02T14:00:00Z_optimize-db-query'\nstatus: APPROVED # by two\nMODE: competition\ntags: [a]\n---\n";
     assert_eq!(plan_of(&format!("{yaml}{}{}", &SEED[..start], &SEED[end..])), plan);
-    assert_eq!(plan_of(&SEED.replace("**: ", ":** ").replace("## ", "## ").to_owned()), plan);
+    assert_eq!(plan_of(&SEED.replace("**: ", ":** ")), plan);
 }
 
 #[test]
@@ -245,4 +245,61 @@ fn the_template_is_a_valid_document_without_findings() {
     let document = Document::parse(text.as_bytes()).unwrap();
     assert_eq!(document.warnings(), []);
     assert_eq!((document.plan().status, document.plan().variants.len()), (Status::Drafting, 2));
+}
+
+#[test]
+fn no_line_of_tests_is_passed_over_whatever_stands_between_them() {
+    let text = SEED.replace(
+        "**Tests**:\n- pytest tests/performance/ -v --benchmark\n",
+        "**Tests**:\n- pytest tests/performance/\n  -v\n  - takes a while\n\nAnd after that:\n\n1. `make sure`\n\n```\n- none\n```\n\n**Tests**: cargo test\n- cargo bench\n",
+    );
+    let tests: Vec<_> = plan_of(&text).tests.iter().map(|t| t.text().to_owned()).collect();
+    let expected = [
+        "pytest tests/performance/ -v",
+        "make sure",
+        "cargo test",
+        "cargo bench",
+        "Load test with 1000 concurrent requests",
+    ];
+    assert_eq!(tests, expected);
+}
+
+#[test]
+fn nothing_of_the_plan_is_read_from_what_the_approval_does_not_cover() {
+    let start = SEED.find("### Weights").unwrap();
+    let end = SEED.find("### Results").unwrap();
+    let weights = SEED[start..end].replace("### Weights\n", "**Weights**:");
+    let moved = format!("{}{}", &SEED[..start], &SEED[end..]).replace("**Winner**", &format!("{weights}**Winner**"));
+    let found = Document::parse(moved.as_bytes()).unwrap_err();
+    assert_eq!(found.iter().find(|f| f.is_error()).map(|f| f.code), Some(Code::Weights));
+}
+
+#[test]
+fn shapes_that_are_hard_on_parsers_are_read_in_time() {
+    let shapes = [
+        "- x\n",
+        "| a | b |\n",
+        ">",
+        "* _`[",
+        "word ",
+        "word\n",
+        "  - ",
+        "<!--\n",
+        "```\n~~~\n",
+        "\u{feff}",
+        "\r",
+        "[a]: b\n",
+        "é",
+        "![[",
+    ];
+    for shape in shapes {
+        for place in ["## Goal\n", "**Analysis**:\n", "**Metrics**:\n", "## Artifacts\n", "# Optimize"] {
+            let filler = shape.repeat(150_000 / shape.len());
+            let text = SEED.replacen(place, &format!("{place}\n{filler}\n\n"), 1);
+            let started = std::time::Instant::now();
+            let found = Document::parse(text.as_bytes());
+            let took = started.elapsed();
+            assert!(took.as_secs() < 10, "{shape:?} at {place:?}: {took:?}, {}", found.is_ok());
+        }
+    }
 }

@@ -221,12 +221,12 @@ fn make(bytes: Vec<u8>) -> Made {
 
 fn regions() -> impl Strategy<Value = Regions> {
     let line = "[ -~✅勝\n\r\t–]{0,40}";
-    let points = || (0.0..100.0f64).prop_map(|p| Points::new(p).unwrap());
+    let points = || (0.0..100.0f64).prop_map(|p| Points::new(p).expect("finite"));
     let criteria = (points(), points(), points());
     let criteria = criteria.prop_map(|(tests, performance, simplicity)| Criteria { tests, performance, simplicity });
     let row = (prop::sample::select(vec!["A", "b", "c-3"]), prop::option::of((criteria, points())), any::<bool>());
     let row = row.prop_map(|(key, scores, winner)| ResultRow {
-        variant: VariantKey::new(key).unwrap(),
+        variant: VariantKey::new(key).expect("a key"),
         criteria: scores.map(|s| s.0),
         total: scores.map(|s| s.1),
         winner,

@@ -13,16 +13,16 @@ use crate::project;
 pub struct Args {
     /// Where the sample project is written; a new directory.
     #[arg(value_name = "DIR", default_value = "blueprint-demo")]
-    directory: PathBuf,
+    into: PathBuf,
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let root = context.directory.join(&args.directory);
+    let root = context.directory.join(&args.into);
     needs("python3", "the sample project is written in Python: install Python 3.9 or newer").await?;
     needs("git", "install git 2.30 or newer").await?;
     write(&root)?;
     commit(&root).await?;
-    let shown = args.directory.display();
+    let shown = args.into.display();
     context.out.note(&format!("wrote a sample project into {shown}: a listing of 200,000 users that is too slow,"));
     context.out.note(&format!("and {} with three recorded ways to speed it up\n\n", demo::DOCUMENT));
     let inner = Context { out: context.out.clone(), directory: root };

@@ -149,3 +149,25 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Schema => schema::main(context),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound_and_no_argument_shares_its_name_with_a_global_one() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        let globals: Vec<_> =
+            command.get_arguments().filter(|a| a.is_global_set()).map(|a| a.get_id().clone()).collect();
+        for inner in command.get_subcommands() {
+            let own = inner.get_arguments().filter(|a| !a.is_global_set());
+            for argument in own {
+                assert!(!globals.contains(argument.get_id()), "{}: {}", inner.get_name(), argument.get_id());
+            }
+        }
+    }
+}

@@ -9,9 +9,11 @@ use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
 use crate::compose::{self, Prepared};
-use crate::domain::verdict::Verdict;
+use crate::domain::measurement::Contender;
+use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
+use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
 use crate::engine::approval::{self, Approval, Candidate};
-use crate::engine::competition::{self, Conclusion};
+use crate::engine::competition;
 use crate::engine::context::Run;
 use crate::engine::opening;
 use crate::error::{Error, ExitCode, Result};
@@ -143,16 +145,33 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     let run = &started.run;
     let carried_out = competition::carry_out(run).await;
     let written = started.watch.finish();
-    let conclusion = carried_out.map_err(|error| signals.named(error))?;
-    written?;
+    // A verdict is shown also where its landing was blocked.
     let facts = run.facts().await?;
-    context.out.print(&ui::scoreboard(&facts, &conclusion.scoreboard, context.out.style()));
-    Ok(code(&conclusion))
+    if let Some(scoreboard) = &facts.scoreboard {
+        context.out.print(&ui::scoreboard(&facts, scoreboard, context.out.style()));
+    }
+    let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
+    written?;
+    Ok(code(&conclusion.scoreboard))
 }
 
-fn code(conclusion: &Conclusion) -> ExitCode {
-    match conclusion.scoreboard.verdict {
-        Verdict::NoWinner { .. } => ExitCode::NoWinner,
+/// What the machine broke off can be gone on with.
+fn resumable(error: Error, run: &str) -> Error {
+    match error.kind {
+        ExitCode::Machine => error.hint(format!("when that is put right: blueprint resume {run}")),
+        _ => error,
+    }
+}
+
+fn code(scoreboard: &Scoreboard) -> ExitCode {
+    let starved = |row: &Row| {
+        matches!(row.outcome, TrialOutcome::Disqualified { reason: Disqualification::OverBudget { .. } })
+            || row.contender == Contender::Baseline
+    };
+    match scoreboard.verdict {
         Verdict::Winner { .. } | Verdict::Tie { .. } | Verdict::Undecided { .. } => ExitCode::Done,
+        Verdict::NoWinner { reason: NoWinner::NotMeasured } => ExitCode::Budget,
+        Verdict::NoWinner { .. } if scoreboard.rows.iter().all(starved) => ExitCode::Budget,
+        Verdict::NoWinner { .. } => ExitCode::NoWinner,
     }
 }

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
+/// The longest message in bytes.
+const LONGEST: usize = 400;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -146,7 +149,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A finding at a place.
     pub fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let mut message = message.into();
+        // What is quoted may be a line of megabytes.
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push('…');
+        }
         Self { code, message, span, label: String::new(), labels: Vec::new(), help: Vec::new(), fix: None }
     }
 
@@ -191,6 +199,10 @@ impl Diagnostic {
 
 /// `, did you mean \`x\`?` for the nearest of the known names, or nothing.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    // Distances of long names take time and memory, and suggest nothing.
+    if name.len() > 64 {
+        return String::new();
+    }
     let lower = name.to_lowercase();
     let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
     let near = known.into_iter().map(|candidate| (distance(candidate), candidate)).min_by_key(|(d, _)| *d);

@@ -448,8 +448,6 @@ mod tests {
     fn annotations_of_a_workflow_are_escaped() {
         let source = b"a\nbad\n";
         let one = finding(source, b"bad").help("one\ntwo");
-        insta::assert_snapshot!(github(&[one], "a,b:c%.md", source), @r#"
-        ::error file=a%2Cb%3Ac%25.md,line=2,col=1,endLine=2,endColumn=4,title=BP012::scoring weights sum to 90 %25, not 100 %25%0Ahelp: one%0Atwo
-        "#);
+        insta::assert_snapshot!(github(&[one], "a,b:c%.md", source), @"::error file=a%2Cb%3Ac%25.md,line=2,col=1,endLine=2,endColumn=4,title=BP012::scoring weights sum to 90 %25, not 100 %25%0Ahelp: one%0Atwo");
     }
 }

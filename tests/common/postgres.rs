@@ -32,17 +32,22 @@ pub fn open_directory() -> tempfile::TempDir {
 }
 
 impl Postgres {
-    /// Starts one.
+    /// Starts one that never waits for the disk.
     pub async fn start() -> Self {
-        Self::start_as(&[]).await
+        Self::start_as(&[], "off").await
+    }
+
+    /// Starts one that is as durable as PostgreSQL is by default.
+    pub async fn durable() -> Self {
+        Self::start_as(&[], "on").await
     }
 
     /// Starts one that waits for a primary's changes.
     pub async fn replica() -> Self {
-        Self::start_as(&["standby.signal"]).await
+        Self::start_as(&["standby.signal"], "off").await
     }
 
-    async fn start_as(files: &[&str]) -> Self {
+    async fn start_as(files: &[&str], fsync: &str) -> Self {
         let exec: Arc<dyn Executor> = Arc::new(Local);
         let programs = programs().await;
         let dir = open_directory();
@@ -57,8 +62,12 @@ impl Postgres {
         // Leases have to prove who they are; only the superuser is let in without a password.
         let access = "local all postgres trust\nlocal all all scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
         std::fs::write(dir.path().join("data/pg_hba.conf"), access).unwrap();
-        let args = words(&["-D", &data, "-k", &dir.path().display().to_string(), "-c", "listen_addresses="]);
-        let service = exec.serve(programs.command("postgres", args)).await.unwrap();
+        let (socket, fsync) = (dir.path().display().to_string(), format!("fsync={fsync}"));
+        let args = words(&["-D", &data, "-k", &socket, "-c", "listen_addresses=", "-c", &fsync]);
+        let mut command = programs.command("postgres", args);
+        // A kill would leave its memory segment behind.
+        command.grace = Duration::from_secs(60);
+        let service = exec.serve(command).await.unwrap();
         let server = Self { dir, service };
         for _ in 0..1000 {
             if PgConnection::connect_with(&server.options("postgres")).await.is_ok() {

@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use super::{CONNECT_LIMIT, DatabaseError};
+use super::{CONNECT_LIMIT, DatabaseError, DatabaseSettings};
 use crate::adapters::sql::postgres::{self, Found, Standing};
 use crate::adapters::sql::url::{Login, Server};
 use crate::adapters::sql::{MARKER, ident, marker};
@@ -45,6 +45,16 @@ impl Admin {
             )));
         }
         Ok(Self { server })
+    }
+
+    /// The server of the settings, which this level needs.
+    pub fn configured(settings: &DatabaseSettings, level: &str) -> Result<Self, DatabaseError> {
+        match &settings.url {
+            Some(url) => Self::new(url),
+            None => Err(DatabaseError::Refused(format!(
+                "`database.isolation: {level}` needs a server: name it in `database.url`"
+            ))),
+        }
     }
 
     /// Connects as the configuration says.

@@ -3,13 +3,9 @@
 use std::sync::Arc;
 
 use super::admin::{Admin, Right};
-use super::database::Databases;
-use super::programs::{Programs, VARIABLE};
-use super::schema::Schemas;
+use super::programs::Programs;
 use super::seed::Seed;
-use super::server::Server;
-use super::sqlite::Sqlite;
-use super::{Database, DatabaseError, DatabaseSettings, Engine, Isolation};
+use super::{Database, DatabaseError, DatabaseSettings, Engine, Ground, Isolation, TABLE};
 use crate::adapters::process::Executor;
 use crate::adapters::sql::postgres::Standing;
 use crate::adapters::sql::url;
@@ -17,12 +13,9 @@ use crate::adapters::sql::url;
 /// A level with the clause that says why, and the major version of PostgreSQL that it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Chosen {
-    /// Never `Auto`.
-    pub level: Isolation,
-    /// One clause.
-    pub why: String,
-    /// The newest where absent.
-    pub major: Option<u32>,
+    level: Isolation,
+    why: String,
+    major: Option<u32>,
 }
 
 impl Chosen {
@@ -48,7 +41,11 @@ pub async fn choose(
         (Isolation::Auto, Engine::Postgres, Some(text)) => among(text, &exec).await?,
         (asked, ..) => Chosen::new(asked, "`database.isolation` asks for it"),
     };
-    open(settings, chosen, exec).await
+    let Chosen { level, why, major } = chosen;
+    let programs = if level == Isolation::Server { Programs::find(&exec, major).await? } else { None };
+    let found = TABLE.iter().find(|(known, _)| *known == level);
+    let (_, open) = found.ok_or_else(|| DatabaseError::Refused("this level is none of the known ones".to_owned()))?;
+    open(Ground { settings, why, programs, exec })
 }
 
 /// What the application speaks, and how that is known.
@@ -107,46 +104,6 @@ fn choose_among(standing: &Standing, installed: bool) -> Option<Chosen> {
         ));
     }
     None
-}
-
-async fn open(
-    settings: DatabaseSettings,
-    chosen: Chosen,
-    exec: Arc<dyn Executor>,
-) -> Result<Arc<dyn Database>, DatabaseError> {
-    let Chosen { level, why, major } = chosen;
-    let admin = || match &settings.url {
-        Some(url) => Admin::new(url),
-        None => Err(DatabaseError::Refused(format!(
-            "`database.isolation: {}` needs a server: name it in `database.url`",
-            if level == Isolation::Schema { "schema" } else { "database" }
-        ))),
-    };
-    Ok(match level {
-        Isolation::Auto | Isolation::Sqlite => Arc::new(Sqlite::new(settings, why)),
-        Isolation::Server => {
-            let programs = Programs::find(&exec, major).await?.ok_or_else(missing)?;
-            Arc::new(Server::new(settings, programs, exec, why))
-        }
-        Isolation::Database => {
-            let admin = admin()?;
-            Arc::new(Databases::new(settings, admin, why))
-        }
-        Isolation::Schema => {
-            let admin = admin()?;
-            Arc::new(Schemas::new(settings, admin, why))
-        }
-    })
-}
-
-fn missing() -> DatabaseError {
-    DatabaseError::Failed {
-        what: "looking for PostgreSQL".to_owned(),
-        why: format!(
-            "a private server needs `postgres` and `initdb`, version 14 or newer, on the PATH or in the directory \
-             that {VARIABLE} names; install them, or name a server in `database.url`"
-        ),
-    }
 }
 
 #[cfg(test)]

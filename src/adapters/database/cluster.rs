@@ -188,7 +188,8 @@ impl LockFile {
     /// Process, directory, start, port, socket directory, address, segment (`key id`), state.
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
-        let pid = lines.next()?.trim().parse().ok()?;
+        // A server that only `initdb` talks to says its number with a minus.
+        let pid = lines.next()?.trim().parse::<i32>().ok()?.checked_abs().filter(|pid| *pid > 1)?;
         let mut numbers = lines.nth(5).unwrap_or_default().split_whitespace().map(str::parse);
         let segment = match (numbers.next(), numbers.next()) {
             (Some(Ok(key)), Some(Ok(id))) => Some(Segment { key, id }),
@@ -263,7 +264,10 @@ mod tests {
         let segment = Some(Segment { key: 131_072, id: 65_538 });
         assert_eq!(LockFile::parse(LOCK), Some(LockFile { pid: 4242, segment }));
         assert_eq!(LockFile::parse("4242\n/tmp"), Some(LockFile { pid: 4242, segment: None }));
-        assert_eq!(LockFile::parse(""), None);
+        assert_eq!(LockFile::parse("-4242\n").map(|lock| lock.pid), Some(4242));
+        for text in ["", "0", "-1", "x", "99999999999", "-2147483648"] {
+            assert_eq!(LockFile::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! and acts as it; the right to connect is what keeps leases apart. On removal the role's mark, made
 //! in one transaction with it, also proves a database whose own mark was not yet written.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
@@ -13,7 +15,7 @@ use super::admin::{Admin, LOCK, Right, is_marked, is_ours, share};
 use super::place;
 use super::seed::Seed;
 use super::server::environment;
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName};
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName};
 use crate::adapters::sql::postgres::{self, Standing};
 use crate::adapters::sql::url::Login;
 use crate::adapters::sql::{MARKER, marker};
@@ -36,9 +38,10 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// On the server that the settings name; `why` it was chosen.
-    pub fn new(settings: DatabaseSettings, admin: Admin, why: String) -> Self {
-        Self { settings, admin, why, template: OnceCell::new() }
+    /// For the table.
+    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
+        let admin = Admin::configured(&ground.settings, "database")?;
+        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why, template: OnceCell::new() }))
     }
 
     /// Connects, and checks that the role may do what this level needs.

@@ -6,6 +6,7 @@ mod admin;
 mod choose;
 mod clone;
 mod cluster;
+#[expect(clippy::module_inception, reason = "one database a lease is what this level is called")]
 pub mod database;
 pub mod memory;
 mod place;
@@ -17,13 +18,14 @@ pub mod sqlite;
 mod template;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::process::{Environment, ProcessError};
+use super::process::{Environment, Executor, ProcessError};
 pub use super::sql::url::Engine;
 pub use choose::choose;
 pub use programs::Programs;
@@ -119,12 +121,27 @@ pub enum Isolation {
     Sqlite,
 }
 
-/// Every implementation: its name in a resource, what asks for it, and what it is called.
-pub const TABLE: &[(&str, Isolation, &str)] = &[
-    (server::KIND, Isolation::Server, "postgresql server"),
-    (database::KIND, Isolation::Database, "postgresql database"),
-    (schema::KIND, Isolation::Schema, "postgresql schema"),
-    (sqlite::KIND, Isolation::Sqlite, "sqlite file"),
+/// What an implementation is opened with.
+pub struct Ground {
+    /// What the configuration asks for.
+    pub settings: DatabaseSettings,
+    /// Why this level was chosen, in one clause.
+    pub why: String,
+    /// The PostgreSQL that is installed here, where one is and the level may need it.
+    pub programs: Option<Programs>,
+    /// Starts programs.
+    pub exec: Arc<dyn Executor>,
+}
+
+/// Opens an implementation; connects to nothing.
+type Open = fn(Ground) -> Result<Arc<dyn Database>, DatabaseError>;
+
+/// Every implementation, by what asks for it.
+pub const TABLE: &[(Isolation, Open)] = &[
+    (Isolation::Server, server::Server::open),
+    (Isolation::Database, database::Databases::open),
+    (Isolation::Schema, schema::Schemas::open),
+    (Isolation::Sqlite, sqlite::Sqlite::open),
 ];
 
 /// What the configuration asks for. Has no `Debug`: the URL holds credentials.

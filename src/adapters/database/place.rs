@@ -157,13 +157,15 @@ pub async fn lock(path: PathBuf) -> Result<fs::File, DatabaseError> {
     .await
 }
 
-/// Whether a user can walk down to a directory that exists.
+/// Whether a user can walk down to a directory. Parts of the way that are not there yet will be made
+/// by us, so that the user can.
 pub fn reachable(dir: &Path, user: User) -> bool {
-    dir.ancestors().filter(|part| !part.as_os_str().is_empty()).all(|part| {
-        fs::metadata(part).is_ok_and(|found| {
+    dir.ancestors().filter(|part| !part.as_os_str().is_empty()).all(|part| match fs::metadata(part) {
+        Ok(found) => {
             let bit = if found.uid() == user.uid { 0o100 } else { 0o001 };
             found.permissions().mode() & bit != 0
-        })
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     })
 }
 
@@ -209,8 +211,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let stranger = User { uid: 54_321, gid: 54_321 };
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(!reachable(home.path(), stranger));
+        assert!(!reachable(home.path(), stranger) && !reachable(&home.path().join("later"), stranger));
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        assert!(reachable(home.path(), stranger));
+        assert!(reachable(home.path(), stranger) && reachable(&home.path().join("later"), stranger));
     }
 }

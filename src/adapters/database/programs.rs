@@ -13,7 +13,7 @@ pub const VARIABLE: &str = "BLUEPRINT_PG_BIN";
 const OLDEST: u32 = 14;
 
 /// Where distributions put versions beside each other.
-const VERSIONED: &[(&str, &str)] = &[("/usr/lib/postgresql", "bin"), ("/usr", "bin"), ("/opt/homebrew/opt", "bin")];
+const VERSIONED: &[(&str, &str)] = &[("/usr/lib/postgresql", "bin"), ("/usr", "bin")];
 
 /// One installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! The seed runs inside of each schema anew: copying tables between schemas shares sequences and
 //! loses constraints. A schema's role owns it and is bound to it by `search_path`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
 
@@ -11,7 +13,7 @@ use super::database::elsewhere;
 use super::place;
 use super::seed::Seed;
 use super::server::environment;
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName};
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName};
 use crate::adapters::sql::marker;
 use crate::adapters::sql::postgres::{self, Standing};
 use crate::adapters::sql::url::Login;
@@ -30,9 +32,10 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// In the database that the settings name; `why` it was chosen.
-    pub fn new(settings: DatabaseSettings, admin: Admin, why: String) -> Self {
-        Self { settings, admin, why }
+    /// For the table.
+    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
+        let admin = Admin::configured(&ground.settings, "schema")?;
+        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why }))
     }
 
     /// Connects, and checks that the role may do what this level needs.

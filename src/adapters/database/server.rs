@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 
 use super::cluster::{self, DURABLE, End, PORT, Running};
 use super::place::{self, blocking};
-use super::programs::{Programs, server_user};
+use super::programs::{Programs, VARIABLE, server_user};
 use super::seed::Seed;
 use super::template::{self, APPLICATION, Template, directory_mode};
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName, clone};
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName, clone};
 use crate::adapters::process::{Environment, Executor, Service};
 use crate::adapters::sql::url::{Login, Server as Reached};
 use crate::adapters::sql::{digest, postgres, url};
@@ -40,9 +40,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// With the programs of one version; `why` it was chosen.
-    pub fn new(settings: DatabaseSettings, programs: Programs, exec: Arc<dyn Executor>, why: String) -> Self {
-        Self { settings, programs, exec, why, template: OnceCell::new(), running: Mutex::default() }
+    /// For the table.
+    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
+        let Ground { settings, why, programs, exec } = ground;
+        let programs = programs.ok_or_else(|| DatabaseError::Failed {
+            what: "looking for PostgreSQL".to_owned(),
+            why: format!(
+                "a private server needs `postgres` and `initdb`, version 14 or newer, on the PATH or in the \
+                 directory that {VARIABLE} names; install them, or name a server in `database.url`"
+            ),
+        })?;
+        let (template, running) = (OnceCell::new(), Mutex::default());
+        Ok(Arc::new(Self { settings, programs, exec, why, template, running }))
     }
 
     /// Where templates and leases are.

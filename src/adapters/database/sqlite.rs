@@ -4,12 +4,13 @@
 //! a path, as `BLUEPRINT_DATABASE_FILE`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::place::{self, blocking};
 use super::seed::Seed;
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, LeaseName, clone};
+use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName, clone};
 use crate::adapters::process::Environment;
 use crate::adapters::sql::{sqlite, url};
 
@@ -23,9 +24,9 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// `why` it was chosen.
-    pub fn new(settings: DatabaseSettings, why: String) -> Self {
-        Self { settings, why }
+    /// For the table.
+    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
+        Ok(Arc::new(Self { settings: ground.settings, why: ground.why }))
     }
 
     fn home(&self) -> PathBuf {

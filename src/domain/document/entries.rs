@@ -112,10 +112,15 @@ pub(super) fn listed(text: &str, field: &Field) -> Vec<Range<usize>> {
     parts
 }
 
-/// The first field of that name, compared without case.
-pub(super) fn field<'a>(text: &str, entries: &'a [Entry], name: &str) -> Option<&'a Field> {
-    entries.iter().find_map(|entry| match entry {
+/// The fields of that name, compared without case.
+pub(super) fn fields<'a>(text: &'a str, entries: &'a [Entry], name: &'a str) -> impl Iterator<Item = &'a Field> {
+    entries.iter().filter_map(move |entry| match entry {
         Entry::Field(field) if text::normal(&text[field.name.clone()]) == name => Some(field),
         _ => None,
     })
+}
+
+/// The first field of that name.
+pub(super) fn field<'a>(text: &'a str, entries: &'a [Entry], name: &'a str) -> Option<&'a Field> {
+    fields(text, entries, name).next()
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::entries::{self, Entry, entries, item_text};
+use super::entries::{Entry, entries, item_text};
 use super::outline::{Outline, Section, SectionName};
 use super::text;
 use crate::domain::diagnostic::{Code, Diagnostic};
@@ -165,24 +165,39 @@ fn place(text: &str, section: Option<&Section>, outline: &Outline) -> Range<usiz
     section.map_or(outline.title.clone().unwrap_or(0..0), |s| text::trim(text, s.heading.clone()))
 }
 
-/// The lines under a field or a heading of that name.
+/// The lines under a field or a heading of that name, up to the next field: none is passed over,
+/// whatever stands between them.
 fn lines_of(text: &str, section: Option<&Section>, name: &str) -> Vec<Range<usize>> {
     let mut lines = Vec::new();
     for group in section.map(Section::groups).unwrap_or_default() {
-        let said = entries(text, group.blocks);
-        let named = group.heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == name);
-        if let Some(field) = entries::field(text, &said, name) {
-            if !text::says_nothing(&text[field.value.clone()]) {
-                lines.extend(text::lines(text, field.value.clone()).map(|line| text::trim(text, line)));
+        let mut named = group.is_named(text, name);
+        for entry in entries(text, group.blocks) {
+            match entry {
+                Entry::Field(field) => {
+                    named = text::normal(&text[field.name.clone()]) == name;
+                    if named {
+                        lines.extend(text::lines(text, field.value.clone()).map(|line| text::trim(text, line)));
+                        lines.extend(field.items.iter().map(|item| own_text(text, item.clone())));
+                    }
+                }
+                Entry::Item(item) if named => lines.push(own_text(text, item)),
+                _ => {}
             }
-            lines.extend(field.items.iter().map(|item| item_text(text, item.clone())));
-        } else if named {
-            let items = said.iter().filter_map(|e| if let Entry::Item(item) = e { Some(item.clone()) } else { None });
-            lines.extend(items.map(|item| item_text(text, item)));
         }
     }
     lines.retain(|line| !text::says_nothing(&text[line.clone()]));
     lines
+}
+
+/// The text of an item without what is nested in it.
+fn own_text(text: &str, item: Range<usize>) -> Range<usize> {
+    let span = item_text(text, item);
+    let nested = |line: &Range<usize>| {
+        let line = text[line.clone()].trim_start();
+        line.is_empty() || line.starts_with("- ") || line.starts_with("* ") || line.starts_with("+ ")
+    };
+    let end = text::lines(text, span.clone()).skip(1).find(nested).map_or(span.end, |line| line.start);
+    text::trim(text, span.start..end)
 }
 
 /// Reads one line of tests: a command or prose.

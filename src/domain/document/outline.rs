@@ -155,7 +155,8 @@ impl Section {
         let heading = |block: &&Block| matches!(block.kind, Kind::Heading(3, _));
         let starts: Vec<usize> = (0..self.blocks.len()).filter(|i| heading(&&self.blocks[*i])).collect();
         let first = starts.first().copied().unwrap_or(self.blocks.len());
-        let mut groups = vec![Group { heading: None, blocks: &self.blocks[..first], end: self.body.end }];
+        let end = self.blocks.get(first).map_or(self.body.end, |next| next.span.start);
+        let mut groups = vec![Group { heading: None, blocks: &self.blocks[..first], end }];
         for (n, start) in starts.iter().enumerate() {
             let stop = starts.get(n + 1).copied().unwrap_or(self.blocks.len());
             let end = self.blocks.get(stop).map_or(self.body.end, |next| next.span.start);
@@ -177,6 +178,13 @@ pub(super) struct Group<'a> {
     pub blocks: &'a [Block],
     /// Where the next group or section begins.
     pub end: usize,
+}
+
+impl Group<'_> {
+    /// Whether its heading is this one, compared without case.
+    pub fn is_named(&self, text: &str, name: &str) -> bool {
+        self.heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == name)
+    }
 }
 
 /// A YAML front matter: the lines between its markers, and where the document goes on.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::entries::{self, Entry, Field, entries};
 use super::header::{Header, Name};
-use super::outline::{Outline, Section, SectionName};
+use super::outline::{Group, Outline, Section, SectionName};
 use super::table::Table;
 use super::text;
 use crate::domain::plan::{Status, VariantKey};
@@ -87,20 +87,15 @@ impl Places {
 
     fn find_results(&mut self, text: &str, section: &Section) {
         let groups = section.groups();
-        let named = |heading: &Option<(Range<usize>, Range<usize>)>| {
-            heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == "results")
-        };
-        let results = groups.iter().find(|group| named(&group.heading));
-        if let Some(group) = results
-            && let Some((heading, _)) = &group.heading
-        {
+        let results = groups.iter().find(|group| group.is_named(text, "results"));
+        if let Some(Group { heading: Some((heading, _)), end: next, .. }) = results {
             let end = text::trim(text, heading.clone()).end;
             self.results = Some(end);
-            self.inside.push(end..group.end);
+            self.inside.push(end..*next);
         }
         for group in &groups {
             let said = entries(text, group.blocks);
-            if results.is_none_or(|r| r.end == group.end) && self.table.is_none() {
+            if (results.is_none() || group.is_named(text, "results")) && self.table.is_none() {
                 self.table = said.iter().find_map(|entry| match entry {
                     Entry::Table(span) => Table::read(text, span.clone()),
                     _ => None,

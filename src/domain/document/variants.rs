@@ -146,7 +146,7 @@ fn work_item(
     at: Range<usize>,
     found: &mut Vec<Diagnostic>,
 ) -> WorkItem {
-    let listed = |name: &str| entries::field(text, said, name).map(|f| entries::listed(text, f)).unwrap_or_default();
+    let listed = |name| entries::fields(text, said, name).flat_map(|f| entries::listed(text, f)).collect::<Vec<_>>();
     let mut files = Vec::new();
     for span in listed("files") {
         match FilePattern::new(&text[span.clone()]) {
@@ -239,6 +239,11 @@ fn restriction(text: &str, span: Range<usize>, variants: &[Variant], found: &mut
                 found.push(finding);
             }
         }
+    }
+    if keys.is_empty() && !found.iter().any(|f| f.code == Code::UnknownVariant) {
+        let finding = Diagnostic::new(Code::UnknownVariant, inner, "the work item is restricted to no variant")
+            .help("name variants, as in `(Variants B & C)`, or remove the parentheses");
+        found.push(finding);
     }
     (text[span.start..span.start + open].trim().to_owned(), Applies::Only(keys))
 }

@@ -1,0 +1,199 @@
+//! What it takes to give a lease a database of 1,000,000 rows, beside `cp -r` of the same bytes in
+//! the same run: ways take turns within a round, and a figure is the median of the rounds' ratios.
+//!
+//! `--quick` takes 100,000 rows and three rounds.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it found")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blueprint::adapters::database::{Connected, Database, DatabaseSettings, Engine, Isolation, LeaseName, choose};
+use blueprint::adapters::executor::local::Local;
+use common::postgres::{Postgres, open_directory, programs};
+use futures_util::future::join_all;
+
+const WAYS: [&str; 8] = [
+    "cp -r of the same bytes",
+    "database for one lease",
+    "databases for three leases at a time",
+    "own server, ready",
+    "own servers for three leases at a time",
+    "schema, seed run in it",
+    "SQLite file",
+    "dump and restore",
+];
+
+/// A table of users with what an application has on it.
+fn seed(rows: u32, postgres: bool) -> String {
+    let (source, text) = if postgres {
+        (format!("generate_series(1, {rows}) AS i"), "md5(i::text)")
+    } else {
+        (
+            format!(
+                "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n)"
+            ),
+            "hex(i * 7919)",
+        )
+    };
+    format!(
+        "CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, name text NOT NULL, age integer, note text);
+         INSERT INTO users SELECT i, 'user' || i || '@example.com', 'Name ' || {text}, i % 90, {text} || {text} FROM {source};
+         CREATE INDEX users_email ON users (email);
+         CREATE INDEX users_age ON users (age);"
+    )
+}
+
+struct Bench {
+    server: Postgres,
+    dir: tempfile::TempDir,
+    databases: Arc<dyn Database>,
+    servers: Arc<dyn Database>,
+    schemas: Arc<dyn Database>,
+    files: Arc<dyn Database>,
+    /// The directory of the template database.
+    bytes: PathBuf,
+    template: String,
+}
+
+async fn open(settings: DatabaseSettings, isolation: Isolation) -> Arc<dyn Database> {
+    choose(settings, isolation, Arc::new(Local)).await.expect("a level")
+}
+
+impl Bench {
+    async fn new(rows: u32) -> Self {
+        let (server, dir) = (Postgres::durable().await, open_directory());
+        let settings = |engine, text: String| {
+            let file = dir.path().join(format!("{engine:?}.sql"));
+            std::fs::write(&file, text).expect("a seed");
+            let url = (engine == Engine::Postgres).then(|| server.url("postgres", "", "postgres"));
+            let state = dir.path().join(format!("{engine:?}"));
+            DatabaseSettings { url, engine: Some(engine), seed: vec![file], state, leases: 4 }
+        };
+        let postgres = settings(Engine::Postgres, seed(rows, true));
+        let databases = open(postgres.clone(), Isolation::Database).await;
+        let servers = open(postgres.clone(), Isolation::Server).await;
+        let schemas = open(postgres, Isolation::Schema).await;
+        let files = open(settings(Engine::Sqlite, seed(rows, false)), Isolation::Sqlite).await;
+        for port in [&databases, &servers, &schemas, &files] {
+            port.prepare().await.expect("a template");
+        }
+        let found = "SELECT oid || ' ' || datname FROM pg_database WHERE datname LIKE 'bp\\_template\\_%'";
+        let found = server.list("postgres", found).await.remove(0);
+        let (oid, template) = found.split_once(' ').expect("a template");
+        let bytes = server.dir.path().join("data/base").join(oid);
+        let template = template.to_owned();
+        Self { server, dir, databases, servers, schemas, files, bytes, template }
+    }
+
+    /// One way, once: how long until the lease can be used. What it made is removed untimed.
+    async fn take(&self, way: usize) -> Duration {
+        settle();
+        let (port, count) = match way {
+            0 => return self.copy(),
+            1 => (&self.databases, 1),
+            2 => (&self.databases, 3),
+            3 => (&self.servers, 1),
+            4 => (&self.servers, 3),
+            5 => (&self.schemas, 1),
+            6 => (&self.files, 1),
+            _ => return self.dump().await,
+        };
+        let lease = LeaseName { run: "20260105-101112-ab12".to_owned(), contender: "a".to_owned() };
+        let intents: Vec<_> = (0..count).map(|_| port.intend(&lease)).collect();
+        let started = Instant::now();
+        let made = join_all(intents.iter().map(|intent| port.create(intent))).await;
+        let took = started.elapsed();
+        let made: Vec<Connected> = made.into_iter().map(|one| one.expect("a lease")).collect();
+        for one in made {
+            port.remove(&one.resource).await.expect("removed");
+        }
+        took
+    }
+
+    fn copy(&self) -> Duration {
+        let into = self.dir.path().join("copy");
+        let started = Instant::now();
+        let done = Command::new("cp").arg("-r").arg(&self.bytes).arg(&into).status().expect("cp");
+        let took = started.elapsed();
+        assert!(done.success());
+        std::fs::remove_dir_all(into).expect("removed");
+        took
+    }
+
+    async fn dump(&self) -> Duration {
+        // A closed template lets nobody in; for the dump it is opened.
+        self.server.run("postgres", &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.template)).await;
+        self.server.run("postgres", "CREATE DATABASE restored").await;
+        let bin = programs().await.dir;
+        let url = |name: &str| self.server.url("postgres", "", name);
+        let started = Instant::now();
+        let mut dump = Command::new(bin.join("pg_dump"));
+        let mut dump = dump.arg(url(&self.template)).stdout(Stdio::piped()).spawn().expect("pg_dump");
+        let mut restore = Command::new(bin.join("psql"));
+        restore.args(["-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1"]).arg(url("restored"));
+        let done = restore.stdin(dump.stdout.take().expect("a pipe")).status().expect("psql");
+        let took = started.elapsed();
+        assert!(done.success() && dump.wait().expect("pg_dump").success());
+        self.server.run("postgres", "DROP DATABASE restored").await;
+        self.server.run("postgres", &format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.template)).await;
+        took
+    }
+}
+
+/// What was written before is on the disk before the next way begins.
+fn settle() {
+    rustix::fs::sync();
+}
+
+fn size(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).expect("a directory").flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+fn main() {
+    let quick = std::env::args().any(|a| a == "--quick");
+    let (rows, rounds) = if quick { (100_000, 3) } else { (1_000_000, 7) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let bench = Bench::new(rows).await;
+        println!(
+            "{rows} rows, {:.0} MB of database directory; medians of {rounds} rounds\n",
+            size(&bench.bytes) as f64 / 1e6
+        );
+        let mut took: Vec<Vec<f64>> = vec![Vec::new(); WAYS.len()];
+        // The first round warms the caches and is not counted.
+        for round in 0..=rounds {
+            for (way, times) in took.iter_mut().enumerate() {
+                let time = bench.take(way).await.as_secs_f64();
+                if round > 0 {
+                    times.push(time);
+                }
+            }
+        }
+        report(&took);
+        bench.server.stop().await;
+    });
+}
+
+fn report(took: &[Vec<f64>]) {
+    let ratios = |way: usize, to: usize| median(took[way].iter().zip(&took[to]).map(|(a, b)| a / b).collect());
+    println!("{:<42} {:>9} {:>7}", "way", "ms", "x cp");
+    for (way, name) in WAYS.iter().enumerate() {
+        println!("{name:<42} {:>9.1} {:>7.2}", median(took[way].clone()) * 1e3, ratios(way, 0));
+    }
+    println!();
+    println!("figure clone_1m_vs_cp {:.2} ratio limit 1.3", ratios(1, 0));
+    println!("figure clone_3_vs_1 {:.2} ratio limit 3", ratios(2, 1));
+}
