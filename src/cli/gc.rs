@@ -1,11 +1,12 @@
 //! `gc`: removes what interrupted runs left behind, by what their journal says they meant to make.
 
 use super::{Context, Outcome};
+use crate::adapters::git::Git as _;
 use crate::compose;
 use crate::engine::context::Clock;
 use crate::engine::journal::{Facts, Log};
 use crate::engine::recovery;
-use crate::error::ExitCode;
+use crate::error::{Error, ExitCode};
 use crate::project::Project;
 use crate::ui;
 
@@ -36,6 +37,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             let log = Log::new(journal.clone(), &run, Clock::resumed(facts.elapsed));
             cleaned.push(recovery::clean(&ports, &log, &facts).await?);
         }
+    }
+    if !args.dry_run {
+        // A run that was killed after its last record is finished, and may have left this.
+        project.git.tidy(None).await.map_err(Error::from)?;
     }
     context.out.print(&ui::cleaned(&cleaned, !args.dry_run));
     Ok(ExitCode::Done)

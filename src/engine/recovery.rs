@@ -21,13 +21,16 @@ pub struct Cleaned {
 pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, Error> {
     let run = facts.started.run.clone();
     let processes = ports.exec.sweep("BLUEPRINT_RUN", &run).await;
+    ports.git.tidy(Some(&run)).await?;
     let mut resources = Vec::new();
     for (_, resource) in facts.live.iter().rev() {
         resources.push(describe(resource));
         lease::remove(ports, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
-    ports.git.tidy().await?;
+    if let Some(database) = &ports.database {
+        database.tidy().await.map_err(lease::database_error)?;
+    }
     ports.workspace.remove(&facts.started.state).await.map_err(lease::machine)?;
     Ok(Cleaned { run, resources, processes })
 }

@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use super::{CONNECT_LIMIT, DatabaseError, DatabaseSettings};
+use super::{CONNECT_LIMIT, DatabaseError, DatabaseResource, DatabaseSettings};
 use crate::adapters::sql::postgres::{self, Found, Standing};
 use crate::adapters::sql::url::{Login, Server};
 use crate::adapters::sql::{MARKER, ident, marker};
@@ -120,6 +120,13 @@ impl Admin {
     /// Runs statements of ours.
     pub async fn execute(&self, connection: &mut PgConnection, what: &str, text: String) -> Result<(), DatabaseError> {
         postgres::execute(connection, text).await.map_err(|why| self.failed(what, &why))
+    }
+
+    /// One at a time makes or removes a lease's objects, until the connection ends. A server goes on
+    /// with the statement of a client that was killed: who removes after it has to wait for that.
+    pub async fn hold(&self, connection: &mut PgConnection, lease: &DatabaseResource) -> Result<(), DatabaseError> {
+        let key = u64::from_str_radix(&lease.nonce, 16).unwrap_or_default();
+        self.looked(postgres::lock(connection, key.cast_signed()).await)
     }
 
     /// A failing query of the catalogs.

@@ -6,6 +6,7 @@
 //! in one transaction with it, also proves a database whose own mark was not yet written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
@@ -28,6 +29,9 @@ const OWNER: &str = "bp_owner";
 
 /// A template that is being built is called so, with a nonce; it gets its name when it is whole.
 const BUILDING: &str = "bp_build_";
+
+/// The server ends what a killed builder had asked for; that is seldom much.
+const TIDY_LIMIT: Duration = Duration::from_secs(5);
 
 /// A database a lease.
 pub struct Databases {
@@ -184,6 +188,15 @@ impl Database for Databases {
         self.template().await.map(drop)
     }
 
+    async fn tidy(&self) -> Result<(), DatabaseError> {
+        let mut connection = self.admin.connect().await?;
+        // Who still holds the lock after this is building.
+        if self.admin.looked(postgres::lock_within(&mut connection, LOCK, TIDY_LIMIT).await)? {
+            self.sweep(&mut connection).await?;
+        }
+        Ok(())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
         resource.role = Some(resource.name.clone());
@@ -193,6 +206,7 @@ impl Database for Databases {
     async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
         self.remove(resource).await?;
         let (mut connection, standing) = self.connect().await?;
+        self.admin.hold(&mut connection, resource).await?;
         let password = place::secret()?;
         let oid = self.clone_template(&mut connection, &standing, resource, &password).await?;
         let name = resource.name.as_str();
@@ -209,6 +223,7 @@ impl Database for Databases {
             return Err(elsewhere(resource, &admin.server.place()));
         }
         let mut connection = admin.connect().await?;
+        admin.hold(&mut connection, resource).await?;
         let role = admin.looked(postgres::find_role(&mut connection, name).await)?;
         let database = admin.looked(postgres::find_database(&mut connection, name).await)?;
         let role_is_ours = role.as_ref().is_some_and(|found| is_marked(found, &resource.nonce));

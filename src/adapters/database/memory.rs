@@ -66,6 +66,10 @@ impl Database for Memory {
         Seed::read(&self.settings.seed).map(drop)
     }
 
+    async fn tidy(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         place::intend(KIND, "memory", lease, None)
     }

@@ -182,6 +182,9 @@ pub trait Database: Send + Sync {
     /// second orchestrator.
     async fn prepare(&self) -> Result<(), DatabaseError>;
 
+    /// Removes what killed builders of templates left, and nothing of one who is at work.
+    async fn tidy(&self) -> Result<(), DatabaseError>;
+
     /// What `create` would make; pure, so that the journal can hold it first.
     fn intend(&self, lease: &LeaseName) -> DatabaseResource;
 

@@ -157,6 +157,25 @@ pub async fn lock(path: PathBuf) -> Result<fs::File, DatabaseError> {
     .await
 }
 
+/// Directories in which templates were being built (`<digest>.new`) when their builders were
+/// killed, each with the lock (`<digest>.lock`) that its builder had.
+pub fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, fs::File)>, DatabaseError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(templates).into_iter().flatten().flatten() {
+        let building = entry.path();
+        if building.extension().is_none_or(|extension| extension != "new") {
+            continue;
+        }
+        let lock = building.with_extension("lock");
+        let opened = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
+        let file = opened.map_err(|why| failed(format!("locking {}", lock.display()), &why))?;
+        if file.try_lock().is_ok() {
+            found.push((building, file));
+        }
+    }
+    Ok(found)
+}
+
 /// Whether a user can walk down to a directory. Parts of the way that are not there yet will be made
 /// by us, so that the user can.
 pub fn reachable(dir: &Path, user: User) -> bool {

@@ -78,6 +78,10 @@ impl Database for Schemas {
         self.reach().await
     }
 
+    async fn tidy(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
         resource.role = Some(resource.name.clone());
@@ -87,6 +91,7 @@ impl Database for Schemas {
     async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
         self.remove(resource).await?;
         let (mut connection, standing) = self.connect().await?;
+        self.admin.hold(&mut connection, resource).await?;
         let (admin, name, mark) = (&self.admin, resource.name.as_str(), marker(&resource.nonce));
         let password = place::secret()?;
         let limit = share(&standing, self.settings.leases);
@@ -109,6 +114,7 @@ impl Database for Schemas {
             return Err(elsewhere(resource, &admin.server.place()));
         }
         let mut connection = admin.connect().await?;
+        admin.hold(&mut connection, resource).await?;
         let role = admin.looked(postgres::find_role(&mut connection, name).await)?;
         let schema = admin.looked(postgres::find_schema(&mut connection, name).await)?;
         let marked = |found: &Option<postgres::Found>| found.as_ref().is_none_or(|f| is_marked(f, &resource.nonce));

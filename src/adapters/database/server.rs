@@ -142,6 +142,10 @@ impl Database for Server {
         self.template().await.map(drop)
     }
 
+    async fn tidy(&self) -> Result<(), DatabaseError> {
+        template::tidy(&self.exec, &self.home()).await
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, "", lease, Some(APPLICATION));
         resource.place = self.home().join("leases").join(&resource.name).display().to_string();

@@ -85,6 +85,13 @@ impl Database for Sqlite {
         self.template().await.map(drop)
     }
 
+    async fn tidy(&self) -> Result<(), DatabaseError> {
+        for (building, _lock) in place::abandoned(&self.home().join("templates"))? {
+            place::remove(&building).map_err(|why| place::failed(format!("removing {}", building.display()), &why))?;
+        }
+        Ok(())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, "", lease, None);
         resource.place = self.home().join("leases").join(&resource.name).display().to_string();

@@ -54,6 +54,14 @@ pub async fn find_or_build(
     Ok(Template { data: done.join("data"), password })
 }
 
+/// Removes what killed builders left.
+pub async fn tidy(exec: &Arc<dyn Executor>, home: &Path) -> Result<(), DatabaseError> {
+    for (building, _lock) in place::abandoned(&home.join("templates"))? {
+        discard(exec, &building).await?;
+    }
+    Ok(())
+}
+
 /// Directories on the way to what a server's user owns can be walked through and not listed.
 pub fn directory_mode() -> u32 {
     if server_user().is_some() { 0o711 } else { 0o700 }

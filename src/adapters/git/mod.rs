@@ -172,9 +172,9 @@ pub trait Git: Send + Sync {
     /// Moves a branch from one commit to another, and the checkout that has it, if any.
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError>;
 
-    /// Removes what a killed orchestrator left of private git directories; only while no run is
-    /// live.
-    async fn tidy(&self) -> Result<(), GitError>;
+    /// Removes what killed orchestrators left: private git directories that nobody uses, and locks
+    /// on the refs of this run, whose own lock the caller holds.
+    async fn tidy(&self, run: Option<&str>) -> Result<(), GitError>;
 
     /// Whether `ancestor` is reachable from `commit`.
     async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError>;

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
@@ -16,6 +16,8 @@ use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
 /// Keys that change how content is turned into blobs and back.
 const CONTENT_KEYS: &str =
     r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
+/// How long a checkout may be in the middle of a change before it counts as left there.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
 
@@ -56,6 +58,8 @@ impl Program {
         let mut env: Environment = [
             ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
             ("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned()),
+            // After a second git tells how far it is, and a pipe that nobody reads any more ends it.
+            ("GIT_PROGRESS_DELAY".to_owned(), "86400".to_owned()),
             ("LC_ALL".to_owned(), "C".to_owned()),
         ]
         .into();
@@ -214,6 +218,17 @@ impl Program {
         Ok(())
     }
 
+    /// Locks on refs of a run that a killed process left. Whoever calls this holds the run.
+    pub fn unlock(&self, run: &str) {
+        for refs in ["refs/blueprint", "refs/heads/blueprint"] {
+            for entry in fs::read_dir(self.common.join(refs).join(run)).into_iter().flatten().flatten() {
+                if entry.path().extension().is_some_and(|extension| extension == "lock") {
+                    drop(fs::remove_file(entry.path()));
+                }
+            }
+        }
+    }
+
     /// Removes private git directories that killed processes left, and none that is in use.
     pub async fn tidy(&self) -> Result<(), GitError> {
         let _making = self.worktree_lock().await?;
@@ -240,6 +255,19 @@ impl Program {
             }
         }
         Ok(None)
+    }
+
+    /// Waits, within a limit, until nobody changes a checkout: a fast-forward that a killed run began
+    /// may still be at work, and half of it looks like the user's own changes.
+    pub async fn settled(&self, checkout: &Path) -> Result<(), GitError> {
+        let args = ["rev-parse", "--path-format=absolute", "--git-path", "index.lock"];
+        let lock = self.must(checkout, &args, &[]).await?;
+        let lock = PathBuf::from(lock.text().trim_end_matches('\n'));
+        let until = Instant::now() + SETTLE_LIMIT;
+        while lock.exists() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Git itself refuses where uncommitted changes overlap, and keeps those that do not.

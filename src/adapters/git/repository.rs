@@ -248,6 +248,10 @@ impl Git for Repository {
 
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError> {
         self.unchanged()?;
+        let checkout = self.program.checkout_of(branch).await?;
+        if let Some(checkout) = &checkout {
+            self.program.settled(checkout).await?;
+        }
         let tip = self.tip(branch).await?;
         if tip == *to {
             return Ok(Advance::Moved);
@@ -255,8 +259,14 @@ impl Git for Repository {
         if tip != *from {
             return Ok(Advance::TargetMoved(tip));
         }
-        if let Some(checkout) = self.program.checkout_of(branch).await? {
-            return self.program.fast_forward(&checkout, to).await;
+        if let Some(checkout) = checkout {
+            let advanced = self.program.fast_forward(&checkout, to).await;
+            if matches!(advanced, Ok(Advance::Moved)) {
+                return advanced;
+            }
+            // Somebody may have been faster between our look at the tip and git's.
+            let now = self.tip(branch).await?;
+            return if now == *from { advanced } else { Ok(Advance::TargetMoved(now)) };
         }
         let (reference, from, to) = (format!("refs/heads/{branch}"), from.clone(), to.clone());
         self.blocking(move |repo| {
@@ -273,7 +283,10 @@ impl Git for Repository {
         .await
     }
 
-    async fn tidy(&self) -> Result<(), GitError> {
+    async fn tidy(&self, run: Option<&str>) -> Result<(), GitError> {
+        if let Some(run) = run {
+            self.program.unlock(run);
+        }
         self.program.tidy().await
     }
 

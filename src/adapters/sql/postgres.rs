@@ -63,14 +63,16 @@ pub async fn find_schema(conn: &mut PgConnection, name: &str) -> Result<Option<F
     find(conn, FIND_SCHEMA, name).await
 }
 
-/// Databases whose names start like this and whose comment is this.
+/// Databases of the connected role whose names start like this and whose comment is this, or was
+/// not written any more.
 pub async fn marked_databases(
     conn: &mut PgConnection,
     prefix: &str,
     comment: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     let query = "SELECT datname::text FROM pg_database
-                 WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2";
+                 WHERE starts_with(datname, $1) AND datdba = current_user::regrole
+                 AND coalesce(shobj_description(oid, 'pg_database'), $2) = $2";
     let rows = sqlx::query(query).bind(prefix).bind(comment).fetch_all(conn).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
@@ -255,6 +257,21 @@ pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, 
 /// Takes a lock of the whole server for as long as the connection lives.
 pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)
+}
+
+/// As [`lock`], and whether it was to be had within a limit.
+pub async fn lock_within(conn: &mut PgConnection, key: i64, limit: Duration) -> Result<bool, sqlx::Error> {
+    let until = std::time::Instant::now() + limit;
+    loop {
+        let query = "SELECT pg_try_advisory_lock($1)";
+        if sqlx::query_scalar(query).bind(key).fetch_one(&mut *conn).await? {
+            return Ok(true);
+        }
+        if std::time::Instant::now() > until {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Until the end of a transaction nobody else of us changes roles or rights: two such changes of one
