@@ -35,6 +35,7 @@ async fn killed_and_resumed(repo: &Repo, conditions: &[String]) {
         let done = repo.blueprint(&["resume"]);
         assert_eq!(done.code, 0, "killed at {condition}: {}\n{}", done.out, done.err);
         landed(repo, &before, "20\n");
+        repo.blueprint(&["gc"]).ends_with(0);
         assert_eq!(left(repo).await, Vec::<String>::new(), "killed at {condition}, resumed");
         assert_eq!(kept(&segments), Vec::<String>::new(), "killed at {condition}, resumed");
         rewind(repo, &before);
@@ -162,6 +163,41 @@ async fn with_schemas_of_a_configured_database() {
     server.stop().await;
 }
 
+/// A seed that takes its time.
+const SLOW: &str = "CREATE TABLE marks (id serial PRIMARY KEY, who text NOT NULL);\nSELECT pg_sleep(5);\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_template_is_built() {
+    let (server, _redis, config) = shared("database").await;
+    for config in [PRIVATE, &config] {
+        let repo = build(&arena(config), Speaks::Postgres);
+        repo.write("db/seed.sql", SLOW);
+        repo.commit("a slow seed");
+        let mut child = services::spawn(&repo, &["run", DOCUMENT]);
+        let asleep = "SELECT query FROM pg_stat_activity WHERE query LIKE '%pg_sleep(5)%' AND pid <> pg_backend_pid()";
+        let private = repo.dir.path().join("cache/blueprint/postgresql/templates");
+        let building = async || {
+            let files = common::tree(&private).into_iter().map(|(path, _)| path);
+            let started = files.filter(|path| path.ends_with("data/postmaster.pid")).count() > 0;
+            started || !server.list("postgres", asleep).await.is_empty()
+        };
+        let started = Instant::now();
+        while !building().await {
+            assert!(started.elapsed() < Duration::from_secs(30), "no template is built");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let began = Instant::now();
+        repo.blueprint(&["gc"]).ends_with(0);
+        assert!(began.elapsed() < Duration::from_secs(4), "the dead builder's seed is not waited for");
+        assert_eq!(left(&repo).await, Vec::<String>::new());
+        assert_eq!(services::templates(&repo), Vec::<String>::new());
+        assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_winners_many_files_are_written_into_the_checkout() {
     let agent = "case $1 in A) echo 20 ;; B) echo 60 ;; esac >cost.txt\nmkdir -p notes\n\
@@ -180,6 +216,7 @@ async fn while_the_winners_many_files_are_written_into_the_checkout() {
     child.kill().unwrap();
     child.wait().unwrap();
     repo.blueprint(&["resume"]).ends_with(0);
+    repo.blueprint(&["gc"]).ends_with(0);
     assert_eq!(repo.git(&["rev-parse", "main^1"]), before);
     assert_eq!((repo.read("cost.txt"), repo.git(&["status", "--porcelain"])), ("20\n".to_owned(), String::new()));
     assert_eq!(left(&repo).await, Vec::<String>::new());
@@ -236,4 +273,18 @@ fn two_documents_are_carried_out_at_once_by_two_processes() {
         assert!(repo.read(document).contains("**Status**: completed"), "{document}");
     }
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_ref_of_the_run_was_locked() {
+    let repo = arena("").build();
+    let before = repo.git(&["rev-parse", "main"]);
+    kill_at(&repo, &kind("harvested")).await;
+    let runs = services::query(&repo, "SELECT DISTINCT run FROM record").await.unwrap();
+    for place in ["refs/blueprint", "refs/heads/blueprint"] {
+        repo.write(&format!(".git/{place}/{}/a.lock", runs[0]), "");
+    }
+    repo.blueprint(&["resume"]).ends_with(0);
+    landed(&repo, &before, "20\n");
+    assert_eq!(left(&repo).await, Vec::<String>::new());
 }

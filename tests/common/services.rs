@@ -132,7 +132,10 @@ pub async fn left(repo: &Repo) -> Vec<String> {
 async fn sockets(repo: &Repo) -> BTreeSet<PathBuf> {
     let text = "SELECT json_extract(data, '$.resource.database.place') || ' ' || json_extract(data, '$.resource.database.nonce')
                 FROM record WHERE kind = 'intended' AND json_extract(data, '$.resource.database.kind') = 'postgresql-server'";
-    let keys = query(repo, text).await.unwrap_or_default();
+    let mut keys = query(repo, text).await.unwrap_or_default();
+    let templates = std::fs::read_dir(repo.dir.path().join("cache/blueprint/postgresql/templates"));
+    let locks = templates.into_iter().flatten().flatten().map(|e| e.path().with_extension("new"));
+    keys.extend(locks.map(|building| building.display().to_string()));
     keys.iter().map(|key| PathBuf::from(format!("/tmp/bp-{}", digest([key.as_bytes()], 16)))).collect()
 }
 
