@@ -176,6 +176,20 @@ fn a_program_that_is_not_installed() {
 }
 
 #[test]
+fn a_test_program_that_is_not_installed() {
+    let repo = with_document("- sh tests/run.sh", "- `no-such-program-anywhere tests/run.sh`");
+    refused(&repo, &["run", DOCUMENT], 2, &["no-such-program-anywhere", "install"]);
+}
+
+#[test]
+fn a_seed_that_is_not_there() {
+    for database in ["{engine: sqlite, seed: [db/missing.sql]}", "{engine: postgres, seed: [db/missing.sql]}"] {
+        let repo = with_config(&format!("database: {database}\n"));
+        refused(&repo, &["run", DOCUMENT], 1, &["db/missing.sql"]);
+    }
+}
+
+#[test]
 fn recorded_work_that_is_missing() {
     let repo = Arena::default().build();
     std::fs::remove_file(repo.root().join("recorded/B.patch")).unwrap();

@@ -7,7 +7,7 @@ use super::context::Ports;
 use super::{contract, lease};
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
-use crate::adapters::process::ProcessError;
+use crate::adapters::process::{self, ProcessError};
 use crate::domain::plan::{EvaluationTest, Mode, Plan};
 use crate::error::{Error, ExitCode};
 
@@ -117,6 +117,12 @@ pub async fn preflight(
     for variant in &plan.variants {
         let checked = ports.agent.check(ports.git.root(), variant, &*ports.exec).await;
         checked.map_err(|error| agent_error(variant.key.as_str(), error))?;
+    }
+    for suite in &ports.suites {
+        if let Some(program) = suite.program().filter(|program| !process::installed(program)) {
+            return Err(Error::usage(format!("the test `{}` needs `{program}`, which was not found", suite.name()))
+                .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));
+        }
     }
     match &ports.database {
         Some(database) => database.reach().await.map_err(lease::database_error),

@@ -61,6 +61,13 @@ impl Suite for CommandSuite {
         &self.settings.name
     }
 
+    fn program(&self) -> Option<&str> {
+        match &self.settings.command {
+            Program::Argv(words) => words.first().map(String::as_str),
+            Program::Shell(_) => None,
+        }
+    }
+
     fn takes_selectors(&self) -> bool {
         true
     }

@@ -65,6 +65,11 @@ pub trait Suite: Send + Sync {
     /// The line of the document that it stands for.
     fn name(&self) -> &str;
 
+    /// The program that it needs on this machine, where that is known without a shell.
+    fn program(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether selectors of work items mean anything to it. They are run with the first suite
     /// for which they do.
     fn takes_selectors(&self) -> bool;
