@@ -107,7 +107,7 @@ impl Run {
         }
     }
 
-    /// Every suite, with the selectors of the work items that apply; cases are counted once.
+    /// Every suite, with the selectors of the work items that apply where it takes any; cases are counted once.
     pub async fn run_suites(
         &self,
         contender: &Contender,
@@ -118,7 +118,8 @@ impl Run {
         let mut seen = BTreeSet::new();
         for suite in &self.ports.suites {
             self.check_stop()?;
-            match suite.run(site, &selectors).await {
+            let wanted = if suite.takes_selectors() { selectors.as_slice() } else { &[] };
+            match suite.run(site, wanted).await {
                 Ok(part) => {
                     let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
                     report.cases.extend(new);
