@@ -28,22 +28,31 @@ pub struct Conclusion {
 
 /// Carries out a run, or what is left of it.
 pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
-    let facts = run.facts().await?;
-    let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
-    run.announce(resumed);
-    let scoreboard = match facts.scoreboard.clone() {
-        Some(scoreboard) => scoreboard,
-        None => run.compete(facts).await?,
-    };
-    let facts = run.facts().await?;
-    let landed = run.land(&scoreboard, &facts).await?;
-    run.ports.workspace.remove(&run.started.state).await.map_err(super::lease::machine)?;
+    let concluded = run.conclude().await;
+    // However it ended, every lease was given back: what held them goes too.
+    let removed = run.ports.workspace.remove(&run.started.state).await;
+    let conclusion = concluded?;
+    removed.map_err(super::lease::machine)?;
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
-    Ok(Conclusion { scoreboard, landed })
+    Ok(conclusion)
 }
 
 impl Run {
+    /// Everything up to the landing.
+    async fn conclude(&self) -> Result<Conclusion, Error> {
+        let facts = self.facts().await?;
+        let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
+        self.announce(resumed);
+        let scoreboard = match facts.scoreboard.clone() {
+            Some(scoreboard) => scoreboard,
+            None => self.compete(facts).await?,
+        };
+        let facts = self.facts().await?;
+        let landed = self.land(&scoreboard, &facts).await?;
+        Ok(Conclusion { scoreboard, landed })
+    }
+
     /// What the journal says of this run.
     pub async fn facts(&self) -> Result<Facts, Error> {
         let entries = self.ports.journal.entries(&self.started.run).await?;
@@ -73,7 +82,7 @@ impl Run {
     /// From nothing to a verdict.
     async fn compete(&self, facts: Facts) -> Result<Scoreboard, Error> {
         if let Some(database) = &self.ports.database {
-            database.prepare().await.map_err(super::lease::machine)?;
+            database.prepare().await.map_err(super::lease::database_error)?;
         }
         let mut judged = PerContender::new();
         let worked = self.trials(&facts, &mut judged).await;

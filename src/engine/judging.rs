@@ -73,7 +73,9 @@ impl Run {
         self.set_up(lease, &into, &self.settings.migrate).await
     }
 
-    /// Makes a tree ready and runs every suite in it, unless the journal has its tests.
+    /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
+    /// that counts; the suites run all the same, because what they leave in the tree and its
+    /// services is what the blocks before the interruption were measured on.
     pub async fn judge(
         &self,
         contender: &Contender,
@@ -88,19 +90,18 @@ impl Run {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
-        if let Some(report) = known {
-            return Ok(Judgement::Ready(judged, report.clone()));
-        }
-        match self.run_suites(contender, &judged.site).await {
-            Ok(Ok(report)) => {
+        let tested = self.run_suites(contender, &judged.site).await;
+        match (tested, known) {
+            (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
+            (Ok(Ok(report)), None) => {
                 self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
                 Ok(Judgement::Ready(judged, report))
             }
-            Ok(Err(reason)) => {
+            (Ok(Err(reason)), None) => {
                 self.close_lease(judged.lease).await?;
                 Ok(Judgement::Broken(reason))
             }
-            Err(error) => {
+            (Err(error), _) => {
                 self.close_lease(judged.lease).await?;
                 Err(error)
             }

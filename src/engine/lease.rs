@@ -211,17 +211,13 @@ pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 /// A database that could not be had, with what to do about it.
 pub fn database_error(error: DatabaseError) -> Error {
     let hint = match &error {
-        DatabaseError::Unreachable { .. } => Some("start the server, or correct `database.url` in blueprint.yaml"),
-        DatabaseError::Rights { .. } => {
-            Some("grant the role what it lacks, or set `database.isolation` to another level")
+        DatabaseError::Unreachable { .. } => "start the server, or correct `database.url` in blueprint.yaml".to_owned(),
+        DatabaseError::Rights { grant, .. } => {
+            format!("let it, as a superuser: {grant}; or set `database.isolation` to another level")
         }
-        _ => None,
+        _ => return machine(error),
     };
-    let wrapped = machine(error);
-    match hint {
-        Some(hint) => wrapped.hint(hint),
-        None => wrapped,
-    }
+    machine(error).hint(hint)
 }
 
 /// A cache that could not be had, with what to do about it.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::context::Ports;
-use super::contract;
+use super::{contract, lease};
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
 use crate::adapters::process::ProcessError;
@@ -100,7 +100,7 @@ fn file_of(selector: &str) -> &str {
 }
 
 /// Refuses what could only fail later: a mode that can't be run, missing programs or recorded
-/// work, tests that nobody has written.
+/// work, tests that nobody has written, a database that can't be had.
 pub async fn preflight(
     plan: &Plan,
     target: &Target,
@@ -125,7 +125,10 @@ pub async fn preflight(
         let checked = ports.agent.check(ports.git.root(), variant, &*ports.exec).await;
         checked.map_err(|error| agent_error(variant.key.as_str(), error))?;
     }
-    Ok(())
+    match &ports.database {
+        Some(database) => database.reach().await.map_err(lease::database_error),
+        None => Ok(()),
+    }
 }
 
 fn agent_error(variant: &str, error: AgentError) -> Error {

@@ -27,6 +27,7 @@ pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, E
         lease::remove(ports, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
+    ports.git.tidy().await?;
     ports.workspace.remove(&facts.started.state).await.map_err(lease::machine)?;
     Ok(Cleaned { run, resources, processes })
 }

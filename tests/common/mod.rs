@@ -8,6 +8,7 @@
 
 pub mod arena;
 pub mod postgres;
+pub mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

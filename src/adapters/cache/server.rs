@@ -157,7 +157,8 @@ fn place(port: u16) -> String {
 }
 
 fn url(port: u16, password: &str) -> String {
-    format!("redis://:{password}@{}/0", place(port))
+    // With the user's name: some clients send an empty one where there is none.
+    format!("redis://default:{password}@{}/0", place(port))
 }
 
 fn free_port() -> io::Result<u16> {

@@ -6,10 +6,23 @@ use sqlx::PgConnection;
 use super::{CONNECT_LIMIT, DatabaseError, DatabaseSettings};
 use crate::adapters::sql::postgres::{self, Found, Standing};
 use crate::adapters::sql::url::{Login, Server};
-use crate::adapters::sql::{MARKER, marker};
+use crate::adapters::sql::{MARKER, ident, marker};
 
 /// Advisory locks of ours are told from those of applications by this number.
 pub const LOCK: i64 = 0x626c_7565_7072_696e;
+
+/// What a role may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To create databases.
+    Databases,
+    /// To create roles.
+    Roles,
+    /// To create schemas.
+    Schemas,
+    /// For any level at all.
+    Any,
+}
 
 /// A configured server.
 pub struct Admin {
@@ -85,8 +98,18 @@ impl Admin {
     }
 
     /// The role lacks a right that the level needs.
-    pub fn lacks(&self, standing: &Standing, what: &str) -> DatabaseError {
-        DatabaseError::Rights { role: standing.role.clone(), place: self.server.place(), what: what.to_owned() }
+    pub fn lacks(&self, standing: &Standing, right: Right) -> DatabaseError {
+        let role = ident(&standing.role);
+        let (what, grant) = match right {
+            Right::Databases => ("create databases", format!("ALTER ROLE {role} CREATEDB CREATEROLE")),
+            Right::Roles => ("create roles", format!("ALTER ROLE {role} CREATEROLE")),
+            Right::Schemas => {
+                ("create schemas", format!("GRANT CREATE ON DATABASE {} TO {role}", ident(self.server.database())))
+            }
+            Right::Any => ("create databases, or roles and schemas", format!("ALTER ROLE {role} CREATEDB CREATEROLE")),
+        };
+        let (role, place) = (standing.role.clone(), self.server.place());
+        DatabaseError::Rights { role, place, what: what.to_owned(), grant }
     }
 
     /// A statement failed.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::admin::Admin;
+use super::admin::{Admin, Right};
 use super::programs::Programs;
 use super::seed::Seed;
 use super::{Database, DatabaseError, DatabaseSettings, Engine, Ground, Isolation, TABLE};
@@ -83,7 +83,7 @@ async fn among(url: &str, exec: &Arc<dyn Executor>) -> Result<Chosen, DatabaseEr
     let admin = Admin::new(url)?;
     let standing = admin.standing(&mut admin.connect().await?).await?;
     let installed = Programs::find(exec, Some(standing.version / 10_000)).await?.is_some();
-    choose_among(&standing, installed).ok_or_else(|| admin.lacks(&standing, "create databases, or roles and schemas"))
+    choose_among(&standing, installed).ok_or_else(|| admin.lacks(&standing, Right::Any))
 }
 
 /// The first level that a machine and a role allow.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-use super::admin::{Admin, LOCK, is_marked, is_ours, share};
+use super::admin::{Admin, LOCK, Right, is_marked, is_ours, share};
 use super::place;
 use super::seed::Seed;
 use super::server::environment;
@@ -50,8 +50,8 @@ impl Databases {
         let standing = self.admin.standing(&mut connection).await?;
         match (standing.databases, standing.roles) {
             (true, true) => Ok((connection, standing)),
-            (false, _) => Err(self.admin.lacks(&standing, "create databases")),
-            (_, false) => Err(self.admin.lacks(&standing, "create roles")),
+            (false, _) => Err(self.admin.lacks(&standing, Right::Databases)),
+            (_, false) => Err(self.admin.lacks(&standing, Right::Roles)),
         }
     }
 
@@ -173,6 +173,11 @@ impl Databases {
 impl Database for Databases {
     fn choice(&self) -> Choice {
         Choice { level: format!("postgresql database at {}", self.admin.server.place()), why: self.why.clone() }
+    }
+
+    async fn reach(&self) -> Result<(), DatabaseError> {
+        Seed::read(&self.settings.seed)?;
+        self.connect().await.map(drop)
     }
 
     async fn prepare(&self) -> Result<(), DatabaseError> {

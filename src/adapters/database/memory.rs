@@ -58,6 +58,10 @@ impl Database for Memory {
         Choice { level: KIND.to_owned(), why: "a test asked for it".to_owned() }
     }
 
+    async fn reach(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     async fn prepare(&self) -> Result<(), DatabaseError> {
         Seed::read(&self.settings.seed).map(drop)
     }

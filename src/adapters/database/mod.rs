@@ -85,6 +85,8 @@ pub enum DatabaseError {
         place: String,
         /// Such as `create databases`.
         what: String,
+        /// The statement that changes it.
+        grant: String,
     },
     /// Refused for safety.
     #[error("{0}")]
@@ -171,6 +173,10 @@ pub struct Choice {
 pub trait Database: Send + Sync {
     /// The level and the reason it was chosen.
     fn choice(&self) -> Choice;
+
+    /// Finds out, before anything is spent, whether leases can be had: that the seed can be read,
+    /// the server reached, and that the role may do what the level needs.
+    async fn reach(&self) -> Result<(), DatabaseError>;
 
     /// Builds the template, or finds it by its digest. Idempotent; takes a lock against a
     /// second orchestrator.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
 
-use super::admin::{Admin, is_marked, share};
+use super::admin::{Admin, Right, is_marked, share};
 use super::database::elsewhere;
 use super::place;
 use super::seed::Seed;
@@ -44,8 +44,8 @@ impl Schemas {
         let standing = self.admin.standing(&mut connection).await?;
         match (standing.roles, standing.schemas) {
             (true, true) => Ok((connection, standing)),
-            (false, _) => Err(self.admin.lacks(&standing, "create roles")),
-            (_, false) => Err(self.admin.lacks(&standing, "create schemas")),
+            (false, _) => Err(self.admin.lacks(&standing, Right::Roles)),
+            (_, false) => Err(self.admin.lacks(&standing, Right::Schemas)),
         }
     }
 
@@ -69,9 +69,13 @@ impl Database for Schemas {
         Choice { level: format!("postgresql schema at {}", self.admin.server.place()), why: self.why.clone() }
     }
 
-    async fn prepare(&self) -> Result<(), DatabaseError> {
+    async fn reach(&self) -> Result<(), DatabaseError> {
         Seed::read(&self.settings.seed)?;
         self.connect().await.map(drop)
+    }
+
+    async fn prepare(&self) -> Result<(), DatabaseError> {
+        self.reach().await
     }
 
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {

@@ -134,6 +134,10 @@ impl Database for Server {
         Choice { level, why: self.why.clone() }
     }
 
+    async fn reach(&self) -> Result<(), DatabaseError> {
+        Seed::read(&self.settings.seed).map(drop)
+    }
+
     async fn prepare(&self) -> Result<(), DatabaseError> {
         self.template().await.map(drop)
     }

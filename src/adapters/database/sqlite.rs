@@ -77,6 +77,10 @@ impl Database for Sqlite {
         Choice { level: "sqlite file".to_owned(), why: self.why.clone() }
     }
 
+    async fn reach(&self) -> Result<(), DatabaseError> {
+        Seed::read(&self.settings.seed).map(drop)
+    }
+
     async fn prepare(&self) -> Result<(), DatabaseError> {
         self.template().await.map(drop)
     }

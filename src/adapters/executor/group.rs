@@ -159,6 +159,9 @@ fn prepare(command: &Command) -> std::process::Command {
     if let Some(user) = command.user {
         builder.uid(user.uid).gid(user.gid);
     }
+    if command.outlives {
+        return builder;
+    }
     let parent = sys::getpid();
     let die_with_parent = move || {
         sys::set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -25,8 +25,17 @@ pub struct Program {
     root: PathBuf,
     common: PathBuf,
     exec: Arc<dyn Executor>,
-    private: Arc<OnceCell<tempfile::TempDir>>,
+    private: Arc<OnceCell<Private>>,
 }
+
+/// A git directory of ours. Whoever finds it without its lock held finds what a killed process left.
+struct Private {
+    dir: tempfile::TempDir,
+    _lock: fs::File,
+}
+
+/// The file in a private directory that its user holds locked.
+const IN_USE: &str = "in-use";
 
 impl Program {
     pub fn new(root: PathBuf, common: PathBuf, exec: Arc<dyn Executor>) -> Self {
@@ -40,6 +49,10 @@ impl Program {
     }
 
     async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        Ok(self.exec.run(self.command(dir, args, extra), &Stop::new()).await?)
+    }
+
+    fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
         let mut env: Environment = [
             ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
             ("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned()),
@@ -57,14 +70,18 @@ impl Program {
         // Hooks and monitors are programs; none of them has a part in this.
         let fixed = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"];
         let all = fixed.iter().copied().chain(args.iter().copied());
-        let command = Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600));
-        Ok(self.exec.run(command, &Stop::new()).await?)
+        Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600))
     }
 
     async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        self.again(|| self.command(dir, args, extra), args).await
+    }
+
+    /// Runs a command until no lock is in its way any more; it must succeed.
+    async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
         let mut tries = 0;
         loop {
-            let done = self.git(dir, args, extra).await?;
+            let done = self.exec.run(command(), &Stop::new()).await?;
             if done.exit.success() {
                 return Ok(done);
             }
@@ -83,9 +100,13 @@ impl Program {
         let made = self.private.get_or_try_init(|| async {
             let dir = self.common.join("blueprint/git");
             fs::create_dir_all(&dir).map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
+            let making = self.worktree_lock().await?;
             let made = tempfile::TempDir::new_in(&dir);
             let made = made.map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
             let path = made.path().to_owned();
+            let lock = fs::File::create(path.join(IN_USE)).and_then(|file| file.lock().map(|()| file));
+            let lock = lock.map_err(|source| GitError::Io { what: path.display().to_string(), source })?;
+            drop(making);
             let shown = path.display().to_string();
             self.must(&self.root, &["init", "--quiet", "--bare", "--template=", &shown], &[]).await?;
             let listed = self.git(&self.root, &["config", "--null", "--get-regexp", CONTENT_KEYS], &[]).await?;
@@ -93,9 +114,9 @@ impl Program {
                 let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
                 self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
             }
-            Ok::<_, GitError>(made)
+            Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
-        Ok(made.await?.path())
+        Ok(made.await?.dir.path())
     }
 
     pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
@@ -119,7 +140,7 @@ impl Program {
         removed
     }
 
-    /// Worktrees are made and removed one at a time, across processes.
+    /// Worktrees and private directories are made and removed one at a time, across processes.
     async fn worktree_lock(&self) -> Result<fs::File, GitError> {
         let path = self.common.join("blueprint");
         let io = |source| GitError::Io { what: "the lock for worktrees".to_owned(), source };
@@ -193,14 +214,16 @@ impl Program {
         Ok(())
     }
 
-    /// Removes private git directories that a killed process left.
-    pub fn tidy(&self) {
-        let own = self.private.get().map(tempfile::TempDir::path);
+    /// Removes private git directories that killed processes left, and none that is in use.
+    pub async fn tidy(&self) -> Result<(), GitError> {
+        let _making = self.worktree_lock().await?;
         for entry in fs::read_dir(self.common.join("blueprint/git")).into_iter().flatten().flatten() {
-            if Some(entry.path().as_path()) != own {
+            let in_use = fs::File::open(entry.path().join(IN_USE)).is_ok_and(|file| file.try_lock().is_err());
+            if !in_use {
                 drop(fs::remove_dir_all(entry.path()));
             }
         }
+        Ok(())
     }
 
     /// The checkout that has a branch, if one has.
@@ -225,7 +248,10 @@ impl Program {
         if !overlap.is_empty() {
             return Ok(Advance::Overlap(overlap));
         }
-        self.must(checkout, &["merge", "--ff-only", "--quiet", "--no-stat", &to.0], &[]).await?;
+        let args = ["merge", "--ff-only", "--quiet", "--no-stat", &to.0];
+        // Half of it would leave the user's files and index between two commits: once begun it is
+        // brought to its end, whatever becomes of us.
+        self.again(|| Command { outlives: true, ..self.command(checkout, &args, &[]) }, &args).await?;
         Ok(Advance::Moved)
     }
 

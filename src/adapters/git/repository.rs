@@ -274,8 +274,7 @@ impl Git for Repository {
     }
 
     async fn tidy(&self) -> Result<(), GitError> {
-        self.program.tidy();
-        Ok(())
+        self.program.tidy().await
     }
 
     async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError> {

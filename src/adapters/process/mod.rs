@@ -41,6 +41,8 @@ pub struct Command {
     pub grace: Duration,
     /// The ordinary user to run as; only root can ask for one.
     pub user: Option<User>,
+    /// Whether it goes on when we are killed: only for what is short and must not be left half done.
+    pub outlives: bool,
     /// Both streams also go to this file, whole up to 64 MiB, created or appended to.
     pub log: Option<PathBuf>,
 }
@@ -70,6 +72,7 @@ impl Command {
             time_limit: None,
             grace: Duration::from_secs(5),
             user: None,
+            outlives: false,
             log: None,
         }
     }
