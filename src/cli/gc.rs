@@ -2,7 +2,7 @@
 
 use super::{Context, Outcome};
 use crate::compose;
-use crate::engine::context::Clock;
+use crate::engine::clock::Clock;
 use crate::engine::journal::{Facts, Log};
 use crate::engine::recovery;
 use crate::error::ExitCode;
