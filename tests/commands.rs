@@ -1,6 +1,5 @@
 //! Commands that read and write files but carry nothing out: `init`, `new`, `check`, `plan`, `approve`,
 //! `status`, `schema`.
-#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 
