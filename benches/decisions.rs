@@ -91,15 +91,8 @@ fn main() {
         "{:<12} {:>7} {:>15} {:>9}   {:>6} {:>10} {:>6} {:>7}",
         "", "single", "ten (seconds)", "five min", "race", "supported", "wrong", "seconds"
     );
-    let cells = [
-        (QUIET, 0.03),
-        (SHARED, 0.01),
-        (SHARED, 0.03),
-        (SHARED, 0.05),
-        (NOISY, 0.02),
-        (NOISY, 0.05),
-        (NOISY, 0.10),
-    ];
+    let cells =
+        [(QUIET, 0.03), (SHARED, 0.01), (SHARED, 0.03), (SHARED, 0.05), (NOISY, 0.02), (NOISY, 0.05), (NOISY, 0.10)];
     let (mut claims, mut wrong, mut shared5) = (0, 0, Row::default());
     for (environment, d) in cells {
         let row = cell(environment, d, decisions);

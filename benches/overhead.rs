@@ -68,6 +68,8 @@ fn run(count: usize, agent: u64, suite: u64) -> Figures {
         costs: (0..count).map(|i| (key(i), u32::try_from(20 + i).unwrap_or(20))).collect(),
         agent: "{command: \"sh agent.sh\"}".to_owned(),
         budget: "- Time cap: 10 minutes\n".to_owned(),
+        // Less is not worth measuring a command by.
+        slice: "0.02",
         ..Arena::default()
     };
     let repo = arena.build();

@@ -1,4 +1,5 @@
 //! The agents, each with a real worktree: the fake and the real ones keep the same promises.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -148,7 +148,11 @@ fn what_breaks_a_wall_is_found() {
         ("domain/x.rs", "//! x\nuse super::super::ui::Printer;", "import `ui::Printer`"),
         ("domain/x.rs", "//! x\nfn f() { std::fs::read(\"x\"); }", "use `std::fs`"),
         ("domain/x.rs", "//! x\nfn f() { std::time::SystemTime::now(); }", "clock"),
-        ("adapters/git/x.rs", "//! x\nuse crate::adapters::database::Database;", "import `adapters::database::Database`"),
+        (
+            "adapters/git/x.rs",
+            "//! x\nuse crate::adapters::database::Database;",
+            "import `adapters::database::Database`",
+        ),
         ("adapters/git/x.rs", "//! x\nuse super::super::cache::Cache;", "import `adapters::cache::Cache`"),
         ("adapters/git/x.rs", "//! x\nfn f() { std::process::Command::new(\"git\"); }", "starts programs"),
         ("engine/x.rs", "//! x\nuse sqlx::Row;", "use `sqlx`"),
@@ -185,7 +189,22 @@ fn every_module_that_the_architecture_names_exists() {
         root().join(&path).is_dir() || root().join(path).with_extension("rs").is_file()
     };
     let quoted = text.split('`').skip(1).step_by(2);
-    let layers = ["domain", "adapters", "engine", "ui", "cli", "executor", "git", "journal", "workspace", "agent", "database", "cache", "suite", "metric"];
+    let layers = [
+        "domain",
+        "adapters",
+        "engine",
+        "ui",
+        "cli",
+        "executor",
+        "git",
+        "journal",
+        "workspace",
+        "agent",
+        "database",
+        "cache",
+        "suite",
+        "metric",
+    ];
     let mut checked = 0;
     for name in quoted.filter(|q| q.contains('/') && !q.contains(['<', '*', '.'])) {
         let top = name.split('/').next().unwrap_or_default();

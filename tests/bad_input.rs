@@ -204,6 +204,17 @@ fn a_test_that_nobody_has_written() {
 }
 
 #[test]
+fn tests_of_a_work_item_that_no_command_can_run() {
+    let repo = with_document("**Diff Contract**: patch", "**Diff Contract**: patch\n**Tests**: tests/run.sh");
+    let text = repo.read(DOCUMENT).replace("- sh tests/run.sh", "- Load test with 2 concurrent requests");
+    repo.write(DOCUMENT, &text);
+    let config = repo.read("blueprint.yaml") + "http: {serve: ./serve, path: /}\n";
+    repo.write("blueprint.yaml", &config);
+    repo.commit("nothing but a load test");
+    refused(&repo, &["run", DOCUMENT], 2, &["tests/run.sh", "Evaluation Criteria"]);
+}
+
+#[test]
 fn an_unknown_key_of_the_configuration() {
     let repo = with_config("budgett: 3\n");
     refused(&repo, &["run", DOCUMENT], 2, &["budgett", "blueprint.yaml"]);

@@ -10,11 +10,7 @@ use common::{Done, Repo};
 
 /// An arena whose agent is this script.
 fn arena(script: &str, budget: &str) -> (Arena, Repo) {
-    let arena = Arena {
-        agent: "{command: \"sh agent.sh\"}".to_owned(),
-        budget: budget.to_owned(),
-        ..Arena::default()
-    };
+    let arena = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), budget: budget.to_owned(), ..Arena::default() };
     let repo = arena.build();
     repo.write("agent.sh", script);
     repo.commit("an agent");
@@ -30,7 +26,8 @@ const COST: &str = "case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > 
 
 #[test]
 fn an_agent_that_reports_more_than_its_step_may_use_is_stopped_and_judged_by_what_it_left() {
-    let script = format!("{COST}echo '{{\"input_tokens\": 900, \"output_tokens\": 200}}' > \"$BLUEPRINT_USAGE\"\nsleep 60\n");
+    let script =
+        format!("{COST}echo '{{\"input_tokens\": 900, \"output_tokens\": 200}}' > \"$BLUEPRINT_USAGE\"\nsleep 60\n");
     let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n");
     let started = Instant::now();
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
@@ -51,7 +48,9 @@ fn a_run_whose_budget_ends_before_there_is_anything_to_judge_says_so_by_its_exit
 
 #[test]
 fn the_sessions_cap_holds_over_all_variants_together() {
-    let script = format!("{COST}echo \"{{\\\"input_tokens\\\": $BLUEPRINT_TOKENS, \\\"output_tokens\\\": 0}}\" > \"$BLUEPRINT_USAGE\"\n");
+    let script = format!(
+        "{COST}echo \"{{\\\"input_tokens\\\": $BLUEPRINT_TOKENS, \\\"output_tokens\\\": 0}}\" > \"$BLUEPRINT_USAGE\"\n"
+    );
     let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 1500\n- Time cap: 3 minutes\n");
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     let spent = report(&repo)["tokens"]["spent"].as_u64().unwrap();

@@ -442,7 +442,9 @@ async fn rights_decide_the_level_and_a_lack_is_named() {
         let made = port.create(&port.intend(&lease("a"))).await.unwrap();
         assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
         run(url_of(&made), "ALTER TABLE users ADD COLUMN age int").await.unwrap();
+        let mut session = PgConnection::connect(url_of(&made)).await.unwrap();
         port.remove(&made.resource).await.unwrap();
+        assert!(session.ping().await.is_err(), "{role}: a session of the lease goes on");
     }
     for (role, isolation, what) in [
         ("roles", Isolation::Database, "create databases"),

@@ -1,5 +1,6 @@
 //! The sample project of `blueprint demo`: its recorded work keeps its tests, and its tests notice
 //! a listing that is broken.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -3,7 +3,7 @@
 use super::{Context, Outcome};
 use crate::adapters::git::Git as _;
 use crate::compose;
-use crate::engine::context::Clock;
+use crate::engine::clock::Clock;
 use crate::engine::journal::{Facts, Log};
 use crate::engine::recovery;
 use crate::error::{Error, ExitCode};

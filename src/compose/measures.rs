@@ -22,7 +22,7 @@ fn wrong(what: impl std::fmt::Display) -> Error {
 
 /// What the configuration binds, for `check`.
 pub fn bindings(config: &Config) -> Result<Bindings> {
-    let all: Vec<_> = config.metrics.iter().map(|(name, metric)| (name, metric)).collect();
+    let all: Vec<_> = config.metrics.iter().collect();
     let mut metrics = BTreeMap::new();
     for source in build(config, &all)? {
         for name in source.metrics() {

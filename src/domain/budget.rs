@@ -146,7 +146,8 @@ mod tests {
     }
 
     fn ledger(step: u64, session: u64) -> Ledger {
-        let caps = Budget { step_tokens: Some(Tokens(step)), session_tokens: Some(Tokens(session)), ..Budget::default() };
+        let caps =
+            Budget { step_tokens: Some(Tokens(step)), session_tokens: Some(Tokens(session)), ..Budget::default() };
         Ledger::new(&caps)
     }
 

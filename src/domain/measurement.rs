@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::VariantKey;
+use super::key::VariantKey;
 use super::quantity::Quantity;
 
 /// A metric's name, such as `query_latency_p95`: letters, digits, `_`, `-`, `.` and `/`.

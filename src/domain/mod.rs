@@ -8,6 +8,7 @@ pub mod change;
 pub mod diagnostic;
 pub mod document;
 pub mod event;
+pub mod key;
 pub mod measurement;
 pub mod plan;
 pub mod quantity;

@@ -275,11 +275,9 @@ impl fmt::Display for Quantity {
             Dimension::Count => &[(1.0, "")],
         };
         let last = scales[scales.len() - 1];
-        let (size, unit) = if value == 0.0 {
-            scales[0]
-        } else {
-            *scales.iter().find(|(size, _)| value.abs() >= *size).unwrap_or(&last)
-        };
+        // Nothing is nothing in any unit; the plainest one is taken.
+        let fits = |size: f64| if value == 0.0 { size == 1.0 } else { value.abs() >= size };
+        let (size, unit) = *scales.iter().find(|(size, _)| fits(*size)).unwrap_or(&last);
         write!(f, "{}{unit}", digits(value / size))
     }
 }
@@ -559,7 +557,7 @@ mod tests {
         let show = |text: &str| Quantity::parse(text).unwrap().to_string();
         assert_eq!(show("0.0123 s"), "12.3 ms");
         assert_eq!(show("1500 MB"), "1.5 GB");
-        assert_eq!(show("0 ms"), "0 s");
+        assert_eq!((show("0 ms"), show("0 MB")), ("0 s".to_owned(), "0 B".to_owned()));
         assert_eq!(Tokens(1_234_567).to_string(), "1,234,567");
     }
 }

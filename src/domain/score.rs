@@ -206,7 +206,9 @@ mod tests {
     #[test]
     fn more_is_better_where_the_bound_is_a_floor() {
         let scorer = scorer(&[metric("throughput", ">500 req/s")], None, [0.0, 100.0, 0.0]);
-        let rate = |value| BTreeMap::from([(MetricName::new("throughput").unwrap(), Quantity::new(value, Dimension::Rate).unwrap())]);
+        let rate = |value| {
+            BTreeMap::from([(MetricName::new("throughput").unwrap(), Quantity::new(value, Dimension::Rate).unwrap())])
+        };
         for (value, expected) in [(500.0, 50.0), (1000.0, 66.7), (0.0, 0.0)] {
             assert_eq!(scorer.performance(&rate(value)).unwrap().shown(), expected);
         }
@@ -216,7 +218,8 @@ mod tests {
     fn a_missing_value_or_one_of_another_dimension_has_no_points() {
         let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
         assert_eq!(scorer.performance(&BTreeMap::new()), None);
-        let bytes = BTreeMap::from([(MetricName::new("latency").unwrap(), Quantity::new(1.0, Dimension::Bytes).unwrap())]);
+        let bytes =
+            BTreeMap::from([(MetricName::new("latency").unwrap(), Quantity::new(1.0, Dimension::Bytes).unwrap())]);
         assert_eq!(scorer.performance(&bytes), None);
     }
 
@@ -248,13 +251,19 @@ mod tests {
     fn no_test_is_no_score_and_skipped_tests_count_neither_way() {
         let case = |status| TestCase { name: "t".to_owned(), status };
         assert_eq!(tests_points(&TestReport::default()), None);
-        let report = TestReport { cases: [TestStatus::Passed, TestStatus::Failed, TestStatus::Skipped].map(case).into() };
+        let report =
+            TestReport { cases: [TestStatus::Passed, TestStatus::Failed, TestStatus::Skipped].map(case).into() };
         assert_eq!(tests_points(&report).unwrap().get(), 50.0);
     }
 
     #[test]
     fn simplicity_falls_with_lines_nesting_and_dependencies() {
-        let size = |added, deleted, nesting_surplus, new_dependencies| ChangeSize { added, deleted, nesting_surplus, new_dependencies };
+        let size = |added, deleted, nesting_surplus, new_dependencies| ChangeSize {
+            added,
+            deleted,
+            nesting_surplus,
+            new_dependencies,
+        };
         assert_eq!(simplicity_points(&size(0, 0, 1.0, 0)).get(), 100.0);
         assert_eq!(simplicity_points(&size(500, 0, 1.0, 0)).get(), 50.0);
         assert_eq!(simplicity_points(&size(0, 1000, 1.0, 0)).get(), 50.0);

@@ -290,7 +290,8 @@ mod tests {
 
     fn row(contender: Contender, simplicity: f64, total: Option<f64>, outcome: Outcome) -> Row {
         let points = |p| Points::new(p).unwrap();
-        let criteria = total.map(|_| Criteria { tests: points(100.0), performance: points(50.0), simplicity: points(simplicity) });
+        let criteria =
+            total.map(|_| Criteria { tests: points(100.0), performance: points(50.0), simplicity: points(simplicity) });
         Row { contender, outcome, criteria, total: total.map(points), metrics: BTreeMap::new() }
     }
 
@@ -304,7 +305,8 @@ mod tests {
             race.record(index, &of);
             blocks.push((index, of));
         }
-        let rows = case.runners.iter().map(|r| row(v(r.0), r.1, Some(r.2(1)), Outcome::Eligible { over_budget: false }));
+        let rows =
+            case.runners.iter().map(|r| row(v(r.0), r.1, Some(r.2(1)), Outcome::Eligible { over_budget: false }));
         let evidence = Evidence {
             rows: rows.collect(),
             race: &race,
@@ -324,8 +326,11 @@ mod tests {
 
     #[test]
     fn a_variant_that_beats_all_wins_with_its_closest_rival_named() {
-        let runners: &[Runner<'_>] = &[("A", 90.0, &|i| 70.0 + f64::from(i % 3) * 0.1), ("B", 95.0, &|_| 68.0), ("@baseline", 100.0, &|_| 60.0)];
-        let Verdict::Winner { key: winner, support } = conclude(&Case { runners, ..PLAIN }) else { panic!("no winner") };
+        let runners: &[Runner<'_>] =
+            &[("A", 90.0, &|i| 70.0 + f64::from(i % 3) * 0.1), ("B", 95.0, &|_| 68.0), ("@baseline", 100.0, &|_| 60.0)];
+        let Verdict::Winner { key: winner, support } = conclude(&Case { runners, ..PLAIN }) else {
+            panic!("no winner")
+        };
         let support = support.unwrap();
         assert_eq!((winner, support.rival), (key("A"), v("B")));
         assert!((support.difference - 2.1).abs() < 0.1 && support.half_width < 0.2 && support.e_value >= 40.0);
@@ -333,7 +338,8 @@ mod tests {
 
     #[test]
     fn variants_that_tie_are_settled_by_simplicity_and_then_by_their_order() {
-        let runners: &[Runner<'_>] = &[("A", 90.0, &|_| 70.0), ("B", 95.0, &|_| 70.0), ("C", 95.0, &|_| 70.0), ("@baseline", 100.0, &|_| 50.0)];
+        let runners: &[Runner<'_>] =
+            &[("A", 90.0, &|_| 70.0), ("B", 95.0, &|_| 70.0), ("C", 95.0, &|_| 70.0), ("@baseline", 100.0, &|_| 50.0)];
         let expected = Verdict::Tie { key: key("B"), among: vec![key("A"), key("B"), key("C")] };
         assert_eq!(conclude(&Case { runners, ..PLAIN }), expected);
     }
@@ -352,7 +358,8 @@ mod tests {
     #[test]
     fn when_the_time_ends_first_the_highest_total_leads_unsupported_and_what_could_be_seen_is_told() {
         let noise = |i: u32| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
-        let runners: &[Runner<'_>] = &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 69.9), ("@baseline", 100.0, &|_| 50.0)];
+        let runners: &[Runner<'_>] =
+            &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 69.9), ("@baseline", 100.0, &|_| 50.0)];
         let verdict = conclude(&Case { runners, ..PLAIN });
         let Verdict::Undecided { leader, support, smallest_seen } = verdict else { panic!("{verdict:?}") };
         assert!(support.is_some());
@@ -374,9 +381,12 @@ mod tests {
     fn nobody_wins_when_nobody_is_eligible_or_nothing_was_measured() {
         let race = Race::new(Rules::default(), &[]);
         let out = Outcome::Disqualified { reason: Disqualification::NothingChanged };
-        for (outcome, reason) in [(out, NoWinner::NoneEligible), (Outcome::Eligible { over_budget: false }, NoWinner::NotMeasured)] {
+        for (outcome, reason) in
+            [(out, NoWinner::NoneEligible), (Outcome::Eligible { over_budget: false }, NoWinner::NotMeasured)]
+        {
             let rows = vec![row(v("A"), 90.0, None, outcome)];
-            let evidence = Evidence { rows, race: &race, blocks: &[], bounds_known: true, require_supported: false, seed: 1 };
+            let evidence =
+                Evidence { rows, race: &race, blocks: &[], bounds_known: true, require_supported: false, seed: 1 };
             assert_eq!(decide(evidence).verdict, Verdict::NoWinner { reason });
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::clock::Clock;
 use super::journal::{Facts, Log, Started};
 use crate::adapters::agent::Agent;
 use crate::adapters::cache::Cache;
@@ -175,25 +176,6 @@ impl Run {
     /// Where everything of a contender lives.
     pub fn place(&self, contender: &str) -> PathBuf {
         self.started.state.join(contender)
-    }
-}
-
-/// A clock that goes on where an earlier session of the run stopped. Monotonic.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    since: Instant,
-    before: Duration,
-}
-
-impl Clock {
-    /// A clock that shows `before` now.
-    pub fn resumed(before: Duration) -> Self {
-        Self { since: Instant::now(), before }
-    }
-
-    /// Time that the run used, over all its sessions.
-    pub fn elapsed(&self) -> Duration {
-        self.before + self.since.elapsed()
     }
 }
 

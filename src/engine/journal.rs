@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::Clock;
+use super::clock::Clock;
 use crate::adapters::agent::AgentReport;
 use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;

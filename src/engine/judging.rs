@@ -108,7 +108,8 @@ impl Run {
         }
     }
 
-    /// Every suite, with the selectors of the work items that apply; cases are counted once.
+    /// Every suite; the first that takes selectors gets those of the work items that apply. Cases are
+    /// counted once.
     pub async fn run_suites(
         &self,
         contender: &Contender,
@@ -117,9 +118,11 @@ impl Run {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
         let mut seen = BTreeSet::new();
-        for suite in &self.ports.suites {
+        let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
+        for (at, suite) in self.ports.suites.iter().enumerate() {
             self.check_stop()?;
-            match suite.run(site, &selectors).await {
+            let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
+            match suite.run(site, wanted).await {
                 Ok(part) => {
                     let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
                     report.cases.extend(new);

@@ -1,6 +1,7 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
 pub mod approval;
+pub mod clock;
 pub mod competition;
 pub mod context;
 pub mod contract;

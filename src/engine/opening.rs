@@ -111,6 +111,13 @@ pub async fn preflight(
         return Err(Error::refused("documents in mode `orchestrated` are read and checked, and can't be run")
             .hint("`competition` and `single` can be run"));
     }
+    let selected = plan.work_items.iter().find_map(|item| Some((&item.title, item.tests.first()?)));
+    if let Some((title, selector)) = selected.filter(|_| !ports.suites.iter().any(|s| s.takes_selectors())) {
+        return Err(Error::usage(format!(
+            "`{title}` names the test {selector}, and no test of the document can run it"
+        ))
+        .hint("name the command that runs such tests under Evaluation Criteria, such as `- pytest tests/`"));
+    }
     if !contestants_write_tests {
         tests_exist(plan, target, &*ports.git).await?;
     }

@@ -31,6 +31,7 @@ impl Programs {
     pub async fn find(exec: &Arc<dyn Executor>, major: Option<u32>) -> Result<Option<Self>, DatabaseError> {
         let mut found: Vec<Self> = Vec::new();
         for dir in directories() {
+            let dir = real(dir);
             let whole = dir.join("postgres").is_file() && dir.join("initdb").is_file();
             if whole && let Some(programs) = ask(exec, &dir).await? {
                 found.push(programs);
@@ -81,6 +82,12 @@ fn directories() -> Vec<PathBuf> {
         all.extend(versions.filter(|dir| dir.join("postgres").is_file()));
     }
     all
+}
+
+/// Where the programs are, if what stands here are links to some of them.
+fn real(dir: PathBuf) -> PathBuf {
+    let linked = std::fs::canonicalize(dir.join("postgres")).ok();
+    linked.and_then(|program| program.parent().map(Path::to_owned)).unwrap_or(dir)
 }
 
 async fn ask(exec: &Arc<dyn Executor>, dir: &Path) -> Result<Option<Programs>, DatabaseError> {
