@@ -1,7 +1,7 @@
 //! The configured server as we administer it: reached within a limit, asked what we may do, and
 //! refused where it must not be touched.
 
-use sqlx::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::{CONNECT_LIMIT, DatabaseError, DatabaseResource, DatabaseSettings};
 use crate::adapters::sql::postgres::{self, Found, Standing};
@@ -59,22 +59,31 @@ impl Admin {
 
     /// Connects as the configuration says.
     pub async fn connect(&self) -> Result<PgConnection, DatabaseError> {
-        let options = self.server.options();
-        let connected = postgres::connect(&options, CONNECT_LIMIT).await;
-        connected.map_err(|why| self.unreached(&why, self.server.user()))
+        self.connect_with(&self.server.options()).await
     }
 
     /// Connects to another database of the server as the configured role.
     pub async fn connect_to(&self, database: &str) -> Result<PgConnection, DatabaseError> {
-        let options = self.server.options().database(database);
-        let connected = postgres::connect(&options, CONNECT_LIMIT).await;
-        connected.map_err(|why| self.unreached(&why, self.server.user()))
+        self.connect_with(&self.server.options().database(database)).await
+    }
+
+    async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, DatabaseError> {
+        let connected = postgres::connect(options, CONNECT_LIMIT).await;
+        let mut connection = connected.map_err(|why| self.unreached(&why, self.server.user()))?;
+        self.execute(&mut connection, "connecting", postgres::HASTY.to_owned()).await?;
+        Ok(connection)
     }
 
     /// Connects as a lease's role, which also proves that the lease can.
     pub async fn connect_as(&self, login: &Login<'_>) -> Result<PgConnection, DatabaseError> {
         let connected = postgres::connect(&self.server.options_for(login), CONNECT_LIMIT).await;
         connected.map_err(|why| self.unreached(&why, login.user))
+    }
+
+    /// Logs in as a lease and out again.
+    pub async fn check_login(&self, login: &Login<'_>) -> Result<(), DatabaseError> {
+        let connection = self.connect_as(login).await?;
+        sqlx::Connection::close(connection).await.map_err(|why| self.failed("closing", &why))
     }
 
     fn unreached(&self, why: &sqlx::Error, role: &str) -> DatabaseError {

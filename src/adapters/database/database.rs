@@ -39,13 +39,16 @@ pub struct Databases {
     admin: Admin,
     why: String,
     template: OnceCell<String>,
+    /// Whether the server lets a lease's role in, which is tried once.
+    let_in: OnceCell<()>,
 }
 
 impl Databases {
     /// For the table.
     pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
         let admin = Admin::configured(&ground.settings, "database")?;
-        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why, template: OnceCell::new() }))
+        let (template, let_in) = (OnceCell::new(), OnceCell::new());
+        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why, template, let_in }))
     }
 
     /// Connects, and checks that the role may do what this level needs.
@@ -173,6 +176,37 @@ impl Databases {
     }
 }
 
+impl Databases {
+    fn check(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+        place::check(resource, KIND)?;
+        let place = self.admin.server.place();
+        if resource.place == place { Ok(()) } else { Err(elsewhere(resource, &place)) }
+    }
+
+    /// Drops the database and the role of a lease, as far as they are there and ours.
+    async fn drop_from(&self, connection: &mut PgConnection, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+        let (admin, name) = (&self.admin, resource.name.as_str());
+        let role = admin.looked(postgres::find_role(connection, name).await)?;
+        let database = admin.looked(postgres::find_database(connection, name).await)?;
+        let role_is_ours = role.as_ref().is_some_and(|found| is_marked(found, &resource.nonce));
+        if let Some(found) = &database {
+            let begun = role_is_ours && found.comment.is_none();
+            if !is_marked(found, &resource.nonce) && !begun && resource.oid != Some(found.oid) {
+                return Err(place::foreign(resource));
+            }
+            admin.execute(connection, "dropping a database", postgres::drop_database(name)).await?;
+        }
+        match role {
+            None => Ok(()),
+            Some(_) if role_is_ours => {
+                let text = format!("{} {}", postgres::alone(), postgres::drop_role(name));
+                admin.execute(connection, "dropping a role", text).await
+            }
+            Some(_) => Err(place::foreign(resource)),
+        }
+    }
+}
+
 #[async_trait]
 impl Database for Databases {
     fn choice(&self) -> Choice {
@@ -204,44 +238,24 @@ impl Database for Databases {
     }
 
     async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
-        self.remove(resource).await?;
+        self.check(resource)?;
         let (mut connection, standing) = self.connect().await?;
         self.admin.hold(&mut connection, resource).await?;
+        self.drop_from(&mut connection, resource).await?;
         let password = place::secret()?;
         let oid = self.clone_template(&mut connection, &standing, resource, &password).await?;
         let name = resource.name.as_str();
         let login = Login { user: name, password: &password, database: name, search_path: None };
-        self.admin.connect_as(&login).await?.close().await.map_err(|why| self.admin.failed("closing", &why))?;
+        self.let_in.get_or_try_init(async || self.admin.check_login(&login).await).await?;
         let env = environment(&self.admin.server, &login, name);
         Ok(Connected { resource: DatabaseResource { oid: Some(oid), ..resource.clone() }, env })
     }
 
     async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
-        place::check(resource, KIND)?;
-        let (admin, name) = (&self.admin, resource.name.as_str());
-        if resource.place != admin.server.place() {
-            return Err(elsewhere(resource, &admin.server.place()));
-        }
-        let mut connection = admin.connect().await?;
-        admin.hold(&mut connection, resource).await?;
-        let role = admin.looked(postgres::find_role(&mut connection, name).await)?;
-        let database = admin.looked(postgres::find_database(&mut connection, name).await)?;
-        let role_is_ours = role.as_ref().is_some_and(|found| is_marked(found, &resource.nonce));
-        if let Some(found) = &database {
-            let begun = role_is_ours && found.comment.is_none();
-            if !is_marked(found, &resource.nonce) && !begun && resource.oid != Some(found.oid) {
-                return Err(place::foreign(resource));
-            }
-            admin.execute(&mut connection, "dropping a database", postgres::drop_database(name)).await?;
-        }
-        match role {
-            None => Ok(()),
-            Some(_) if role_is_ours => {
-                let text = format!("{} {}", postgres::alone(), postgres::drop_role(name));
-                admin.execute(&mut connection, "dropping a role", text).await
-            }
-            Some(_) => Err(place::foreign(resource)),
-        }
+        self.check(resource)?;
+        let mut connection = self.admin.connect().await?;
+        self.admin.hold(&mut connection, resource).await?;
+        self.drop_from(&mut connection, resource).await
     }
 }
 

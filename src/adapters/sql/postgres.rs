@@ -152,6 +152,10 @@ pub fn clone_database(name: &str, template: &str, version: u32) -> String {
     format!("CREATE DATABASE {} TEMPLATE {}{strategy}", ident(name), ident(template))
 }
 
+/// Small steps of a session don't wait for the disk. Creating a database does all the same, and what
+/// was written before it, such as the role that marks it, is then on the disk too.
+pub const HASTY: &str = "SET synchronous_commit = off";
+
 /// Lets the server share blocks instead of copying, where it can (version 18).
 pub const SHARE_BLOCKS: &str = "SET file_copy_method = 'clone'";
 
