@@ -111,7 +111,8 @@ impl Run {
     /// Tests on the merged tree, and bounds again where it is not the base that was merged onto.
     async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
         let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
-        let judged = match self.fresh_tree(contender, "merged", tree).await? {
+        // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
+        let judged = match self.fresh_tree(contender, "merged", tree, &[]).await? {
             Ok(judged) => judged,
             Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
         };
