@@ -112,6 +112,31 @@ fn a_document_that_was_edited_after_approve_even_when_the_edit_is_committed() {
 }
 
 #[test]
+fn a_document_with_uncommitted_changes_that_its_landing_would_meet() {
+    let arena = Arena::default();
+    let repo = arena.build();
+    repo.write(DOCUMENT, &arena.document().replace("**Winner**: none yet", "**Winner**: mine, I bet"));
+    refused(&repo, &["run", DOCUMENT], 4, &["uncommitted changes", DOCUMENT, "git commit"]);
+    repo.git(&["checkout", "--quiet", DOCUMENT]);
+    repo.blueprint(&["approve", DOCUMENT]).ends_with(0);
+    refused(&repo, &["run", DOCUMENT], 4, &["uncommitted changes", "git commit"]);
+}
+
+#[test]
+fn a_bound_that_nothing_can_keep() {
+    for bound in ["<0ms", "<=-1ms", "<-80ms"] {
+        let repo = with_document("latency_p95: <80ms", &format!("latency_p95: {bound}"));
+        refused(&repo, &["run", DOCUMENT], 2, &["error[BP015]", "latency_p95", "less than 0"]);
+    }
+}
+
+#[test]
+fn a_test_command_whose_program_is_not_installed() {
+    let repo = with_document("- sh tests/run.sh", "- `no-such-runner-anywhere tests`");
+    refused(&repo, &["run", DOCUMENT], 2, &["no-such-runner-anywhere", "install"]);
+}
+
+#[test]
 fn a_single_variant_in_a_competition() {
     let arena = Arena { costs: vec![("A", 20)], ..Arena::default() };
     refused(&arena.build(), &["run", DOCUMENT], 2, &["variant", DOCUMENT]);

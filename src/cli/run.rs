@@ -97,6 +97,9 @@ impl Session {
             return Ok(passed_over(&loaded, status, alone, context)?);
         }
         documents::bind(&loaded, project, context)?;
+        if self.merge == Merge::Auto {
+            opening::document_is_committed(&*project.git, &target, &relative).await?;
+        }
         let watch = Watch::new(context, self.events.as_deref())?;
         let sink = watch.sink.clone();
         let prepared = compose::prepare(project, &relative, &loaded.document, &target, sink).await?;

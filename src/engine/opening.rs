@@ -65,6 +65,17 @@ pub async fn target(git: &dyn Git, configured: Option<&str>) -> Result<Target, E
     Ok(Target { branch, base })
 }
 
+/// Refuses what could certainly not land: the winner comes with the document rewritten, and a
+/// checkout in which it has uncommitted changes can't follow.
+pub async fn document_is_committed(git: &dyn Git, target: &Target, document: &str) -> Result<(), Error> {
+    let checked_out = git.head().await? == Head::Branch(target.branch.clone());
+    if checked_out && git.is_dirty(document).await? {
+        return Err(Error::refused(format!("{document} has uncommitted changes, and a winner that lands rewrites it"))
+            .hint(format!("commit it first: git commit {document}")));
+    }
+    Ok(())
+}
+
 /// `yyyymmdd-hhmmss-<4 hex>` of a moment in seconds since 1970.
 pub fn run_id(at: i64, random: u64) -> String {
     let moment = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -100,12 +111,14 @@ fn file_of(selector: &str) -> &str {
 }
 
 /// Refuses what could only fail later: a mode that can't be run, missing programs or recorded
-/// work, tests that nobody has written, a database that can't be had.
+/// work, tests that nobody has written, a database that can't be had. Whether there is a set-up
+/// decides whether programs of tests must be there already.
 pub async fn preflight(
     plan: &Plan,
     target: &Target,
     ports: &Ports,
     contestants_write_tests: bool,
+    has_set_up: bool,
 ) -> Result<(), Error> {
     if plan.mode == Mode::Orchestrated {
         return Err(Error::refused("documents in mode `orchestrated` are read and checked, and can't be run")
@@ -117,6 +130,15 @@ pub async fn preflight(
             "`{title}` names the test {selector}, and no test of the document can run it"
         ))
         .hint("name the command that runs such tests under Evaluation Criteria, such as `- pytest tests/`"));
+    }
+    // What a set-up installs can't be asked for before it ran.
+    if let Some(suite) = ports.suites.iter().find(|suite| !has_set_up && suite.missing().is_some()) {
+        let program = suite.missing().unwrap_or_default();
+        return Err(Error::usage(format!(
+            "the test `{}` can't be run: the program `{program}` was not found",
+            suite.name()
+        ))
+        .hint(format!("install `{program}`, or have it installed in blueprint.yaml: `setup: [...]`")));
     }
     if !contestants_write_tests {
         tests_exist(plan, target, &*ports.git).await?;
