@@ -89,6 +89,8 @@ fn a_document_that_nobody_approved_is_passed_over_among_others() {
     repo.write(DOCUMENT, &arena.document().replace("**Status**: approved", "**Status**: drafting"));
     repo.commit("two that are not to run");
     refused(&repo, &["run", DOCUMENT, other], 0, &["drafting", "completed"]);
+    std::fs::remove_file(repo.root().join(other)).unwrap();
+    refused(&repo, &["run"], 0, &["drafting"]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let session = Session { project, signals: Signals::watch()?, merge: args.merge, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
-        let code = match session.carry_out(path, paths.len() == 1, context).await {
+        let code = match session.carry_out(path, args.documents.len() == 1, context).await {
             Ok(code) | Err(Failure::Told(code)) => code,
             Err(Failure::Error(error)) => {
                 context.out.error(&error);
