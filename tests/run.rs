@@ -221,6 +221,33 @@ fn a_run_that_was_killed_is_resumed_to_the_same_end_and_gc_finds_nothing_more() 
 }
 
 #[test]
+fn a_run_whose_document_another_run_completed_does_not_land_a_second_time() {
+    let repo = Arena { slice: "0.05", ..Arena::default() }.build();
+    let mut child = spawn(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let landed = repo.git(&["rev-parse", "main"]);
+    repo.blueprint(&["resume"]).ends_with(6).says(&["completed", "is kept"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), landed);
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_document_that_was_edited_on_the_target_meanwhile_is_not_landed_on() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.write(DOCUMENT, &arena.document().replace("latency_p95: <80ms", "latency_p95: <10ms"));
+    let moved = repo.commit("a stricter bound");
+    Done::of(child.wait_with_output().unwrap()).ends_with(6).says(&["edited", "blueprint run"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), moved);
+    nothing_is_left(&repo);
+}
+
+#[test]
 fn gc_alone_removes_what_a_killed_run_left_and_keeps_its_commits() {
     let arena = Arena { slice: "0.05", ..Arena::default() };
     let repo = arena.build();

@@ -8,7 +8,7 @@ use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
 use crate::domain::document::Document;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
-use crate::domain::plan::VariantKey;
+use crate::domain::plan::{Status, VariantKey};
 use crate::domain::results;
 use crate::domain::trial::TestReport;
 use crate::domain::verdict::{Scoreboard, Verdict};
@@ -167,6 +167,21 @@ impl Run {
         }
     }
 
+    /// Another run may have carried the document out meanwhile, or somebody may have changed what it asks for.
+    fn is_still_approved(&self, document: &Document) -> Result<(), Error> {
+        let (path, target, status) = (&self.started.document, &self.started.target, document.plan().status);
+        let why = if status != Status::Approved {
+            format!("{path} is {status} on `{target}` by now")
+        } else if document.digest() != self.started.digest {
+            format!("{path} was edited on `{target}` during the run")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
+            .hint("nothing is lost: its work is kept, see `blueprint report`")
+            .hint(format!("to carry out what the document says now: blueprint run {path}")))
+    }
+
     /// The document as the target has it, with the tool's regions written anew.
     async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard) -> Result<Vec<u8>, Error> {
         let path = &self.started.document;
@@ -180,6 +195,7 @@ impl Run {
             )
             .hint(format!("blueprint check {path}"))
         })?;
+        self.is_still_approved(&document)?;
         let regions = results::landed(self.plan(), scoreboard, &self.started.run, self.started.at);
         Ok(document.rewrite(&regions))
     }
