@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Outcome, run};
 use crate::adapters::executor::local::Local;
-use crate::adapters::process::{Command, Environment, Executor, Stop};
+use crate::adapters::process::{Command, Environment, Executor, Stop, installed};
 use crate::demo;
 use crate::error::{Error, ExitCode, Result};
 use crate::project;
@@ -28,14 +28,24 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let inner = Context { out: context.out.clone(), directory: root };
     let code = run::one(Path::new(demo::DOCUMENT), &inner).await?;
     if code == ExitCode::Done {
+        let program = callable();
         context.out.print(&format!(
-            "\nTry next:\n  cd {shown}\n  git show --stat                      what landed, and the document's Results\n  \
-             blueprint report                     every variant's tests, metrics and points\n  \
-             blueprint plan {}   what a run is going to do\n",
+            "\nTry next:\n  cd {shown}\n  git show -m --first-parent   # what landed, and the document's Results\n  \
+             {program} report   # every variant's tests, metrics and points\n  \
+             {program} plan {}   # what a run does\n",
             demo::DOCUMENT
         ));
     }
     Ok(code)
+}
+
+/// How this program is called from any directory: by its name where that is installed, else by its path.
+fn callable() -> String {
+    let own = std::env::current_exe().map(|path| path.display().to_string());
+    match own {
+        Ok(path) if !installed("blueprint") => shell_words::quote(&path).into_owned(),
+        _ => "blueprint".to_owned(),
+    }
 }
 
 /// A program that must be there.
