@@ -120,6 +120,18 @@ fn a_variant_that_breaks_a_test_is_out_however_fast_it_is() {
 }
 
 #[test]
+fn tests_that_fail_on_the_code_as_it_is_are_told_and_a_variant_that_passes_none_does_not_land() {
+    let repo = Arena::default().build();
+    repo.write("tests/run.sh", "#!/bin/sh\nexit 1\n");
+    let before = repo.commit("a test that nobody passes");
+    repo.blueprint(&["run", DOCUMENT])
+        .ends_with(3)
+        .says(&["1 of 1 tests fail on the code as it is", "sh tests/run.sh"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+    nothing_is_left(&repo);
+}
+
+#[test]
 fn a_target_that_moved_meanwhile_keeps_its_new_commit_and_gets_the_winner() {
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();

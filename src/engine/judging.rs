@@ -181,8 +181,11 @@ pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outc
     tests.extend(lost(baseline, variant));
     tests.sort();
     let nothing_ran = variant.counted() == 0;
+    let nothing_passed = variant.failed().len() == variant.counted();
     if nothing_ran {
         tests = vec!["no test was executed".to_owned()];
+    } else if nothing_passed {
+        tests = variant.failed();
     }
     (!tests.is_empty()).then_some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } })
 }
@@ -201,6 +204,12 @@ mod tests {
     fn a_test_that_fails_on_both_disqualifies_nobody() {
         let both = report(&[("a", TestStatus::Failed), ("b", TestStatus::Passed)]);
         assert_eq!(tests_outcome(&both, &both), None);
+    }
+
+    #[test]
+    fn a_variant_that_passes_no_test_is_out_even_where_the_baseline_passes_none() {
+        let all = report(&[("a", TestStatus::Failed), ("b", TestStatus::Failed)]);
+        assert!(tests_outcome(&all, &all).is_some());
     }
 
     #[test]
