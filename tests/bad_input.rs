@@ -133,12 +133,6 @@ fn a_bound_that_nothing_can_keep() {
 }
 
 #[test]
-fn a_test_command_whose_program_is_not_installed() {
-    let repo = with_document("- sh tests/run.sh", "- `no-such-runner-anywhere tests`");
-    refused(&repo, &["run", DOCUMENT], 2, &["no-such-runner-anywhere", "install"]);
-}
-
-#[test]
 fn a_single_variant_in_a_competition() {
     let arena = Arena { costs: vec![("A", 20)], ..Arena::default() };
     refused(&arena.build(), &["run", DOCUMENT], 2, &["variant", DOCUMENT]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Outcome, run};
 use crate::adapters::executor::local::Local;
-use crate::adapters::process::{Command, Environment, Executor, Stop, installed};
+use crate::adapters::process::{Command, Environment, Executor, Stop};
 use crate::demo;
 use crate::error::{Error, ExitCode, Result};
 use crate::project;
@@ -41,9 +41,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 
 /// How this program is called from any directory: by its name where that is installed, else by its path.
 fn callable() -> String {
-    let own = std::env::current_exe().map(|path| path.display().to_string());
-    match own {
-        Ok(path) if !installed("blueprint") => shell_words::quote(&path).into_owned(),
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_known = std::env::split_paths(&folders).any(|folder| folder.join("blueprint").is_file());
+    match std::env::current_exe() {
+        Ok(own) if !is_known => shell_words::quote(&own.display().to_string()).into_owned(),
         _ => "blueprint".to_owned(),
     }
 }

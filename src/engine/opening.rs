@@ -111,14 +111,12 @@ fn file_of(selector: &str) -> &str {
 }
 
 /// Refuses what could only fail later: a mode that can't be run, missing programs or recorded
-/// work, tests that nobody has written, a database that can't be had. Whether there is a set-up
-/// decides whether programs of tests must be there already.
+/// work, tests that nobody has written, a database that can't be had.
 pub async fn preflight(
     plan: &Plan,
     target: &Target,
     ports: &Ports,
     contestants_write_tests: bool,
-    has_set_up: bool,
 ) -> Result<(), Error> {
     if plan.mode == Mode::Orchestrated {
         return Err(Error::refused("documents in mode `orchestrated` are read and checked, and can't be run")
@@ -130,15 +128,6 @@ pub async fn preflight(
             "`{title}` names the test {selector}, and no test of the document can run it"
         ))
         .hint("name the command that runs such tests under Evaluation Criteria, such as `- pytest tests/`"));
-    }
-    // What a set-up installs can't be asked for before it ran.
-    if let Some(suite) = ports.suites.iter().find(|suite| !has_set_up && suite.missing().is_some()) {
-        let program = suite.missing().unwrap_or_default();
-        return Err(Error::usage(format!(
-            "the test `{}` can't be run: the program `{program}` was not found",
-            suite.name()
-        ))
-        .hint(format!("install `{program}`, or have it installed in blueprint.yaml: `setup: [...]`")));
     }
     if !contestants_write_tests {
         tests_exist(plan, target, &*ports.git).await?;

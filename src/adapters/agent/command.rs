@@ -4,6 +4,7 @@
 //! (a file), `BLUEPRINT_USAGE` (a file that it may write, see [`super::usage`]) and, where there is
 //! a cap, `BLUEPRINT_TOKENS`. Its exit status counts, and what it left in the worktree.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::prompt::prompt;
 use super::template::Template;
 use super::usage::Meter;
 use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::process::{Command as Invocation, Exchange, Executor, Finished, ProcessError, installed};
+use crate::adapters::process::{Command as Invocation, Exchange, Executor, Finished, ProcessError};
 use crate::domain::plan::Variant;
 use crate::domain::quantity::Tokens;
 
@@ -136,4 +137,19 @@ async fn spent(meter: &mut Meter, cap: Option<Tokens>) {
     while meter.read().total() <= cap {
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Whether a program can be found before anything runs. A path inside the worktree can't be judged
+/// yet: set-up may make it.
+fn installed(program: &str) -> bool {
+    let path = Path::new(program);
+    if path.is_absolute() {
+        return executable(path);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    program.contains('/') || std::env::split_paths(&folders).any(|folder| executable(&folder.join(program)))
+}
+
+fn executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken as Stop;
 
 pub use exchange::{Exchange, REPORT_LIMIT, read_untrusted};
-pub use program::{Program, installed};
+pub use program::Program;
 pub use site::Site;
 
 /// The complete environment of a program.

@@ -1,7 +1,6 @@
 //! How a document or a configuration names a program, and how words are added to it.
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Command;
@@ -57,21 +56,6 @@ impl fmt::Display for Program {
             Self::Shell(line) => f.pad(line.trim()),
         }
     }
-}
-
-/// Whether a program can be found before anything runs. A path inside the worktree can't be judged
-/// yet: set-up may make it.
-pub fn installed(program: &str) -> bool {
-    let path = Path::new(program);
-    if path.is_absolute() {
-        return executable(path);
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    program.contains('/') || std::env::split_paths(&folders).any(|folder| executable(&folder.join(program)))
-}
-
-fn executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

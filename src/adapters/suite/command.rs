@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::merge::merge;
 use super::runner::{self, Invocation};
 use super::{Site, Suite, SuiteError, junit};
-use crate::adapters::process::{Exchange, Exit, Finished, Program, installed};
+use crate::adapters::process::{Exchange, Exit, Finished, Program};
 use crate::domain::trial::{TestCase, TestReport, TestStatus};
 
 /// A program that tests.
@@ -63,13 +63,6 @@ impl Suite for CommandSuite {
 
     fn takes_selectors(&self) -> bool {
         true
-    }
-
-    fn missing(&self) -> Option<&str> {
-        match &self.settings.command {
-            Program::Argv(words) => words.first().map(String::as_str).filter(|program| !installed(program)),
-            Program::Shell(_) => None,
-        }
     }
 
     async fn run(&self, site: &Site, selectors: &[String]) -> Result<TestReport, SuiteError> {

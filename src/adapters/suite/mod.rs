@@ -66,11 +66,6 @@ pub trait Suite: Send + Sync {
     /// for which they do.
     fn takes_selectors(&self) -> bool;
 
-    /// The program that it starts, where it is known not to be installed.
-    fn missing(&self) -> Option<&str> {
-        None
-    }
-
     /// Runs all of it, and the selected tests in addition. A case that both runs report counts
     /// once, with the worse of the two results. A report always holds at least one case that
     /// was not skipped.
