@@ -89,6 +89,8 @@ fn a_document_that_nobody_approved_is_passed_over_among_others() {
     repo.write(DOCUMENT, &arena.document().replace("**Status**: approved", "**Status**: drafting"));
     repo.commit("two that are not to run");
     refused(&repo, &["run", DOCUMENT, other], 0, &["drafting", "completed"]);
+    std::fs::remove_file(repo.root().join(other)).unwrap();
+    refused(&repo, &["run"], 0, &["drafting"]);
 }
 
 #[test]
@@ -109,6 +111,25 @@ fn a_document_that_was_edited_after_approve_even_when_the_edit_is_committed() {
     repo.write(DOCUMENT, &text.replace("make it 20", "make it 10"));
     repo.commit("sneak");
     refused(&repo, &["run", DOCUMENT], 4, &["edited after", "make it 20", "make it 10"]);
+}
+
+#[test]
+fn a_document_with_uncommitted_changes_that_its_landing_would_meet() {
+    let arena = Arena::default();
+    let repo = arena.build();
+    repo.write(DOCUMENT, &arena.document().replace("**Winner**: none yet", "**Winner**: mine, I bet"));
+    refused(&repo, &["run", DOCUMENT], 4, &["uncommitted changes", DOCUMENT, "git commit"]);
+    repo.git(&["checkout", "--quiet", DOCUMENT]);
+    repo.blueprint(&["approve", DOCUMENT]).ends_with(0);
+    refused(&repo, &["run", DOCUMENT], 4, &["uncommitted changes", "git commit"]);
+}
+
+#[test]
+fn a_bound_that_nothing_can_keep() {
+    for bound in ["<0ms", "<=-1ms", "<-80ms"] {
+        let repo = with_document("latency_p95: <80ms", &format!("latency_p95: {bound}"));
+        refused(&repo, &["run", DOCUMENT], 2, &["error[BP015]", "latency_p95", "less than 0"]);
+    }
 }
 
 #[test]

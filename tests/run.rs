@@ -120,6 +120,18 @@ fn a_variant_that_breaks_a_test_is_out_however_fast_it_is() {
 }
 
 #[test]
+fn tests_that_fail_on_the_code_as_it_is_are_told_and_a_variant_that_passes_none_does_not_land() {
+    let repo = Arena::default().build();
+    repo.write("tests/run.sh", "#!/bin/sh\nexit 1\n");
+    let before = repo.commit("a test that nobody passes");
+    repo.blueprint(&["run", DOCUMENT])
+        .ends_with(3)
+        .says(&["1 of 1 tests fail on the code as it is", "sh tests/run.sh"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+    nothing_is_left(&repo);
+}
+
+#[test]
 fn a_target_that_moved_meanwhile_keeps_its_new_commit_and_gets_the_winner() {
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();
@@ -130,6 +142,33 @@ fn a_target_that_moved_meanwhile_keeps_its_new_commit_and_gets_the_winner() {
     assert!(child.wait().unwrap().success());
     assert_eq!(repo.git(&["rev-parse", "main^1"]), moved);
     assert_eq!((repo.read("cost.txt"), repo.read("other.txt")), ("20\n".to_owned(), "meanwhile\n".to_owned()));
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_winner_that_fails_a_test_which_the_target_got_meanwhile_does_not_land() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -gt 30\n");
+    let moved = repo.commit("a stricter test");
+    Done::of(child.wait_with_output().unwrap()).ends_with(6).says(&["tests fail after the merge", "refs/blueprint/"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), moved);
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_test_that_the_winner_itself_rewrote_is_run_as_it_would_land() {
+    let arena = Arena::default();
+    let repo = arena.build();
+    repo.write(DOCUMENT, &arena.document().replace("**Files**: cost.txt", "**Files**: cost.txt, tests/new.sh"));
+    repo.write("tests/run.sh", "#!/bin/sh\ntest ! -e tests/new.sh\n");
+    let addition = "--- /dev/null\n+++ b/tests/new.sh\n@@ -0,0 +1 @@\n+false\n";
+    repo.write("recorded/A.patch", &format!("{}{addition}", Arena::patch(20)));
+    let before = repo.commit("A writes into tests");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(6).says(&["tests fail after the merge"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
     nothing_is_left(&repo);
 }
 
@@ -145,6 +184,12 @@ fn uncommitted_work_in_the_way_of_the_winner_blocks_the_landing_until_it_is_out_
     repo.blueprint(&["resume"]).ends_with(0);
     landed(&repo, &before, "20\n");
     nothing_is_left(&repo);
+}
+
+/// Like `spawn`, with what it prints kept.
+fn spawn_told(repo: &Repo, args: &[&str]) -> std::process::Child {
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn spawn(repo: &Repo, args: &[&str]) -> std::process::Child {
@@ -188,6 +233,33 @@ fn a_run_that_was_killed_is_resumed_to_the_same_end_and_gc_finds_nothing_more() 
 }
 
 #[test]
+fn a_run_whose_document_another_run_completed_does_not_land_a_second_time() {
+    let repo = Arena { slice: "0.05", ..Arena::default() }.build();
+    let mut child = spawn(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let landed = repo.git(&["rev-parse", "main"]);
+    repo.blueprint(&["resume"]).ends_with(6).says(&["completed", "is kept"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), landed);
+    nothing_is_left(&repo);
+}
+
+#[test]
+fn a_document_that_was_edited_on_the_target_meanwhile_is_not_landed_on() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.write(DOCUMENT, &arena.document().replace("latency_p95: <80ms", "latency_p95: <10ms"));
+    let moved = repo.commit("a stricter bound");
+    Done::of(child.wait_with_output().unwrap()).ends_with(6).says(&["edited", "blueprint run"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), moved);
+    nothing_is_left(&repo);
+}
+
+#[test]
 fn gc_alone_removes_what_a_killed_run_left_and_keeps_its_commits() {
     let arena = Arena { slice: "0.05", ..Arena::default() };
     let repo = arena.build();
@@ -221,8 +293,7 @@ fn an_interrupted_run_stops_within_seconds_says_how_to_go_on_and_can_be_resumed(
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();
     let before = repo.git(&["rev-parse", "main"]);
-    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    let child = command.args(["run", DOCUMENT]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = spawn_told(&repo, &["run", DOCUMENT]);
     wait_for(&repo, "block");
     let asked = Instant::now();
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

@@ -28,14 +28,25 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let inner = Context { out: context.out.clone(), directory: root };
     let code = run::one(Path::new(demo::DOCUMENT), &inner).await?;
     if code == ExitCode::Done {
+        let program = callable();
         context.out.print(&format!(
-            "\nTry next:\n  cd {shown}\n  git show --stat                      what landed, and the document's Results\n  \
-             blueprint report                     every variant's tests, metrics and points\n  \
-             blueprint plan {}   what a run is going to do\n",
+            "\nTry next:\n  cd {shown}\n  git show -m --first-parent   # what landed, and the document's Results\n  \
+             {program} report   # every variant's tests, metrics and points\n  \
+             {program} plan {}   # what a run does\n",
             demo::DOCUMENT
         ));
     }
     Ok(code)
+}
+
+/// How this program is called from any directory: by its name where that is installed, else by its path.
+fn callable() -> String {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_known = std::env::split_paths(&folders).any(|folder| folder.join("blueprint").is_file());
+    match std::env::current_exe() {
+        Ok(own) if !is_known => shell_words::quote(&own.display().to_string()).into_owned(),
+        _ => "blueprint".to_owned(),
+    }
 }
 
 /// A program that must be there.

@@ -55,7 +55,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let session = Session { project, signals: Signals::watch()?, merge: args.merge, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
-        let code = match session.carry_out(path, paths.len() == 1, context).await {
+        let code = match session.carry_out(path, args.documents.len() == 1, context).await {
             Ok(code) | Err(Failure::Told(code)) => code,
             Err(Failure::Error(error)) => {
                 context.out.error(&error);
@@ -97,6 +97,9 @@ impl Session {
             return Ok(passed_over(&loaded, status, alone, context)?);
         }
         documents::bind(&loaded, project, context)?;
+        if self.merge == Merge::Auto {
+            opening::document_is_committed(&*project.git, &target, &relative).await?;
+        }
         let watch = Watch::new(context, self.events.as_deref())?;
         let sink = watch.sink.clone();
         let prepared = compose::prepare(project, &relative, &loaded.document, &target, sink).await?;

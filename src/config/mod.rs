@@ -118,8 +118,12 @@ impl Config {
             cache: raw.cache,
             setup: raw.setup,
             migrate: raw.migrate,
-            carry: raw.carry.into_iter().map(inside).collect::<std::result::Result<_, _>>()?,
-            protect: raw.protect,
+            carry: raw.carry.into_iter().map(|path| inside("carry", path)).collect::<std::result::Result<_, _>>()?,
+            protect: raw
+                .protect
+                .into_iter()
+                .map(|glob| inside("protect", glob))
+                .collect::<std::result::Result<_, _>>()?,
             contestants_write_tests: raw.tests.by_contestants,
             test_limit: duration("tests.limit", raw.tests.limit.as_deref())?,
             http: raw.http.unwrap_or_default(),
@@ -175,10 +179,10 @@ pub fn duration(key: &str, text: Option<&str>) -> std::result::Result<Option<Dur
     Ok(read)
 }
 
-/// A path below the repository's root.
-fn inside(path: String) -> std::result::Result<String, String> {
+/// A path below the repository's root, or a glob of such.
+fn inside(key: &str, path: String) -> std::result::Result<String, String> {
     use crate::domain::plan::FilePattern;
-    FilePattern::new(path.trim_end_matches('/')).map_err(|why| format!("`carry`: `{path}`: {why}"))?;
+    FilePattern::new(path.trim_end_matches('/')).map_err(|why| format!("`{key}`: `{path}`: {why}"))?;
     Ok(path)
 }
 

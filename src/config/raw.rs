@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// How `blueprint` carries out the documents of this repository.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys with values, such as `version: 1`")]
 #[schemars(title = "blueprint.yaml")]
 pub struct Raw {
     /// The version of this format: 1.
@@ -45,7 +45,7 @@ pub struct Raw {
 
 /// What implements the variants: exactly one of the keys.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "`{patch: …}` or `{command: …}`")]
 pub struct Agent {
     /// Recorded work: a directory with one diff a variant, or a file or `branch:name` for each.
     pub patch: Option<Patch>,
@@ -55,7 +55,7 @@ pub struct Agent {
 
 /// A directory, or a diff or branch by variant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a folder, or a diff for each variant")]
 pub enum Patch {
     /// A directory with one diff a variant, named by its key.
     Directory(String),
@@ -65,7 +65,7 @@ pub enum Patch {
 
 /// A line that is split as a shell would, or the words themselves.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a line, or a list of words")]
 pub enum Words {
     /// A line.
     Line(String),
@@ -75,7 +75,7 @@ pub enum Words {
 
 /// A database for each contender.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{engine: postgres}`, or `{}`")]
 pub struct Database {
     /// `postgres` or `sqlite`; told by the URL where there is one.
     pub engine: Option<Engine>,
@@ -113,7 +113,7 @@ pub enum DatabaseIsolation {
 
 /// A Redis for each contender.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{url: $REDIS_URL}`, or `{}`")]
 pub struct Cache {
     /// The server, best as `$REDIS_URL`; absent for private servers.
     pub url: Option<String>,
@@ -135,7 +135,7 @@ pub enum CacheIsolation {
 
 /// What holds for all tests.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{limit: 10m}`")]
 pub struct Tests {
     /// Whether variants may write and change the tests that judge them.
     pub by_contestants: bool,
@@ -145,7 +145,7 @@ pub struct Tests {
 
 /// What stands behind a line of the document's tests: exactly one of `run` and `http`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "`{run: …}` or `{http: {…}}`")]
 pub struct Suite {
     /// A shell line; it finds the place for a JUnit report in `$BLUEPRINT_JUNIT`.
     pub run: Option<String>,
@@ -157,7 +157,7 @@ pub struct Suite {
 
 /// Requests to a program on loopback. What is absent is as the file's own `http` has it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{serve: …, path: /}`")]
 pub struct Http {
     /// Starts the program: a shell line run in the judged tree. It listens on 127.0.0.1 at `$PORT`.
     pub serve: Option<String>,
@@ -181,7 +181,7 @@ pub struct Http {
 
 /// Where a metric's value comes from.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
     /// The kind of source: `pytest-benchmark`, `file` or `command`; not needed beside `sql` and `http`.
     pub from: Option<String>,
@@ -203,7 +203,7 @@ pub struct Metric {
 
 /// How long measuring may take.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{budget: 10m}`")]
 pub struct Measure {
     /// Such as `10m`; a quarter of the document's time cap and at least 2 minutes where absent.
     pub budget: Option<String>,
@@ -213,7 +213,7 @@ pub struct Measure {
 
 /// Where and when a winner lands.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{branch: main}`")]
 pub struct Land {
     /// The branch; the one that is checked out where absent.
     pub branch: Option<String>,

@@ -45,6 +45,10 @@ fn values_of_a_wrong_kind_are_refused_with_their_line() {
         ("version: 1\nmeasure: {budget: 0s}", "must be longer than nothing"),
         ("version: 1\nmeasure: {parallel: 0}", "at least 1"),
         ("version: 1\ncarry: [../secrets]", "`carry`: `../secrets`"),
+        ("version: 1\nprotect: [../x]", "`protect`: `../x`"),
+        ("version: 1\nagent: codex", "expected `{patch: …}` or `{command: …}`"),
+        ("version: 1\nagent: {command: 3}", "a line, or a list of words"),
+        ("version: 1\nmetrics: {p95: fast}", "expected keys such as `{from: command, run: …}`"),
         ("version: 1\nmetrics: {\"a b\": {from: file}}", "can't be a metric's name"),
         ("a: [", "blueprint.yaml: "),
     ];

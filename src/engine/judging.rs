@@ -31,14 +31,16 @@ pub enum Judgement {
 
 impl Run {
     /// A clean tree of this commit (or tree object) with services of its own, set up and migrated.
+    /// What `restored` matches is as the base has it.
     pub async fn fresh_tree(
         &self,
         contender: &Contender,
         name: &str,
         tree: &str,
+        restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
         let lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&lease, tree).await {
+        match self.furnish(&lease, tree, restored).await {
             Ok(None) => {
                 let site = Site {
                     tree: lease.tree(),
@@ -60,9 +62,9 @@ impl Run {
         }
     }
 
-    async fn furnish(&self, lease: &Lease, tree: &str) -> Result<Option<String>, Error> {
+    async fn furnish(&self, lease: &Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
-        let order = CheckoutOrder { tree, base: &self.started.base, restored: &self.settings.protect, into: &into };
+        let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
         for carried in &self.settings.carry {
             self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
@@ -86,7 +88,7 @@ impl Run {
         self.check_stop()?;
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
         let name = format!("{}-judge", contender.slug());
-        let judged = match self.fresh_tree(contender, &name, commit).await? {
+        let judged = match self.fresh_tree(contender, &name, commit, &self.settings.protect).await? {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
@@ -179,8 +181,11 @@ pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outc
     tests.extend(lost(baseline, variant));
     tests.sort();
     let nothing_ran = variant.counted() == 0;
+    let nothing_passed = variant.failed().len() == variant.counted();
     if nothing_ran {
         tests = vec!["no test was executed".to_owned()];
+    } else if nothing_passed {
+        tests = variant.failed();
     }
     (!tests.is_empty()).then_some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } })
 }
@@ -199,6 +204,12 @@ mod tests {
     fn a_test_that_fails_on_both_disqualifies_nobody() {
         let both = report(&[("a", TestStatus::Failed), ("b", TestStatus::Passed)]);
         assert_eq!(tests_outcome(&both, &both), None);
+    }
+
+    #[test]
+    fn a_variant_that_passes_no_test_is_out_even_where_the_baseline_passes_none() {
+        let all = report(&[("a", TestStatus::Failed), ("b", TestStatus::Failed)]);
+        assert!(tests_outcome(&all, &all).is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
 use crate::domain::document::Document;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
-use crate::domain::plan::VariantKey;
+use crate::domain::plan::{Status, VariantKey};
 use crate::domain::results;
 use crate::domain::trial::TestReport;
 use crate::domain::verdict::{Scoreboard, Verdict};
@@ -111,7 +111,8 @@ impl Run {
     /// Tests on the merged tree, and bounds again where it is not the base that was merged onto.
     async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
         let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
-        let judged = match self.fresh_tree(contender, "merged", tree).await? {
+        // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
+        let judged = match self.fresh_tree(contender, "merged", tree, &[]).await? {
             Ok(judged) => judged,
             Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
         };
@@ -166,6 +167,21 @@ impl Run {
         }
     }
 
+    /// Another run may have carried the document out meanwhile, or somebody may have changed what it asks for.
+    fn is_still_approved(&self, document: &Document) -> Result<(), Error> {
+        let (path, target, status) = (&self.started.document, &self.started.target, document.plan().status);
+        let why = if status != Status::Approved {
+            format!("{path} is {status} on `{target}` by now")
+        } else if document.digest() != self.started.digest {
+            format!("{path} was edited on `{target}` during the run")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
+            .hint("nothing is lost: its work is kept, see `blueprint report`")
+            .hint(format!("to carry out what the document says now: blueprint run {path}")))
+    }
+
     /// The document as the target has it, with the tool's regions written anew.
     async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard) -> Result<Vec<u8>, Error> {
         let path = &self.started.document;
@@ -179,6 +195,7 @@ impl Run {
             )
             .hint(format!("blueprint check {path}"))
         })?;
+        self.is_still_approved(&document)?;
         let regions = results::landed(self.plan(), scoreboard, &self.started.run, self.started.at);
         Ok(document.rewrite(&regions))
     }

@@ -65,6 +65,17 @@ pub async fn target(git: &dyn Git, configured: Option<&str>) -> Result<Target, E
     Ok(Target { branch, base })
 }
 
+/// Refuses what could certainly not land: the winner comes with the document rewritten, and a
+/// checkout in which it has uncommitted changes can't follow.
+pub async fn document_is_committed(git: &dyn Git, target: &Target, document: &str) -> Result<(), Error> {
+    let checked_out = git.head().await? == Head::Branch(target.branch.clone());
+    if checked_out && git.is_dirty(document).await? {
+        return Err(Error::refused(format!("{document} has uncommitted changes, and a winner that lands rewrites it"))
+            .hint(format!("commit it first: git commit {document}")));
+    }
+    Ok(())
+}
+
 /// `yyyymmdd-hhmmss-<4 hex>` of a moment in seconds since 1970.
 pub fn run_id(at: i64, random: u64) -> String {
     let moment = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

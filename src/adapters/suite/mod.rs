@@ -28,9 +28,6 @@ pub enum SuiteSettings {
     Http(HttpSettings),
 }
 
-/// The name of every kind of suite.
-pub const SUITES: &[&str] = &["command", "http"];
-
 /// The suite that these settings describe.
 pub fn build(settings: SuiteSettings) -> Box<dyn Suite> {
     match settings {

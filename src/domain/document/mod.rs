@@ -105,16 +105,6 @@ impl Document {
         &self.warnings
     }
 
-    /// Where the plan's tests stand, in the plan's order.
-    pub fn test_spans(&self) -> &[Range<usize>] {
-        &self.tests
-    }
-
-    /// Where the plan's metrics stand, in the plan's order.
-    pub fn metric_spans(&self) -> &[Range<usize>] {
-        &self.metrics
-    }
-
     /// The same bytes with these regions written anew.
     pub fn rewrite(&self, regions: &Regions) -> Vec<u8> {
         rewrite::apply(self.source(), rewrite::edits(&self.source, &self.places, regions))
