@@ -360,6 +360,7 @@ async fn a_lease_on_a_private_server_is_durable_ordinary_and_locked() {
     }
     let error = run(url_of(&made), "COPY users TO PROGRAM 'cat'").await.unwrap_err().to_string();
     assert!(error.contains("to or from an external program"), "{error}");
+    run(url_of(&made), "CREATE DATABASE of_a_test_runner").await.unwrap();
     let guessed = url_of(&made).replace(&made.env["PGPASSWORD"], "guess");
     let error = run(&guessed, "SELECT 1").await.unwrap_err().to_string();
     assert!(error.contains("password authentication failed"), "{error}");

@@ -3,14 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use super::place::give;
 use crate::adapters::process::User;
-
-/// Copying is bound by the kernel, not by us; more threads than this gain nothing.
-const THREADS: usize = 4;
 
 /// Copies one file into a new one: by reference where the filesystem can, else byte by byte.
 pub fn file(from: &Path, into: &Path) -> io::Result<()> {
@@ -23,28 +19,9 @@ pub fn file(from: &Path, into: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a tree of plain files and directories, and gives it to a user.
+/// Copies a tree of plain files and directories, and gives it to a user. One file after the other:
+/// most of the time goes into making files, which threads only wait for each other to do.
 pub fn tree(from: &Path, into: &Path, owner: Option<User>) -> io::Result<()> {
-    let mut files = Vec::new();
-    directories(from, into, owner, &mut files)?;
-    let next = AtomicUsize::new(0);
-    let work = || -> io::Result<()> {
-        while let Some((from, into)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            file(from, into)?;
-            give(into, owner)?;
-        }
-        Ok(())
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-    std::thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        all.into_iter()
-            .try_for_each(|one| one.join().unwrap_or_else(|_| Err(io::Error::other("a copying thread died"))))
-    })
-}
-
-/// Makes the directories and lists the files that go into them.
-fn directories(from: &Path, into: &Path, owner: Option<User>, files: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
     fs::DirBuilder::new().mode(fs::metadata(from)?.mode() & 0o777).create(into)?;
     give(into, owner)?;
     for entry in fs::read_dir(from)? {
@@ -52,9 +29,10 @@ fn directories(from: &Path, into: &Path, owner: Option<User>, files: &mut Vec<(P
         let target = into.join(entry.file_name());
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            directories(&entry.path(), &target, owner, files)?;
+            tree(&entry.path(), &target, owner)?;
         } else if kind.is_file() {
-            files.push((entry.path(), target));
+            file(&entry.path(), &target)?;
+            give(&target, owner)?;
         } else {
             return Err(io::Error::other(format!("{} is neither file nor directory", entry.path().display())));
         }

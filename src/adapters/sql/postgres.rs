@@ -231,9 +231,10 @@ pub fn drop_schema(name: &str) -> String {
     format!("DROP SCHEMA IF EXISTS {} CASCADE", ident(name))
 }
 
-/// The application's role in a private server, and its database.
+/// The application's role in a private server. It may create databases, as test runners do: none of
+/// them is anybody else's.
 pub fn create_application(role: &str, password: &str) -> String {
-    format!("CREATE ROLE {} LOGIN PASSWORD {}", ident(role), literal(password))
+    format!("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}", ident(role), literal(password))
 }
 
 /// A database that a role owns. Stands alone.
