@@ -67,7 +67,7 @@ pub async fn prepare(
     let run = opening::run_id(at, random);
     let settings = settings(project, plan, &run);
     let ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
-    opening::preflight(plan, target, &ports, config.contestants_write_tests).await?;
+    opening::preflight(plan, target, &ports, &settings).await?;
     let started = Started {
         run,
         document: path.to_owned(),

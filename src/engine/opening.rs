@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::context::Ports;
+use super::context::{Ports, Settings};
 use super::{contract, lease};
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
@@ -112,12 +112,7 @@ fn file_of(selector: &str) -> &str {
 
 /// Refuses what could only fail later: a mode that can't be run, missing programs or recorded
 /// work, tests that nobody has written, a database that can't be had.
-pub async fn preflight(
-    plan: &Plan,
-    target: &Target,
-    ports: &Ports,
-    contestants_write_tests: bool,
-) -> Result<(), Error> {
+pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &Settings) -> Result<(), Error> {
     if plan.mode == Mode::Orchestrated {
         return Err(Error::refused("documents in mode `orchestrated` are read and checked, and can't be run")
             .hint("`competition` and `single` can be run"));
@@ -129,14 +124,15 @@ pub async fn preflight(
         ))
         .hint("name the command that runs such tests under Evaluation Criteria, such as `- pytest tests/`"));
     }
-    if !contestants_write_tests {
+    if !settings.contestants_write_tests {
         tests_exist(plan, target, &*ports.git).await?;
     }
     for variant in &plan.variants {
         let checked = ports.agent.check(ports.git.root(), variant, &*ports.exec).await;
         checked.map_err(|error| agent_error(variant.key.as_str(), error))?;
     }
-    for suite in &ports.suites {
+    // Set-up may be what installs them.
+    for suite in ports.suites.iter().filter(|_| settings.setup.is_empty()) {
         if let Some(program) = suite.program().filter(|program| !process::installed(program)) {
             return Err(Error::usage(format!("the test `{}` needs `{program}`, which was not found", suite.name()))
                 .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));

@@ -26,6 +26,11 @@ pub struct Local;
 #[async_trait]
 impl Executor for Local {
     async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError> {
+        // Whoever is to stop starts nothing, however quick it would be.
+        if stop.is_cancelled() {
+            let (stdout, stderr) = (Vec::new(), Vec::new());
+            return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, cpu: None });
+        }
         let started = Instant::now();
         let (mut group, pipes) = Group::start(&command).await?;
         let (mut readers, stdout, stderr) = attach(pipes, &command)?;
