@@ -40,6 +40,8 @@ impl Run {
         for _ in 0..TRIES {
             self.check_stop()?;
             let target = self.ports.git.tip(&self.started.target).await?;
+            // A document that is not to be carried out any more is told before anything is verified.
+            self.rewritten(&target, scoreboard).await?;
             let verified = self.verify(&winner, &commit, &target, facts).await?;
             if let Some(landed) = self.commit_and_move(&winner, &commit, verified, scoreboard).await? {
                 return Ok(Some(landed));
