@@ -58,12 +58,12 @@ async fn killed_and_collected(repo: &Repo, conditions: &[String]) {
 
 /// Slow enough for every record to be met.
 fn arena(config: &str) -> Arena {
-    Arena { slice: "0.05", config: config.to_owned(), ..Arena::default() }
+    Arena { slice: "0.02", config: config.to_owned(), ..Arena::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_services_at_every_kind_of_record() {
-    let repo = Arena { costs: vec![("A", 20), ("B", 60), ("C", 600)], slice: "0.05", ..Arena::default() }.build();
+    let repo = Arena { costs: vec![("A", 20), ("B", 60), ("C", 600)], slice: "0.01", ..Arena::default() }.build();
     let all = [
         kind("started"),
         resource("intended", "directory"),
