@@ -41,9 +41,9 @@ impl Run {
             self.check_stop()?;
             let target = self.ports.git.tip(&self.started.target).await?;
             // A document that is not to be carried out any more is told before anything is verified.
-            self.rewritten(&target, scoreboard).await?;
+            let document = self.rewritten(&target, scoreboard).await?;
             let verified = self.verify(&winner, &commit, &target, facts).await?;
-            if let Some(landed) = self.commit_and_move(&winner, &commit, verified, scoreboard).await? {
+            if let Some(landed) = self.commit_and_move(&winner, &commit, verified, &document).await? {
                 return Ok(Some(landed));
             }
             self.warn(format!("`{}` moved while the merge was verified; verifying again", self.started.target));
@@ -131,15 +131,15 @@ impl Run {
         tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")))
     }
 
-    /// The merge commit with the rewritten document; `None` where the target moved meanwhile.
+    /// The merge commit with the document as rewritten onto the same target; `None` where that moved
+    /// meanwhile.
     async fn commit_and_move(
         &self,
         winner: &VariantKey,
         commit: &CommitId,
         verified: Verified,
-        scoreboard: &Scoreboard,
+        document: &[u8],
     ) -> Result<Option<CommitId>, Error> {
-        let document = self.rewritten(&verified.onto, scoreboard).await?;
         let name = self.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
         let message = format!(
             "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n",
@@ -149,7 +149,7 @@ impl Run {
         );
         let order = CommitOrder {
             tree: &verified.tree,
-            replace: Some((&self.started.document, &document)),
+            replace: Some((&self.started.document, document)),
             parents: &[&verified.onto, commit],
             message: &message,
             time: self.started.at,
