@@ -2,7 +2,6 @@
 //! works with. Decides nothing; what can't be put together is refused with the key to correct.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -109,20 +108,7 @@ pub async fn again(
 
 /// Ports that can remove what a run made, and do nothing else.
 pub async fn caretaker(project: &Project, journal: Arc<dyn Journal>, facts: &Facts) -> Result<Ports> {
-    let variants = facts.started.plan.variants.len();
-    Ok(Ports {
-        git: project.git.clone(),
-        journal,
-        exec: project.exec.clone(),
-        workspace: Arc::new(LocalWorkspace),
-        // Recorded work needs nothing to be told about, and nobody implements anything here.
-        agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),
-        database: database_port(project, variants).await?,
-        cache: cache_port(project).await?,
-        suites: Vec::new(),
-        sources: Vec::new(),
-        events: Arc::new(|_| {}),
-    })
+    bare(project, facts.started.plan.variants.len(), journal, Arc::new(|_| {})).await
 }
 
 /// What a reviewer sees before approving.
@@ -172,15 +158,26 @@ async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events
             .hint("any program: `agent: {command: \"my-agent {prompt_file}\"}`")
     })?;
     Ok(Ports {
+        agent: agent::build(agent_settings(agent)?),
+        suites: measures::suites(config, plan)?,
+        sources: measures::sources(config, plan)?,
+        ..bare(project, plan.variants.len(), journal, events).await?
+    })
+}
+
+/// The ports that every run of a project has, with nothing to implement, test or measure.
+async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
+    Ok(Ports {
         git: project.git.clone(),
         journal,
         exec: project.exec.clone(),
         workspace: Arc::new(LocalWorkspace),
-        agent: agent::build(agent_settings(agent)?),
-        suites: measures::suites(config, plan)?,
-        sources: measures::sources(config, plan)?,
-        database: database_port(project, plan.variants.len()).await?,
+        // Recorded work needs nothing to be told about, and nobody implements anything here.
+        agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),
+        database: database_port(project, variants).await?,
         cache: cache_port(project).await?,
+        suites: Vec::new(),
+        sources: Vec::new(),
         events,
     })
 }
@@ -237,7 +234,8 @@ async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<
             config::Engine::Sqlite => database::Engine::Sqlite,
         }),
         seed: config.seed.iter().map(|file| project.git_root().join(file)).collect(),
-        state: state(project),
+        // Templates and private servers live beside the leases.
+        state: project.state_root(),
         leases: leases(variants),
     };
     let chosen = database::choose(settings, isolation(config), project.exec.clone()).await;
@@ -253,7 +251,8 @@ async fn cache_port(project: &Project) -> Result<Option<Arc<dyn Cache>>> {
             Some(config::CacheIsolation::Server) => cache::Isolation::Server,
             Some(config::CacheIsolation::Acl) => cache::Isolation::Acl,
         },
-        state: state(project),
+        // Templates and private servers live beside the leases.
+        state: project.state_root(),
     };
     let chosen = cache::choose(settings, project.exec.clone()).await;
     chosen.map(Some).map_err(lease::cache_error)
@@ -278,11 +277,6 @@ fn reference(project: &Project, key: &str, text: Option<&str>) -> Result<Option<
         _ => Err(Error::usage(format!("`{key}` in {CONFIGURATION} names ${name}, and that variable is not set"))
             .hint(format!("set it: export {name}=…"))),
     }
-}
-
-/// Templates and private servers live beside the leases.
-fn state(project: &Project) -> PathBuf {
-    project.state_root()
 }
 
 fn fingerprint(config: &Config) -> String {

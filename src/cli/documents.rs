@@ -31,7 +31,7 @@ pub fn load(path: &Path, context: &Context) -> Result<Loaded, Failure> {
     }
 }
 
-/// Refuses a document that the configuration does not bind; its warnings are told as well.
+/// Refuses a document that the configuration does not bind, and tells what is missing.
 pub fn bind(loaded: &Loaded, project: &Project, context: &Context) -> Result<(), Failure> {
     let found = loaded.document.bind(&compose::bindings(&project.config)?);
     if found.iter().any(Diagnostic::is_error) {
