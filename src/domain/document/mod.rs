@@ -123,11 +123,6 @@ impl Document {
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The bytes with the fixes of all warnings made that have one.
-    pub fn fix(&self) -> Vec<u8> {
-        fixed(self.source(), &self.warnings).bytes
-    }
-
     /// The parts outside of all regions.
     fn outside(&self) -> impl Iterator<Item = &str> {
         self.places.outside(self.source.len()).map(|span| &self.source[span])
