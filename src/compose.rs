@@ -225,6 +225,11 @@ fn leases(variants: usize) -> u32 {
     u32::try_from(2 * (variants + 1)).unwrap_or(u32::MAX)
 }
 
+/// The databases that the configuration names, for runs of no particular size.
+pub async fn databases(project: &Project) -> Result<Option<Arc<dyn Database>>> {
+    database_port(project, 1).await
+}
+
 async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<dyn Database>>> {
     let Some(config) = &project.config.database else { return Ok(None) };
     let settings = DatabaseSettings {

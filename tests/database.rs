@@ -559,6 +559,37 @@ async fn two_orchestrators_build_one_template() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_are_removed_when_no_lease_uses_them_and_built_anew_for_who_needs_one() {
+    let server = Postgres::start().await;
+    let ours = "SELECT datname FROM pg_database WHERE datname LIKE 'bp\\_%'
+                UNION ALL SELECT rolname FROM pg_roles WHERE rolname LIKE 'bp\\_%'";
+    for isolation in [Isolation::Server, Isolation::Database, Isolation::Sqlite] {
+        let dir = open_directory();
+        let admin = (isolation == Isolation::Database).then(|| server.url("postgres", "", "postgres"));
+        let settings = DatabaseSettings { url: admin, ..settings(dir.path(), SEED) };
+        let port = open(settings.clone(), isolation).await;
+        let other = open(settings.clone(), isolation).await;
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        if isolation != Isolation::Sqlite {
+            assert_eq!(other.forget().await.unwrap(), Vec::<String>::new(), "{isolation:?} in use");
+        }
+        port.remove(&made.resource).await.unwrap();
+        if isolation == Isolation::Server {
+            drop(port);
+        }
+        assert!(!other.forget().await.unwrap().is_empty(), "{isolation:?}");
+        assert_eq!(other.forget().await.unwrap(), Vec::<String>::new(), "{isolation:?} gone");
+        let port = if isolation == Isolation::Database { other } else { open(settings, isolation).await };
+        let made = port.create(&port.intend(&lease("b"))).await.unwrap();
+        assert_eq!(query(url_of(&made), "SELECT id FROM users").await.unwrap().len(), 3);
+        port.remove(&made.resource).await.unwrap();
+        port.forget().await.unwrap();
+    }
+    assert_eq!(server.list("postgres", ours).await, Vec::<String>::new());
+    server.stop().await;
+}
+
 /// What the metric `sql` says of a lease.
 async fn measured(ready: &Connected, query: &str, unit: &str, limit: u64) -> Result<String, MetricError> {
     let name = MetricName::new("size").unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::arena::{Arena, DOCUMENT};
 use common::postgres::Postgres;
-use common::services::{self, Redis, Speaks, build, kept, kill_at, landed, left, left_in, segments};
+use common::services::{self, Redis, Speaks, build, gone, kept, kill_at, landed, left, left_in, segments};
 use common::{Done, Repo};
 
 /// What is to be written when the kill comes: a condition on the journal's records.
@@ -35,11 +35,12 @@ async fn killed_and_resumed(repo: &Repo, conditions: &[String]) {
         let done = repo.blueprint(&["resume"]);
         assert_eq!(done.code, 0, "killed at {condition}: {}\n{}", done.out, done.err);
         landed(repo, &before, "20\n");
-        repo.blueprint(&["gc"]).ends_with(0);
+        repo.blueprint(&["gc", "--keep-templates"]).ends_with(0);
         assert_eq!(left(repo).await, Vec::<String>::new(), "killed at {condition}, resumed");
         assert_eq!(kept(&segments), Vec::<String>::new(), "killed at {condition}, resumed");
         rewind(repo, &before);
     }
+    assert_eq!(gone(repo).await, Vec::<String>::new());
 }
 
 /// Kills runs of one repository at each of these records, and only collects what they left.
@@ -48,12 +49,13 @@ async fn killed_and_collected(repo: &Repo, conditions: &[String]) {
     for condition in conditions {
         kill_at(repo, condition).await;
         let segments = segments(repo);
-        repo.blueprint(&["gc"]).ends_with(0);
+        repo.blueprint(&["gc", "--keep-templates"]).ends_with(0);
         assert_eq!(left(repo).await, Vec::<String>::new(), "killed at {condition}, collected");
         assert_eq!(kept(&segments), Vec::<String>::new(), "killed at {condition}, collected");
         assert_eq!(repo.git(&["rev-parse", "main"]), before, "killed at {condition}");
         assert_eq!(repo.git(&["status", "--porcelain"]), "", "killed at {condition}");
     }
+    assert_eq!(gone(repo).await, Vec::<String>::new());
 }
 
 /// Slow enough for every record to be met.
@@ -191,8 +193,7 @@ async fn while_a_template_is_built() {
         let began = Instant::now();
         repo.blueprint(&["gc"]).ends_with(0);
         assert!(began.elapsed() < Duration::from_secs(4), "the dead builder's seed is not waited for");
-        assert_eq!(left(&repo).await, Vec::<String>::new());
-        assert_eq!(services::templates(&repo), Vec::<String>::new());
+        assert_eq!(gone(&repo).await, Vec::<String>::new());
         assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
     }
     server.stop().await;

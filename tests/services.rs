@@ -4,7 +4,7 @@ mod common;
 
 use common::arena::{Arena, DOCUMENT};
 use common::postgres::Postgres;
-use common::services::{self, Redis, Speaks, build, landed, left, left_in, query};
+use common::services::{self, Redis, Speaks, build, gone, landed, left, left_in, query};
 use common::{Done, Repo};
 
 /// An arena in which every contender works with services of its own.
@@ -33,12 +33,15 @@ fn with_agent(repo: Repo) -> Repo {
     repo
 }
 
-/// Runs to the end: A lands, and nothing is left on this machine.
+/// Runs to the end: A lands, templates stay for the next run, and `gc` leaves nothing on this machine.
 async fn runs(repo: &Repo) -> Done {
     let before = repo.git(&["rev-parse", "main"]);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     landed(repo, &before, "20\n");
     assert_eq!(left(repo).await, Vec::<String>::new());
+    says(&repo.blueprint(&["gc", "--keep-templates"]).ends_with(0), &["nothing to remove"]);
+    says(&repo.blueprint(&["gc"]).ends_with(0), &["removed templates that nothing uses"]);
+    assert_eq!(gone(repo).await, Vec::<String>::new());
     done
 }
 
@@ -176,6 +179,7 @@ async fn a_seed_that_fails_is_named_with_file_and_line_and_leaves_nothing() {
         assert!(!done.err.contains("hunter2"), "{}", done.err);
         assert_eq!(left(&repo).await, Vec::<String>::new(), "{config}");
         assert_eq!(services::templates(&repo), Vec::<String>::new(), "{config}");
+        repo.blueprint(&["gc"]).ends_with(0);
     }
     assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
     server.stop().await;

@@ -1,11 +1,12 @@
-//! `gc`: removes what interrupted runs left behind, by what their journal says they meant to make.
+//! `gc`: removes what interrupted runs left behind, by what their journal says they meant to make,
+//! and templates of databases that nothing uses.
 
 use super::{Context, Outcome};
 use crate::adapters::git::Git as _;
 use crate::compose;
 use crate::engine::clock::Clock;
 use crate::engine::journal::{Facts, Log};
-use crate::engine::recovery;
+use crate::engine::{lease, recovery};
 use crate::error::{Error, ExitCode};
 use crate::project::Project;
 use crate::ui;
@@ -15,6 +16,9 @@ pub struct Args {
     /// Only say what would be removed.
     #[arg(long)]
     dry_run: bool,
+    /// Keep templates of databases, so that the next run need not build them again.
+    #[arg(long)]
+    keep_templates: bool,
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
@@ -42,6 +46,16 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         // A run that was killed after its last record is finished, and may have left this.
         project.git.tidy(None).await.map_err(Error::from)?;
     }
-    context.out.print(&ui::cleaned(&cleaned, !args.dry_run));
+    let templates = if args.dry_run || args.keep_templates { Ok(Vec::new()) } else { forget(&project).await };
+    context.out.print(&ui::cleaned(&cleaned, templates.as_deref().unwrap_or_default(), !args.dry_run));
+    templates?;
     Ok(ExitCode::Done)
+}
+
+/// Removes unused templates where the configuration has databases; what they were.
+async fn forget(project: &Project) -> Result<Vec<String>, Error> {
+    match compose::databases(project).await? {
+        Some(databases) => databases.forget().await.map_err(lease::database_error),
+        None => Ok(Vec::new()),
+    }
 }

@@ -98,7 +98,7 @@ pub fn runs(lines: &[RunLine], style: Style) -> String {
 }
 
 /// What `gc` prints; `done` is false for a dry run.
-pub fn cleaned(runs: &[Cleaned], done: bool) -> String {
+pub fn cleaned(runs: &[Cleaned], templates: &[String], done: bool) -> String {
     let (remove, end) = if done { ("removed", "ended") } else { ("would remove", "would end") };
     let mut out = String::new();
     for run in runs.iter().filter(|run| !run.resources.is_empty() || run.processes > 0) {
@@ -110,6 +110,12 @@ pub fn cleaned(runs: &[Cleaned], done: bool) -> String {
         let _ = writeln!(out, "{}: {remove} {}{ended}", run.run, words::count(run.resources.len(), "resource"));
         for resource in &run.resources {
             let _ = writeln!(out, "  {}", words::one_line(resource));
+        }
+    }
+    if !templates.is_empty() {
+        let _ = writeln!(out, "{remove} templates that nothing uses");
+        for template in templates {
+            let _ = writeln!(out, "  {}", words::one_line(template));
         }
     }
     if out.is_empty() { "nothing to remove\n".to_owned() } else { out }
@@ -165,17 +171,21 @@ mod tests {
         };
         let all =
             [run(&["worktree /w/a (branch blueprint/x/a)", "directory /w"], 2), run(&[], 0), run(&["directory /w"], 1)];
-        insta::assert_snapshot!(cleaned(&all, true), @"
+        insta::assert_snapshot!(cleaned(&all, &[], true), @"
         20260105-100000-1a2b: removed 2 resources, ended 2 processes
           worktree /w/a (branch blueprint/x/a)
           directory /w
         20260105-100000-1a2b: removed 1 resource, ended 1 process
           directory /w
         ");
-        insta::assert_snapshot!(cleaned(&all[2..], false), @"
+        insta::assert_snapshot!(cleaned(&[], &["database bp_template_1 at db:5432/dev".to_owned()], true), @"
+        removed templates that nothing uses
+          database bp_template_1 at db:5432/dev
+        ");
+        insta::assert_snapshot!(cleaned(&all[2..], &[], false), @"
         20260105-100000-1a2b: would remove 1 resource, would end 1 process
           directory /w
         ");
-        assert_eq!(cleaned(&all[1..2], true), "nothing to remove\n");
+        assert_eq!(cleaned(&all[1..2], &[], true), "nothing to remove\n");
     }
 }

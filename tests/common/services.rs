@@ -108,7 +108,7 @@ pub fn landed(repo: &Repo, before: &str, cost: &str) {
 }
 
 /// Whatever is left of runs on this machine: worktrees, branches, private directories, sockets,
-/// segments of memory, processes. Templates may stay: they are what the next run starts from.
+/// segments of memory, processes. Templates stay until a plain `gc`: see [`gone`].
 pub async fn left(repo: &Repo) -> Vec<String> {
     let mut found: Vec<String> = repo.git(&["worktree", "list"]).lines().skip(1).map(str::to_owned).collect();
     found.extend(repo.git(&["branch", "--list", "blueprint/*"]).lines().map(str::to_owned));
@@ -125,6 +125,14 @@ pub async fn left(repo: &Repo) -> Vec<String> {
     }
     found.extend(sockets(repo).await.into_iter().filter(|p| p.exists()).map(|p| p.display().to_string()));
     found.extend(processes(repo.dir.path()));
+    found
+}
+
+/// What a plain `gc` leaves on this machine, which is nothing.
+pub async fn gone(repo: &Repo) -> Vec<String> {
+    repo.blueprint(&["gc"]).ends_with(0);
+    let mut found = left(repo).await;
+    found.extend(tree(&repo.dir.path().join("cache")).into_iter().map(|(path, _)| path.display().to_string()));
     found
 }
 
@@ -172,11 +180,10 @@ pub fn kept(segments: &[String]) -> Vec<String> {
     segments.iter().filter(|id| ids.contains(id.as_str())).cloned().collect()
 }
 
-/// Whatever of ours is left in a configured server and a database of it. The template and the role
-/// that owns what is in it stay for the next run.
+/// Whatever of ours is left in a configured server and a database of it after a plain `gc`.
 pub async fn left_in(server: &Postgres, database: &str) -> Vec<String> {
-    let text = r"SELECT 'database ' || datname FROM pg_database WHERE datname LIKE 'bp\_%' AND datname NOT LIKE 'bp\_template\_%'
-        UNION ALL SELECT 'role ' || rolname FROM pg_roles WHERE rolname LIKE 'bp\_%' AND rolname <> 'bp_owner'
+    let text = r"SELECT 'database ' || datname FROM pg_database WHERE datname LIKE 'bp\_%'
+        UNION ALL SELECT 'role ' || rolname FROM pg_roles WHERE rolname LIKE 'bp\_%'
         UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname LIKE 'bp\_%'
         UNION ALL SELECT 'session ' || usename FROM pg_stat_activity WHERE usename LIKE 'bp\_%'";
     server.list(database, text).await

@@ -27,11 +27,17 @@ pub const KIND: &str = "postgresql-database";
 /// Owns what templates hold, in every database of ours on a server.
 const OWNER: &str = "bp_owner";
 
+/// What a finished template is called, before the digest of its seed.
+const TEMPLATE: &str = "bp_template_";
+
 /// A template that is being built is called so, with a nonce; it gets its name when it is whole.
 const BUILDING: &str = "bp_build_";
 
 /// The server ends what a killed builder had asked for; that is seldom much.
 const TIDY_LIMIT: Duration = Duration::from_secs(5);
+
+/// Held in common by those who copy from a template, and alone by whoever removes it.
+const USE: i64 = LOCK + 1;
 
 /// A database a lease.
 pub struct Databases {
@@ -69,7 +75,7 @@ impl Databases {
     async fn find_or_build(&self) -> Result<String, DatabaseError> {
         let seed = Seed::read(&self.settings.seed)?;
         let digest = seed.digest(KIND);
-        let name = format!("bp_template_{digest}");
+        let name = format!("{TEMPLATE}{digest}");
         let (mut connection, _) = self.connect().await?;
         // Held until the connection ends, however it ends.
         self.admin.looked(postgres::lock(&mut connection, LOCK).await)?;
@@ -167,6 +173,11 @@ impl Databases {
             // A server that was built without it says so, and copies.
             drop(postgres::execute(connection, postgres::SHARE_BLOCKS.to_owned()).await);
         }
+        // Until the connection ends. What was removed before this is built anew.
+        admin.looked(postgres::lock_shared(connection, USE).await)?;
+        if admin.looked(postgres::find_database(connection, template).await)?.is_none() {
+            self.find_or_build().await?;
+        }
         admin.execute(connection, what, postgres::clone_database(name, template, standing.version)).await?;
         admin.execute(connection, what, postgres::comment_on_database(name, &mark)).await?;
         let opened = format!("{} {}", postgres::open_to_owner(name, OWNER), postgres::allow_connect(name, name));
@@ -229,6 +240,30 @@ impl Database for Databases {
             self.sweep(&mut connection).await?;
         }
         Ok(())
+    }
+
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+        let (admin, what) = (&self.admin, "dropping a template");
+        let mut connection = admin.connect().await?;
+        if !admin.looked(postgres::lock_within(&mut connection, LOCK, TIDY_LIMIT).await)?
+            || !admin.looked(postgres::lock_within(&mut connection, USE, Duration::ZERO).await)?
+            || admin.looked(postgres::has_leases(&mut connection, OWNER).await)?
+        {
+            return Ok(Vec::new());
+        }
+        let mut removed = Vec::new();
+        for name in admin.looked(postgres::templates(&mut connection, TEMPLATE, MARKER).await)? {
+            admin.execute(&mut connection, what, postgres::drop_database(&name)).await?;
+            removed.push(format!("database {name} at {}", admin.server.place()));
+        }
+        let owner = admin.looked(postgres::find_role(&mut connection, OWNER).await)?;
+        // It stays where somebody else's template has something of it.
+        if owner.is_some_and(|found| is_ours(&found))
+            && postgres::execute(&mut connection, postgres::drop_role(OWNER)).await.is_ok()
+        {
+            removed.push(format!("role {OWNER} at {}", admin.server.place()));
+        }
+        Ok(removed)
     }
 
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {

@@ -70,6 +70,10 @@ impl Database for Memory {
         Ok(())
     }
 
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+        Ok(Vec::new())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         place::intend(KIND, "memory", lease, None)
     }

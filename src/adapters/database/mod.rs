@@ -14,6 +14,7 @@ mod programs;
 pub mod schema;
 mod seed;
 pub mod server;
+mod shelf;
 pub mod sqlite;
 mod template;
 
@@ -184,6 +185,10 @@ pub trait Database: Send + Sync {
 
     /// Removes what killed builders of templates left, and nothing of one who is at work.
     async fn tidy(&self) -> Result<(), DatabaseError>;
+
+    /// Removes finished templates that no lease or orchestrator uses, and on a configured server the
+    /// role that owned what was in them. Says what it removed. Whoever needs one builds it anew.
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError>;
 
     /// What `create` would make; pure, so that the journal can hold it first.
     fn intend(&self, lease: &LeaseName) -> DatabaseResource;

@@ -147,35 +147,6 @@ pub fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Holds a lock file against other orchestrators; freed however the process ends.
-pub async fn lock(path: PathBuf) -> Result<fs::File, DatabaseError> {
-    blocking(format!("locking {}", path.display()), move || {
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        file.lock()?;
-        Ok(file)
-    })
-    .await
-}
-
-/// Directories in which templates were being built (`<digest>.new`) when their builders were
-/// killed, each with the lock (`<digest>.lock`) that its builder had.
-pub fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, fs::File)>, DatabaseError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(templates).into_iter().flatten().flatten() {
-        let building = entry.path();
-        if building.extension().is_none_or(|extension| extension != "new") {
-            continue;
-        }
-        let lock = building.with_extension("lock");
-        let opened = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
-        let file = opened.map_err(|why| failed(format!("locking {}", lock.display()), &why))?;
-        if file.try_lock().is_ok() {
-            found.push((building, file));
-        }
-    }
-    Ok(found)
-}
-
 /// Whether a user can walk down to a directory. Parts of the way that are not there yet will be made
 /// by us, so that the user can.
 pub fn reachable(dir: &Path, user: User) -> bool {

@@ -82,6 +82,10 @@ impl Database for Schemas {
         Ok(())
     }
 
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+        Ok(Vec::new())
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
         resource.role = Some(resource.name.clone());

@@ -146,6 +146,10 @@ impl Database for Server {
         template::tidy(&self.exec, &self.home()).await
     }
 
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+        template::forget(&self.exec, &self.home()).await
+    }
+
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
         let mut resource = place::intend(KIND, "", lease, Some(APPLICATION));
         resource.place = self.home().join("leases").join(&resource.name).display().to_string();

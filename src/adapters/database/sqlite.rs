@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::place::{self, blocking};
 use super::seed::Seed;
+use super::shelf::{self, Held};
 use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName, clone};
 use crate::adapters::process::Environment;
 use crate::adapters::sql::{sqlite, url};
@@ -39,25 +40,24 @@ impl Sqlite {
     }
 
     /// The closed file that the seed makes, built once per digest of the seed.
-    async fn template(&self) -> Result<PathBuf, DatabaseError> {
+    async fn template(&self) -> Result<(PathBuf, Held), DatabaseError> {
         let seed = Seed::read(&self.settings.seed)?;
         let digest = seed.digest(KIND);
         let templates = self.home().join("templates");
         place::make(&templates, 0o700)?;
         let template = templates.join(format!("{digest}.db"));
-        let _lock = place::lock(templates.join(format!("{digest}.lock"))).await?;
-        if template.exists() {
-            return Ok(template);
-        }
-        // What a killed builder left is in nobody's use: the lock is ours.
-        let building = templates.join(format!("{digest}.new"));
-        let keep = |why| place::failed(format!("building {}", template.display()), &why);
-        place::remove(&building).map_err(keep)?;
-        place::make(&building, 0o700)?;
-        fill(&building.join("data.db"), &seed).await?;
-        std::fs::rename(building.join("data.db"), &template).map_err(keep)?;
-        place::remove(&building).map_err(keep)?;
-        Ok(template)
+        let build = async || {
+            // What a killed builder left is in nobody's use: the lock is ours.
+            let building = shelf::building(&template);
+            let keep = |why| place::failed(format!("building {}", template.display()), &why);
+            place::remove(&building).map_err(keep)?;
+            place::make(&building, 0o700)?;
+            fill(&building.join("data.db"), &seed).await?;
+            std::fs::rename(building.join("data.db"), &template).map_err(keep)?;
+            place::remove(&building).map_err(keep)
+        };
+        let held = shelf::hold(&template, build).await?;
+        Ok((template, held))
     }
 }
 
@@ -86,10 +86,22 @@ impl Database for Sqlite {
     }
 
     async fn tidy(&self) -> Result<(), DatabaseError> {
-        for (building, _lock) in place::abandoned(&self.home().join("templates"))? {
+        for (building, _lock) in shelf::abandoned(&self.home().join("templates"))? {
             place::remove(&building).map_err(|why| place::failed(format!("removing {}", building.display()), &why))?;
+            shelf::clear(&building)?;
         }
         Ok(())
+    }
+
+    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+        let mut removed = Vec::new();
+        for (template, _lock) in shelf::unused(&self.home().join("templates"))? {
+            let gone = std::fs::remove_file(&template);
+            gone.map_err(|why| place::failed(format!("removing {}", template.display()), &why))?;
+            shelf::clear(&template)?;
+            removed.push(template.display().to_string());
+        }
+        Ok(removed)
     }
 
     fn intend(&self, lease: &LeaseName) -> DatabaseResource {
@@ -100,7 +112,7 @@ impl Database for Sqlite {
 
     async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
         self.remove(resource).await?;
-        let template = self.template().await?;
+        let (template, _held) = self.template().await?;
         let dir = place::directory(resource, KIND)?;
         place::make_marked(&dir, 0o700, resource)?;
         let file = dir.join("data.db");

@@ -11,6 +11,7 @@ use super::cluster::{self, ADMIN, BUILDING, End, Running};
 use super::place::{self, blocking, failed, give};
 use super::programs::{Programs, server_user};
 use super::seed::Seed;
+use super::shelf::{self, Held};
 use super::{CONNECT_LIMIT, DatabaseError};
 use crate::adapters::process::Executor;
 use crate::adapters::sql::postgres;
@@ -19,13 +20,13 @@ use crate::adapters::sql::url::Login;
 /// The application's role and database in every private server.
 pub const APPLICATION: &str = "blueprint";
 
-/// A finished template.
-#[derive(Clone)]
+/// A finished template, which stays while this lives.
 pub struct Template {
     /// To be copied.
     pub data: PathBuf,
     /// The superuser's password in it and in its copies.
     pub password: String,
+    _held: Held,
 }
 
 /// Finds the template of this version and seed in `home/templates`, or builds it.
@@ -38,28 +39,40 @@ pub async fn find_or_build(
     let digest = seed.digest(&programs.version);
     let templates = home.join("templates");
     place::make(&templates, directory_mode())?;
-    let _lock = place::lock(templates.join(format!("{digest}.lock"))).await?;
     let done = templates.join(&digest);
-    if let Ok(password) = fs::read_to_string(done.join("secret")) {
-        return Ok(Template { data: done.join("data"), password });
-    }
-    let building = templates.join(format!("{digest}.new"));
-    let built = build(exec, programs, seed, &building).await;
-    if built.is_err() {
-        discard(exec, &building).await?;
-    }
-    let password = built?;
-    let renamed = fs::rename(&building, &done);
-    renamed.map_err(|why| failed(format!("keeping {}", done.display()), &why))?;
-    Ok(Template { data: done.join("data"), password })
+    let building = shelf::building(&done);
+    let build = async || {
+        let built = build(exec, programs, seed, &building).await;
+        if built.is_err() {
+            discard(exec, &building).await?;
+        }
+        built?;
+        fs::rename(&building, &done).map_err(|why| failed(format!("keeping {}", done.display()), &why))
+    };
+    let held = shelf::hold(&done, build).await?;
+    let secret = done.join("secret");
+    let password = fs::read_to_string(&secret).map_err(|why| failed(format!("reading {}", secret.display()), &why))?;
+    Ok(Template { data: done.join("data"), password, _held: held })
 }
 
 /// Removes what killed builders left.
 pub async fn tidy(exec: &Arc<dyn Executor>, home: &Path) -> Result<(), DatabaseError> {
-    for (building, _lock) in place::abandoned(&home.join("templates"))? {
+    for (building, _lock) in shelf::abandoned(&home.join("templates"))? {
         discard(exec, &building).await?;
+        shelf::clear(&building)?;
     }
     Ok(())
+}
+
+/// Removes the templates that nobody holds; their directories.
+pub async fn forget(exec: &Arc<dyn Executor>, home: &Path) -> Result<Vec<String>, DatabaseError> {
+    let mut removed = Vec::new();
+    for (template, _lock) in shelf::unused(&home.join("templates"))? {
+        discard(exec, &template).await?;
+        shelf::clear(&template)?;
+        removed.push(template.display().to_string());
+    }
+    Ok(removed)
 }
 
 /// Directories on the way to what a server's user owns can be walked through and not listed.
@@ -79,7 +92,7 @@ async fn build(
     programs: &Programs,
     seed: &Seed,
     building: &Path,
-) -> Result<String, DatabaseError> {
+) -> Result<(), DatabaseError> {
     // What a killed builder left is in nobody's use: the lock is ours.
     discard(exec, building).await?;
     place::make(building, directory_mode())?;
@@ -99,8 +112,7 @@ async fn build(
         Ok(rustix::fs::syncfs(&file)?)
     })
     .await?;
-    place::write_private(&building.join("secret"), &password, None)?;
-    Ok(password)
+    place::write_private(&building.join("secret"), &password, None)
 }
 
 /// `initdb` with a password for everybody: a neighbour who finds the socket gets no further.

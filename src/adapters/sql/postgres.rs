@@ -77,6 +77,22 @@ pub async fn marked_databases(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// Finished templates of the connected role: databases whose names start and whose comments begin like this.
+pub async fn templates(conn: &mut PgConnection, prefix: &str, mark: &str) -> Result<Vec<String>, sqlx::Error> {
+    let query = "SELECT datname::text FROM pg_database
+                 WHERE starts_with(datname, $1) AND datdba = current_user::regrole
+                 AND starts_with(shobj_description(oid, 'pg_database'), $2)";
+    let rows = sqlx::query(query).bind(prefix).bind(mark).fetch_all(conn).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Whether leases' roles are members of the role that owns what templates hold.
+pub async fn has_leases(conn: &mut PgConnection, owner: &str) -> Result<bool, sqlx::Error> {
+    let query = r"SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                  WHERE m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $1) AND r.rolname LIKE 'bp\_%')";
+    sqlx::query_scalar(query).bind(owner).fetch_one(conn).await
+}
+
 /// What the connected role and its server allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -262,6 +278,11 @@ pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, 
 /// Takes a lock of the whole server for as long as the connection lives.
 pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)
+}
+
+/// As [`lock`], beside others who take it so.
+pub async fn lock_shared(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(key).execute(conn).await.map(drop)
 }
 
 /// As [`lock`], and whether it was to be had within a limit.
