@@ -13,6 +13,7 @@ use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
 use crate::adapters::git::{Git as _, Head};
 use crate::adapters::journal::{Journal, Memory};
+use crate::adapters::machine::linux::Linux;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
@@ -171,6 +172,7 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
         git: project.git.clone(),
         journal,
         exec: project.exec.clone(),
+        machine: Arc::new(Linux),
         workspace: Arc::new(LocalWorkspace),
         // Recorded work needs nothing to be told about, and nobody implements anything here.
         agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),

@@ -10,7 +10,7 @@ use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::http::{RequestSettings, ServeSettings};
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
-    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, pytest_benchmark, sql,
+    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, pytest_benchmark, sql, time,
 };
 use blueprint::adapters::process::{Environment, Program, Site, Stop};
 use blueprint::adapters::suite::fake::FakeSuite;
@@ -92,6 +92,7 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                     metrics: vec![metric::http::Metric { name: name(), stat: "throughput".parse().unwrap() }],
                 })
             }
+            "time" => SourceSettings::Time(time::Settings { name: name(), command: shell("sleep 0.05") }),
             "sql" => {
                 let (query, unit) = ("select sum(x) from t".to_owned(), "B".to_owned());
                 SourceSettings::Sql(sql::Settings { name: name(), query, unit })
@@ -110,7 +111,7 @@ fn fake_source() -> Box<dyn MetricSource> {
         }
         let value = Quantity::new(0.003, Dimension::Time).unwrap();
         let readings = vec![Reading { metric: name(), value, observations: 1 }];
-        Ok(Sample { readings, timing: Timing::default() })
+        Ok(Sample { readings, timing: Timing::default(), own: None })
     }))
 }
 

@@ -17,7 +17,7 @@ use blueprint::adapters::http::{
 use blueprint::adapters::metric::http::{Http, Metric, Settings};
 use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Sample, Slot};
 use blueprint::adapters::process::{
-    Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop,
+    Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop, Usage,
 };
 use blueprint::adapters::suite::{HttpSettings, HttpSuite, Suite, SuiteError};
 use blueprint::domain::measurement::MetricName;
@@ -220,6 +220,9 @@ struct Nothing;
 impl Service for Nothing {
     fn pid(&self) -> u32 {
         0
+    }
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
     fn ended(&mut self) -> Option<Exit> {
         None

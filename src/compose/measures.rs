@@ -187,6 +187,7 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             dimension(&place, metric)?;
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
+        "time" => SourceSettings::Time(metric::time::Settings { name, command: run()? }),
         _ => SourceSettings::Http(load(config, &place, name, metric)?),
     })
 }
@@ -234,7 +235,7 @@ fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
 /// Keys that mean nothing to a kind of source are refused, not ignored.
 fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
     let keys: &[(&str, bool, &[&str])] = &[
-        ("run", metric.run.is_some(), &["pytest-benchmark", "file", "command"]),
+        ("run", metric.run.is_some(), &["pytest-benchmark", "file", "command", "time"]),
         ("test", metric.test.is_some(), &["pytest-benchmark"]),
         ("stat", metric.stat.is_some(), &["pytest-benchmark", "http"]),
         ("path", metric.path.is_some(), &["command"]),

@@ -183,9 +183,9 @@ pub struct Http {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
-    /// The kind of source: `pytest-benchmark`, `file` or `command`; not needed beside `sql` and `http`.
+    /// The kind of source: `pytest-benchmark`, `file`, `command` or `time`; not needed beside `sql` and `http`.
     pub from: Option<String>,
-    /// The shell line that measures (`pytest-benchmark`, `file`, `command`).
+    /// The shell line that measures (`pytest-benchmark`, `file`, `command`) or is measured (`time`).
     pub run: Option<String>,
     /// The benchmark that is meant (`pytest-benchmark`).
     pub test: Option<String>,

@@ -113,13 +113,28 @@ pub struct Reading {
     pub observations: u64,
 }
 
-/// What a slice cost the machine, taken outside the measured process.
+/// What a slice cost the machine, taken outside the measured process. What a machine can't tell
+/// is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timing {
     /// Elapsed.
     pub wall: Duration,
-    /// User and system time of the process and its reaped children, where known.
+    /// User and system time of everything that belongs to the slice.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
+    /// Time in which nothing of the slice could run for want of a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Duration>,
+    /// CPU time of everything else meanwhile, all cores together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Duration>,
+    /// Time that a hypervisor took from the cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steal: Option<Duration>,
+    /// Time in which anything on the machine waited for a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pressure: Option<Duration>,
 }
 
 /// One contender's turn in a block at one source.
@@ -133,6 +148,10 @@ pub struct Slice {
     pub readings: Vec<Reading>,
     /// What it cost.
     pub timing: Timing,
+    /// The metric whose value is the slice's own time, where there is one: by which clock is for
+    /// `domain::timed` to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<MetricName>,
 }
 
 /// One round: a slice per survivor and source, in an order shuffled from the run's seed.

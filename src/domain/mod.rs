@@ -16,5 +16,6 @@ pub mod race;
 pub mod results;
 pub mod score;
 pub mod statistics;
+pub mod timed;
 pub mod trial;
 pub mod verdict;

@@ -14,6 +14,7 @@ use crate::adapters::cache::Cache;
 use crate::adapters::database::Database;
 use crate::adapters::git::Git;
 use crate::adapters::journal::Journal;
+use crate::adapters::machine::Machine;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::process::{Environment, Executor, Stop};
 use crate::adapters::suite::Suite;
@@ -33,6 +34,8 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Where programs run.
     pub exec: Arc<dyn Executor>,
+    /// What its cores do.
+    pub machine: Arc<dyn Machine>,
     /// Directories, carried files, free ports.
     pub workspace: Arc<dyn Workspace>,
     /// What implements variants.

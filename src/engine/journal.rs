@@ -18,6 +18,7 @@ use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Entry, Journal, JournalError};
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::{Plan, VariantKey};
+use crate::domain::timed::Clocks;
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
@@ -263,6 +264,8 @@ pub struct Facts {
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
+    /// By which time the sources whose metric is their slices' own are compared; chosen by the first block.
+    pub clocks: Clocks,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
@@ -288,6 +291,7 @@ impl Facts {
             tests: BTreeMap::new(),
             exact: BTreeMap::new(),
             blocks: Vec::new(),
+            clocks: Clocks::default(),
             ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
@@ -333,7 +337,12 @@ impl Facts {
             }
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
-            Record::Block(block) => self.blocks.push(block),
+            Record::Block(block) => {
+                if self.blocks.is_empty() {
+                    self.clocks = Clocks::chosen(&block.slices);
+                }
+                self.blocks.push(block);
+            }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),

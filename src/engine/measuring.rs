@@ -8,10 +8,12 @@ use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::replay::{self, Standing};
+use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
 use crate::domain::event::Event;
-use crate::domain::measurement::{Block, Contender, MetricName, Slice};
+use crate::domain::measurement::{Block, Contender, MetricName, Slice, Timing};
 use crate::domain::race;
+use crate::domain::timed::{self, DISTURBED, PATIENCE};
 use crate::domain::trial::{Disqualification, Outcome, Phase};
 use crate::error::Error;
 
@@ -60,7 +62,7 @@ impl Run {
         let started = Instant::now();
         let budget =
             self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
-        let mut spoiled = 0;
+        let (mut spoiled, mut disturbed) = (0, 0);
         loop {
             self.check_stop()?;
             let standing = self.settle_bounds(facts).await?;
@@ -72,7 +74,13 @@ impl Run {
             }
             match self.block(index, judged, facts, &standing, meters, budget.saturating_sub(elapsed)).await? {
                 Ok(block) => {
-                    spoiled = 0;
+                    let by = timed::disturbance(&block.slices, &facts.blocks, &facts.clocks);
+                    if by > DISTURBED && disturbed < PATIENCE {
+                        disturbed += 1;
+                        self.log.write(&Record::Discarded { index, why: disturbance(by) }).await?;
+                        continue;
+                    }
+                    (spoiled, disturbed) = (0, 0);
                     self.note(facts, Record::Block(block)).await?;
                     let survivors = standing.active.clone();
                     self.tell(Event::BlockMeasured { index, survivors, elapsed: started.elapsed(), budget });
@@ -219,12 +227,14 @@ impl Run {
         let Some(meter) = meters.get_mut(&place) else {
             return Err(Error::machine(format!("{} can't be measured for {contender}", source.name())));
         };
+        let before = self.ports.machine.load();
         match meter.sample(slot).await {
             Ok(sample) => Ok(Ok(Slice {
                 contender: contender.clone(),
                 source: source.name().to_owned(),
                 readings: sample.readings,
-                timing: sample.timing,
+                timing: beside(sample.timing, self.ports.machine.load().since(before)),
+                own: sample.own,
             })),
             Err(error) => self.spoiled(source.name(), error),
         }
@@ -241,6 +251,17 @@ impl Run {
             }
         }
     }
+}
+
+/// Why a block is taken again.
+fn disturbance(cores: f64) -> String {
+    format!("others used {cores:.2} cores more than at best")
+}
+
+/// What a slice cost, with what the machine did beside it.
+fn beside(timing: Timing, load: Load) -> Timing {
+    let others = load.busy.map(|busy| busy.saturating_sub(timing.cpu.unwrap_or_default()));
+    Timing { others, steal: load.steal, pressure: load.pressure, ..timing }
 }
 
 /// The last slice of a budget may run over it by this much, so that it is not cut short.

@@ -8,9 +8,10 @@ use super::measuring::{Meters, Spoiled, close};
 use crate::adapters::git::CommitId;
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::bounds::{BoundTest, Standing};
-use crate::domain::measurement::{Contender, MetricName};
+use crate::domain::measurement::{Contender, MetricName, Reading};
 use crate::domain::plan::MetricBound;
 use crate::domain::quantity::{Limit, Quantity};
+use crate::domain::timed::Clocks;
 use crate::domain::{race, statistics};
 use crate::error::Error;
 
@@ -95,10 +96,12 @@ impl Run {
         let mut watched: Vec<_> = self.plan().metrics.iter().map(new).collect();
         let mut exact: BTreeMap<(Contender, MetricName), Quantity> = BTreeMap::new();
         let everyone: Vec<_> = trees.keys().cloned().collect();
+        let mut clocks = Clocks::default();
         for index in 0..BLOCKS {
             let seed = race::block_seed(self.started.seed ^ u64::from(u32::MAX), index);
             let slot = Slot { block: index, seed, limit: self.time_left() };
             let mut read = exact.clone();
+            let mut slices = Vec::new();
             for who in race::shuffled(&everyone, seed, index) {
                 for (at, source) in self.ports.sources.iter().enumerate() {
                     if source.cadence() == Cadence::Once && index > 0 {
@@ -109,12 +112,18 @@ impl Run {
                         Ok(slice) => slice,
                         Err(Spoiled::Contender(why)) | Err(Spoiled::Machine(why)) => return Err(Error::machine(why)),
                     };
-                    let values = slice.readings.into_iter().map(|r| ((who.clone(), r.metric), r.value));
-                    read.extend(values.clone());
                     if source.cadence() == Cadence::Once {
-                        exact.extend(values);
+                        exact.extend(slice.readings.iter().map(|r| ((who.clone(), r.metric.clone()), r.value)));
                     }
+                    slices.push(slice);
                 }
+            }
+            if index == 0 {
+                clocks = Clocks::chosen(&slices);
+            }
+            for slice in &slices {
+                let value = |r: &Reading| Some(((slice.contender.clone(), r.metric.clone()), clocks.value(slice, r)?));
+                read.extend(slice.readings.iter().filter_map(value));
             }
             for watch in &mut watched {
                 let of = |who: &Contender| read.get(&(who.clone(), watch.metric.name.clone())).copied();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::Facts;
 use crate::domain::bounds::{self, BoundTest};
-use crate::domain::measurement::{Block, Contender, MetricName, Reading};
+use crate::domain::measurement::{Block, Contender, MetricName};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::quantity::{Limit, Quantity};
 use crate::domain::race::{Dropped, Race, Rules};
@@ -43,8 +43,9 @@ impl Standing {
 fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
     let exact = facts.exact.get(contender).into_iter().flatten();
     let slices = block.into_iter().flat_map(|b| &b.slices).filter(|s| s.contender == *contender);
-    let read = slices.flat_map(|s| &s.readings);
-    exact.chain(read).map(|r: &Reading| (r.metric.clone(), r.value)).collect()
+    let read = slices.flat_map(|s| s.readings.iter().map(move |r| (s, r)));
+    let read = read.filter_map(|(s, r)| Some((r.metric.clone(), facts.clocks.value(s, r)?)));
+    exact.map(|r| (r.metric.clone(), r.value)).chain(read).collect()
 }
 
 /// The baseline's values before the first counted block: what relative bounds earn their half
@@ -189,7 +190,8 @@ pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Q
     for block in facts.blocks.iter().filter(|b| b.index >= warmup) {
         for slice in block.slices.iter().filter(|s| s.contender == *contender) {
             for reading in &slice.readings {
-                series.entry(reading.metric.clone()).or_default().push(reading.value);
+                let value = facts.clocks.value(slice, reading);
+                series.entry(reading.metric.clone()).or_default().extend(value);
             }
         }
     }

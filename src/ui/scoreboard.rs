@@ -131,6 +131,9 @@ fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
     for (at, kept) in keys.filter_map(|key| kept_ref(facts, key)).enumerate() {
         line(if at == 0 { "kept" } else { "" }, kept);
     }
+    for (source, clock) in facts.clocks.iter() {
+        line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
+    }
     line("report", format!("blueprint report {run}"));
     table.render(Style::PLAIN)
 }

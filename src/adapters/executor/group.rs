@@ -4,22 +4,25 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{self as sys, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::super::process::{Command, Exit, ProcessError};
+use super::super::process::{Command, Exit, ProcessError, Usage};
+use super::control::ControlGroup;
 
 /// A started program. Dropping it kills its group.
 pub struct Group {
     child: Child,
     pid: Pid,
     watch: AsyncFd<OwnedFd>,
-    reaped: Option<(Exit, Option<Duration>)>,
+    reaped: Option<(Exit, Usage)>,
+    /// Where the command was to be metered and the machine has them.
+    control: Option<Arc<ControlGroup>>,
 }
 
 /// The three pipes of a started program.
@@ -53,7 +56,8 @@ impl Group {
             let message = format!("the directory {} does not exist", command.dir.display());
             return Err(failed(std::io::Error::other(message)));
         }
-        let mut builder = prepare(command);
+        let control = if command.metered { ControlGroup::new().map(Arc::new) } else { None };
+        let mut builder = prepare(command, control.as_deref());
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || drop(reply.send(builder.spawn())));
         let gone = || failed(std::io::Error::other("the thread that starts programs is gone"));
@@ -65,7 +69,7 @@ impl Group {
         let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
         let pid = Pid::from_child(&child);
         match watch(pid) {
-            Ok(watch) => Ok((Self { child, pid, watch, reaped: None }, pipes)),
+            Ok(watch) => Ok((Self { child, pid, watch, reaped: None, control }, pipes)),
             Err(source) => {
                 let _ = sys::kill_process_group(pid, Signal::KILL);
                 drop(child.wait());
@@ -77,6 +81,12 @@ impl Group {
     /// The leader's process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells what the program took so far, as long as this machine lets it.
+    pub fn meter(&self) -> impl Fn() -> Usage + Send + Sync + use<> {
+        let (pid, control) = (self.child.id(), self.control.clone());
+        move || usage(pid, control.as_deref())
     }
 
     /// Sends a signal to the whole group, unless its leader was reaped (its number may be reused).
@@ -94,9 +104,9 @@ impl Group {
         }
     }
 
-    /// Kills what is left of the group, reaps the leader and says how it ended and what CPU time it
-    /// and its reaped children used. Blocks only as long as a killed process needs to die.
-    pub fn reap(&mut self) -> (Exit, Option<Duration>) {
+    /// Kills what is left of the group, reaps the leader and says how it ended and what it took.
+    /// Blocks only as long as a killed process needs to die.
+    pub fn reap(&mut self) -> (Exit, Usage) {
         if let Some(known) = self.reaped {
             return known;
         }
@@ -104,7 +114,7 @@ impl Group {
         // kill can meet a stranger.
         let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let _ = sys::waitid(WaitId::Pid(self.pid), exited);
-        let cpu = cpu_time(self.child.id());
+        let usage = usage(self.child.id(), self.control.as_deref());
         let _ = sys::kill_process_group(self.pid, Signal::KILL);
         let exit = match self.child.wait() {
             Ok(status) => {
@@ -113,12 +123,12 @@ impl Group {
             }
             Err(_) => Exit::Signal(0),
         };
-        self.reaped = Some((exit, cpu));
-        (exit, cpu)
+        self.reaped = Some((exit, usage));
+        (exit, usage)
     }
 
     /// TERM to the group, `grace` for it to end, then KILL.
-    pub async fn stop(&mut self, grace: Duration) -> (Exit, Option<Duration>) {
+    pub async fn stop(&mut self, grace: Duration) -> (Exit, Usage) {
         self.signal(Signal::TERM);
         drop(tokio::time::timeout(grace, self.ended()).await);
         self.signal(Signal::KILL);
@@ -145,7 +155,7 @@ fn watch(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
     watch.map_err(std::io::Error::from)
 }
 
-fn prepare(command: &Command) -> std::process::Command {
+fn prepare(command: &Command, control: Option<&ControlGroup>) -> std::process::Command {
     let mut builder = std::process::Command::new(&command.program);
     builder
         .args(&command.args)
@@ -158,6 +168,21 @@ fn prepare(command: &Command) -> std::process::Command {
         .process_group(0);
     if let Some(user) = command.user {
         builder.uid(user.uid).gid(user.gid);
+    }
+    if let Some(entrance) = control.map(ControlGroup::entrance) {
+        let enter = move || {
+            #[expect(unsafe_code, reason = "a number is all that reaches the other side of the fork")]
+            // SAFETY: `Group::start` keeps the control group, and with it the descriptor, beyond the fork.
+            let entrance = unsafe { std::os::fd::BorrowedFd::borrow_raw(entrance) };
+            // Who may not enter runs all the same; it is only not metered as well.
+            let _ = rustix::io::write(entrance, b"0");
+            Ok(())
+        };
+        #[expect(unsafe_code, reason = "only one system call that is safe between fork and exec")]
+        // SAFETY: the closure allocates nothing and takes no lock; write is async-signal-safe.
+        unsafe {
+            builder.pre_exec(enter);
+        }
     }
     if command.outlives {
         return builder;
@@ -179,12 +204,39 @@ fn prepare(command: &Command) -> std::process::Command {
     builder
 }
 
-/// utime + stime + cutime + cstime of a process that ended and was not reaped (proc_pid_stat(5)).
+/// How much of a program's work its first thread must have done for its waits to be the program's.
+const ALONE: f64 = 0.95;
+
+/// What a process that was not reaped yet took, with all that it started.
+fn usage(pid: u32, control: Option<&ControlGroup>) -> Usage {
+    let (run, delay) = match schedule(pid) {
+        Some((run, delay)) => (Some(run), Some(delay)),
+        None => (None, None),
+    };
+    // The clock of the first thread is exact, that of a whole process is in ticks.
+    let exact = |ticks: Duration| run.filter(|run| ticks <= *run + 2 * tick()).unwrap_or(ticks);
+    let cpu = control.and_then(ControlGroup::cpu).or_else(|| cpu_time(pid).map(exact));
+    let alone = cpu.zip(run).is_some_and(|(cpu, run)| run.as_secs_f64() >= ALONE * cpu.as_secs_f64());
+    Usage { cpu, delay: delay.filter(|_| alone) }
+}
+
+/// How long the first thread of a process ran, and how long it could have and had no core
+/// (`/proc/<pid>/schedstat`).
+fn schedule(pid: u32) -> Option<(Duration, Duration)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().ok().map(Duration::from_nanos));
+    Some((fields.next()??, fields.next()??))
+}
+
+fn tick() -> Duration {
+    Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1)
+}
+
+/// utime + stime + cutime + cstime of a process that was not reaped (proc_pid_stat(5)).
 fn cpu_time(pid: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; the fields start after the last one.
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks: u64 = fields.get(11..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    Some(tick() * u32::try_from(ticks).unwrap_or(u32::MAX))
 }

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::capture::{Kept, Log, drain};
+use super::control;
 use super::group::{Group, Pipes};
-use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop};
+use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop, Usage};
 
 /// How long output may still arrive after the group is dead, from a child that left the group.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ impl Executor for Local {
         // Whoever is to stop starts nothing, however quick it would be.
         if stop.is_cancelled() {
             let (stdout, stderr) = (Vec::new(), Vec::new());
-            return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, cpu: None });
+            return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() });
         }
         let started = Instant::now();
         let (mut group, pipes) = Group::start(&command).await?;
@@ -41,28 +42,37 @@ impl Executor for Local {
             () = stop.cancelled() => Some(Exit::Stopped),
             () = sleep_or_forever(limit) => Some(Exit::TimedOut),
         };
-        let (exit, cpu) = match forced {
+        let (exit, usage) = match forced {
             None => group.reap(),
             Some(how) => (how, group.stop(command.grace).await.1),
         };
         let wall = started.elapsed();
         drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
-        Ok(Finished { exit, stdout: stdout.bytes(), stderr: stderr.bytes(), wall, cpu })
+        Ok(Finished { exit, stdout: stdout.bytes(), stderr: stderr.bytes(), wall, usage })
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
         let (group, pipes) = Group::start(&command).await?;
-        let pid = group.pid();
+        let (pid, meter) = (group.pid(), group.meter());
         let (readers, stdout, stderr) = attach(pipes, &command)?;
         let ask = Stop::new();
         let (tell, told) = watch::channel(None);
         let task = tokio::spawn(attend(group, readers, command.grace, ask.clone(), tell));
-        Ok(Box::new(Served { pid, stdout, stderr, ask, told, task: Arc::new(Mutex::new(Some(task))) }))
+        Ok(Box::new(Served {
+            pid,
+            meter: Box::new(meter),
+            stdout,
+            stderr,
+            ask,
+            told,
+            task: Arc::new(Mutex::new(Some(task))),
+        }))
     }
 
     async fn sweep(&self, variable: &str, value: &str) -> usize {
         let marker = format!("{variable}={value}");
         let mut killed = 0;
+        control::sweep();
         for pid in marked(marker.as_bytes()) {
             killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
         }
@@ -132,6 +142,7 @@ async fn attend(
 
 struct Served {
     pid: u32,
+    meter: Box<dyn Fn() -> Usage + Send + Sync>,
     stdout: Kept,
     stderr: Kept,
     ask: Stop,
@@ -145,13 +156,18 @@ impl Service for Served {
         self.pid
     }
 
+    fn usage(&self) -> Usage {
+        // The number of one that ended may be somebody else's by now.
+        if self.told.borrow().is_some() { Usage::default() } else { (self.meter)() }
+    }
+
     fn ended(&mut self) -> Option<Exit> {
         *self.told.borrow()
     }
 
     fn tail(&self, lines: usize) -> String {
         let (stdout, stderr) = (self.stdout.bytes(), self.stderr.bytes());
-        Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, cpu: None }.tail(lines)
+        Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() }.tail(lines)
     }
 
     async fn stop(&mut self) -> Exit {
@@ -221,7 +237,7 @@ mod tests {
     async fn cpu_time_covers_reaped_children() {
         let burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
         let done = Local.run(shell(&format!("sh -c '{burn}'; true")), &Stop::new()).await.unwrap();
-        assert!(done.cpu.unwrap() > Duration::from_millis(20), "{:?}", done.cpu);
+        assert!(done.usage.cpu.unwrap() > Duration::from_millis(20), "{:?}", done.usage);
     }
 
     #[tokio::test]

@@ -3,4 +3,5 @@
 pub mod local;
 
 mod capture;
+mod control;
 mod group;

@@ -55,6 +55,7 @@ impl Server {
         command.env.insert("PORT".to_owned(), port.to_string());
         command.log = Some(site.scratch.join("server.log"));
         command.grace = GRACE;
+        command.metered = true;
         let service = site.exec.serve(command).await?;
         let mut server = Self { service, shown: settings.serve.to_string(), port };
         let ready = tokio::select! {
@@ -70,6 +71,11 @@ impl Server {
     /// The loopback port on which it answers.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// CPU time that it and all that it started took so far.
+    pub fn cpu(&self) -> Option<Duration> {
+        self.service.usage().cpu
     }
 
     /// A client that keeps up to this many connections to it open.

@@ -169,7 +169,7 @@ struct Load {
 #[async_trait]
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), self.server.cpu());
         let client = self.client.clone().ok_or_else(|| MetricError::Machine("the server was stopped".to_owned()))?;
         let limit = slot.limit.unwrap_or(Duration::MAX);
         let taken = tokio::select! {
@@ -179,7 +179,11 @@ impl Meter for Load {
         };
         let late = || Fault::Server(format!("the slice did not end within {}", show_duration(limit)));
         match taken.unwrap_or_else(|_| Err(late())) {
-            Ok(readings) => Ok(Sample { readings, timing: Timing { wall: started.elapsed(), cpu: None } }),
+            Ok(readings) => {
+                let cpu = self.server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
+                let timing = Timing { wall: started.elapsed(), cpu, ..Timing::default() };
+                Ok(Sample { readings, timing, own: None })
+            }
             Err(Fault::Server(failure)) => Err(MetricError::Variant(self.server.explain(&failure).await)),
             Err(Fault::Other(error)) => Err(error),
         }

@@ -11,6 +11,7 @@ pub mod pytest_benchmark;
 mod slice;
 pub mod sql;
 mod stat;
+pub mod time;
 mod value;
 
 use std::time::Duration;
@@ -64,6 +65,8 @@ sources! {
     Http, "http" => http::Http;
     /// A query of the contender's database.
     Sql, "sql" => sql::Sql;
+    /// The time that a command takes.
+    Time, "time" => time::Time;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
@@ -84,6 +87,9 @@ pub struct Sample {
     pub readings: Vec<Reading>,
     /// What the slice cost, taken outside the measured process.
     pub timing: Timing,
+    /// The metric whose value is the slice's own elapsed time, where there is one: others may
+    /// choose another clock for it.
+    pub own: Option<MetricName>,
 }
 
 /// How often a source has to be asked.

@@ -1,6 +1,6 @@
 //! One slice that is one run of a program: how it runs, what it cost, who is to blame.
 
-use crate::adapters::process::{Exchange, Exit, Finished, Program, Site};
+use crate::adapters::process::{Exchange, Exit, Finished, Program, Site, Usage};
 use crate::domain::measurement::{Reading, Timing};
 
 use super::{MetricError, Sample, Slot};
@@ -16,7 +16,7 @@ pub async fn run(
 ) -> Result<Finished, MetricError> {
     let mut all = vec![("BLUEPRINT_SEED", slot.seed.to_string())];
     all.extend_from_slice(vars);
-    let finished = site.run(program, extra, &all, slot.limit, Some("metrics.log")).await?;
+    let finished = site.measure(program, extra, &all, slot.limit, Some("metrics.log")).await?;
     match finished.exit {
         Exit::Code(0) => Ok(finished),
         Exit::Stopped => Err(MetricError::Stopped),
@@ -32,7 +32,13 @@ pub fn said(finished: &Finished) -> String {
 
 /// The slice's result, with the cost that was seen from outside.
 pub fn sample(readings: Vec<Reading>, finished: &Finished) -> Sample {
-    Sample { readings, timing: Timing { wall: finished.wall, cpu: finished.cpu } }
+    Sample { readings, timing: timing(finished), own: None }
+}
+
+/// What a run cost.
+pub fn timing(finished: &Finished) -> Timing {
+    let Usage { cpu, delay } = finished.usage;
+    Timing { wall: finished.wall, cpu, delay, ..Timing::default() }
 }
 
 /// A report that the program had to write; a missing or strange one is the variant's doing.

@@ -91,7 +91,11 @@ impl Meter for Query {
             ScalarError::Query(why) => MetricError::Variant(format!("{name} ({place}): {why}")),
         })?;
         let reading = reading(name, value, unit, 1, &place)?;
-        Ok(Sample { readings: vec![reading], timing: Timing { wall: started.elapsed(), cpu: None } })
+        Ok(Sample {
+            readings: vec![reading],
+            timing: Timing { wall: started.elapsed(), ..Timing::default() },
+            own: None,
+        })
     }
 
     async fn close(&mut self) {}

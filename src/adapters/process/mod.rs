@@ -45,6 +45,8 @@ pub struct Command {
     pub outlives: bool,
     /// Both streams also go to this file, whole up to 64 MiB, created or appended to.
     pub log: Option<PathBuf>,
+    /// Whether what it uses is to be told as exactly as the machine can.
+    pub metered: bool,
 }
 
 /// An ordinary user of this machine.
@@ -74,6 +76,7 @@ impl Command {
             user: None,
             outlives: false,
             log: None,
+            metered: false,
         }
     }
 
@@ -145,8 +148,18 @@ pub struct Finished {
     pub stderr: Vec<u8>,
     /// Elapsed.
     pub wall: Duration,
-    /// User and system time of the program and its reaped children.
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// What a program took of the machine's cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// User and system time of the program and what it started. Of a program that is not metered,
+    /// or on a machine without control groups, only of those that were waited for.
     pub cpu: Option<Duration>,
+    /// How long it could run and had no core. Known where its first thread did nearly all of the work.
+    pub delay: Option<Duration>,
 }
 
 impl Finished {
@@ -209,6 +222,9 @@ pub trait Executor: Send + Sync {
 pub trait Service: Send + Sync {
     /// The process id of the group's leader.
     fn pid(&self) -> u32;
+
+    /// What it and all that it started took so far.
+    fn usage(&self) -> Usage;
 
     /// How it ended, if it did.
     fn ended(&mut self) -> Option<Exit>;

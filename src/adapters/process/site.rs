@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Environment, Executor, Finished, ProcessError, Program, Stop};
+use super::{Command, Environment, Executor, Finished, ProcessError, Program, Stop};
 
 /// A contender's judged tree with everything that runs beside it.
 #[derive(Clone)]
@@ -32,9 +32,33 @@ impl Site {
         limit: Option<Duration>,
         log: Option<&str>,
     ) -> Result<Finished, ProcessError> {
+        self.exec.run(self.command(program, extra, vars, limit, log), &self.stop).await
+    }
+
+    /// As [`Site::run`], told as exactly as the machine can what it took.
+    pub async fn measure(
+        &self,
+        program: &Program,
+        extra: &[String],
+        vars: &[(&str, String)],
+        limit: Option<Duration>,
+        log: Option<&str>,
+    ) -> Result<Finished, ProcessError> {
+        let command = Command { metered: true, ..self.command(program, extra, vars, limit, log) };
+        self.exec.run(command, &self.stop).await
+    }
+
+    fn command(
+        &self,
+        program: &Program,
+        extra: &[String],
+        vars: &[(&str, String)],
+        limit: Option<Duration>,
+        log: Option<&str>,
+    ) -> Command {
         let mut command = program.command(extra, &self.tree).env(&self.env).limit(limit);
         command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         command.log = log.map(|name| self.scratch.join(name));
-        self.exec.run(command, &self.stop).await
+        command
     }
 }

@@ -8,6 +8,7 @@ use super::super::{scoreboard, verdict};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::{Dimension, Tokens};
+use crate::domain::timed::Clock;
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
 use crate::engine::journal::Facts;
@@ -41,6 +42,9 @@ struct Report<'a> {
     finished: bool,
     verdict: Conclusion<'a>,
     blocks: u32,
+    /// By which time each source is compared whose metric is its slices' own time.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    clocks: BTreeMap<&'a str, Clock>,
     rows: Vec<Line<'a>>,
     tokens: Spending<'a>,
     time: Time,
@@ -145,6 +149,7 @@ impl<'a> Report<'a> {
                 detail: &board.verdict,
             },
             blocks: board.blocks,
+            clocks: facts.clocks.iter().collect(),
             rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
             tokens: spending(facts),
             time: Time {

@@ -79,6 +79,9 @@ fn particulars(facts: &Facts, board: &Scoreboard) -> String {
         (Some(commit), _) => item("Landed", format!("`{}` on {}", commit.short(), escape(&started.target))),
         (None, _) => item("Landed", "nothing".to_owned()),
     }
+    for (source, clock) in facts.clocks.iter() {
+        item("Compared", format!("{} by {}", escape(source), clock.name()));
+    }
     let steps = facts.steps.values().flatten();
     let spent = steps.fold(Tokens::ZERO, |sum, (_, report)| sum.saturating_add(report.usage.total()));
     let cap = started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
