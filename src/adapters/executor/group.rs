@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{self as sys, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::io::Interest;
@@ -14,13 +14,17 @@ use tokio::io::unix::AsyncFd;
 
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
+use super::stopwatch::{Schedule, Start, Stopwatch, note};
 
 /// A started program. Dropping it kills its group.
 pub struct Group {
     child: Child,
     pid: Pid,
     watch: AsyncFd<OwnedFd>,
-    reaped: Option<(Exit, Usage)>,
+    began: Instant,
+    reaped: Option<(Exit, Usage, Duration)>,
+    /// Where the command was to be metered.
+    stopwatch: Option<Stopwatch>,
     /// Where the command was to be metered and the machine has them.
     control: Option<Arc<ControlGroup>>,
 }
@@ -57,19 +61,27 @@ impl Group {
             return Err(failed(std::io::Error::other(message)));
         }
         let control = if command.metered { ControlGroup::new().map(Arc::new) } else { None };
-        let mut builder = prepare(command, control.as_deref());
+        let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
+        let mut builder = prepare(command, control.as_deref(), start.as_ref());
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let job: Job = Box::new(move || drop(reply.send(builder.spawn())));
+        let job: Job = Box::new(move || {
+            let began = Instant::now();
+            drop(reply.send((began, builder.spawn())));
+        });
         let gone = || failed(std::io::Error::other("the thread that starts programs is gone"));
         spawner().send(job).map_err(|_| gone())?;
-        let mut child = answer.await.map_err(|_| gone())?.map_err(|source| match source.kind() {
+        let (began, child) = answer.await.map_err(|_| gone())?;
+        let mut child = child.map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => ProcessError::Missing { program: program.clone() },
             _ => failed(source),
         })?;
         let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
         let pid = Pid::from_child(&child);
         match watch(pid) {
-            Ok(watch) => Ok((Self { child, pid, watch, reaped: None, control }, pipes)),
+            Ok(watch) => {
+                let stopwatch = start.map(|start| Stopwatch::start(&start, began, pid));
+                Ok((Self { child, pid, watch, began, reaped: None, stopwatch, control }, pipes))
+            }
             Err(source) => {
                 let _ = sys::kill_process_group(pid, Signal::KILL);
                 drop(child.wait());
@@ -86,7 +98,7 @@ impl Group {
     /// Tells what the program took so far, as long as this machine lets it.
     pub fn meter(&self) -> impl Fn() -> Usage + Send + Sync + use<> {
         let (pid, control) = (self.child.id(), self.control.clone());
-        move || usage(pid, control.as_deref())
+        move || usage(pid, control.as_deref(), Schedule::default())
     }
 
     /// Sends a signal to the whole group, unless its leader was reaped (its number may be reused).
@@ -104,9 +116,9 @@ impl Group {
         }
     }
 
-    /// Kills what is left of the group, reaps the leader and says how it ended and what it took.
-    /// Blocks only as long as a killed process needs to die.
-    pub fn reap(&mut self) -> (Exit, Usage) {
+    /// Kills what is left of the group, reaps the leader and says how it ended, what it took and how
+    /// long. Blocks only as long as a killed process needs to die.
+    pub fn reap(&mut self) -> (Exit, Usage, Duration) {
         if let Some(known) = self.reaped {
             return known;
         }
@@ -114,7 +126,9 @@ impl Group {
         // kill can meet a stranger.
         let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let _ = sys::waitid(WaitId::Pid(self.pid), exited);
-        let usage = usage(self.child.id(), self.control.as_deref());
+        let wall = self.stopwatch.as_mut().map_or_else(|| self.began.elapsed(), Stopwatch::stop);
+        let before = self.stopwatch.as_ref().map_or_else(Schedule::default, |watch| watch.before);
+        let usage = usage(self.child.id(), self.control.as_deref(), before);
         let _ = sys::kill_process_group(self.pid, Signal::KILL);
         let exit = match self.child.wait() {
             Ok(status) => {
@@ -123,12 +137,12 @@ impl Group {
             }
             Err(_) => Exit::Signal(0),
         };
-        self.reaped = Some((exit, usage));
-        (exit, usage)
+        self.reaped = Some((exit, usage, wall));
+        (exit, usage, wall)
     }
 
     /// TERM to the group, `grace` for it to end, then KILL.
-    pub async fn stop(&mut self, grace: Duration) -> (Exit, Usage) {
+    pub async fn stop(&mut self, grace: Duration) -> (Exit, Usage, Duration) {
         self.signal(Signal::TERM);
         drop(tokio::time::timeout(grace, self.ended()).await);
         self.signal(Signal::KILL);
@@ -155,7 +169,7 @@ fn watch(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
     watch.map_err(std::io::Error::from)
 }
 
-fn prepare(command: &Command, control: Option<&ControlGroup>) -> std::process::Command {
+fn prepare(command: &Command, control: Option<&ControlGroup>, start: Option<&Start>) -> std::process::Command {
     let mut builder = std::process::Command::new(&command.program);
     builder
         .args(&command.args)
@@ -188,18 +202,22 @@ fn prepare(command: &Command, control: Option<&ControlGroup>) -> std::process::C
         return builder;
     }
     let parent = sys::getpid();
-    let die_with_parent = move || {
+    let place = start.map(Start::place);
+    let last = move || {
         sys::set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the line above.
         if sys::getppid() != Some(parent) {
             return Err(std::io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
+        if let Some(place) = place {
+            note(place);
+        }
         Ok(())
     };
-    #[expect(unsafe_code, reason = "only two system calls that are safe between fork and exec")]
-    // SAFETY: the closure allocates nothing and takes no lock; prctl and getppid are async-signal-safe.
+    #[expect(unsafe_code, reason = "only system calls that are safe between fork and exec")]
+    // SAFETY: the closure allocates nothing and takes no lock; what it calls is async-signal-safe.
     unsafe {
-        builder.pre_exec(die_with_parent);
+        builder.pre_exec(last);
     }
     builder
 }
@@ -207,25 +225,20 @@ fn prepare(command: &Command, control: Option<&ControlGroup>) -> std::process::C
 /// How much of a program's work its first thread must have done for its waits to be the program's.
 const ALONE: f64 = 0.95;
 
-/// What a process that was not reaped yet took, with all that it started.
-fn usage(pid: u32, control: Option<&ControlGroup>) -> Usage {
-    let (run, delay) = match schedule(pid) {
-        Some((run, delay)) => (Some(run), Some(delay)),
-        None => (None, None),
-    };
+/// What a process that was not reaped yet took, with all that it started, since it became its program.
+fn usage(pid: u32, control: Option<&ControlGroup>, before: Schedule) -> Usage {
+    let first = Schedule::of(pid);
     // The clock of the first thread is exact, that of a whole process is in ticks.
-    let exact = |ticks: Duration| run.filter(|run| ticks <= *run + 2 * tick()).unwrap_or(ticks);
+    let exact = |ticks: Duration| match first {
+        Some(first) if ticks <= first.run + 2 * tick() => first.run,
+        _ => ticks,
+    };
     let cpu = control.and_then(ControlGroup::cpu).or_else(|| cpu_time(pid).map(exact));
-    let alone = cpu.zip(run).is_some_and(|(cpu, run)| run.as_secs_f64() >= ALONE * cpu.as_secs_f64());
-    Usage { cpu, delay: delay.filter(|_| alone) }
-}
-
-/// How long the first thread of a process ran, and how long it could have and had no core
-/// (`/proc/<pid>/schedstat`).
-fn schedule(pid: u32) -> Option<(Duration, Duration)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().ok().map(Duration::from_nanos));
-    Some((fields.next()??, fields.next()??))
+    let alone = cpu.zip(first).is_some_and(|(cpu, first)| first.run.as_secs_f64() >= ALONE * cpu.as_secs_f64());
+    Usage {
+        cpu: cpu.map(|cpu| cpu.saturating_sub(before.run)),
+        delay: first.filter(|_| alone).map(|first| first.delay.saturating_sub(before.delay)),
+    }
 }
 
 fn tick() -> Duration {

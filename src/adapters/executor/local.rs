@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,7 +32,6 @@ impl Executor for Local {
             let (stdout, stderr) = (Vec::new(), Vec::new());
             return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() });
         }
-        let started = Instant::now();
         let (mut group, pipes) = Group::start(&command).await?;
         let (mut readers, stdout, stderr) = attach(pipes, &command)?;
         let limit = command.time_limit;
@@ -42,11 +41,13 @@ impl Executor for Local {
             () = stop.cancelled() => Some(Exit::Stopped),
             () = sleep_or_forever(limit) => Some(Exit::TimedOut),
         };
-        let (exit, usage) = match forced {
+        let (exit, usage, wall) = match forced {
             None => group.reap(),
-            Some(how) => (how, group.stop(command.grace).await.1),
+            Some(how) => {
+                let (_, usage, wall) = group.stop(command.grace).await;
+                (how, usage, wall)
+            }
         };
-        let wall = started.elapsed();
         drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
         Ok(Finished { exit, stdout: stdout.bytes(), stderr: stderr.bytes(), wall, usage })
     }
@@ -188,6 +189,8 @@ impl Drop for Served {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::adapters::process::Environment;
 

@@ -5,3 +5,4 @@ pub mod local;
 mod capture;
 mod control;
 mod group;
+mod stopwatch;

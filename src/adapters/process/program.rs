@@ -19,6 +19,27 @@ pub enum Program {
 const SHELL_CHARACTERS: &[char] =
     &['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', ']', '#', '~', '%', '{', '}', '!', '\n'];
 
+/// What lets a line be more than one program.
+const COMPOUND: &[char] = &['|', '&', ';', '(', ')', '`', '{', '}', '!', '#', '\n'];
+
+/// First words that mean something to the shell itself (POSIX, and what dash and bash add).
+const BUILTINS: &[&str] = &[
+    ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit",
+    "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read",
+    "readonly", "return", "set", "shift", "source", "test", "times", "trap", "true", "type", "ulimit", "umask",
+    "unalias", "unset", "until", "wait", "while",
+];
+
+/// The line as the shell gets it. A single program takes the shell's place, so that the process
+/// that is started, stopped and metered is the program itself.
+fn script(line: &str) -> String {
+    let line = line.trim();
+    let first = line.split_ascii_whitespace().next().unwrap_or_default();
+    let plain = first.chars().all(|c| c.is_ascii_alphanumeric() || "./_-+".contains(c));
+    let single = plain && !first.is_empty() && !BUILTINS.contains(&first) && !line.contains(COMPOUND);
+    if single { format!("exec {line}") } else { line.to_owned() }
+}
+
 impl Program {
     /// The words, where they are known without a shell: none of its characters occur and no
     /// variable is set in front of the program.
@@ -40,9 +61,9 @@ impl Program {
                 let program = words.first().cloned().unwrap_or_default();
                 Command::new(program, words.iter().skip(1).chain(extra).cloned(), dir)
             }
-            Self::Shell(line) if extra.is_empty() => Command::shell(line, dir),
+            Self::Shell(line) if extra.is_empty() => Command::shell(&script(line), dir),
             Self::Shell(line) => {
-                let script = format!("{} \"$@\"", line.trim_end());
+                let script = format!("{} \"$@\"", script(line));
                 let head = ["-c".to_owned(), script, "sh".to_owned()];
                 Command::new("sh", head.into_iter().chain(extra.iter().cloned()), dir)
             }
@@ -92,7 +113,17 @@ mod tests {
     #[test]
     fn words_added_to_a_shell_line_are_never_read_by_the_shell() {
         let command = shell("pytest -q\n").command(&["$(touch x)".to_owned()], Path::new("/tree"));
-        assert_eq!(command.args, ["-c", "pytest -q \"$@\"", "sh", "$(touch x)"]);
+        assert_eq!(command.args, ["-c", "exec pytest -q \"$@\"", "sh", "$(touch x)"]);
+    }
+
+    #[test]
+    fn a_single_program_takes_the_shells_place_and_anything_else_is_left_to_it() {
+        for line in ["python3 -S bench.py", "./bench/run.sh $X >log 2>/dev/null", "  env A=1 make  "] {
+            assert_eq!(script(line), format!("exec {}", line.trim()));
+        }
+        for line in ["cd x && make", "A=1 make", "make; true", "echo 1", "$TOOL x", "(make)", "make | cat", ""] {
+            assert_eq!(script(line), line);
+        }
     }
 
     #[test]
