@@ -45,6 +45,9 @@ pub struct Command {
     pub outlives: bool,
     /// Both streams also go to this file, whole up to 64 MiB, created or appended to.
     pub log: Option<PathBuf>,
+    /// How many bytes of each stream are kept, counted from its end: enough for messages unless
+    /// a report is to be read from it.
+    pub keep: usize,
 }
 
 /// An ordinary user of this machine.
@@ -57,7 +60,7 @@ pub struct User {
 }
 
 impl Command {
-    /// A program with arguments in a directory; empty environment, no time limit, 5 s of grace.
+    /// A program with arguments in a directory; empty environment, no time limit, 5 s of grace, 1 MiB kept.
     pub fn new<A: Into<OsString>>(
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = A>,
@@ -74,6 +77,7 @@ impl Command {
             user: None,
             outlives: false,
             log: None,
+            keep: 1 << 20,
         }
     }
 
@@ -139,7 +143,7 @@ impl std::fmt::Display for Exit {
 pub struct Finished {
     /// How.
     pub exit: Exit,
-    /// The last 1 MiB of each stream, read to the end whatever its length.
+    /// The end of each stream, as much as [`Command::keep`] says; it is read to its end whatever its length.
     pub stdout: Vec<u8>,
     /// As `stdout`.
     pub stderr: Vec<u8>,

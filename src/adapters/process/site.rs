@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Environment, Executor, Finished, ProcessError, Program, Stop};
+use super::{Command, Environment, Executor, Finished, ProcessError, Program, Stop};
 
 /// A contender's judged tree with everything that runs beside it.
 #[derive(Clone)]
@@ -22,8 +22,23 @@ pub struct Site {
 }
 
 impl Site {
-    /// Runs a program of the configuration or the document in the tree, with the lease's
-    /// environment and these variables besides.
+    /// A program of the configuration or the document in the tree, with the lease's environment
+    /// and these variables besides; its log goes to the scratch directory.
+    pub fn command(
+        &self,
+        program: &Program,
+        extra: &[String],
+        vars: &[(&str, String)],
+        limit: Option<Duration>,
+        log: Option<&str>,
+    ) -> Command {
+        let mut command = program.command(extra, &self.tree).env(&self.env).limit(limit);
+        command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        command.log = log.map(|name| self.scratch.join(name));
+        command
+    }
+
+    /// Runs what [`Site::command`] makes.
     pub async fn run(
         &self,
         program: &Program,
@@ -32,9 +47,6 @@ impl Site {
         limit: Option<Duration>,
         log: Option<&str>,
     ) -> Result<Finished, ProcessError> {
-        let mut command = program.command(extra, &self.tree).env(&self.env).limit(limit);
-        command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        command.log = log.map(|name| self.scratch.join(name));
-        self.exec.run(command, &self.stop).await
+        self.exec.run(self.command(program, extra, vars, limit, log), &self.stop).await
     }
 }
