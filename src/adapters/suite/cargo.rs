@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
-use super::format::plain;
+use super::format::{Cases, plain};
 use super::libtest::{self, Section};
 use super::merge::merge;
 use crate::domain::trial::TestCase;
 
 /// Every case, named behind its program, or why the output is not whole.
-pub fn parse(output: &[u8], headings: &[u8]) -> Result<Vec<TestCase>, String> {
+pub fn parse(output: &[u8], headings: &[u8]) -> Cases {
     let sections = libtest::sections(&plain(output))?;
     let headings = plain(headings);
     let programs = programs(&headings);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::format::{self, Format};
+use super::format::{self, Cases, Format};
 use super::merge::merge;
 use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, junit};
@@ -52,6 +52,9 @@ impl CommandSuite {
         let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
             (Some(bytes), _) => judged(label, junit::parse(&bytes), &finished)?,
             (None, Report::File(_)) => return Err(unreported(label, &finished)),
+            (None, _) if finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT => {
+                return Err(cut(label, finished.exit));
+            }
             (None, Report::Printed(format, ..)) => printed(label, format, &finished)?,
             (None, Report::Unknown) => match format::recognised(&finished.stdout) {
                 Some(format) => printed(label, format, &finished)?,
@@ -102,19 +105,12 @@ const KEPT: usize = REPORT_LIMIT as usize + 1;
 
 /// As [`judged`], of what was printed.
 fn printed(name: &str, format: &Format, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
-    if finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT {
-        return Err(SuiteError::Variant(format!(
-            "`{name}` printed more than 64 MiB ({}), so its report can't be read whole; let its tests print less, or \
-             write JUnit XML to $BLUEPRINT_JUNIT",
-            finished.exit
-        )));
-    }
     let report = (format.parse)(&finished.stdout, &finished.stderr);
     judged(name, report.map_err(|why| format!("read as {}, {why}", format.name)), finished)
 }
 
 /// What a report and an exit status say together.
-fn judged(name: &str, report: Result<Vec<TestCase>, String>, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
+fn judged(name: &str, report: Cases, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
     let mut cases = report.map_err(|why| malformed(name, &format!("{why} ({}){}", finished.exit, said(finished))))?;
     let counted = cases.iter().filter(|c| c.status != TestStatus::Skipped).count();
     if counted == 0 {
@@ -130,6 +126,14 @@ fn judged(name: &str, report: Result<Vec<TestCase>, String>, finished: &Finished
         cases.push(TestCase { name: format!("{name}: exit status"), status: TestStatus::Failed });
     }
     Ok(cases)
+}
+
+/// Whether it was a report can't be told either: its beginning is gone.
+fn cut(name: &str, exit: Exit) -> SuiteError {
+    SuiteError::Variant(format!(
+        "`{name}` printed more than 64 MiB ({exit}), so what it reports can't be read whole; let its tests print less, \
+         or write JUnit XML to $BLUEPRINT_JUNIT"
+    ))
 }
 
 fn unreported(name: &str, finished: &Finished) -> SuiteError {

@@ -3,6 +3,9 @@
 use super::{cargo, gotest, libtest, tap};
 use crate::domain::trial::TestCase;
 
+/// What a report yields: its cases, or why it can't be used.
+pub type Cases = Result<Vec<TestCase>, String>;
+
 /// A format of reports.
 pub struct Format {
     /// As documented.
@@ -10,7 +13,7 @@ pub struct Format {
     /// Whether a first line that is not blank can only be the beginning of such a report.
     begins: fn(&str) -> bool,
     /// The cases, from standard output and standard error.
-    pub parse: fn(&[u8], &[u8]) -> Result<Vec<TestCase>, String>,
+    pub parse: fn(&[u8], &[u8]) -> Cases,
 }
 
 /// TAP, versions 12 to 14.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::format::plain;
+use super::format::{Cases, plain};
 use super::merge::merge;
 use crate::domain::trial::{TestCase, TestStatus};
 
@@ -15,12 +15,12 @@ const TOLD: usize = 20;
 pub fn begins(line: &str) -> bool {
     line.starts_with('{')
         && serde_json::from_str::<Event>(line)
-            .is_ok_and(|e| !e.action.is_empty() && !(e.package.is_empty() && e.import_path.is_empty()))
+            .is_ok_and(|e| !e.action.is_empty() && (!e.package.is_empty() || !e.import_path.is_empty()))
 }
 
 /// Every case, named behind its package, or why the output is not whole. A test that began and
 /// did not end when its package failed has failed.
-pub fn parse(bytes: &[u8]) -> Result<Vec<TestCase>, String> {
+pub fn parse(bytes: &[u8]) -> Cases {
     let text = plain(bytes);
     let mut walk = Walk::default();
     for line in text.lines() {
@@ -117,7 +117,7 @@ impl Walk {
         }
     }
 
-    fn finish(self) -> Result<Vec<TestCase>, String> {
+    fn finish(self) -> Cases {
         if let Some(package) = self.unbuilt {
             let lines: Vec<_> = self.compiler.trim_end().lines().collect();
             let told = lines[lines.len().saturating_sub(TOLD)..].iter().map(|line| format!("\n{line}"));

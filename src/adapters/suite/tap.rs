@@ -1,6 +1,6 @@
 //! The Test Anything Protocol, versions 12 to 14, as Perl, Node, bats, pgTAP and shell scripts write it.
 
-use super::format::plain;
+use super::format::{Cases, plain};
 use super::merge::merge;
 use crate::domain::trial::{TestCase, TestStatus};
 
@@ -12,7 +12,7 @@ pub fn begins(line: &str) -> bool {
 
 /// Every case of a report, or why it is not whole. A subtest's cases are named behind their
 /// parent, which is itself a case only where it has no others or fails for a reason of its own.
-pub fn parse(bytes: &[u8]) -> Result<Vec<TestCase>, String> {
+pub fn parse(bytes: &[u8]) -> Cases {
     let text = plain(bytes);
     let mut levels = vec![Level::default()];
     let mut yaml = None;
@@ -97,7 +97,7 @@ impl Level {
         }
     }
 
-    fn finish(self) -> Result<Vec<TestCase>, String> {
+    fn finish(self) -> Cases {
         match self.plan {
             None => Err("it has no plan (`1..N`), so whether it is whole can't be told".to_owned()),
             Some(count) if count != self.points => Err(format!("it promises {count} tests and holds {}", self.points)),
