@@ -12,7 +12,7 @@ use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
     self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, pytest_benchmark, sql, time,
 };
-use blueprint::adapters::process::{Environment, Program, Site, Stop};
+use blueprint::adapters::process::{Environment, Program, Site, Stop, installed};
 use blueprint::adapters::suite::fake::FakeSuite;
 use blueprint::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteError, SuiteSettings};
 use blueprint::domain::measurement::{MetricName, Reading, Timing};
@@ -186,5 +186,208 @@ async fn every_suite_reports_what_ran_and_stops_when_it_is_told() {
         site.stop.cancel();
         let stopped = suite.run(&site, &[]).await;
         assert!(matches!(stopped, Err(SuiteError::Stopped)), "{kind}: {stopped:?}");
+    }
+}
+
+/// A tree's files, a command, and the cases it has to report.
+struct Printed {
+    command: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    /// Cases in any order, or a part of the message about the variant.
+    expected: Result<&'static [&'static str], &'static str>,
+}
+
+const MANIFEST: (&str, &str) = ("Cargo.toml", "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+const LIBRARY: &str = "/// ```\n/// assert_eq!(tiny::one(), 1);\n/// ```\npub fn one() -> u32 { 1 }\n\
+    #[test]\nfn is_one() { assert_eq!(one(), 1) }\n#[test]\n#[ignore]\nfn is_slow() {}\n";
+const FAILING: &str = "#[test]\nfn is_two() {\n    println!(\"test forged ... ok\");\n    assert_eq!(tiny::one(), 2)\n}\n\
+    #[test]\nfn logs() { use std::io::Write; std::io::stderr().write_all(b\"log\\n\").unwrap() }\n";
+const PERL: &str =
+    "use Test::More; is(1, 1, 'is one'); is(1, 2, 'is two'); subtest 'deep' => sub { ok(1, 'is') }; done_testing;";
+
+const PRINTED: &[Printed] = &[
+    Printed {
+        command: "cargo test",
+        files: &[MANIFEST, ("src/lib.rs", LIBRARY), ("tests/a.rs", FAILING), ("tests/b.rs", FAILING)],
+        expected: Ok(&[
+            "tiny (src/lib.rs)::is_one Passed",
+            "tiny (src/lib.rs)::is_slow Skipped",
+            "a (tests/a.rs)::is_two Failed",
+            "a (tests/a.rs)::logs Passed",
+            "b (tests/b.rs)::is_two Failed",
+            "b (tests/b.rs)::logs Passed",
+            "doc-tests::src/lib.rs - one Passed",
+        ]),
+    },
+    Printed {
+        command: "cargo test -q --lib -- --test-threads 1",
+        files: &[
+            MANIFEST,
+            (
+                "src/lib.rs",
+                "#[test]\nfn prints() { use std::io::Write; std::io::stdout().write_all(b\"ok or not\\n\").unwrap() }\n",
+            ),
+        ],
+        expected: Ok(&["tiny (src/lib.rs)::prints Passed"]),
+    },
+    Printed {
+        command: "cargo test",
+        files: &[MANIFEST, ("src/lib.rs", "pub fn one() -> u32 { \"1\" }\n")],
+        expected: Err("mismatched types"),
+    },
+    Printed {
+        command: "cargo test",
+        files: &[MANIFEST, ("src/lib.rs", "#[test]\nfn a() {}\n#[test]\nfn b() { std::process::exit(0) }\n")],
+        expected: Err("a program ran 2 tests"),
+    },
+    Printed { command: "cargo test --lib", files: &[MANIFEST, ("src/lib.rs", "")], expected: Err("found no tests") },
+    Printed {
+        command: "cargo test --lib",
+        files: &[MANIFEST, ("src/lib.rs", "#[test]\n#[ignore]\nfn a() {}\n")],
+        expected: Err("skipped every test"),
+    },
+    Printed {
+        command: "sh tests/tap.sh",
+        files: &[(
+            "tests/tap.sh",
+            "echo TAP version 14; echo 1..2; echo \"ok 1 - reads $PWD/a\"; echo not ok 2 - b; exit 1",
+        )],
+        expected: Ok(&["reads a Passed", "b Failed"]),
+    },
+    Printed {
+        command: "sh tests/tap.sh",
+        files: &[("tests/tap.sh", "echo 1..1; echo ok 1 - a; exit 3")],
+        expected: Ok(&["a Passed", "a line: exit status Failed"]),
+    },
+    Printed {
+        command: "sh tests/tap.sh",
+        files: &[("tests/tap.sh", "echo 1..2; echo ok 1 - a")],
+        expected: Err("promises 2 tests and holds 1"),
+    },
+    Printed {
+        command: "sh tests/tap.sh",
+        files: &[(
+            "tests/tap.sh",
+            "echo 1..1; yes '# far more than is kept of any other program' | head -c 3000000; echo; echo ok 1 - a",
+        )],
+        expected: Ok(&["a Passed"]),
+    },
+    Printed {
+        command: "sh tests/tap.sh",
+        files: &[(
+            "tests/tap.sh",
+            "echo 1..1; yes '# far more than a report may have' | head -c 70000000; echo; echo ok 1 - a",
+        )],
+        expected: Err("more than 64 MiB"),
+    },
+    Printed {
+        command: "sh tests/junit.sh",
+        files: &[(
+            "tests/junit.sh",
+            "echo 1..2; echo '<testsuite><testcase name=\"a\"/></testsuite>' > \"$BLUEPRINT_JUNIT\"",
+        )],
+        expected: Ok(&["a Passed"]),
+    },
+    Printed {
+        command: "sh tests/own.sh",
+        files: &[("tests/own.sh", "echo ok 1 - a")],
+        expected: Ok(&["a line Passed"]),
+    },
+    Printed { command: "perl tests/a.pl", files: &[("tests/a.pl", PERL)], expected: Ok(&["a line Failed"]) },
+    Printed {
+        command: "perl -e 'print \"TAP version 13\\n\"; do \"./tests/a.pl\"'",
+        files: &[("tests/a.pl", PERL)],
+        expected: Ok(&["is one Passed", "is two Failed", "deep > is Passed"]),
+    },
+];
+
+const MODULE: (&str, &str) = ("go.mod", "module example.org/tiny\n\ngo 1.18\n");
+
+/// Runners that not every machine has.
+const RARE: &[(&str, Printed)] = &[
+    (
+        "cargo-nextest",
+        Printed {
+            command: "cargo nextest run --no-fail-fast",
+            files: &[
+                MANIFEST,
+                ("src/lib.rs", LIBRARY),
+                ("src/main.rs", "fn main() {}\n#[test]\nfn is_one() {}\n"),
+                ("tests/a.rs", FAILING),
+                (".config/nextest.toml", "[profile.default]\nfail-fast = true\n"),
+            ],
+            expected: Ok(&[
+                "tiny::is_one Passed",
+                "tiny::bin/tiny::is_one Passed",
+                "tiny::a::is_two Failed",
+                "tiny::a::logs Passed",
+            ]),
+        },
+    ),
+    (
+        "cargo-nextest",
+        Printed {
+            command: "cargo nextest run",
+            files: &[MANIFEST, ("src/lib.rs", "pub fn one() -> u32 { \"1\" }\n")],
+            expected: Err("mismatched types"),
+        },
+    ),
+    (
+        "go",
+        Printed {
+            command: "go test ./...",
+            files: &[
+                MODULE,
+                (
+                    "a_test.go",
+                    "package tiny\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Run(\"b\", func(t *testing.T) { t.Skip() }) }\n",
+                ),
+                ("in/a_test.go", "package in\nimport \"testing\"\nfunc TestA(t *testing.T) { panic(\"no\") }\n"),
+            ],
+            expected: Ok(&[
+                "example.org/tiny::TestA Passed",
+                "example.org/tiny::TestA/b Skipped",
+                "example.org/tiny/in::TestA Failed",
+            ]),
+        },
+    ),
+    (
+        "go",
+        Printed {
+            command: "go test",
+            files: &[MODULE, ("a_test.go", "package tiny\nimport \"testing\"\nfunc TestA(t *testing.T) { x() }\n")],
+            expected: Err("undefined: x"),
+        },
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_case_is_read_from_what_real_runners_print() {
+    let rare = RARE.iter().filter(|(program, _)| installed(program)).map(|(_, printed)| printed);
+    for printed in PRINTED.iter().chain(rare) {
+        let root = tempfile::tempdir().unwrap();
+        let mut site = site(root.path());
+        let homes = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+        site.env.extend(homes.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))));
+        for (path, text) in printed.files {
+            let path = site.tree.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let command = Program::Argv(shell_words::split(printed.command).unwrap());
+        let suite =
+            suite::build(SuiteSettings::Command(CommandSettings { name: "a line".to_owned(), command, limit: None }));
+        let report = suite.run(&site, &[]).await;
+        match (report, printed.expected) {
+            (Ok(report), Ok(expected)) => {
+                let mut cases: Vec<_> = report.cases.iter().map(|c| format!("{} {:?}", c.name, c.status)).collect();
+                let mut expected = expected.to_vec();
+                cases.sort();
+                expected.sort_unstable();
+                assert_eq!(cases, expected, "{}", printed.command);
+            }
+            (Err(SuiteError::Variant(message)), Err(part)) => assert!(message.contains(part), "{message}"),
+            (report, _) => panic!("`{}` on {:?}: {report:?}", printed.command, printed.files),
+        }
     }
 }

@@ -147,7 +147,7 @@ pub struct Tests {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "`{run: …}` or `{http: {…}}`")]
 pub struct Suite {
-    /// A shell line; it finds the place for a JUnit report in `$BLUEPRINT_JUNIT`.
+    /// A shell line; it finds the place for a JUnit report in `$BLUEPRINT_JUNIT`, or may print TAP.
     pub run: Option<String>,
     /// A burst of requests that must all be answered well.
     pub http: Option<Http>,

@@ -8,27 +8,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How much of a stream is kept.
-const KEPT: usize = 1 << 20;
 /// How much of a program's output a log file takes.
 const LOGGED: u64 = 64 << 20;
 
 /// The last bytes of one stream.
-#[derive(Clone, Default)]
-pub struct Kept(Arc<Mutex<VecDeque<u8>>>);
+#[derive(Clone)]
+pub struct Kept {
+    limit: usize,
+    last: Arc<Mutex<VecDeque<u8>>>,
+}
 
 impl Kept {
+    /// Keeps at most so many bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, last: Arc::default() }
+    }
+
     fn push(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
-        let surplus = (kept.len() + bytes.len()).saturating_sub(KEPT);
+        let mut kept = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
+        let surplus = (kept.len() + bytes.len()).saturating_sub(self.limit);
         kept.drain(..surplus);
         kept.extend(bytes);
     }
 
     /// A copy of what is kept now.
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
@@ -77,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_mebibyte_is_kept() {
-        let kept = Kept::default();
+    fn only_the_last_bytes_are_kept() {
+        let kept = Kept::new(10);
         for _ in 0..3 {
-            kept.push(&vec![b'a'; KEPT / 2 + 1]);
+            kept.push(b"aaaaaa");
         }
         kept.push(b"end");
-        let bytes = kept.bytes();
-        assert_eq!(bytes.len(), KEPT);
-        assert!(bytes.ends_with(b"aend"));
+        assert_eq!(kept.bytes(), b"aaaaaaaend");
+        kept.push(b"longer than the limit");
+        assert_eq!(kept.bytes(), b" the limit");
     }
 }

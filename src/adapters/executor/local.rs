@@ -104,7 +104,7 @@ fn attach(pipes: Pipes, command: &Command) -> Result<(JoinSet<()>, Kept, Kept), 
     let failed = |source| ProcessError::Start { program: command.program.to_string_lossy().into_owned(), source };
     let log = command.log.as_deref().map(Log::open).transpose().map_err(failed)?;
     let mut tasks = JoinSet::new();
-    let (stdout, stderr) = (Kept::default(), Kept::default());
+    let (stdout, stderr) = (Kept::new(command.keep), Kept::new(command.keep));
     if let Some(stream) = pipes.stdout {
         let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
         tasks.spawn(drain(stream, stdout.clone(), log.clone()));

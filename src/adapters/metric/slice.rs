@@ -1,6 +1,6 @@
 //! One slice that is one run of a program: how it runs, what it cost, who is to blame.
 
-use crate::adapters::process::{Exchange, Exit, Finished, Program, Site, Usage};
+use crate::adapters::process::{Command, Exchange, Exit, Finished, Program, Site, Usage};
 use crate::domain::measurement::{Reading, Timing};
 
 use super::{MetricError, Sample, Slot};
@@ -16,7 +16,8 @@ pub async fn run(
 ) -> Result<Finished, MetricError> {
     let mut all = vec![("BLUEPRINT_SEED", slot.seed.to_string())];
     all.extend_from_slice(vars);
-    let finished = site.measure(program, extra, &all, slot.limit, Some("metrics.log")).await?;
+    let command = site.command(program, extra, &all, slot.limit, Some("metrics.log"));
+    let finished = site.exec.run(Command { metered: true, ..command }, &site.stop).await?;
     match finished.exit {
         Exit::Code(0) => Ok(finished),
         Exit::Stopped => Err(MetricError::Stopped),

@@ -47,6 +47,9 @@ pub struct Command {
     pub log: Option<PathBuf>,
     /// Whether what it uses is to be told as exactly as the machine can.
     pub metered: bool,
+    /// How many bytes of each stream are kept, counted from its end: enough for messages unless
+    /// a report is to be read from it.
+    pub keep: usize,
 }
 
 /// An ordinary user of this machine.
@@ -59,7 +62,7 @@ pub struct User {
 }
 
 impl Command {
-    /// A program with arguments in a directory; empty environment, no time limit, 5 s of grace.
+    /// A program with arguments in a directory; empty environment, no time limit, 5 s of grace, 1 MiB kept.
     pub fn new<A: Into<OsString>>(
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = A>,
@@ -77,6 +80,7 @@ impl Command {
             outlives: false,
             log: None,
             metered: false,
+            keep: 1 << 20,
         }
     }
 
@@ -142,7 +146,7 @@ impl std::fmt::Display for Exit {
 pub struct Finished {
     /// How.
     pub exit: Exit,
-    /// The last 1 MiB of each stream, read to the end whatever its length.
+    /// The end of each stream, as much as [`Command::keep`] says; it is read to its end whatever its length.
     pub stdout: Vec<u8>,
     /// As `stdout`.
     pub stderr: Vec<u8>,

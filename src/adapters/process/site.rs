@@ -22,33 +22,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// Runs a program of the configuration or the document in the tree, with the lease's
-    /// environment and these variables besides.
-    pub async fn run(
-        &self,
-        program: &Program,
-        extra: &[String],
-        vars: &[(&str, String)],
-        limit: Option<Duration>,
-        log: Option<&str>,
-    ) -> Result<Finished, ProcessError> {
-        self.exec.run(self.command(program, extra, vars, limit, log), &self.stop).await
-    }
-
-    /// As [`Site::run`], told as exactly as the machine can what it took.
-    pub async fn measure(
-        &self,
-        program: &Program,
-        extra: &[String],
-        vars: &[(&str, String)],
-        limit: Option<Duration>,
-        log: Option<&str>,
-    ) -> Result<Finished, ProcessError> {
-        let command = Command { metered: true, ..self.command(program, extra, vars, limit, log) };
-        self.exec.run(command, &self.stop).await
-    }
-
-    fn command(
+    /// A program of the configuration or the document in the tree, with the lease's environment
+    /// and these variables besides; its log goes to the scratch directory.
+    pub fn command(
         &self,
         program: &Program,
         extra: &[String],
@@ -60,5 +36,17 @@ impl Site {
         command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         command.log = log.map(|name| self.scratch.join(name));
         command
+    }
+
+    /// Runs what [`Site::command`] makes.
+    pub async fn run(
+        &self,
+        program: &Program,
+        extra: &[String],
+        vars: &[(&str, String)],
+        limit: Option<Duration>,
+        log: Option<&str>,
+    ) -> Result<Finished, ProcessError> {
+        self.exec.run(self.command(program, extra, vars, limit, log), &self.stop).await
     }
 }

@@ -1,13 +1,15 @@
-//! A suite that is a program: a JUnit report where it writes one, else its exit status.
+//! A suite that is a program: a JUnit report where it writes one, else a report among what it
+//! prints, else its exit status.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::format::{self, Cases, Format};
 use super::merge::merge;
-use super::runner::{self, Invocation};
+use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, junit};
-use crate::adapters::process::{Exchange, Exit, Finished, Program};
+use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
 use crate::domain::trial::{TestCase, TestReport, TestStatus};
 
 /// A program that tests.
@@ -15,8 +17,8 @@ use crate::domain::trial::{TestCase, TestReport, TestStatus};
 pub struct CommandSettings {
     /// The line of the document that it stands for.
     pub name: String,
-    /// What to run. It finds the place for a JUnit report in `BLUEPRINT_JUNIT`; pytest is told
-    /// by its own option.
+    /// What to run. It finds the place for a JUnit report in `BLUEPRINT_JUNIT`; runners that we
+    /// know are told by their own options.
     pub command: Program,
     /// How long one run of it may take.
     pub limit: Option<Duration>,
@@ -35,23 +37,36 @@ impl CommandSuite {
 
     /// One run, with a report of its own.
     async fn cases(&self, site: &Site, run: Invocation) -> Result<Vec<TestCase>, SuiteError> {
-        let exchange = Exchange::new(&site.scratch, "junit.xml")
-            .map_err(|why| SuiteError::Machine(format!("no place for a report in the scratch directory: {why}")))?;
-        let path = exchange.shown();
-        let Invocation { label, program, mut extra, report } = run;
-        let arguments = report(&path);
-        let promised = !arguments.is_empty();
-        extra.extend(arguments);
-        let vars = [("BLUEPRINT_JUNIT", path)];
-        let finished = site.run(&program, &extra, &vars, self.settings.limit, Some("tests.log")).await?;
+        let unwritable = |why| SuiteError::Machine(format!("no place for a report in the scratch directory: {why}"));
+        let exchange = Exchange::new(&site.scratch, "junit.xml").map_err(unwritable)?;
+        let (program, extra) = run.line(&exchange).map_err(unwritable)?;
+        let mut vars = vec![("BLUEPRINT_JUNIT", exchange.shown())];
+        vars.extend(run.vars().iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let mut command = site.command(&program, &extra, &vars, self.settings.limit, Some("tests.log"));
+        command.keep = KEPT;
+        let finished = site.exec.run(command, &site.stop).await?;
         if finished.exit == Exit::Stopped {
             return Err(SuiteError::Stopped);
         }
-        match exchange.read().map_err(|why| malformed(&label, &why.to_string()))? {
-            Some(bytes) => judged(&label, &bytes, &finished),
-            None if promised => Err(unreported(&label, &finished)),
-            None => Ok(vec![TestCase { name: label, status: status(finished.exit) }]),
+        let label = &run.label;
+        let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
+            (Some(bytes), _) => judged(label, junit::parse(&bytes), &finished)?,
+            (None, Report::File(_)) => return Err(unreported(label, &finished)),
+            (None, _) if finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT => {
+                return Err(cut(label, finished.exit));
+            }
+            (None, Report::Printed(format, ..)) => printed(label, format, &finished)?,
+            (None, Report::Unknown) => match format::recognised(&finished.stdout) {
+                Some(format) => printed(label, format, &finished)?,
+                None => vec![TestCase { name: run.label, status: status(finished.exit) }],
+            },
+        };
+        // Every contender has a tree of its own; the same file has the same name in all of them.
+        let tree = format!("{}/", site.tree.display());
+        for case in &mut cases {
+            case.name = case.name.replace(&tree, "");
         }
+        Ok(cases)
     }
 }
 
@@ -85,14 +100,26 @@ impl Suite for CommandSuite {
     }
 }
 
+/// How much of each stream is kept: one byte more than a report may have.
+const KEPT: usize = REPORT_LIMIT as usize + 1;
+
+/// As [`judged`], of what was printed.
+fn printed(name: &str, format: &Format, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
+    let report = (format.parse)(&finished.stdout, &finished.stderr);
+    judged(name, report.map_err(|why| format!("read as {}, {why}", format.name)), finished)
+}
+
 /// What a report and an exit status say together.
-fn judged(name: &str, bytes: &[u8], finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
-    let mut cases =
-        junit::parse(bytes).map_err(|why| malformed(name, &format!("{why} ({}){}", finished.exit, said(finished))))?;
+fn judged(name: &str, report: Cases, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
+    let mut cases = report.map_err(|why| malformed(name, &format!("{why} ({}){}", finished.exit, said(finished))))?;
     let counted = cases.iter().filter(|c| c.status != TestStatus::Skipped).count();
     if counted == 0 {
-        let skipped = if cases.is_empty() { "found no tests" } else { "skipped every test" };
-        return Err(SuiteError::Variant(format!("`{name}` {skipped} ({}){}", finished.exit, said(finished))));
+        let what = match (cases.is_empty(), finished.exit.success()) {
+            (true, true) => "found no tests",
+            (true, false) => "ended before any test was run",
+            (false, _) => "skipped every test",
+        };
+        return Err(SuiteError::Variant(format!("`{name}` {what} ({}){}", finished.exit, said(finished))));
     }
     let failed = cases.iter().any(|c| c.status == TestStatus::Failed);
     if !finished.exit.success() && !failed {
@@ -101,19 +128,32 @@ fn judged(name: &str, bytes: &[u8], finished: &Finished) -> Result<Vec<TestCase>
     Ok(cases)
 }
 
+/// Whether it was a report can't be told either: its beginning is gone.
+fn cut(name: &str, exit: Exit) -> SuiteError {
+    SuiteError::Variant(format!(
+        "`{name}` printed more than 64 MiB ({exit}), so what it reports can't be read whole; let its tests print less, \
+         or write JUnit XML to $BLUEPRINT_JUNIT"
+    ))
+}
+
 fn unreported(name: &str, finished: &Finished) -> SuiteError {
-    SuiteError::Variant(format!("`{name}` ended without a report ({}){}", finished.exit, said(finished)))
+    SuiteError::Variant(format!(
+        "`{name}` ended without a report ({}); one that it writes elsewhere has to be copied to $BLUEPRINT_JUNIT{}",
+        finished.exit,
+        said(finished)
+    ))
 }
 
 fn malformed(name: &str, why: &str) -> SuiteError {
-    SuiteError::Variant(format!("the report of `{name}` can't be read: {why}"))
+    SuiteError::Variant(format!("the report of `{name}` can't be used: {why}"))
 }
 
 fn status(exit: Exit) -> TestStatus {
     if exit.success() { TestStatus::Passed } else { TestStatus::Failed }
 }
 
+/// The last lines of both streams, as long as a compiler's last message; JSON is not for people.
 fn said(finished: &Finished) -> String {
-    let tail = finished.tail(8);
-    if tail.is_empty() { String::new() } else { format!("\n{tail}") }
+    let tail = finished.tail(20);
+    tail.lines().filter(|line| !line.starts_with('{')).map(|line| format!("\n{line}")).collect()
 }

@@ -3,12 +3,17 @@
 //! A suite never turns trouble into a number. A report that is missing, malformed or empty is
 //! an error with somebody to blame, not a pass and not a zero.
 
+mod cargo;
 mod command;
 pub mod fake;
+mod format;
+mod gotest;
 mod http;
 mod junit;
+mod libtest;
 mod merge;
 mod runner;
+mod tap;
 
 use async_trait::async_trait;
 
@@ -22,7 +27,7 @@ pub use runner::RUNNERS;
 /// What the document and the configuration say about a suite.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SuiteSettings {
-    /// A program of which a report is read, or else its exit status.
+    /// A program whose report is read, from a file or from what it prints, or else its exit status.
     Command(CommandSettings),
     /// Requests at a server, many at a time.
     Http(HttpSettings),

@@ -1,6 +1,9 @@
-//! Test runners we know: how each is told to write a report and to run selected tests only.
+//! Test runners we know: how each is told to report every case and to run selected tests only.
 
-use crate::adapters::process::Program;
+use std::io;
+
+use super::format::{self, Format};
+use crate::adapters::process::{Exchange, Program};
 
 /// A runner, known by its command line.
 pub struct Runner {
@@ -8,44 +11,120 @@ pub struct Runner {
     pub name: &'static str,
     /// How many words of the command make the program; `None` where it is another runner.
     program: fn(&[&str]) -> Option<usize>,
-    /// Arguments that make it write JUnit XML to a path.
-    report: fn(&str) -> Vec<String>,
+    /// Words that would keep it from reporting every case, or that it does not take twice.
+    without: &'static [&'static str],
+    /// How its report is had.
+    report: Report,
     /// Arguments for the selectors alone, given all words of the command and how many make the program.
     select: fn(&[String], usize, &[String]) -> Vec<String>,
 }
 
+/// How a report is had.
+#[derive(Clone, Copy)]
+pub enum Report {
+    /// A JUnit file at the exchange's path, for which the program gets these words.
+    File(fn(&Exchange) -> io::Result<Vec<String>>),
+    /// What it prints in this format, for which it gets these words and variables.
+    Printed(&'static Format, &'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// What it prints where that is a report beyond doubt, else its exit status.
+    Unknown,
+}
+
 /// Every runner we know; what is none of them gets one selector a run as its last argument.
 pub const RUNNERS: &[Runner] = &[
-    Runner { name: "pytest", program: pytest, report: pytest_report, select: positional },
-    Runner { name: "unittest", program: unittest, report: no_report, select: positional },
-    Runner { name: "cargo test", program: cargo, report: no_report, select: filters },
-    Runner { name: "go test", program: go, report: no_report, select: go_pattern },
+    Runner { name: "pytest", program: pytest, without: &[], report: Report::File(pytest_report), select: positional },
+    Runner { name: "unittest", program: unittest, without: &[], report: Report::Unknown, select: positional },
+    Runner { name: "cargo test", program: cargo, without: CARGO_WITHOUT, report: CARGO_REPORT, select: filters },
+    Runner {
+        name: "cargo nextest run",
+        program: nextest,
+        without: &["--no-fail-fast", "--nff"],
+        report: Report::File(nextest_report),
+        select: filters,
+    },
+    Runner {
+        name: "go test",
+        program: go,
+        without: &["-json", "--json"],
+        report: Report::Printed(&format::GO, &["-json"], &[]),
+        select: go_pattern,
+    },
 ];
+
+/// Less or more than one line a test, and headings of another form.
+const CARGO_WITHOUT: &[&str] = &["-q", "--quiet", "-v", "-vv", "--verbose", "--no-fail-fast"];
+/// A failure must not keep the programs behind it from being run.
+const CARGO_REPORT: Report = Report::Printed(
+    &format::CARGO,
+    &["--no-fail-fast"],
+    &[("CARGO_TERM_QUIET", "false"), ("CARGO_TERM_VERBOSE", "false"), ("CARGO_TERM_COLOR", "never")],
+);
 
 /// A command, seen as a run of its tests.
 pub struct Invocation {
     /// What its exit status goes by where it writes no report.
     pub label: String,
+    /// How its report is had.
+    pub report: Report,
     /// What to run.
-    pub program: Program,
+    program: Program,
     /// Words to add to it.
-    pub extra: Vec<String>,
-    /// Words to add behind those, given the path of the report that it then has to write.
-    pub report: fn(&str) -> Vec<String>,
+    extra: Vec<String>,
+    /// Behind how many of its words those for the report belong.
+    length: usize,
 }
 
-/// The runner of a program, where its words are known and one of ours.
+impl Invocation {
+    /// What to run, and the words to add to it, so that its report is had.
+    pub fn line(&self, exchange: &Exchange) -> io::Result<(Program, Vec<String>)> {
+        let told = match self.report {
+            Report::File(words) => words(exchange)?,
+            Report::Printed(_, words, _) => words.iter().map(|word| (*word).to_owned()).collect(),
+            Report::Unknown => Vec::new(),
+        };
+        let program = match self.program.words().filter(|_| !told.is_empty()) {
+            Some(mut words) => {
+                words.splice(self.length..self.length, told);
+                match self.program {
+                    Program::Argv(_) => Program::Argv(words),
+                    Program::Shell(_) => Program::Shell(shell_words::join(words)),
+                }
+            }
+            None => self.program.clone(),
+        };
+        Ok((program, self.extra.clone()))
+    }
+
+    /// Variables that its report needs.
+    pub fn vars(&self) -> &'static [(&'static str, &'static str)] {
+        if let Report::Printed(_, _, vars) = self.report { vars } else { &[] }
+    }
+}
+
+/// The runner of a program, where its words are known and one of ours; the words are those that
+/// go with a report.
 fn known(program: &Program) -> Option<(&'static Runner, Vec<String>, usize)> {
     let words = program.words()?;
     let plain: Vec<&str> = words.iter().map(String::as_str).collect();
     let (runner, length) = RUNNERS.iter().find_map(|r| (r.program)(&plain).map(|length| (r, length)))?;
+    let stays = |(at, word): &(usize, &String)| *at < length || !runner.without.contains(&word.as_str());
+    let words = words.iter().enumerate().filter(stays).map(|(_, word)| word.clone()).collect();
     Some((runner, words, length))
 }
 
 /// The whole suite.
 pub fn whole(label: &str, program: &Program) -> Invocation {
-    let report = known(program).map_or(no_report as fn(&str) -> _, |(runner, ..)| runner.report);
-    Invocation { label: label.to_owned(), program: program.clone(), extra: Vec::new(), report }
+    let label = label.to_owned();
+    match known(program) {
+        Some((runner, words, length)) => {
+            let program = match program {
+                Program::Argv(_) => Program::Argv(words),
+                Program::Shell(_) => Program::Shell(shell_words::join(words)),
+            };
+            Invocation { label, program, extra: Vec::new(), report: runner.report, length }
+        }
+        None => Invocation { label, program: program.clone(), extra: Vec::new(), report: Report::Unknown, length: 0 },
+    }
 }
 
 /// The selected tests alone: one run for a runner that we know, and one a selector otherwise.
@@ -56,14 +135,15 @@ pub fn selected(program: &Program, selectors: &[String]) -> Vec<Invocation> {
             let mut argv = words[..length].to_vec();
             argv.extend((runner.select)(&words, length, selectors));
             let program = Program::Argv(argv);
-            vec![Invocation { label: program.to_string(), program, extra: Vec::new(), report: runner.report }]
+            vec![Invocation { label: program.to_string(), program, extra: Vec::new(), report: runner.report, length }]
         }
         None => {
             let one = |selector: &String| Invocation {
                 label: selector.clone(),
                 program: program.clone(),
                 extra: vec![selector.clone()],
-                report: no_report,
+                report: Report::Unknown,
+                length: 0,
             };
             selectors.iter().map(one).collect()
         }
@@ -92,20 +172,41 @@ fn unittest(words: &[&str]) -> Option<usize> {
     module(words, "unittest").filter(|length| *length > 1)
 }
 
+/// Words up to and including `test`; a toolchain may stand before it.
 fn cargo(words: &[&str]) -> Option<usize> {
-    matches!(words, [first, "test" | "t", ..] if base(first) == "cargo").then_some(2)
+    match words {
+        [first, "test" | "t", ..] if base(first) == "cargo" => Some(2),
+        [first, toolchain, "test" | "t", ..] if base(first) == "cargo" && toolchain.starts_with('+') => Some(3),
+        _ => None,
+    }
+}
+
+fn nextest(words: &[&str]) -> Option<usize> {
+    match words {
+        [first, "nextest", "run" | "r", ..] if base(first) == "cargo" => Some(3),
+        [first, toolchain, "nextest", "run" | "r", ..] if base(first) == "cargo" && toolchain.starts_with('+') => {
+            Some(4)
+        }
+        _ => None,
+    }
 }
 
 fn go(words: &[&str]) -> Option<usize> {
     matches!(words, [first, "test", ..] if base(first) == "go").then_some(2)
 }
 
-fn pytest_report(path: &str) -> Vec<String> {
-    vec![format!("--junitxml={path}")]
+fn pytest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
+    Ok(vec![format!("--junitxml={}", exchange.shown())])
 }
 
-fn no_report(_: &str) -> Vec<String> {
-    Vec::new()
+/// A configuration for one tool stands behind the repository's own, which stays as it is. The
+/// alternative, `--message-format libtest-json`, is an experiment and gives a package's library
+/// and its program of the same name one name.
+fn nextest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
+    let config = exchange.path().with_extension("toml");
+    let path = serde_json::Value::from(exchange.shown());
+    std::fs::write(&config, format!("[profile.default.junit]\npath = {path}\n"))?;
+    Ok(vec![format!("--tool-config-file=blueprint:{}", config.display()), "--no-fail-fast".to_owned()])
 }
 
 /// The program and the selectors. The command's other words go: they may select tests
@@ -145,21 +246,53 @@ mod tests {
         runs.iter().map(|run| format!("{} | {}", run.program, run.extra.join(" "))).collect()
     }
 
+    /// A command as it is run for a report at `/r`.
+    fn told(program: &Program) -> String {
+        let scratch = tempfile::tempdir().unwrap();
+        let exchange = Exchange::new(scratch.path(), "junit.xml").unwrap();
+        let (program, extra) = whole("t", program).line(&exchange).unwrap();
+        assert_eq!(extra, [""; 0]);
+        let place = exchange.path().parent().unwrap().to_str().unwrap();
+        program.words().map_or(program.to_string(), |words| words.join(" ")).replace(place, "/r")
+    }
+
     #[test]
-    fn pytest_gets_a_report_in_every_spelling() {
-        for text in [
-            "pytest tests -v",
-            ".venv/bin/pytest",
-            "python3.12 -m pytest -q",
-            "coverage run -m pytest",
-            "uv run pytest",
-            "poetry run pytest",
+    fn every_spelling_of_a_runner_is_told_how_to_report() {
+        let report = "--junitxml=/r/junit.xml";
+        for (text, expected) in [
+            ("pytest tests -v", format!("pytest {report} tests -v")),
+            (".venv/bin/pytest", format!(".venv/bin/pytest {report}")),
+            ("python3.12 -m pytest -q", format!("python3.12 -m pytest {report} -q")),
+            ("coverage run -m pytest", format!("coverage run -m pytest {report}")),
+            ("uv run pytest", format!("uv run pytest {report}")),
+            ("poetry run pytest", format!("poetry run pytest {report}")),
+            ("cargo test", "cargo test --no-fail-fast".to_owned()),
+            ("cargo +1.94 t -q --no-fail-fast -p a -- -q b", "cargo +1.94 t --no-fail-fast -p a -- b".to_owned()),
+            ("go test -json -v ./...", "go test -json -v ./...".to_owned()),
+            (
+                "cargo nextest run -p a",
+                "cargo nextest run --tool-config-file=blueprint:/r/junit.toml --no-fail-fast -p a".to_owned(),
+            ),
         ] {
-            assert_eq!((whole("t", &line(text)).report)("/r.xml"), ["--junitxml=/r.xml"], "{text}");
+            assert_eq!(told(&line(text)), expected);
+            assert_eq!(told(&Program::Shell(text.to_owned())), expected);
         }
-        for text in ["make pytest", "python3 tests/run.py pytest", "cargo test", "sh -c pytest"] {
-            assert_eq!((whole("t", &line(text)).report)("/r.xml"), [""; 0], "{text}");
+        for text in ["make pytest", "python3 tests/run.py pytest", "sh -c pytest", "python3 -m unittest", "cargo build"]
+        {
+            assert_eq!(told(&line(text)), text);
         }
+        for text in ["RUST_LOG=1 cargo test", "cargo test | tee log"] {
+            assert_eq!(told(&Program::Shell(text.to_owned())), text);
+        }
+    }
+
+    #[test]
+    fn a_place_with_quotes_in_its_name_is_written_as_toml_reads_it() {
+        let scratch = tempfile::Builder::new().prefix("a\"b'c ").tempdir().unwrap();
+        let exchange = Exchange::new(scratch.path(), "junit.xml").unwrap();
+        nextest_report(&exchange).unwrap();
+        let text = std::fs::read_to_string(exchange.path().with_extension("toml")).unwrap();
+        assert!(text.starts_with("[profile.default.junit]\npath = \"/") && text.contains("/a\\\"b'c "), "{text}");
     }
 
     #[test]
@@ -170,6 +303,7 @@ mod tests {
             ("python3 -m unittest discover", "python3 -m unittest tests/a.py::t | "),
             ("cargo test -p core", "cargo test -p core -- tests/a.py::t | "),
             ("cargo test -- --nocapture", "cargo test -- --nocapture tests/a.py::t | "),
+            ("cargo nextest run --release", "cargo nextest run --release -- tests/a.py::t | "),
             ("go test ./...", "go test ./... -run '^(tests/a.py::t)$' | "),
             ("python3 tests/run.py", "python3 tests/run.py | tests/a.py::t"),
         ];
