@@ -10,7 +10,7 @@ use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::http::{RequestSettings, ServeSettings};
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
-    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, pytest_benchmark, sql, time,
+    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, report, sql, time,
 };
 use blueprint::adapters::process::{Environment, Program, Site, Stop, installed};
 use blueprint::adapters::suite::fake::FakeSuite;
@@ -25,8 +25,8 @@ fn site(root: &Path) -> Site {
     for folder in ["tree", "scratch"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    let report = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric/pytest-benchmark.json");
-    let script = format!("cp {report} \"${{1#--benchmark-json=}}\"\n");
+    // In the place of a benchmark program: what follows `$1` is the option that names the report's place.
+    let script = "cp \"$1\" \"${2#*=}\"\n";
     std::fs::write(root.join("tree/bench.sh"), script).unwrap();
     let database = root.join("data.db");
     let make = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript('create table t (x); insert into t values (7)')";
@@ -60,18 +60,28 @@ fn number(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
 }
 
+/// A command that leaves a report of this format as its program would, and one metric of it.
+fn written(format: &'static report::Format) -> report::Settings {
+    const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric");
+    let (command, test) = match format.name {
+        "pytest-benchmark" => (format!("sh bench.sh {REPORTS}/pytest-benchmark.json"), "test_query_speed"),
+        "criterion" => (format!("cp -r {REPORTS}/criterion \"$CRITERION_HOME\""), "user query/by_id/10"),
+        "hyperfine" => (format!("sh bench.sh {REPORTS}/hyperfine.json"), "list"),
+        "k6" => (format!("sh bench.sh {REPORTS}/k6.json"), "http_req_duration"),
+        "go-bench" => (format!("cat {REPORTS}/go-bench.txt"), "BenchmarkPage/size=10"),
+        other => panic!("`{other}` is in the table and not in this test"),
+    };
+    let metric = report::Metric { name: name(), test: Some(test.to_owned()), stat: "p95".parse().unwrap(), unit: None };
+    report::Settings { format, command: shell(&command), metrics: vec![metric] }
+}
+
 /// One source of each kind in the table, each of the one metric `m`.
 fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
     let of = |kind: &'static str| {
+        if let Some(format) = report::find(kind) {
+            return (kind, metric::build(SourceSettings::Report(written(format))));
+        }
         let settings = match kind {
-            "pytest-benchmark" => SourceSettings::PytestBenchmark(pytest_benchmark::Settings {
-                command: shell("sh bench.sh"),
-                metrics: vec![pytest_benchmark::Metric {
-                    name: name(),
-                    test: Some("test_query_speed".to_owned()),
-                    stat: "p95".parse().unwrap(),
-                }],
-            }),
             "file" => SourceSettings::File(file::Settings {
                 command: shell("echo '{\"metric\": \"m\", \"value\": 3, \"unit\": \"ms\"}' > \"$BLUEPRINT_METRICS\""),
                 metrics: vec![file::Metric { name: name(), dimension: None }],
@@ -102,6 +112,54 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
         (kind, metric::build(settings))
     };
     metric::SOURCES.iter().map(|kind| of(kind)).collect()
+}
+
+/// Reports of the real programs, where they are installed: they write to the place they are told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_benchmark_programs_leave_their_report_where_it_is_read() {
+    const BENCHMARK: &str = "package users\nimport \"testing\"\nvar sink int\n\
+        func BenchmarkSum(b *testing.B) { for i := 0; i < b.N; i++ { sink += i } }\n";
+    let cases = [
+        ("hyperfine", "hyperfine", "hyperfine --shell=none --runs 5 'sleep 0.01'", "sleep 0.01"),
+        ("go", "go-bench", "go test -run '^$' -bench . -benchtime 1000x -count 5", "BenchmarkSum"),
+        ("go", "go-bench", "go test -json -run '^$' -bench . -benchtime 1000x -count 5", "BenchmarkSum"),
+    ];
+    for (_, format, line, test) in cases.into_iter().filter(|(program, ..)| installed(program)) {
+        let root = tempfile::tempdir().unwrap();
+        let mut site = site(root.path());
+        site.env.insert("HOME".to_owned(), root.path().display().to_string());
+        std::fs::write(site.tree.join("go.mod"), "module example.com/users\n\ngo 1.18\n").unwrap();
+        std::fs::write(site.tree.join("sum_test.go"), BENCHMARK).unwrap();
+        let stat = "p95".parse().unwrap();
+        let metrics = vec![report::Metric { name: name(), test: Some(test.to_owned()), stat, unit: None }];
+        let format = report::find(format).unwrap();
+        let source = metric::build(SourceSettings::Report(report::Settings { format, command: shell(line), metrics }));
+        let mut meter = source.open(&site).await.unwrap();
+        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(120)) };
+        let sample = meter.sample(slot).await.unwrap_or_else(|why| panic!("{line}: {why}"));
+        assert_eq!(sample.readings[0].observations, 5, "{line}");
+        meter.close().await;
+    }
+}
+
+/// A program that leaves no report, and one that fails, are the variant's doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_not_there_and_a_program_that_fails_have_no_value() {
+    for format in report::FORMATS {
+        for (line, expected) in [("true", ""), ("echo broken >&2; exit 3", ": exit status 3\nbroken")] {
+            let root = tempfile::tempdir().unwrap();
+            let site = site(root.path());
+            let settings = report::Settings { command: shell(&format!("{line} #")), ..written(format) };
+            let mut meter = metric::build(SourceSettings::Report(settings)).open(&site).await.unwrap();
+            let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)) };
+            let why = match meter.sample(slot).await {
+                Err(MetricError::Variant(why)) => why,
+                other => panic!("{}: {line}: {other:?}", format.name),
+            };
+            let expected = if expected.is_empty() { format.name } else { expected };
+            assert!(why.contains(expected), "{}: {why}", format.name);
+        }
+    }
 }
 
 fn fake_source() -> Box<dyn MetricSource> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
-use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, pytest_benchmark, sql};
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, report, sql};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
 use crate::config::{self, Config, Http, Metric};
@@ -135,10 +135,10 @@ fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<d
 
 /// Adds the metric to a source that is the same but for its metrics; the settings back where none is.
 fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSettings> {
-    use SourceSettings::{Command, File, Http, PytestBenchmark};
+    use SourceSettings::{Command, File, Http, Report};
     for known in built {
         match (known, &new) {
-            (PytestBenchmark(known), PytestBenchmark(new)) if known.command == new.command => {
+            (Report(known), Report(new)) if known.format == new.format && known.command == new.command => {
                 known.metrics.extend_from_slice(&new.metrics);
             }
             (File(known), File(new)) if known.command == new.command => known.metrics.extend_from_slice(&new.metrics),
@@ -164,13 +164,13 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
     only(&place, kind, metric)?;
     let run = || needed(&place, "run", metric.run.as_ref()).map(|run| Program::Shell(run.to_owned()));
     let name = (*name).clone();
+    if let Some(format) = report::find(kind) {
+        let stat = needed(&place, "stat", metric.stat.as_ref())?;
+        let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
+        let one = report::Metric { name, test: metric.test.clone(), stat, unit: metric.unit.clone() };
+        return Ok(SourceSettings::Report(report::Settings { format, command: run()?, metrics: vec![one] }));
+    }
     Ok(match kind {
-        "pytest-benchmark" => {
-            let stat = needed(&place, "stat", metric.stat.as_ref())?;
-            let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
-            let one = pytest_benchmark::Metric { name, test: metric.test.clone(), stat };
-            SourceSettings::PytestBenchmark(pytest_benchmark::Settings { command: run()?, metrics: vec![one] })
-        }
         "file" => {
             let one = file::Metric { name, dimension: dimension(&place, metric)? };
             SourceSettings::File(file::Settings { command: run()?, metrics: vec![one] })
@@ -234,16 +234,20 @@ fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
 
 /// Keys that mean nothing to a kind of source are refused, not ignored.
 fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
+    let format = report::find(kind);
+    let family = if format.is_some() { "report" } else { kind };
     let keys: &[(&str, bool, &[&str])] = &[
-        ("run", metric.run.is_some(), &["pytest-benchmark", "file", "command", "time"]),
-        ("test", metric.test.is_some(), &["pytest-benchmark"]),
-        ("stat", metric.stat.is_some(), &["pytest-benchmark", "http"]),
+        ("run", metric.run.is_some(), &["report", "file", "command", "time"]),
+        ("test", metric.test.is_some(), &["report"]),
+        ("stat", metric.stat.is_some(), &["report", "http"]),
         ("path", metric.path.is_some(), &["command"]),
-        ("unit", metric.unit.is_some(), &["file", "command", "sql"]),
+        ("unit", metric.unit.is_some(), &["report", "file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
         ("http", metric.http.is_some(), &["http"]),
     ];
-    match keys.iter().find(|(_, there, kinds)| *there && !kinds.contains(&kind)) {
+    let units = format.is_none_or(|format| format.units);
+    let odd = |key: &str, kinds: &[&str]| !kinds.contains(&family) || (key == "unit" && !units);
+    match keys.iter().find(|(key, there, kinds)| *there && odd(key, kinds)) {
         Some((key, ..)) => Err(wrong(format!("`{place}.{key}` means nothing to a metric from `{kind}`"))),
         None => Ok(()),
     }

@@ -183,17 +183,19 @@ pub struct Http {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
-    /// The kind of source: `pytest-benchmark`, `file`, `command` or `time`; not needed beside `sql` and `http`.
+    /// The kind of source: the format of a benchmark report (`pytest-benchmark`, `criterion`, `hyperfine`, `k6`, `go-bench`),
+    /// `file`, `command` or `time`; not needed beside `sql` and `http`.
     pub from: Option<String>,
-    /// The shell line that measures (`pytest-benchmark`, `file`, `command`) or is measured (`time`).
+    /// The shell line that measures (reports, `file`, `command`) or is measured (`time`).
     pub run: Option<String>,
-    /// The benchmark that is meant (`pytest-benchmark`).
+    /// The benchmark that is meant; not needed where the report holds one (reports).
     pub test: Option<String>,
-    /// The statistic: `p50`, `p95`, `mean`, `min`, … (`pytest-benchmark`, `http`); also `throughput` (`http`).
+    /// The statistic: `p50`, `p95`, `mean`, `min`, … (reports, `http`); also `ops` (reports) and `throughput` (`http`).
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
-    /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`).
+    /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`); which figure of a
+    /// benchmark, such as `B/op` (`go-bench`); what a trend of the script is in (`k6`).
     pub unit: Option<String>,
     /// A query with one row and one column.
     pub sql: Option<String>,

@@ -1,19 +1,21 @@
 //! The metric port: where a metric's value comes from, a slice at a time.
 //!
-//! A source is one file here and one line in the table below. Values are checked at this edge:
+//! A source is one file here and one line in the table below; what reads the report of a benchmark
+//! program is one file and one line in `report`. Values are checked at this edge:
 //! what leaves a source is finite, not negative, and above zero where zero is impossible.
 
 pub mod command;
 pub mod fake;
 pub mod file;
 pub mod http;
-pub mod pytest_benchmark;
+pub mod report;
 mod slice;
 pub mod sql;
 mod stat;
 pub mod time;
 mod value;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,12 +26,15 @@ use crate::domain::measurement::{MetricName, Reading, Timing};
 use crate::domain::quantity::Dimension;
 pub use stat::Stat;
 
-/// Makes the settings' enum, the table and the constructor out of one line a source.
+/// Makes the settings' enum, the table and the constructor out of one line a source. Reports are one
+/// source of many names, which have a table of their own.
 macro_rules! sources {
     ($($(#[$doc:meta])* $variant:ident, $name:literal => $module:ident::$source:ident;)+) => {
         /// What the configuration says about a source.
         #[derive(Debug, Clone, PartialEq)]
         pub enum SourceSettings {
+            /// The report of a benchmark program.
+            Report(report::Settings),
             $($(#[$doc])* $variant($module::Settings),)+
         }
 
@@ -37,17 +42,20 @@ macro_rules! sources {
             /// The name in the table.
             pub fn kind(&self) -> &'static str {
                 match self {
+                    Self::Report(settings) => settings.format.name,
                     $(Self::$variant(_) => $name,)+
                 }
             }
         }
 
         /// The name of every source, as `blueprint.yaml` has it.
-        pub const SOURCES: &[&str] = &[$($name),+];
+        pub static SOURCES: LazyLock<Vec<&'static str>> =
+            LazyLock::new(|| report::FORMATS.iter().map(|format| format.name).chain([$($name),+]).collect());
 
         /// The source that these settings describe.
         pub fn build(settings: SourceSettings) -> Box<dyn MetricSource> {
             match settings {
+                SourceSettings::Report(settings) => Box::new(report::Report::new(settings)),
                 $(SourceSettings::$variant(settings) => Box::new($module::$source::new(settings)),)+
             }
         }
@@ -55,8 +63,6 @@ macro_rules! sources {
 }
 
 sources! {
-    /// A pytest-benchmark report.
-    PytestBenchmark, "pytest-benchmark" => pytest_benchmark::PytestBenchmark;
     /// A file of JSON lines that a command writes.
     File, "file" => file::File;
     /// A command's standard output as JSON.
