@@ -4,6 +4,11 @@
 //! Ornstein–Uhlenbeck process; bursts of the whole machine and of one core arrive at random; the run noise
 //! falls with the root of the length. Everything comes from a seed. Everything runs on one core, one thing
 //! after another, so that there are no offsets between lanes and no contention between variants.
+//!
+//! What others do to a slice (bursts, spikes, and the run noise beyond a quiet machine's) makes it wait for
+//! a core, and the kernel counts those waits. Nine tenths of it are taken out with them; the last tenth (caches
+//! that others fill, clocks that they slow down) is not, and neither are drift, ramp and a program's own
+//! noise. `docs/noise.md` says how much of it was waits on real machines.
 #![allow(dead_code, clippy::allow_attributes, reason = "the benchmark and the tests each use a part of it")]
 
 use std::collections::BTreeMap;
@@ -37,6 +42,39 @@ pub struct Environment {
     /// How many slices in one have a spike.
     spikes: f64,
     shape: Shape,
+}
+
+/// By which time programs are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// As a clock on the wall has it.
+    Elapsed,
+    /// Less the waits for a core, as the product compares where it can.
+    Unhindered,
+}
+
+/// How much of what others do to a slice shows as waits for a core.
+const SEEN: f64 = 0.9;
+
+/// Standard deviation of a program's own noise in one second: all there is on a quiet machine.
+const OWN: f64 = 0.005;
+
+/// What a slice took.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Elapsed.
+    pub elapsed: f64,
+    /// Less the waits that the kernel counted.
+    pub unhindered: f64,
+}
+
+impl Taken {
+    fn by(self, by: By) -> f64 {
+        match by {
+            By::Elapsed => self.elapsed,
+            By::Unhindered => self.unhindered,
+        }
+    }
 }
 
 /// How the run noise is distributed.
@@ -173,20 +211,26 @@ impl Machine {
         }
     }
 
-    /// Runs something of a true length; its measured length.
-    pub fn run(&mut self, length: f64) -> f64 {
+    /// Runs something of a true length.
+    pub fn run(&mut self, length: f64) -> Taken {
         let (sd, constant) = self.environment.drift;
         let kept = (-(self.clock - self.drifted) / constant).exp();
         self.drift = self.drift * kept + sd * (1.0 - kept * kept).sqrt() * self.random.normal();
         self.drifted = self.clock;
         let bursts = self.global.at(self.clock, &mut self.random) + self.core.at(self.clock, &mut self.random);
-        let noise = self.environment.run / length.sqrt() * self.random.shaped(self.environment.shape);
-        let mut time = length * (self.drift + self.ramp * self.clock + bursts + noise).exp();
+        let own = OWN / length.sqrt() * self.random.normal();
+        let others = (self.environment.run.powi(2) - OWN * OWN).max(0.0).sqrt() / length.sqrt();
+        let contention = bursts + others * self.random.shaped(self.environment.shape);
+        let speed = self.drift + self.ramp * self.clock + own;
+        let mut elapsed = length * (speed + contention).exp();
+        let mut unhindered = length * (speed + (1.0 - SEEN) * contention).exp();
         if self.random.uniform() < self.environment.spikes {
-            time += length * self.random.exponential(0.3);
+            let spike = length * self.random.exponential(0.3);
+            elapsed += spike;
+            unhindered += (1.0 - SEEN) * spike;
         }
-        self.clock += time;
-        time
+        self.clock += elapsed;
+        Taken { elapsed, unhindered }
     }
 }
 
@@ -225,24 +269,26 @@ pub struct Said {
     pub survivors: Vec<usize>,
     /// Measured seconds.
     pub seconds: f64,
+    /// After each block, the seconds so far and who led then.
+    pub led: Vec<(f64, usize)>,
 }
 
 /// Races a field: on log2 of the performance with no indifference, which is what the statistics
 /// can see.
-pub fn race(field: &Field, environment: Environment, seed: u64) -> Said {
+pub fn race(field: &Field, environment: Environment, by: By, seed: u64) -> Said {
     let mut machine = Machine::new(environment, seed);
     let n = field.times.len();
     let names: Vec<Contender> =
         (0..n).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
     let place = |c: &Contender| names.iter().position(|n| n == c).unwrap_or(0);
     let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &names);
-    let mut sums = vec![0.0; n];
+    let (mut sums, mut led) = (vec![0.0; n], Vec::new());
     let mut index = 0;
     while machine.clock < CAP && race.survivors().len() > 1 {
         let mut totals = BTreeMap::new();
         for contender in shuffled(&race.survivors(), seed, index) {
             let v = place(&contender);
-            let time = machine.run(SLICE * field.times[v]);
+            let time = machine.run(SLICE * field.times[v]).by(by);
             totals.insert(contender, -time.log2());
         }
         let mean = totals.values().sum::<f64>() / totals.len() as f64;
@@ -251,10 +297,13 @@ pub fn race(field: &Field, environment: Environment, seed: u64) -> Said {
         }
         race.record(index, &totals);
         index += 1;
+        let left = race.survivors();
+        let leader = left.iter().map(place).max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
+        led.push((machine.clock, leader));
     }
     let survivors: Vec<_> = race.survivors().iter().map(place).collect();
-    let picked = survivors.iter().copied().max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
-    Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: machine.clock }
+    let picked = led.last().map_or(0, |(_, leader)| *leader);
+    Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: machine.clock, led }
 }
 
 /// What a tool picks that runs each variant `runs` times, one variant after another, and compares
@@ -269,7 +318,7 @@ pub fn sequential(
     let mut machine = Machine::new(environment, seed);
     let mut scores = Vec::new();
     for v in 0..4 {
-        let times: Vec<_> = (0..runs).map(|_| machine.run(RUN * field.times[v])).collect();
+        let times: Vec<_> = (0..runs).map(|_| machine.run(RUN * field.times[v]).elapsed).collect();
         scores.push(of(&times));
     }
     let picked = (0..4).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
