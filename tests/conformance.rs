@@ -89,7 +89,7 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                     concurrency: number(2),
                     requests: Some(number(40)),
                     duration: Duration::from_millis(200),
-                    metrics: vec![metric::http::Metric { name: name(), stat: "throughput".parse().unwrap() }],
+                    metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
                 })
             }
             "sql" => {

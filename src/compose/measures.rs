@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
+use crate::adapters::load;
 use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, pytest_benchmark, sql};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
@@ -187,11 +188,11 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             dimension(&place, metric)?;
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
-        _ => SourceSettings::Http(load(config, &place, name, metric)?),
+        _ => SourceSettings::Http(http_load(config, &place, name, metric)?),
     })
 }
 
-fn load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
+fn http_load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
     let stat = needed(place, "stat", metric.stat.as_ref())?;
     let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
     let place = format!("{place}.http");
@@ -200,11 +201,11 @@ fn load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Resu
     Ok(metric::http::Settings {
         serve: serve(&place, &http)?,
         request: request(&place, &http)?,
-        rate: http.rate.unwrap_or(http::RATE),
+        rate: http.rate.unwrap_or(load::RATE),
         concurrency: http.concurrency.unwrap_or(http::CONCURRENCY),
         requests: http.requests,
-        duration: slice.unwrap_or(http::SLICE),
-        metrics: vec![metric::http::Metric { name, stat }],
+        duration: slice.unwrap_or(load::SLICE),
+        metrics: vec![metric::load::Metric { name, stat }],
     })
 }
 

@@ -7,6 +7,7 @@ pub mod command;
 pub mod fake;
 pub mod file;
 pub mod http;
+pub mod load;
 pub mod pytest_benchmark;
 mod slice;
 pub mod sql;
