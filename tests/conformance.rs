@@ -110,7 +110,7 @@ fn fake_source() -> Box<dyn MetricSource> {
         }
         let value = Quantity::new(0.003, Dimension::Time).unwrap();
         let readings = vec![Reading { metric: name(), value, observations: 1 }];
-        Ok(Sample { readings, timing: Timing::default() })
+        Ok(Sample { readings, timing: Timing::default(), output: None })
     }))
 }
 

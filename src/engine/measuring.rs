@@ -155,7 +155,7 @@ impl Run {
         Ok(())
     }
 
-    async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
+    pub(super) async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
         let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
         self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
         self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
@@ -193,6 +193,9 @@ impl Run {
                 }
             }
         }
+        if let Err(spoiled) = self.check_outputs(&mut slices, judged, facts, meters, slot).await? {
+            return Ok(Err(spoiled));
+        }
         Ok(Ok(Block { index, slices }))
     }
 
@@ -225,6 +228,7 @@ impl Run {
                 source: source.name().to_owned(),
                 readings: sample.readings,
                 timing: sample.timing,
+                output: sample.output,
             })),
             Err(error) => self.spoiled(source.name(), error),
         }

@@ -106,7 +106,10 @@ impl Meter for Load {
         };
         let late = || Fault::Target(format!("the slice did not end within {}", show_duration(limit)));
         match taken.unwrap_or_else(|_| Err(late())) {
-            Ok(readings) => Ok(Sample { readings, timing: Timing { wall: started.elapsed(), cpu: None } }),
+            Ok(readings) => {
+                let timing = Timing { wall: started.elapsed(), cpu: None };
+                Ok(Sample { readings, timing, output: None })
+            }
             Err(Fault::Target(failure)) => Err(MetricError::Variant(self.server.explain(&failure).await)),
             Err(Fault::Other(error)) => Err(error),
         }

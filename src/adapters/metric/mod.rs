@@ -85,6 +85,9 @@ pub struct Sample {
     pub readings: Vec<Reading>,
     /// What the slice cost, taken outside the measured process.
     pub timing: Timing,
+    /// What the measured work answered, where the source tells: one line, or a digest of it. The
+    /// engine compares it with the baseline's in the same block.
+    pub output: Option<String>,
 }
 
 /// How often a source has to be asked.

@@ -32,7 +32,7 @@ pub fn said(finished: &Finished) -> String {
 
 /// The slice's result, with the cost that was seen from outside.
 pub fn sample(readings: Vec<Reading>, finished: &Finished) -> Sample {
-    Sample { readings, timing: Timing { wall: finished.wall, cpu: finished.cpu } }
+    Sample { readings, timing: Timing { wall: finished.wall, cpu: finished.cpu }, output: None }
 }
 
 /// A report that the program had to write; a missing or strange one is the variant's doing.

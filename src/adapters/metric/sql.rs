@@ -91,7 +91,8 @@ impl Meter for Query {
             ScalarError::Query(why) => MetricError::Variant(format!("{name} ({place}): {why}")),
         })?;
         let reading = reading(name, value, unit, 1, &place)?;
-        Ok(Sample { readings: vec![reading], timing: Timing { wall: started.elapsed(), cpu: None } })
+        let timing = Timing { wall: started.elapsed(), cpu: None };
+        Ok(Sample { readings: vec![reading], timing, output: None })
     }
 
     async fn close(&mut self) {}
