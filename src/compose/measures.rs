@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::queries;
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
 use crate::adapters::load;
-use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, pytest_benchmark, sql};
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, pytest_benchmark, sql, sql_load};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
 use crate::config::{self, Config, Http, Metric};
@@ -17,7 +18,7 @@ use crate::domain::plan::{EvaluationTest, MetricBound, Plan};
 use crate::error::{Error, Result};
 use crate::project::CONFIGURATION;
 
-fn wrong(what: impl std::fmt::Display) -> Error {
+pub(super) fn wrong(what: impl std::fmt::Display) -> Error {
     Error::usage(format!("{CONFIGURATION}: {what}"))
 }
 
@@ -84,7 +85,7 @@ fn burst(config: &Config, test: &EvaluationTest, own: &Http, limit: Option<Durat
     }))
 }
 
-fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
+pub(super) fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
     value.map(String::as_str).ok_or_else(|| wrong(format!("`{place}` needs `{key}`")))
 }
 
@@ -136,7 +137,7 @@ fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<d
 
 /// Adds the metric to a source that is the same but for its metrics; the settings back where none is.
 fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSettings> {
-    use SourceSettings::{Command, File, Http, PytestBenchmark};
+    use SourceSettings::{Command, File, Http, PytestBenchmark, SqlLoad};
     for known in built {
         match (known, &new) {
             (PytestBenchmark(known), PytestBenchmark(new)) if known.command == new.command => {
@@ -148,6 +149,11 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
             }
             (Http(known), Http(new))
                 if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
+            {
+                known.metrics.extend_from_slice(&new.metrics);
+            }
+            (SqlLoad(known), SqlLoad(new))
+                if sql_load::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
             {
                 known.metrics.extend_from_slice(&new.metrics);
             }
@@ -188,6 +194,7 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             dimension(&place, metric)?;
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
+        "sql-load" => SourceSettings::SqlLoad(queries::load(config, &place, name, metric)?),
         _ => SourceSettings::Http(http_load(config, &place, name, metric)?),
     })
 }
@@ -211,11 +218,9 @@ fn http_load(config: &Config, place: &str, name: MetricName, metric: &Metric) ->
 
 /// The kind of source: named by `from`, or told by `sql` or `http`.
 fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
-    let told = match (&metric.sql, &metric.http) {
-        (Some(_), _) => Some("sql"),
-        (None, Some(_)) => Some("http"),
-        (None, None) => None,
-    };
+    let told =
+        [("sql", metric.sql.is_some()), ("sql-load", metric.sql_load.is_some()), ("http", metric.http.is_some())];
+    let told = told.into_iter().find_map(|(kind, there)| there.then_some(kind));
     match (metric.from.as_deref(), told) {
         (Some(from), _) if !metric::SOURCES.contains(&from) => {
             let error = wrong(format!("`{place}.from`: `{from}` is no source"));
@@ -237,10 +242,11 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
     let keys: &[(&str, bool, &[&str])] = &[
         ("run", metric.run.is_some(), &["pytest-benchmark", "file", "command"]),
         ("test", metric.test.is_some(), &["pytest-benchmark"]),
-        ("stat", metric.stat.is_some(), &["pytest-benchmark", "http"]),
+        ("stat", metric.stat.is_some(), &["pytest-benchmark", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),
         ("unit", metric.unit.is_some(), &["file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
+        ("sql_load", metric.sql_load.is_some(), &["sql-load"]),
         ("http", metric.http.is_some(), &["http"]),
     ];
     match keys.iter().find(|(_, there, kinds)| *there && !kinds.contains(&kind)) {

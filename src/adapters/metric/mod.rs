@@ -8,9 +8,11 @@ pub mod fake;
 pub mod file;
 pub mod http;
 pub mod load;
+pub mod params;
 pub mod pytest_benchmark;
 mod slice;
 pub mod sql;
+pub mod sql_load;
 mod stat;
 mod value;
 
@@ -65,6 +67,8 @@ sources! {
     Http, "http" => http::Http;
     /// A query of the contender's database.
     Sql, "sql" => sql::Sql;
+    /// Load on the contender's database.
+    SqlLoad, "sql-load" => sql_load::SqlLoad;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
