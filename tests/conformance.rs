@@ -11,6 +11,7 @@ use blueprint::adapters::http::{RequestSettings, ServeSettings};
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
     self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, pytest_benchmark, sql,
+    sql_load,
 };
 use blueprint::adapters::process::{Environment, Program, Site, Stop};
 use blueprint::adapters::suite::fake::FakeSuite;
@@ -28,6 +29,7 @@ fn site(root: &Path) -> Site {
     let report = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric/pytest-benchmark.json");
     let script = format!("cp {report} \"${{1#--benchmark-json=}}\"\n");
     std::fs::write(root.join("tree/bench.sh"), script).unwrap();
+    std::fs::write(root.join("tree/lookup.sql"), "SELECT x FROM t WHERE x < ?").unwrap();
     let database = root.join("data.db");
     let make = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript('create table t (x); insert into t values (7)')";
     let made = std::process::Command::new("python3").args(["-c", make]).arg(&database).status().unwrap();
@@ -96,6 +98,14 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                 let (query, unit) = ("select sum(x) from t".to_owned(), "B".to_owned());
                 SourceSettings::Sql(sql::Settings { name: name(), query, unit })
             }
+            "sql-load" => SourceSettings::SqlLoad(sql_load::Settings {
+                file: "lookup.sql".to_owned(),
+                params: sql_load::ParamsFrom::Range(1, 9),
+                rate: number(100),
+                concurrency: number(2),
+                duration: Duration::from_millis(200),
+                metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
+            }),
             other => panic!("`{other}` is in the table and not in this test"),
         };
         (kind, metric::build(settings))
