@@ -97,6 +97,8 @@ enum Open {
 pub struct Connections {
     line: usize,
     text: SqlStr,
+    /// The statement with rows that can be compared.
+    comparable: SqlStr,
     idle: Mutex<VecDeque<Open>>,
     /// As many permits as idle connections; closed once one was lost.
     free: Semaphore,
@@ -113,14 +115,19 @@ impl Drop for Connections {
 impl Connections {
     /// Opens this many and prepares the statement on each.
     pub async fn open(url: &str, statement: &Statement, kinds: &[Kind], count: NonZeroU32) -> Result<Self, QueryError> {
-        let text = AssertSqlSafe(statement.text.clone()).into_sql_str();
+        let engine = Engine::of_scheme(url::scheme(url));
+        let text = AssertSqlSafe(Arc::<str>::from(statement.text.as_str())).into_sql_str();
+        let comparable = match engine {
+            Some(Engine::Postgres) => AssertSqlSafe(Arc::<str>::from(as_texts(&statement.text))).into_sql_str(),
+            _ => text.clone(),
+        };
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut idle = VecDeque::new();
         for at in 1..=count.get() {
             let nth = |why: &sqlx::Error| {
                 QueryError::Server(format!("connection {at} of {count} was refused: {}", postgres::said(why)))
             };
-            let mut open = match Engine::of_scheme(url::scheme(url)) {
+            let mut open = match engine {
                 Some(Engine::Postgres) => to_postgres(url).await?.map(Open::Postgres).map_err(|why| nth(&why))?,
                 Some(Engine::Sqlite) => to_sqlite(url, &abandoned).await.map(Open::Sqlite).map_err(|why| nth(&why))?,
                 None => {
@@ -132,7 +139,15 @@ impl Connections {
             idle.push_back(open);
         }
         let free = Semaphore::new(idle.len());
-        Ok(Self { line: statement.line, text, idle: Mutex::new(idle), free, lost: OnceLock::new(), abandoned })
+        Ok(Self {
+            line: statement.line,
+            text,
+            comparable,
+            idle: Mutex::new(idle),
+            free,
+            lost: OnceLock::new(),
+            abandoned,
+        })
     }
 
     /// Whether a connection was lost since they were opened: then all of them have to be opened anew.
@@ -155,27 +170,19 @@ impl Connections {
     /// that does not depend on the order of an answer's rows.
     pub async fn answers(&self, all: impl IntoIterator<Item = Vec<Value>>) -> Result<String, QueryError> {
         let (mut answers, mut rows, mut whole) = (0, 0, Vec::new());
-        let comparable = comparable(self.text.as_str());
         for values in all {
             let mut answer: Vec<[u8; 32]> = Vec::new();
-            let on_sqlite = self.on_sqlite();
-            let text = if on_sqlite { self.text.clone() } else { AssertSqlSafe(comparable.clone()).into_sql_str() };
             let take = |found: Found<'_>| {
                 answer.push(Sha256::digest(found.bytes()?).into());
                 Ok(())
             };
-            self.with_one(text, &values, take).await?;
+            self.with_one(self.comparable.clone(), &values, take).await?;
             answer.sort_unstable();
             (answers, rows) = (answers + 1, rows + answer.len());
             whole.push(answer.concat());
         }
         let digest = digest(whole.iter().map(Vec::as_slice), 16);
         Ok(format!("{answers} answers of {rows} rows, {digest}"))
-    }
-
-    fn on_sqlite(&self) -> bool {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(idle.front(), Some(Open::Sqlite(_)))
     }
 
     async fn with_one(
@@ -189,10 +196,11 @@ impl Connections {
         let permit = self.free.acquire().await.map_err(|_| lost())?;
         let popped = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let mut open = popped.ok_or_else(lost)?;
+        let question = text.clone();
         let asked = tokio::time::timeout(ANSWER_LIMIT, each_row(&mut open, text, values, &mut take)).await;
         let failed = match asked {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(self.failure(&error)),
+            Ok(Err(error)) => Some(self.failure(&error, &question)),
             Err(_) => {
                 let late = format!("line {}: no answer within {} s", self.line, ANSWER_LIMIT.as_secs());
                 self.lose(QueryError::Query(late.clone()));
@@ -216,8 +224,18 @@ impl Connections {
         self.free.close();
     }
 
-    fn failure(&self, error: &sqlx::Error) -> QueryError {
-        placed(error, self.line, self.text.as_str())
+    fn failure(&self, error: &sqlx::Error, asked: &SqlStr) -> QueryError {
+        let code = error.as_database_error().and_then(|inner| inner.code());
+        if asked.as_str() == self.text.as_str() {
+            return placed(error, self.line, self.text.as_str());
+        }
+        // By itself the statement could be prepared.
+        let only =
+            if code.as_deref() == Some("42601") { "only SELECT, VALUES, TABLE and WITH can be asked: " } else { "" };
+        match QueryError::of(error) {
+            QueryError::Query(why) => QueryError::Query(format!("line {}: {only}{why}", self.line)),
+            server @ QueryError::Server(_) => server,
+        }
     }
 
     /// Says goodbye to the server, as far as it listens.
@@ -246,7 +264,7 @@ fn placed(error: &sqlx::Error, line: usize, text: &str) -> QueryError {
 }
 
 /// The server writes each row as one text, whatever its types: a wider integer is still the same number.
-fn comparable(text: &str) -> String {
+fn as_texts(text: &str) -> String {
     format!("SELECT (q.*)::text FROM (\n{text}\n) AS q")
 }
 
