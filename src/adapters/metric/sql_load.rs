@@ -190,7 +190,6 @@ impl Meter for Load {
     }
 
     async fn close(&mut self) {
-        self.connections.abandon();
         self.connections.close().await;
     }
 }

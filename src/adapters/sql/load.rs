@@ -159,6 +159,11 @@ impl Connections {
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
         self.lose(QueryError::Server("the connections were given up".to_owned()));
+        drop(self.take_idle());
+    }
+
+    fn take_idle(&self) -> VecDeque<Open> {
+        std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks on the next free connection and reads all rows of the answer.
@@ -241,8 +246,7 @@ impl Connections {
     /// Says goodbye to the server, as far as it listens.
     pub async fn close(&self) {
         self.free.close();
-        let all = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for open in all {
+        for open in self.take_idle() {
             // They are of no use any more, whatever the server says.
             drop(match open {
                 Open::Postgres(connection) => connection.close().await,
