@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
 mod measures;
+mod queries;
 
 pub use measures::bindings;
 
@@ -68,6 +69,7 @@ pub async fn prepare(
     let settings = settings(project, plan, &run);
     let ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
     opening::preflight(plan, target, &ports, &settings).await?;
+    queries::check(config, plan, &settings.protect, &*project.git, target).await?;
     let started = Started {
         run,
         document: path.to_owned(),
@@ -190,7 +192,7 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         setup: config.setup.clone(),
         migrate: config.migrate.clone(),
         carry: config.carry.clone(),
-        protect: opening::protected(plan, &config.protect, config.contestants_write_tests),
+        protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
         measure_budget: config.measure_budget(plan.budget.time_cap),
         parallel: config.parallel,
         require_supported: config.require_supported,

@@ -92,7 +92,9 @@ fn violations(source: &Source) -> Vec<String> {
             "domain" => top == "domain",
             "adapters" => match top {
                 "domain" | "error" => true,
-                "adapters" => second.is_empty() || Some(second) == port || ["process", "sql", "http"].contains(&second),
+                "adapters" => {
+                    second.is_empty() || Some(second) == port || ["process", "sql", "http", "load"].contains(&second)
+                }
                 _ => false,
             },
             "engine" => ["domain", "adapters", "engine", "error"].contains(&top),

@@ -10,7 +10,7 @@ use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::http::{RequestSettings, ServeSettings};
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
-    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, report, sql, time,
+    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, report, sql, sql_load, time,
 };
 use blueprint::adapters::process::{Environment, Program, Site, Stop, installed};
 use blueprint::adapters::suite::fake::FakeSuite;
@@ -28,6 +28,7 @@ fn site(root: &Path) -> Site {
     // In the place of a benchmark program: what follows `$1` is the option that names the report's place.
     let script = "cp \"$1\" \"${2#*=}\"\n";
     std::fs::write(root.join("tree/bench.sh"), script).unwrap();
+    std::fs::write(root.join("tree/lookup.sql"), "SELECT x FROM t WHERE x < ?").unwrap();
     let database = root.join("data.db");
     let make = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript('create table t (x); insert into t values (7)')";
     let made = std::process::Command::new("python3").args(["-c", make]).arg(&database).status().unwrap();
@@ -99,7 +100,7 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                     concurrency: number(2),
                     requests: Some(number(40)),
                     duration: Duration::from_millis(200),
-                    metrics: vec![metric::http::Metric { name: name(), stat: "throughput".parse().unwrap() }],
+                    metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
                 })
             }
             "time" => SourceSettings::Time(time::Settings { name: name(), command: shell("sleep 0.05") }),
@@ -107,6 +108,14 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                 let (query, unit) = ("select sum(x) from t".to_owned(), "B".to_owned());
                 SourceSettings::Sql(sql::Settings { name: name(), query, unit })
             }
+            "sql-load" => SourceSettings::SqlLoad(sql_load::Settings {
+                file: "lookup.sql".to_owned(),
+                params: sql_load::ParamsFrom::Range(1, 9),
+                rate: number(100),
+                concurrency: number(2),
+                duration: Duration::from_millis(200),
+                metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
+            }),
             other => panic!("`{other}` is in the table and not in this test"),
         };
         (kind, metric::build(settings))
@@ -169,7 +178,7 @@ fn fake_source() -> Box<dyn MetricSource> {
         }
         let value = Quantity::new(0.003, Dimension::Time).unwrap();
         let readings = vec![Reading { metric: name(), value, observations: 1 }];
-        Ok(Sample { readings, timing: Timing::default(), own: None })
+        Ok(Sample { readings, timing: Timing::default(), own: None, output: None })
     }))
 }
 

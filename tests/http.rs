@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use blueprint::adapters::executor::local::Local;
-use blueprint::adapters::http::{
-    Client, Pace, RequestSettings, ServeSettings, Tally, arrivals, burst, closed_loop, open_loop,
-};
-use blueprint::adapters::metric::http::{Http, Metric, Settings};
+use blueprint::adapters::http::{Client, RequestSettings, ServeSettings};
+use blueprint::adapters::load::{Pace, Tally, arrivals, burst, closed_loop, open_loop};
+use blueprint::adapters::metric::http::{Http, Settings};
+use blueprint::adapters::metric::load::Metric;
 use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Sample, Slot};
 use blueprint::adapters::process::{
     Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop, Usage,
@@ -204,7 +204,7 @@ async fn an_answer_without_the_expected_text_a_redirect_and_a_broken_connection_
     let tally = burst(&server.client(Some("1,")), n(1), 8).await;
     assert_eq!((tally.clean(), tally.failed()), (2, 6));
     let fault = tally.fault().unwrap();
-    let kinds = "6 of 8 requests failed (2 × status 302, 2 × not the expected answer, 2 × connection broken); \
+    let kinds = "6 of 8 requests failed (2 × connection broken, 2 × not the expected answer, 2 × status 302); \
                  the first: GET /: the answer does not hold `1,` (`[]`)";
     assert_eq!(fault, kinds);
 }

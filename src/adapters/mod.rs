@@ -1,8 +1,9 @@
 //! What touches the world: a folder a port, a file an implementation, a table of them.
 //!
 //! Adapters import `domain` and `error`, and of each other only `process` (which alone starts
-//! programs and owns how results are read back), `sql` (which alone builds SQL text) and `http` (which
-//! loads a server for a metric and for a suite).
+//! programs and owns how results are read back), `sql` (which alone builds SQL text), `http` (which
+//! starts and asks a server for a metric and for a suite) and `load` (which says when a target is
+//! asked, and counts its answers).
 
 pub mod agent;
 pub mod cache;
@@ -11,6 +12,7 @@ pub mod executor;
 pub mod git;
 pub mod http;
 pub mod journal;
+pub mod load;
 pub mod machine;
 pub mod metric;
 pub mod process;

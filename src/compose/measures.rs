@@ -5,8 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::queries;
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
-use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, report, sql};
+use crate::adapters::load;
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, report, sql, sql_load};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
 use crate::config::{self, Config, Http, Metric};
@@ -16,7 +18,7 @@ use crate::domain::plan::{EvaluationTest, MetricBound, Plan};
 use crate::error::{Error, Result};
 use crate::project::CONFIGURATION;
 
-fn wrong(what: impl std::fmt::Display) -> Error {
+pub(super) fn wrong(what: impl std::fmt::Display) -> Error {
     Error::usage(format!("{CONFIGURATION}: {what}"))
 }
 
@@ -83,7 +85,7 @@ fn burst(config: &Config, test: &EvaluationTest, own: &Http, limit: Option<Durat
     }))
 }
 
-fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
+pub(super) fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
     value.map(String::as_str).ok_or_else(|| wrong(format!("`{place}` needs `{key}`")))
 }
 
@@ -135,7 +137,7 @@ fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<d
 
 /// Adds the metric to a source that is the same but for its metrics; the settings back where none is.
 fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSettings> {
-    use SourceSettings::{Command, File, Http, Report};
+    use SourceSettings::{Command, File, Http, Report, SqlLoad};
     for known in built {
         match (known, &new) {
             (Report(known), Report(new)) if known.format == new.format && known.command == new.command => {
@@ -147,6 +149,11 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
             }
             (Http(known), Http(new))
                 if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
+            {
+                known.metrics.extend_from_slice(&new.metrics);
+            }
+            (SqlLoad(known), SqlLoad(new))
+                if sql_load::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
             {
                 known.metrics.extend_from_slice(&new.metrics);
             }
@@ -188,11 +195,12 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
         "time" => SourceSettings::Time(metric::time::Settings { name, command: run()? }),
-        _ => SourceSettings::Http(load(config, &place, name, metric)?),
+        "sql-load" => SourceSettings::SqlLoad(queries::load(config, &place, name, metric)?),
+        _ => SourceSettings::Http(http_load(config, &place, name, metric)?),
     })
 }
 
-fn load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
+fn http_load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
     let stat = needed(place, "stat", metric.stat.as_ref())?;
     let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
     let place = format!("{place}.http");
@@ -201,21 +209,19 @@ fn load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Resu
     Ok(metric::http::Settings {
         serve: serve(&place, &http)?,
         request: request(&place, &http)?,
-        rate: http.rate.unwrap_or(http::RATE),
+        rate: http.rate.unwrap_or(load::RATE),
         concurrency: http.concurrency.unwrap_or(http::CONCURRENCY),
         requests: http.requests,
-        duration: slice.unwrap_or(http::SLICE),
-        metrics: vec![metric::http::Metric { name, stat }],
+        duration: slice.unwrap_or(load::SLICE),
+        metrics: vec![metric::load::Metric { name, stat }],
     })
 }
 
 /// The kind of source: named by `from`, or told by `sql` or `http`.
 fn kind<'a>(place: &str, metric: &'a Metric) -> Result<&'a str> {
-    let told = match (&metric.sql, &metric.http) {
-        (Some(_), _) => Some("sql"),
-        (None, Some(_)) => Some("http"),
-        (None, None) => None,
-    };
+    let told =
+        [("sql", metric.sql.is_some()), ("sql-load", metric.sql_load.is_some()), ("http", metric.http.is_some())];
+    let told = told.into_iter().find_map(|(kind, there)| there.then_some(kind));
     match (metric.from.as_deref(), told) {
         (Some(from), _) if !metric::SOURCES.contains(&from) => {
             let error = wrong(format!("`{place}.from`: `{from}` is no source"));
@@ -239,10 +245,11 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
     let keys: &[(&str, bool, &[&str])] = &[
         ("run", metric.run.is_some(), &["report", "file", "command", "time"]),
         ("test", metric.test.is_some(), &["report"]),
-        ("stat", metric.stat.is_some(), &["report", "http"]),
+        ("stat", metric.stat.is_some(), &["report", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),
         ("unit", metric.unit.is_some(), &["report", "file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
+        ("sql_load", metric.sql_load.is_some(), &["sql-load"]),
         ("http", metric.http.is_some(), &["http"]),
     ];
     let units = format.is_none_or(|format| format.units);

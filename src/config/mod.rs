@@ -15,7 +15,10 @@ use crate::domain::measurement::MetricName;
 use crate::domain::quantity::parse_duration;
 use crate::error::{Error, Result};
 
-pub use raw::{Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Patch, Require, Suite, Words};
+pub use raw::{
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
+    Words,
+};
 
 /// Measuring gets at least this much of a run without a time cap.
 const LEAST_MEASURING: Duration = Duration::from_secs(120);

@@ -184,13 +184,13 @@ pub struct Http {
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
     /// The kind of source: the format of a benchmark report (`pytest-benchmark`, `criterion`, `hyperfine`, `k6`, `go-bench`),
-    /// `file`, `command` or `time`; not needed beside `sql` and `http`.
+    /// `file`, `command` or `time`; not needed beside `sql`, `sql_load` and `http`.
     pub from: Option<String>,
     /// The shell line that measures (reports, `file`, `command`) or is measured (`time`).
     pub run: Option<String>,
     /// The benchmark that is meant; not needed where the report holds one (reports).
     pub test: Option<String>,
-    /// The statistic: `p50`, `p95`, `mean`, `min`, … (reports, `http`); also `ops` (reports) and `throughput` (`http`).
+    /// The statistic: `p50`, `p95`, `mean`, `min`, … (reports, `http`, `sql_load`); also `ops` (reports) and `throughput` (`http`, `sql_load`).
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
@@ -199,8 +199,46 @@ pub struct Metric {
     pub unit: Option<String>,
     /// A query with one row and one column.
     pub sql: Option<String>,
+    /// A load on the contender's own database.
+    pub sql_load: Option<SqlLoad>,
     /// A load on a program that answers HTTP requests.
     pub http: Option<Http>,
+}
+
+/// A statement that is asked over and over in the contender's own database.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{file: bench/lookup.sql}`")]
+pub struct SqlLoad {
+    /// The file with the statement: one query, read-only, with parameters as `$1` (SQLite: `?` or `?1`).
+    pub file: Option<String>,
+    /// What it is asked with: a CSV file whose header is such as `id:int,name:text`, or `{range: [1, 1000000]}`.
+    pub params: Option<Params>,
+    /// Whether variants may rewrite the statement's file; else it is as the base has it.
+    pub by_variant: bool,
+    /// Statements a second (latencies).
+    pub rate: Option<NonZeroU32>,
+    /// Connections, all of them busy for `throughput`.
+    pub concurrency: Option<NonZeroU32>,
+    /// How long a slice is, such as `400ms`.
+    pub slice: Option<String>,
+}
+
+/// Parameters out of a file, or drawn from a range.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a CSV file, or `{range: [1, 1000000]}`")]
+pub enum Params {
+    /// A CSV file.
+    File(String),
+    /// Drawn.
+    Drawn(Drawn),
+}
+
+/// Parameters that are drawn anew for each statement, the same for every contender.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drawn {
+    /// One whole number from the first to the last.
+    pub range: [i64; 2],
 }
 
 /// How long measuring may take.

@@ -26,6 +26,7 @@ fn a_key_that_is_not_known_is_named_with_its_place_and_the_nearest_one() {
         ("metrics: {p95: {form: file}}", "unknown key `metrics.p95.form` | did you mean `from`?"),
         ("suites: {load: {http: {concurency: 3}}}", "unknown key `suites.load.http.concurency`"),
         ("land: {zebra: 1}", "known there: branch, require"),
+        ("metrics: {m: {sql_load: {param: x}}}", "unknown key `metrics.m.sql_load.param` | did you mean `params`?"),
     ];
     for (text, expected) in cases {
         let message = refused(&format!("version: 1\n{text}\n"));
@@ -46,6 +47,7 @@ fn values_of_a_wrong_kind_are_refused_with_their_line() {
         ("version: 1\nmeasure: {parallel: 0}", "at least 1"),
         ("version: 1\ncarry: [../secrets]", "`carry`: `../secrets`"),
         ("version: 1\nprotect: [../x]", "`protect`: `../x`"),
+        ("version: 1\nmetrics: {m: {sql_load: {params: {range: [1]}}}}", "a CSV file, or `{range: [1, 1000000]}`"),
         ("version: 1\nagent: codex", "expected `{patch: …}` or `{command: …}`"),
         ("version: 1\nagent: {command: 3}", "a line, or a list of words"),
         ("version: 1\nmetrics: {p95: fast}", "expected keys such as `{from: command, run: …}`"),

@@ -152,6 +152,51 @@ pub struct Slice {
     /// `domain::timed` to choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<MetricName>,
+    /// What the measured work answered, where the source tells: the same for everyone whose work is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// What the outputs of one block's slices say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outputs {
+    /// Nobody's differs.
+    Agree,
+    /// One contender's differs from the baseline's, which is right by definition.
+    Wrong {
+        /// Whose.
+        contender: Contender,
+        /// Which source told.
+        source: String,
+        /// What differs.
+        message: String,
+    },
+    /// They differ, and the baseline, which would settle it, had no turn at this source.
+    Disputed {
+        /// Which.
+        source: String,
+    },
+}
+
+/// Compares outputs source by source. A baseline that tells none leaves nothing to compare.
+pub fn compare_outputs(slices: &[Slice]) -> Outputs {
+    let told = |slice: &Slice| slice.output.as_ref().map_or("nothing".to_owned(), |text| format!("`{text}`"));
+    let of_baseline = |source: &str| slices.iter().find(|s| s.source == source && s.contender == Contender::Baseline);
+    for slice in slices {
+        let source = &slice.source;
+        match of_baseline(source) {
+            Some(right) if right.output.is_some() && right.output != slice.output => {
+                let (found, expected) = (told(slice), told(right));
+                let message = format!("the output differs from the baseline's: {found} instead of {expected}");
+                return Outputs::Wrong { contender: slice.contender.clone(), source: source.clone(), message };
+            }
+            None if slices.iter().any(|other| other.source == *source && other.output != slice.output) => {
+                return Outputs::Disputed { source: source.clone() };
+            }
+            _ => {}
+        }
+    }
+    Outputs::Agree
 }
 
 /// One round: a slice per survivor and source, in an order shuffled from the run's seed.
@@ -161,4 +206,60 @@ pub struct Block {
     pub index: u32,
     /// In the order in which they were taken.
     pub slices: Vec<Slice>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slices(outputs: &[(&str, Option<&str>)]) -> Vec<Slice> {
+        let slice = |(who, output): &(&str, Option<&str>)| Slice {
+            contender: Contender::try_from((*who).to_owned()).unwrap(),
+            source: "lookups".to_owned(),
+            readings: Vec::new(),
+            timing: Timing::default(),
+            own: None,
+            output: output.map(str::to_owned),
+        };
+        outputs.iter().map(slice).collect()
+    }
+
+    #[test]
+    fn who_answers_otherwise_than_the_baseline_is_named_whatever_the_order() {
+        for all in [[("A", "x"), ("B", "y"), ("@baseline", "x")], [("@baseline", "x"), ("B", "y"), ("A", "x")]] {
+            let Outputs::Wrong { contender, source, message } =
+                compare_outputs(&slices(&all.map(|(who, text)| (who, Some(text)))))
+            else {
+                panic!("{all:?}")
+            };
+            assert_eq!((contender.to_string(), source.as_str()), ("B".to_owned(), "lookups"));
+            assert_eq!(message, "the output differs from the baseline's: `y` instead of `x`");
+        }
+    }
+
+    #[test]
+    fn who_tells_nothing_where_the_baseline_does_is_wrong_too() {
+        let found = compare_outputs(&slices(&[("A", None), ("@baseline", Some("x"))]));
+        assert!(matches!(found, Outputs::Wrong { message, .. } if message.contains("nothing instead of `x`")));
+    }
+
+    #[test]
+    fn outputs_without_one_of_the_baseline_can_agree_or_be_disputed() {
+        let of = |outputs: &[(&str, Option<&str>)]| compare_outputs(&slices(outputs));
+        assert_eq!(of(&[("A", Some("x")), ("B", Some("x"))]), Outputs::Agree);
+        assert_eq!(of(&[("A", Some("x")), ("B", Some("y"))]), Outputs::Disputed { source: "lookups".to_owned() });
+        assert_eq!(of(&[("A", Some("x")), ("B", None)]), Outputs::Disputed { source: "lookups".to_owned() });
+        assert_eq!(of(&[("A", Some("x")), ("@baseline", None)]), Outputs::Agree);
+        assert_eq!(of(&[("A", None), ("B", None)]), Outputs::Agree);
+    }
+
+    #[test]
+    fn a_slice_that_was_recorded_without_an_output_can_still_be_read() {
+        let mut slice = slices(&[("A", None)]).remove(0);
+        let text = serde_json::to_string(&slice).unwrap();
+        assert!(!text.contains("output"), "{text}");
+        assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
+        slice.output = Some("x".to_owned());
+        assert_eq!(serde_json::from_str::<Slice>(&serde_json::to_string(&slice).unwrap()).unwrap(), slice);
+    }
 }

@@ -167,6 +167,7 @@ mod tests {
             readings: vec![Reading { metric: metric.clone(), value, observations: 2 }],
             timing,
             own: own.then_some(metric),
+            output: None,
         }
     }
 

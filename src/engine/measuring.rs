@@ -163,7 +163,7 @@ impl Run {
         Ok(())
     }
 
-    async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
+    pub(super) async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
         let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
         self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
         self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
@@ -201,6 +201,9 @@ impl Run {
                 }
             }
         }
+        if let Err(spoiled) = self.check_outputs(&mut slices, judged, facts, meters, slot).await? {
+            return Ok(Err(spoiled));
+        }
         Ok(Ok(Block { index, slices }))
     }
 
@@ -235,6 +238,7 @@ impl Run {
                 readings: sample.readings,
                 timing: beside(sample.timing, self.ports.machine.load().since(before)),
                 own: sample.own,
+                output: sample.output,
             })),
             Err(error) => self.spoiled(source.name(), error),
         }

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod measuring;
 pub mod opening;
 pub mod outline;
+mod outputs;
 pub mod recheck;
 pub mod recovery;
 pub mod replay;

@@ -5,8 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use rustix::io::Errno;
+
+use crate::adapters::load::{Failure, Target};
 
 /// How much of an answer is kept in memory to look for the expected text.
 const KEPT: usize = 4 << 20;
@@ -52,8 +55,8 @@ pub struct RequestSettings {
 }
 
 /// The kinds of failure, by which they are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// Answered with a status other than 2xx.
     Status(u16),
     /// Answered 2xx without the expected text.
@@ -81,15 +84,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A request without a clean answer.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// By which it is counted.
-    pub kind: Kind,
-    /// What happened.
-    pub message: String,
-}
-
 /// Asks one server for one path over connections that stay open between requests.
 pub struct Client {
     http: reqwest::Client,
@@ -110,29 +104,6 @@ impl Client {
             .timeout(settings.limit)
             .build()?;
         Ok(Self { http, url: format!("http://127.0.0.1:{port}{}", settings.path), settings })
-    }
-
-    /// Asks once and reads the answer to its end.
-    pub async fn ask(&self) -> Result<(), Failure> {
-        let mut answer = self.http.get(&self.url).send().await.map_err(|error| self.failed(&error))?;
-        let status = answer.status();
-        let wanted = self.settings.expect.as_deref();
-        let mut kept = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.failed(&error))? {
-            let keep = !status.is_success() || wanted.is_some();
-            let room = if keep { KEPT - kept.len() } else { 0 };
-            kept.extend_from_slice(&part[..part.len().min(room)]);
-        }
-        let text = String::from_utf8_lossy(&kept);
-        if !status.is_success() {
-            return Err(self.fails(Kind::Status(status.as_u16()), &format!("{status}{}", quoted(&text))));
-        }
-        match wanted.filter(|wanted| !text.contains(wanted)) {
-            None => Ok(()),
-            Some(wanted) => {
-                Err(self.fails(Kind::Unexpected, &format!("the answer does not hold `{wanted}`{}", quoted(&text))))
-            }
-        }
     }
 
     fn failed(&self, error: &reqwest::Error) -> Failure {
@@ -156,7 +127,40 @@ impl Client {
     }
 
     fn fails(&self, kind: Kind, what: &str) -> Failure {
-        Failure { kind, message: format!("GET {}: {what}", self.settings.path) }
+        let asked = format!("GET {}: {what}", self.settings.path);
+        match kind {
+            Kind::Exhausted => Failure {
+                kind: kind.to_string(),
+                machine: true,
+                message: format!("this machine can't hold the load: {asked}"),
+            },
+            _ => Failure { kind: kind.to_string(), machine: false, message: asked },
+        }
+    }
+}
+
+#[async_trait]
+impl Target for Client {
+    async fn ask(&self) -> Result<(), Failure> {
+        let mut answer = self.http.get(&self.url).send().await.map_err(|error| self.failed(&error))?;
+        let status = answer.status();
+        let wanted = self.settings.expect.as_deref();
+        let mut kept = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| self.failed(&error))? {
+            let keep = !status.is_success() || wanted.is_some();
+            let room = if keep { KEPT - kept.len() } else { 0 };
+            kept.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        let text = String::from_utf8_lossy(&kept);
+        if !status.is_success() {
+            return Err(self.fails(Kind::Status(status.as_u16()), &format!("{status}{}", quoted(&text))));
+        }
+        match wanted.filter(|wanted| !text.contains(wanted)) {
+            None => Ok(()),
+            Some(wanted) => {
+                Err(self.fails(Kind::Unexpected, &format!("the answer does not hold `{wanted}`{}", quoted(&text))))
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, RequestPath, RequestSettings};
 use super::limits::allow_connections;
 use super::{HttpError, READY_LIMIT};
+use crate::adapters::load::Target;
 use crate::adapters::process::{Exit, Program, Service, Site};
 use crate::domain::quantity::show_duration;
 

@@ -1,13 +1,14 @@
 //! Metrics out of a file of JSON lines that a command writes to `$BLUEPRINT_METRICS`.
 //!
-//! A line is `{"metric": "index_size", "value": 12.5, "unit": "MB", "n": 1}`; `n` may be left out.
+//! A line is `{"metric": "index_size", "value": 12.5, "unit": "MB", "n": 1}`; `n` may be left out. One
+//! line may be `{"output": "…"}`: what was computed, which must be what the baseline computes.
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::slice::{self, no_scratch};
-use super::value::{clip, number, reading};
+use super::value::{clip, number, output, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::{Exchange, Program};
 use crate::domain::measurement::{MetricName, Reading};
@@ -80,11 +81,18 @@ impl Meter for Lines {
         let vars = [("BLUEPRINT_METRICS", exchange.shown())];
         let finished = slice::run(&self.site, slot, command, &[], &vars).await?;
         let bytes = slice::report(&exchange, command, &finished)?;
-        let readings = readings(&bytes, &self.settings.metrics)?;
-        Ok(slice::sample(readings, &finished))
+        let (readings, output) = read(&bytes, &self.settings.metrics)?;
+        Ok(Sample { output, ..slice::sample(readings, &finished) })
     }
 
     async fn close(&mut self) {}
+}
+
+/// The line that tells what was computed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Output {
+    output: String,
 }
 
 #[derive(Deserialize)]
@@ -102,21 +110,28 @@ fn once() -> u64 {
 }
 
 /// Every metric that is asked for, in the order asked for. Lines about other metrics must be
-/// as valid, and are then left aside.
-fn readings(bytes: &[u8], metrics: &[Metric]) -> Result<Vec<Reading>, MetricError> {
+/// as valid, and are then left aside. With them the output, where a line tells it.
+fn read(bytes: &[u8], metrics: &[Metric]) -> Result<(Vec<Reading>, Option<String>), MetricError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|why| MetricError::Variant(format!("the metrics file is not UTF-8: {why}")))?;
-    let mut found: Vec<Reading> = Vec::new();
+    let (mut found, mut told): (Vec<Reading>, Option<String>) = (Vec::new(), None);
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("line {} of the metrics file", index + 1);
         let cut = index + 1 == text.lines().count() && !text.ends_with('\n');
+        if let Ok(Output { output: text }) = serde_json::from_str(line) {
+            if told.replace(output(&text)).is_some() {
+                return Err(MetricError::Variant(format!("{place} tells the output a second time")));
+            }
+            continue;
+        }
         let reading = one(line, &place, cut)?;
         if found.iter().any(|known| known.metric == reading.metric) {
             return Err(MetricError::Variant(format!("{}: {place} reports it a second time", reading.metric)));
         }
         found.push(reading);
     }
-    metrics.iter().map(|metric| pick(&mut found, metric)).collect()
+    let readings = metrics.iter().map(|metric| pick(&mut found, metric)).collect::<Result<_, _>>()?;
+    Ok((readings, told))
 }
 
 fn one(line: &str, place: &str, cut: bool) -> Result<Reading, MetricError> {
@@ -147,10 +162,14 @@ fn pick(found: &mut Vec<Reading>, metric: &Metric) -> Result<Reading, MetricErro
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Reading>, String> {
+    fn whole(text: &str) -> Result<(Vec<Reading>, Option<String>), String> {
         let metric = |name: &str, dimension| Metric { name: MetricName::new(name).unwrap(), dimension };
         let metrics = [metric("p95", Some(Dimension::Time)), metric("size", None)];
-        readings(text.as_bytes(), &metrics).map_err(|e| e.to_string())
+        super::read(text.as_bytes(), &metrics).map_err(|e| e.to_string())
+    }
+
+    fn read(text: &str) -> Result<Vec<Reading>, String> {
+        whole(text).map(|(readings, _)| readings)
     }
 
     const SIZE: &str = r#"{"metric":"size","value":12.5,"unit":"MB"}"#;
@@ -193,6 +212,18 @@ mod tests {
             let error = refused(line);
             assert!(error.contains(expected), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn one_line_may_tell_what_was_computed() {
+        let both = format!("{SIZE}\n{{\"metric\":\"p95\",\"value\":3,\"unit\":\"ms\"}}\n");
+        assert_eq!(whole(&both).unwrap().1, None);
+        let line = r#"{"output": "42 rows\nof 3"}"#;
+        assert_eq!(whole(&format!("{line}\n{both}")).unwrap().1.unwrap(), "42 rows of 3");
+        let twice = whole(&format!("{line}\n{line}\n{both}")).unwrap_err();
+        assert_eq!(twice, "line 2 of the metrics file tells the output a second time");
+        let wrong = whole(&format!("{both}{}", r#"{"output": 42}"#)).unwrap_err();
+        assert!(wrong.contains("line 3 of the metrics file"), "{wrong}");
     }
 
     #[test]

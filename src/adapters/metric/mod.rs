@@ -8,9 +8,12 @@ pub mod command;
 pub mod fake;
 pub mod file;
 pub mod http;
+pub mod load;
+pub mod params;
 pub mod report;
 mod slice;
 pub mod sql;
+pub mod sql_load;
 mod stat;
 pub mod time;
 mod value;
@@ -73,6 +76,8 @@ sources! {
     Sql, "sql" => sql::Sql;
     /// The time that a command takes.
     Time, "time" => time::Time;
+    /// Load on the contender's database.
+    SqlLoad, "sql-load" => sql_load::SqlLoad;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
@@ -96,6 +101,9 @@ pub struct Sample {
     /// The metric whose value is the slice's own elapsed time, where there is one: others may
     /// choose another clock for it.
     pub own: Option<MetricName>,
+    /// What the measured work answered, where the source tells: one line, or a digest of it. The
+    /// engine compares it with the baseline's in the same block.
+    pub output: Option<String>,
 }
 
 /// How often a source has to be asked.

@@ -33,7 +33,7 @@ pub fn said(finished: &Finished) -> String {
 
 /// The slice's result, with the cost that was seen from outside.
 pub fn sample(readings: Vec<Reading>, finished: &Finished) -> Sample {
-    Sample { readings, timing: timing(finished), own: None }
+    Sample { readings, timing: timing(finished), own: None, output: None }
 }
 
 /// What a run cost.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use super::value::{clip, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
-use crate::adapters::sql::scalar::{self, ScalarError};
+use crate::adapters::sql::query::QueryError;
+use crate::adapters::sql::scalar;
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, Quantity};
 
@@ -87,15 +88,12 @@ impl Meter for Query {
         };
         let place = format!("`{}`", clip(query));
         let value = answer.map_err(|why| match why {
-            ScalarError::Server(why) => MetricError::Machine(format!("{name} ({place}): {why}")),
-            ScalarError::Query(why) => MetricError::Variant(format!("{name} ({place}): {why}")),
+            QueryError::Server(why) => MetricError::Machine(format!("{name} ({place}): {why}")),
+            QueryError::Query(why) => MetricError::Variant(format!("{name} ({place}): {why}")),
         })?;
         let reading = reading(name, value, unit, 1, &place)?;
-        Ok(Sample {
-            readings: vec![reading],
-            timing: Timing { wall: started.elapsed(), ..Timing::default() },
-            own: None,
-        })
+        let timing = Timing { wall: started.elapsed(), ..Timing::default() };
+        Ok(Sample { readings: vec![reading], timing, own: None, output: None })
     }
 
     async fn close(&mut self) {}

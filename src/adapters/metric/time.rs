@@ -81,7 +81,7 @@ impl Meter for Runs {
         }
         let mean = sum.wall.as_secs_f64() / f64::from(runs);
         let readings = vec![reading(name, mean, "s", u64::from(runs), "the command's time")?];
-        Ok(Sample { readings, timing: sum, own: Some(name.clone()) })
+        Ok(Sample { readings, timing: sum, own: Some(name.clone()), output: None })
     }
 
     async fn close(&mut self) {}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MetricError;
+use crate::adapters::sql::digest;
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
 
@@ -45,6 +46,15 @@ pub fn number(value: &Value) -> Result<f64, String> {
     }
 }
 
+/// What a program says that it computed, as one short line: equal where the text is.
+pub fn output(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match clip(&line) {
+        short if short == line => line,
+        short => format!("{short} ({})", digest([line.as_bytes()], 16)),
+    }
+}
+
 /// Text short enough for a message.
 pub fn clip(text: &str) -> String {
     let mut short: String = text.chars().take(80).collect();
@@ -71,6 +81,14 @@ mod tests {
         assert_eq!(refused(0.0, "ms"), "m (here): the value is zero, which a time can't be");
         assert_eq!(refused(0.0, "req/s"), "m (here): the value is zero, which a rate can't be");
         assert_eq!(refused(1.0, "mss"), "m (here): unknown unit `mss`, did you mean `ms`?");
+    }
+
+    #[test]
+    fn a_long_output_is_cut_and_still_differs_from_another() {
+        assert_eq!(output(" 1\n2 "), "1 2");
+        let (a, b) = (output(&"x".repeat(100)), output(&"x".repeat(101)));
+        assert!(a.len() < 120 && a.starts_with("xxx"), "{a}");
+        assert_ne!(a, b);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -83,6 +83,25 @@ pub fn read_untrusted(path: &Path, start: u64) -> io::Result<Option<Vec<u8>>> {
     read_limited(file).map(Some)
 }
 
+/// Reads a file of somebody else's tree by its path in there, as [`read_untrusted`] does; a link on the
+/// way is refused, so that nothing outside of the tree is read.
+pub fn read_inside(tree: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut at = tree.to_owned();
+    for part in Path::new(path).components() {
+        let Component::Normal(part) = part else {
+            return Err(io::Error::other("the path leads out of the tree"));
+        };
+        at.push(part);
+        match at.symlink_metadata() {
+            Ok(found) if found.is_symlink() => return Err(io::Error::other("a link is on the way to it")),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    read_untrusted(&at, 0)
+}
+
 fn read_limited(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(REPORT_LIMIT + 1).read_to_end(&mut bytes)?;
@@ -113,6 +132,20 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(pipe.path()).status().unwrap();
         assert!(made.success());
         assert_eq!(pipe.read().unwrap_err().to_string(), "not a regular file");
+    }
+
+    #[test]
+    fn nothing_outside_of_a_tree_is_read_by_a_path_inside() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("a")).unwrap();
+        std::fs::write(tree.path().join("a/b"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc", tree.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("a/b", tree.path().join("link")).unwrap();
+        assert_eq!(read_inside(tree.path(), "a/b").unwrap(), Some(b"x".to_vec()));
+        assert_eq!(read_inside(tree.path(), "a/c/d").unwrap(), None);
+        for path in ["etc/hostname", "link", "../x", "/etc/hostname", "a"] {
+            read_inside(tree.path(), path).unwrap_err();
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken as Stop;
 
-pub use exchange::{Exchange, REPORT_LIMIT, read_untrusted};
+pub use exchange::{Exchange, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
 pub use site::Site;
 

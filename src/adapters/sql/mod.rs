@@ -3,7 +3,9 @@
 //! Everything that is not a constant reaches SQL through [`ident`] or [`literal`], except whole
 //! scripts of the user's own, which [`script`] only cuts into statements.
 
+pub mod load;
 pub mod postgres;
+pub mod query;
 pub mod scalar;
 pub mod script;
 pub mod sqlite;

@@ -331,7 +331,7 @@ async fn copy(conn: &mut PgConnection, statement: &str, rows: &str) -> Result<()
 }
 
 /// The byte in the statement that the error is about; its start where that is unknown.
-fn offset(error: &sqlx::Error, statement: &str) -> usize {
+pub(super) fn offset(error: &sqlx::Error, statement: &str) -> usize {
     let details = error.as_database_error().and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
     match details.and_then(PgDatabaseError::position) {
         Some(PgErrorPosition::Original(at)) => {

@@ -35,6 +35,37 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, ScriptError> {
     Ok(found)
 }
 
+/// The parameters of a statement as they are written, in order: `$1`, `?`, `?2`, `:name`, `@name`.
+/// Two colons are a cast.
+pub fn placeholders(text: &str) -> Result<Vec<&str>, ScriptError> {
+    let mut cursor = Cursor { text, at: 0 };
+    let mut found = Vec::new();
+    loop {
+        let rest = cursor.rest();
+        let Some(c) = rest.chars().next() else { return Ok(found) };
+        match c {
+            '\'' => cursor.skip_quoted('\'', cursor.escapes())?,
+            '"' | '`' => cursor.skip_quoted(c, false)?,
+            '-' if rest.starts_with("--") => cursor.skip_line(),
+            '/' if rest.starts_with("/*") => cursor.skip_comment()?,
+            ':' if rest.starts_with("::") => cursor.at += 2,
+            '?' | '$' | ':' | '@' => {
+                let end = rest[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                let name = &rest[..end.map_or(rest.len(), |end| 1 + end)];
+                if c == '?' || name.len() > 1 {
+                    found.push(name);
+                }
+                cursor.at += name.len();
+            }
+            _ if c.is_alphanumeric() || c == '_' => {
+                let word = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).next();
+                cursor.at += word.map_or(1, str::len);
+            }
+            _ => cursor.at += c.len_utf8(),
+        }
+    }
+}
+
 /// The line that a byte offset is on, from 1.
 pub fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
@@ -290,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_told_from_texts_names_casts_and_comments() {
+        for (text, expected) in [
+            ("SELECT a$1, $1::int, '$2', \"?\" FROM t -- $3\nWHERE b = $12 /* ? */", &["$1", "$12"][..]),
+            ("SELECT ?, ?2 + :name, @at, 1", &["?", "?2", ":name", "@at"]),
+            ("SELECT 'it''s ?', a[1]", &[]),
+        ] {
+            assert_eq!(placeholders(text).unwrap(), expected, "{text}");
+        }
+        placeholders("SELECT 'a").unwrap_err();
+    }
+
+    #[test]
     fn rows_of_a_dump_are_kept_apart_and_its_restrictions_left_out() {
         let dump =
             "\\restrict abc\nCOPY public.a (b, c) FROM stdin;\n1\t;x\n2\t'y\n\\.\n\nSELECT 1;\n\\unrestrict abc\n";
@@ -315,6 +358,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_script_panics_and_nothing_is_lost(script in "[a-e;'\"$/*\\\\\n -]{0,60}") {
+            if let Ok(found) = placeholders(&script) {
+                prop_assert!(found.iter().all(|name| script.contains(name)));
+            }
             if let Ok(found) = statements(&script) {
                 for statement in found {
                     prop_assert!(script.contains(statement.text));

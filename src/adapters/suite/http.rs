@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Site, Suite, SuiteError};
-use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server, Tally, burst};
+use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server};
+use crate::adapters::load::{Tally, burst};
 use crate::domain::quantity::show_duration;
 use crate::domain::trial::{TestCase, TestReport, TestStatus};
 
@@ -53,8 +54,8 @@ impl HttpSuite {
             () = site.stop.cancelled() => return Err(SuiteError::Stopped),
             answers = tokio::time::timeout(limit, burst(&client, *concurrency, total)) => answers,
         };
-        if let Some(why) = answers.as_ref().ok().and_then(Tally::exhausted) {
-            return Err(SuiteError::Machine(why));
+        if let Some(why) = answers.as_ref().ok().and_then(Tally::machine) {
+            return Err(SuiteError::Machine(why.to_owned()));
         }
         let fault = match answers {
             Ok(tally) => tally.fault(),

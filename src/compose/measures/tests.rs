@@ -55,6 +55,46 @@ fn http_metrics_of_one_server_share_it() {
 }
 
 #[test]
+fn loads_of_one_statement_with_the_same_parameters_share_a_slice() {
+    let one = "sql_load: {file: q.sql, params: {range: [1, 9]}}";
+    let text = format!(
+        "database: {{}}\nmetrics:\n  a: {{{one}, stat: p95}}\n  b: {{{one}, stat: throughput}}\n  c: {{sql_load: {{file: q.sql}}, stat: p95}}"
+    );
+    let found = names(&text);
+    assert_eq!(found.iter().map(|(_, metrics)| metrics.len()).collect::<Vec<_>>(), [2, 1], "{found:?}");
+    assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("sql-load: q.sql with 1 to 9", "sql-load: q.sql"));
+}
+
+#[test]
+fn what_is_wrong_with_a_load_on_a_database_is_said_with_its_key() {
+    let cases = [
+        ("{sql_load: {}, stat: p95}", "`metrics.m.sql_load` needs `file`"),
+        ("{sql_load: {file: q.sql}}", "`metrics.m` needs `stat`"),
+        ("{sql_load: {file: q.sql}, stat: error_rate}", "`error_rate` is for `http`"),
+        ("{sql_load: {file: q.sql}, stat: fastest}", "`fastest` is nothing that load tells"),
+        ("{sql_load: {file: ../q.sql}, stat: p95}", "`metrics.m.sql_load.file`: `../q.sql`"),
+        ("{sql_load: {file: q.sql, params: /etc/x}, stat: p95}", "`metrics.m.sql_load.params`: `/etc/x`"),
+        ("{sql_load: {file: q.sql, params: {range: [2, 1]}}, stat: p95}", "range`: 2 comes after 1"),
+        ("{sql_load: {file: q.sql, slice: soon}, stat: p95}", "`metrics.m.sql_load.slice`"),
+        ("{from: http, sql_load: {file: q.sql}, stat: p95}", "can be only one of them"),
+        ("{from: sql, sql_load: {file: q.sql}, sql: x, unit: B}", "`metrics.m.sql_load` means nothing"),
+    ];
+    for (metric, expected) in cases {
+        let message = refused(&format!("database: {{}}\nmetrics: {{m: {metric}}}"));
+        assert!(message.contains(expected), "{metric}: {message}");
+    }
+}
+
+#[test]
+fn files_of_loads_are_protected_unless_variants_may_rewrite_them() {
+    let config = config(
+        "database: {}\nprotect: [x/**]\nmetrics:\n  a: {sql_load: {file: \"q[1].sql\", params: p.csv}, stat: p95}\n  \
+         b: {sql_load: {file: r.sql, params: s.csv, by_variant: true}, stat: p95}",
+    );
+    assert_eq!(queries::protected(&config), ["x/**", "q[[]1[]].sql", "p.csv", "s.csv"]);
+}
+
+#[test]
 fn what_is_wrong_with_a_metric_is_said_with_its_key() {
     let cases = [
         ("{}", "`metrics.m` needs `from`"),
@@ -74,6 +114,10 @@ fn what_is_wrong_with_a_metric_is_said_with_its_key() {
         ("{from: file, sql: select 1}", "can be only one of them"),
         ("{from: http, stat: p95}", "`metrics.m.http` needs `serve`"),
         ("{http: {serve: x, path: users}, stat: p95}", "`metrics.m.http.path`: `users`"),
+        (
+            "{sql_load: {file: q.sql}, stat: p95}",
+            "`metrics.m` loads a database, and contenders have none | add `database: {}`",
+        ),
     ];
     for (metric, expected) in cases {
         let message = refused(&format!("metrics: {{m: {metric}}}"));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::client::Client;
+use super::Target;
 use super::tally::Tally;
 
 /// A start later than this is late. A latency contains its own request's lag, so this is far
@@ -21,7 +21,7 @@ const LATE_SHARE: u64 = 50;
 /// Between deciding on the start and the first request.
 const LEAD: Duration = Duration::from_millis(2);
 
-/// The generator itself fell behind its schedule; the answers say nothing about the server.
+/// The generator itself fell behind its schedule; the answers say nothing about the target.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the load generator fell behind its schedule: {late} of {all} requests started more than {} ms late (worst {} ms)",
@@ -35,14 +35,14 @@ pub struct Lagged {
 
 /// Starts a request at each of these times and waits for every answer. Dropping the future ends
 /// all that is under way.
-pub async fn open_loop(client: &Arc<Client>, schedule: Vec<Duration>) -> Result<Tally, Lagged> {
+pub async fn open_loop<T: Target>(target: &Arc<T>, schedule: Vec<Duration>) -> Result<Tally, Lagged> {
     let all = schedule.len() as u64;
     let (mut due, mut tasks) = (ring(schedule), JoinSet::new());
     while let Some(due) = due.recv().await {
-        let client = Arc::clone(client);
+        let target = Arc::clone(target);
         tasks.spawn(async move {
             let lag = due.elapsed();
-            let answer = client.ask().await;
+            let answer = target.ask().await;
             (lag, due.elapsed(), answer)
         });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::client::{Failure, Kind};
+use super::Failure;
 
 /// Longer latencies, in nanoseconds, count as this one: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -14,9 +14,9 @@ const LONGEST: u64 = 3_600_000_000_000;
 pub struct Tally {
     /// Nanoseconds, to three digits.
     latencies: Histogram<u64>,
-    failures: BTreeMap<Kind, u64>,
+    failures: BTreeMap<String, u64>,
     first: Option<String>,
-    exhausted: Option<String>,
+    machine: Option<String>,
 }
 
 impl Default for Tally {
@@ -24,7 +24,7 @@ impl Default for Tally {
         let latencies = Histogram::new_with_bounds(1, LONGEST, 3);
         // Only bounds in the wrong order and more than five digits are errors.
         let latencies = latencies.unwrap_or_else(|_| unreachable!("the bounds are constants"));
-        Self { latencies, failures: BTreeMap::new(), first: None, exhausted: None }
+        Self { latencies, failures: BTreeMap::new(), first: None, machine: None }
     }
 }
 
@@ -35,8 +35,8 @@ impl Tally {
             Ok(()) => self.latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)),
             Err(failure) => {
                 *self.failures.entry(failure.kind).or_default() += 1;
-                if failure.kind == Kind::Exhausted {
-                    self.exhausted.get_or_insert_with(|| failure.message.clone());
+                if failure.machine {
+                    self.machine.get_or_insert_with(|| failure.message.clone());
                 }
                 self.first.get_or_insert(failure.message);
             }
@@ -61,9 +61,9 @@ impl Tally {
         Some(format!("{} of {all} requests failed ({}); the first: {first}", self.failed(), kinds.join(", ")))
     }
 
-    /// Why requests could not even be sent from this machine; the answers then say nothing of the server.
-    pub fn exhausted(&self) -> Option<String> {
-        self.exhausted.as_ref().map(|first| format!("this machine can't hold the load: {first}"))
+    /// The first failure that is the machine's doing; the answers then say nothing of the target.
+    pub fn machine(&self) -> Option<&str> {
+        self.machine.as_deref()
     }
 
     /// The nearest-rank quantile of the clean latencies in seconds, within a thousandth of it.
@@ -116,27 +116,30 @@ mod tests {
         assert!((tally.mean() / 0.0505 - 1.0).abs() < 0.002);
     }
 
+    fn failure(kind: &str, machine: bool, message: &str) -> Result<(), Failure> {
+        Err(Failure { kind: kind.to_owned(), machine, message: message.to_owned() })
+    }
+
     #[test]
     fn an_error_is_never_a_latency() {
         let mut tally = of([10, 10]);
-        tally
-            .take(Err(Failure { kind: Kind::Status(500), message: "GET /: 500".to_owned() }), Duration::from_micros(1));
-        tally.take(Err(Failure { kind: Kind::Late, message: "later".to_owned() }), Duration::from_secs(30));
+        tally.take(failure("status 500", false, "GET /: 500"), Duration::from_micros(1));
+        tally.take(failure("no answer in time", false, "later"), Duration::from_secs(30));
         assert_eq!((tally.clean(), tally.failed()), (2, 2));
         assert!(tally.min() > 0.009 && tally.max() < 0.011);
         assert_eq!(
             tally.fault().unwrap(),
-            "2 of 4 requests failed (1 × status 500, 1 × no answer in time); the first: GET /: 500"
+            "2 of 4 requests failed (1 × no answer in time, 1 × status 500); the first: GET /: 500"
         );
         assert_eq!(of([1]).fault(), None);
     }
 
     #[test]
-    fn a_machine_without_means_to_connect_is_told_from_a_server_that_fails() {
+    fn a_failure_of_the_machine_is_told_from_one_of_the_target() {
         let mut tally = Tally::default();
-        tally.take(Err(Failure { kind: Kind::Status(500), message: "500".to_owned() }), Duration::ZERO);
-        assert_eq!(tally.exhausted(), None);
-        tally.take(Err(Failure { kind: Kind::Exhausted, message: "too many files".to_owned() }), Duration::ZERO);
-        assert_eq!(tally.exhausted().unwrap(), "this machine can't hold the load: too many files");
+        tally.take(failure("status 500", false, "500"), Duration::ZERO);
+        assert_eq!(tally.machine(), None);
+        tally.take(failure("no means to connect", true, "too many files"), Duration::ZERO);
+        assert_eq!(tally.machine(), Some("too many files"));
     }
 }

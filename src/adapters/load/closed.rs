@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::client::{Client, Failure};
 use super::tally::Tally;
+use super::{Failure, Target};
 
 /// Fewer answers make no rate.
 const LEAST: u64 = 30;
@@ -43,17 +43,17 @@ impl Steady {
 
 /// Runs until the window closes, and reads what is then still in flight. `None` where it never
 /// closed because a request failed.
-pub async fn closed_loop(client: &Arc<Client>, pace: Pace) -> (Tally, Option<Steady>) {
+pub async fn closed_loop<T: Target>(target: &Arc<T>, pace: Pace) -> (Tally, Option<Steady>) {
     let mut window = Window::new(pace);
-    let tally = keep(client, pace.in_flight.get(), |done| window.goes_on(done)).await;
+    let tally = keep(target, pace.in_flight.get(), |done| window.goes_on(done)).await;
     (tally, window.steady)
 }
 
 /// Asks `total` times with never more than `in_flight` open, whatever comes back.
-pub async fn burst(client: &Arc<Client>, in_flight: NonZeroU32, total: u64) -> Tally {
+pub async fn burst<T: Target>(target: &Arc<T>, in_flight: NonZeroU32, total: u64) -> Tally {
     let first = u64::from(in_flight.get()).min(total);
     let mut left = total - first;
-    keep(client, u32::try_from(first).unwrap_or(u32::MAX), |_| {
+    keep(target, u32::try_from(first).unwrap_or(u32::MAX), |_| {
         let more = left > 0;
         left = left.saturating_sub(1);
         more
@@ -70,14 +70,14 @@ struct Done {
 }
 
 /// Keeps requests in flight: for each that is answered another is sent, until `more` says no.
-async fn keep(client: &Arc<Client>, in_flight: u32, mut more: impl FnMut(&Done) -> bool) -> Tally {
+async fn keep<T: Target>(target: &Arc<T>, in_flight: u32, mut more: impl FnMut(&Done) -> bool) -> Tally {
     let mut tally = Tally::default();
     let mut tasks = JoinSet::new();
     let send = |tasks: &mut JoinSet<_>, first| {
-        let client = Arc::clone(client);
+        let target = Arc::clone(target);
         tasks.spawn(async move {
             let sent = Instant::now();
-            let answer: Result<(), Failure> = client.ask().await;
+            let answer: Result<(), Failure> = target.ask().await;
             let at = Instant::now();
             // The connection goes back to its pool just after the answer's end. A request sent
             // before that would open another one.

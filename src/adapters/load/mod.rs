@@ -1,0 +1,44 @@
+//! Load on anything that answers: when it is asked, and what came back.
+//!
+//! An open loop measures latency: requests start when a seeded schedule says, whether or not
+//! earlier ones were answered, and a latency runs from that intended start. A closed loop measures
+//! throughput: a fixed number of requests is in flight all the time. An error is neither a
+//! latency nor throughput.
+
+mod closed;
+mod open;
+mod schedule;
+mod tally;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use closed::{Pace, Steady, burst, closed_loop};
+pub use open::{Lagged, open_loop};
+pub use schedule::{arrivals, samples_for};
+pub use tally::Tally;
+
+/// How long one slice loads its target in each loop, unless the configuration says.
+pub const SLICE: Duration = Duration::from_millis(400);
+/// Requests a second of the open loop, unless the configuration says.
+pub const RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+
+/// What is loaded.
+#[async_trait]
+pub trait Target: Send + Sync + 'static {
+    /// Asks once and reads the answer to its end.
+    async fn ask(&self) -> Result<(), Failure>;
+}
+
+/// A request without a clean answer.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// By which it is counted, such as `status 500`.
+    pub kind: String,
+    /// Whether it is nothing that the target did: no request could be sent, or what answers is ours and gone.
+    pub machine: bool,
+    /// What happened.
+    pub message: String,
+}
