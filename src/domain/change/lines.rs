@@ -39,8 +39,16 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split_terminator('\n')
 }
 
-/// Classifies a text that stands at a path. Linear in the text: a line longer than 8 KiB, as in
-/// minified files, is taken whole for what it begins in.
+/// Bytes of a line that are looked into; a longer one, as in minified files, is taken whole for
+/// what it begins in. A grammar's work can grow with the square of a line.
+const LINE_LIMIT: usize = 1024;
+
+/// Scopes within scopes, and brackets left open, beyond which the grammar begins anew: its work on
+/// a line grows with what is open, and nobody's code is nested so.
+const DEPTH_LIMIT: usize = 100;
+const BRACKET_LIMIT: usize = 1000;
+
+/// Classifies a text that stands at a path, in time linear in the text whatever it holds.
 pub fn classify(path: &str, text: &str) -> Classified {
     let language = Catalog::bundled().detect(Some(Path::new(path)), text).map(str::to_owned);
     let mut reader = language.as_deref().and_then(Reader::new);
@@ -61,13 +69,16 @@ struct Reader {
     tokens: Vec<Token>,
     /// Whether the last line ended inside a string.
     string_is_open: bool,
+    /// Brackets opened so far and not closed, strings and comments included.
+    brackets: usize,
 }
 
 impl Reader {
     fn new(language: &str) -> Option<Self> {
-        let tokenizer = Tokenizer::for_bundled_language(language, TokenizerOptions::default()).ok()?;
+        let options = TokenizerOptions { max_line_bytes: LINE_LIMIT, ..TokenizerOptions::default() };
+        let tokenizer = Tokenizer::for_bundled_language(language, options).ok()?;
         let state = tokenizer.initial_state();
-        Some(Self { tokenizer, state, tokens: Vec::new(), string_is_open: false })
+        Some(Self { tokenizer, state, tokens: Vec::new(), string_is_open: false, brackets: 0 })
     }
 
     fn line(&mut self, line: &str) -> Line {
@@ -79,6 +90,7 @@ impl Reader {
         if let Some(last) = self.tokens.last() {
             self.string_is_open = is_string(last) && !ends_string(last);
         }
+        self.limit_depth(line);
         if line.trim().is_empty() {
             return Line { kind: LineKind::Blank, in_string };
         }
@@ -89,6 +101,15 @@ impl Reader {
         // A line without tokens that has text can't be told from code.
         let is_comment = !self.tokens.is_empty() && !self.tokens.iter().any(is_code);
         Line { kind: if is_comment { LineKind::Comment } else { LineKind::Code }, in_string }
+    }
+
+    fn limit_depth(&mut self, line: &str) {
+        let count = |brackets: [u8; 3]| line.bytes().filter(|byte| brackets.contains(byte)).count();
+        self.brackets = (self.brackets + count(*b"([{")).saturating_sub(count(*b")]}"));
+        if self.brackets > BRACKET_LIMIT || self.tokens.iter().any(|token| token.scopes().len() > DEPTH_LIMIT) {
+            self.state = self.tokenizer.initial_state();
+            (self.brackets, self.string_is_open) = (0, false);
+        }
     }
 }
 
@@ -312,6 +333,20 @@ cf(/* a */ 1);
         assert_eq!(kinds("a.py", ""), "");
         assert_eq!(kinds("a.py", "\n"), " ");
         assert_eq!(kinds("a.py", "x\n\n# y"), "c -");
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_read_to_its_end_all_the_same() {
+        for (path, line) in
+            [("a.py", "f(\n"), ("a.cpp", "<(a[{'\"`\n"), ("a.cs", "((((((((((((((((\n"), ("a.sh", "if [\n")]
+        {
+            let text = line.repeat(50_000) + "x\n";
+            assert_eq!(classify(path, &text).lines.len(), 50_001, "{path}");
+        }
+        let line = format!("{}\n", "(".repeat(LINE_LIMIT - 2));
+        for path in ["a.cs", "a.py", "a.ts", "a.cpp"] {
+            assert_eq!(classify(path, &line.repeat(500)).lines.len(), 500, "{path}");
+        }
     }
 
     proptest::proptest! {

@@ -49,7 +49,8 @@ pub fn maven(text: &str) -> BTreeSet<String> {
                 }
             }
             Event::End(_) => {
-                if path.pop().is_some_and(|p| p == "dependency") && scope != "test" {
+                let closed = path.pop();
+                if closed.is_some_and(|name| name == "dependency") && scope != "test" {
                     names.insert(format!("{group}:{artifact}"));
                 }
             }
