@@ -78,6 +78,20 @@ async fn what_an_agent_left_becomes_a_commit_without_what_was_carried_in() {
 }
 
 #[tokio::test]
+async fn a_change_names_its_lines_by_number_and_a_binary_file_has_none() {
+    let (_repo, git, base, work) = with_worktree().await;
+    std::fs::write(work.join("code.py"), "a = 1\nb = 2\r\nc = 3\n").unwrap();
+    let first = harvest(&git, &work, &base).await.unwrap().unwrap();
+    std::fs::write(work.join("code.py"), "a = 1\n\nb = 9\r\n").unwrap();
+    std::fs::write(work.join("picture"), b"\0\x01\n\xff").unwrap();
+    let second = harvest(&git, &work, &base).await.unwrap().unwrap();
+    let changes = git.changes(&first, &second).await.unwrap();
+    let numbers: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.added.clone(), c.deleted.clone())).collect();
+    assert_eq!(numbers, [("code.py", vec![2, 3], vec![2, 3]), ("picture", vec![], vec![])]);
+    assert_eq!((changes[1].before.as_ref(), changes[1].after.as_ref()), (None, None));
+}
+
+#[tokio::test]
 async fn a_worktree_without_a_change_yields_no_commit() {
     let (_repo, git, base, work) = with_worktree().await;
     assert_eq!(harvest(&git, &work, &base).await.unwrap(), None);

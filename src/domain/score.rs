@@ -263,6 +263,7 @@ mod tests {
             deleted,
             nesting_surplus,
             new_dependencies,
+            ..ChangeSize::default()
         };
         assert_eq!(simplicity_points(&size(0, 0, 1.0, 0)).get(), 100.0);
         assert_eq!(simplicity_points(&size(500, 0, 1.0, 0)).get(), 50.0);

@@ -160,8 +160,8 @@ impl TestReport {
     }
 }
 
-/// How much a change changed, over production files only.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+/// How much a change changed, over production files only: Simplicity's factors and where they come from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ChangeSize {
     /// Code lines added.
     pub added: u64,
@@ -169,8 +169,80 @@ pub struct ChangeSize {
     pub deleted: u64,
     /// Mean nesting depth of the added lines over that of the base's files, at least 1.
     pub nesting_surplus: f64,
-    /// Dependencies named now and not before.
+    /// How many dependencies are named now and not before.
     pub new_dependencies: u64,
+    /// Their names.
+    #[serde(default)]
+    pub dependencies: Vec<NewDependency>,
+    /// The files that count, by path.
+    #[serde(default)]
+    pub counted: Vec<CountedFile>,
+    /// The files that do not, by path.
+    #[serde(default)]
+    pub excluded: Vec<ExcludedFile>,
+}
+
+/// A dependency that a change brings in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewDependency {
+    /// As its ecosystem spells it.
+    pub name: String,
+    /// The path of the first manifest that names it.
+    pub manifest: String,
+}
+
+/// A changed file of production code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedFile {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// Whose comments are known; in a file of none, every line that is not blank is code.
+    pub language: Option<String>,
+    /// Code lines added; none in a manifest, whose dependencies count instead.
+    pub added: u64,
+    /// Code lines deleted; none in a manifest.
+    pub deleted: u64,
+}
+
+/// A changed file that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExcludedFile {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// Why not.
+    pub reason: Exclusion,
+}
+
+/// Why a changed file does not count as production code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exclusion {
+    /// Tests and what they are run on.
+    Test,
+    /// Written by a program, as its path or its first lines say.
+    Generated,
+    /// Versions that a package manager chose.
+    LockFile,
+    /// Written for people.
+    Prose,
+    /// Somebody else's code, kept here.
+    Vendored,
+    /// No text, or more than 4 MiB of it.
+    Binary,
+}
+
+impl Exclusion {
+    /// As a reader reads it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Generated => "generated",
+            Self::LockFile => "lock file",
+            Self::Prose => "prose",
+            Self::Vendored => "vendored",
+            Self::Binary => "binary",
+        }
+    }
 }
 
 /// What an agent used, as far as it is known.

@@ -63,7 +63,7 @@ fn fixed(facts: &Facts, contender: &Contender) -> Option<(Points, Points)> {
     let tests = score::tests_points(facts.tests.get(contender)?)?;
     let size = match contender {
         Contender::Baseline => ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() },
-        Contender::Variant(key) => facts.harvests.get(key)?.1,
+        Contender::Variant(key) => facts.harvests.get(key)?.1.clone(),
     };
     Some((tests, score::simplicity_points(&size)))
 }

@@ -114,7 +114,11 @@ pub fn finished() -> Facts {
             );
             continue;
         }
-        let size = json!({"added": 4, "deleted": 2, "nesting_surplus": 1.0, "new_dependencies": 0});
+        let size = json!({
+            "added": 4, "deleted": 2, "nesting_surplus": 1.0, "new_dependencies": 0, "dependencies": [],
+            "counted": [{"path": "cost.sh", "language": "shellscript", "added": 4, "deleted": 2}],
+            "excluded": [{"path": "cost.txt", "reason": "prose"}],
+        });
         let harvest = json!({"variant": variant, "commit": COMMIT, "changed": ["cost.txt"]});
         take(
             &mut facts,

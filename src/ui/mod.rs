@@ -2,6 +2,7 @@
 //!
 //! What is printed is made by pure functions from what they are handed; `terminal` alone writes.
 
+mod change;
 pub mod diagnostics;
 mod error;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
-use super::{verdict, words};
+use super::{change, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::quantity::Limit;
@@ -127,6 +127,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
     }
+    for (at, (key, (_, size, _))) in facts.harvests.iter().enumerate() {
+        line(if at == 0 { "changed" } else { "" }, format!("{key}: {}", change::factors(size)));
+        if let Some(files) = change::not_counted(size) {
+            line("", format!("{key}, {files}"));
+        }
+    }
     let keys = facts.started.plan.variants.iter().map(|v| &v.key);
     for (at, kept) in keys.filter_map(|key| kept_ref(facts, key)).enumerate() {
         line(if at == 0 { "kept" } else { "" }, kept);
@@ -165,12 +171,18 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
-        landed  3f2a1c9 on main
-        kept    refs/blueprint/20260105-100000-1a2b/a
-                refs/blueprint/20260105-100000-1a2b/b
-                refs/blueprint/20260105-100000-1a2b/c
-                refs/blueprint/20260105-100000-1a2b/d
-        report  blueprint report 20260105-100000-1a2b
+        landed   3f2a1c9 on main
+        changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 A, not counted: cost.txt (prose)
+                 B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 B, not counted: cost.txt (prose)
+                 C: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 C, not counted: cost.txt (prose)
+        kept     refs/blueprint/20260105-100000-1a2b/a
+                 refs/blueprint/20260105-100000-1a2b/b
+                 refs/blueprint/20260105-100000-1a2b/c
+                 refs/blueprint/20260105-100000-1a2b/d
+        report   blueprint report 20260105-100000-1a2b
         ");
     }
 
@@ -199,12 +211,18 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
-        landed  nothing
-        kept    refs/blueprint/20260105-100000-1a2b/a
-                refs/blueprint/20260105-100000-1a2b/b
-                refs/blueprint/20260105-100000-1a2b/c
-                refs/blueprint/20260105-100000-1a2b/d
-        report  blueprint report 20260105-100000-1a2b
+        landed   nothing
+        changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 A, not counted: cost.txt (prose)
+                 B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 B, not counted: cost.txt (prose)
+                 C: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+                 C, not counted: cost.txt (prose)
+        kept     refs/blueprint/20260105-100000-1a2b/a
+                 refs/blueprint/20260105-100000-1a2b/b
+                 refs/blueprint/20260105-100000-1a2b/c
+                 refs/blueprint/20260105-100000-1a2b/d
+        report   blueprint report 20260105-100000-1a2b
         ");
     }
 

@@ -86,17 +86,16 @@ pub fn changes(repo: &git2::Repository, base: &CommitId, commit: &CommitId) -> R
     Ok(changes)
 }
 
-/// Added and deleted lines of one file of a diff; none where it is binary.
-fn lines(diff: &git2::Diff<'_>, index: usize) -> Result<(Vec<String>, Vec<String>), GitError> {
+/// Numbers of the added and the deleted lines of one file of a diff; none where it is binary.
+fn lines(diff: &git2::Diff<'_>, index: usize) -> Result<(Vec<u32>, Vec<u32>), GitError> {
     let (mut added, mut deleted) = (Vec::new(), Vec::new());
     let Some(patch) = git2::Patch::from_diff(diff, index)? else { return Ok((added, deleted)) };
     for hunk in 0..patch.num_hunks() {
         for line in 0..patch.num_lines_in_hunk(hunk)? {
             let line = patch.line_in_hunk(hunk, line)?;
-            let text = String::from_utf8_lossy(line.content()).trim_end_matches(['\r', '\n']).to_owned();
             match line.origin() {
-                '+' => added.push(text),
-                '-' => deleted.push(text),
+                '+' => added.extend(line.new_lineno()),
+                '-' => deleted.extend(line.old_lineno()),
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::super::{scoreboard, verdict, words};
+use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::quantity::Tokens;
 use crate::domain::verdict::{Row, Scoreboard};
@@ -27,6 +27,7 @@ pub fn markdown(facts: &Facts, board: &Scoreboard) -> String {
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
+    out.push_str(&changes(facts));
     out.push_str("## Run\n\n");
     out.push_str(&particulars(facts, board));
     out
@@ -64,6 +65,18 @@ fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
         let _ = write!(line, " {value} |");
     }
     line + "\n"
+}
+
+/// What Simplicity is made from, and which files have no part in it.
+fn changes(facts: &Facts) -> String {
+    let mut out = String::new();
+    for (key, (_, size, _)) in &facts.harvests {
+        let _ = writeln!(out, "- {}: {}", escape(key.as_str()), escape(&change::factors(size)));
+        if let Some(files) = change::not_counted(size) {
+            let _ = writeln!(out, "  - {}", escape(&files));
+        }
+    }
+    if out.is_empty() { out } else { format!("## Changes\n\n{out}\n") }
 }
 
 fn particulars(facts: &Facts, board: &Scoreboard) -> String {
@@ -139,6 +152,15 @@ mod tests {
         - D is out: outside the diff contract:
           - elsewhere.txt
           - more\|&lt;b&gt;.txt
+
+        ## Changes
+
+        - A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+          - not counted: cost.txt (prose)
+        - B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+          - not counted: cost.txt (prose)
+        - C: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
+          - not counted: cost.txt (prose)
 
         ## Run
 
