@@ -220,9 +220,10 @@ fn material(each: &BTreeMap<String, String>) -> std::result::Result<BTreeMap<Var
     each.iter().map(one).collect()
 }
 
-/// Every contender is judged while others are still at work: two leases each at the most.
+/// Every contender, the baseline and its shadow among them, is judged while others are still at
+/// work: two leases each at the most.
 fn leases(variants: usize) -> u32 {
-    u32::try_from(2 * (variants + 1)).unwrap_or(u32::MAX)
+    u32::try_from(2 * (variants + 2)).unwrap_or(u32::MAX)
 }
 
 async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<dyn Database>>> {

@@ -15,6 +15,7 @@ use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::competition;
 use crate::engine::context::Run;
+use crate::engine::controls;
 use crate::engine::opening;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
@@ -155,7 +156,17 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     }
     let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
     written?;
-    Ok(code(&conclusion.scoreboard))
+    match conclusion.scoreboard.verdict {
+        Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } } => Err(biased(&run.started.run).into()),
+        _ => Ok(code(&conclusion.scoreboard)),
+    }
+}
+
+/// What a run that its shadow baseline made invalid ends with.
+fn biased(run: &str) -> Error {
+    Error::machine(format!("run {run} is invalid: two trees of the code as it is did not come out alike"))
+        .hint(controls::LOOK)
+        .hint(format!("nothing landed; the variants' work is kept under refs/blueprint/{run}/"))
 }
 
 /// What the machine broke off can be gone on with.
@@ -174,6 +185,7 @@ fn code(scoreboard: &Scoreboard) -> ExitCode {
     match scoreboard.verdict {
         Verdict::Winner { .. } | Verdict::Tie { .. } | Verdict::Undecided { .. } => ExitCode::Done,
         Verdict::NoWinner { reason: NoWinner::NotMeasured } => ExitCode::Budget,
+        Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } } => ExitCode::Machine,
         Verdict::NoWinner { .. } if scoreboard.rows.iter().all(starved) => ExitCode::Budget,
         Verdict::NoWinner { .. } => ExitCode::NoWinner,
     }

@@ -74,7 +74,7 @@ impl Run {
                 Ok(block) => {
                     spoiled = 0;
                     self.note(facts, Record::Block(block)).await?;
-                    let survivors = standing.active.clone();
+                    let survivors = standing.active.iter().filter(|c| **c != Contender::Shadow).cloned().collect();
                     self.tell(Event::BlockMeasured { index, survivors, elapsed: started.elapsed(), budget });
                 }
                 Err(Spoiled::Contender(_)) => {}
@@ -135,7 +135,8 @@ impl Run {
             if source.cadence() != Cadence::Once {
                 continue;
             }
-            for contender in judged.keys() {
+            // The shadow has the baseline's values: what is read once can't tell chance from bias.
+            for contender in judged.keys().filter(|c| **c != Contender::Shadow) {
                 let known = facts.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
                 let known: Vec<_> = known.cloned().collect();
                 if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod competition;
 pub mod context;
 pub mod contract;
+pub mod controls;
 pub mod journal;
 pub mod judging;
 pub mod landing;

@@ -187,7 +187,7 @@ fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
         tests: facts.tests.get(&row.contender).map(tests),
         change: harvest.map(|(_, size, _)| size),
         commit: match &row.contender {
-            Contender::Baseline => Some(&facts.started.base.0),
+            Contender::Baseline | Contender::Shadow => Some(&facts.started.base.0),
             Contender::Variant(_) => harvest.map(|(harvest, ..)| harvest.commit.as_str()),
         },
         kept_ref: key.and_then(|key| scoreboard::kept_ref(facts, key)),
