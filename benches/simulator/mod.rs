@@ -6,6 +6,8 @@
 //! after another, so that there are no offsets between lanes and no contention between variants.
 #![allow(dead_code, clippy::allow_attributes, reason = "the benchmark and the tests each use a part of it")]
 
+pub mod shadow;
+
 use std::collections::BTreeMap;
 
 use blueprint::domain::measurement::Contender;

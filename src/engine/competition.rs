@@ -44,9 +44,10 @@ impl Run {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
+        self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
-            None => self.compete(facts).await?,
+            None => self.compete(self.facts().await?).await?,
         };
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
@@ -69,6 +70,7 @@ impl Run {
             contenders: variants.chain([Contender::Baseline]).chain(shadow).collect(),
             time_cap: self.plan().budget.time_cap,
             resumed,
+            rehearsal: self.started.rehearsal,
         });
         if let Some(database) = &self.ports.database {
             let choice = database.choice();

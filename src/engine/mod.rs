@@ -15,5 +15,6 @@ pub mod opening;
 pub mod outline;
 pub mod recheck;
 pub mod recovery;
+pub mod rehearsal;
 pub mod replay;
 pub mod trial;

@@ -39,6 +39,8 @@ struct Report<'a> {
     /// Seconds since 1970.
     started_at: i64,
     finished: bool,
+    /// Whether controls competed in the place of the variants.
+    rehearsal: bool,
     verdict: Conclusion<'a>,
     blocks: u32,
     rows: Vec<Line<'a>>,
@@ -138,6 +140,7 @@ impl<'a> Report<'a> {
             seed: started.seed,
             started_at: started.at,
             finished: facts.finished,
+            rehearsal: started.rehearsal,
             verdict: Conclusion {
                 text: verdict::sentence(&board.verdict, Some(board.blocks)),
                 supported: board.verdict.is_supported(),
