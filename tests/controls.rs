@@ -112,9 +112,9 @@ fn there_is_no_shadow_where_performance_counts_for_nothing() {
 }
 
 /// An arena whose agent leaves a trace wherever it is started.
-fn traced(config: &str) -> Repo {
+fn traced() -> Repo {
     let agent = "{command: \"sh agent.sh {variant}\"}".to_owned();
-    let repo = Arena { agent, config: config.to_owned(), ..Arena::default() }.build();
+    let repo = Arena { agent, ..Arena::default() }.build();
     repo.write("agent.sh", "touch \"$HOME/started\"\ncase $1 in A) echo 20 ;; *) echo 60 ;; esac >cost.txt\n");
     repo.commit("an agent");
     repo
@@ -130,13 +130,14 @@ fn only_rehearsed(repo: &Repo, before: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_harness_passes_its_rehearsal_without_an_agent_and_then_carries_the_document_out() {
-    let repo = traced("");
+    let repo = traced();
     let before = repo.git(&["rev-parse", "main"]);
     let done = repo.blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
     for line in ["✓  null ", "✓  exam ", "✓  outside ", "✓  reports ", "✓  shadow baseline "] {
         assert!(done.out.contains(line), "`{line}` is missing:\n{}", done.out);
     }
     assert!(done.out.contains("it changed conftest.py") && done.out.contains("the harness passed"), "{}", done.out);
+    assert!(done.out.contains("like the code as it is, with 3 files changed"), "{}", done.out);
     only_rehearsed(&repo, &before);
     assert_eq!(left(&repo).await, Vec::<String>::new());
     assert_eq!(repo.blueprint(&["report", "--replay"]).ends_with(0).out.lines().nth(2), done.out.lines().nth(2));
@@ -153,22 +154,14 @@ async fn a_harness_that_lets_a_control_through_is_refused_before_any_agent_is_st
     let cost = |condition: &str| format!("if {condition}; then echo '{{\"latency\": {{\"p95\": 1}}}}'; exit; fi\n");
     let cases = [
         // Faster where the path says so.
-        ("bench/cost.sh", cost("pwd | grep -q null"), "", "null", "claimed to be better"),
+        ("bench/cost.sh", cost("pwd | grep -q null"), "null", "claimed to be better"),
         // Believes a report that the tree brings.
-        ("bench/cost.sh", cost("test -e benchmark.json"), "", "reports", "claimed to be better"),
+        ("bench/cost.sh", cost("test -e benchmark.json"), "reports", "claimed to be better"),
         // Fails who it does not like.
-        (
-            "tests/run.sh",
-            "test \"$BLUEPRINT_VARIANT\" != null || exit 1\n".to_owned(),
-            "",
-            "null",
-            "nothing in it differs",
-        ),
-        // Contestants write the tests that judge them, and nothing is restored.
-        ("tests/run.sh", String::new(), "tests: {by_contestants: true}\n", "exam", "reached its judging"),
+        ("tests/run.sh", "test \"$BLUEPRINT_VARIANT\" != null || exit 1\n".to_owned(), "null", "nothing in it differs"),
     ];
-    for (file, first, config, control, ended) in cases {
-        let repo = traced(config);
+    for (file, first, control, ended) in cases {
+        let repo = traced();
         let text = repo.read(file).replacen("#!/bin/sh\n", &format!("#!/bin/sh\n{first}"), 1);
         repo.write(file, &text);
         let before = repo.commit("a harness with a fault");
@@ -184,7 +177,7 @@ async fn a_harness_that_lets_a_control_through_is_refused_before_any_agent_is_st
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_that_was_killed_is_resumed_as_one() {
     for kind in ["started", "harvested", "block", "concluded"] {
-        let repo = traced("");
+        let repo = traced();
         let before = repo.git(&["rev-parse", "main"]);
         let mut child = repo.command(env!("CARGO_BIN_EXE_blueprint"));
         let child = child.args(["run", "--verify-harness", DOCUMENT]);

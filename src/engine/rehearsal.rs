@@ -186,7 +186,17 @@ fn judged(facts: &Facts, board: &Scoreboard, row: &Row) -> (bool, String) {
     };
     match ahead {
         true => (false, format!("claimed to be better than the code as it is: {compared}")),
-        false => (true, format!("like the code as it is: {compared}")),
+        false => (true, format!("like the code as it is{}: {compared}", changed(facts, row))),
+    }
+}
+
+/// How much a control changed, so that one that found nothing to change is no comfort.
+fn changed(facts: &Facts, row: &Row) -> String {
+    let harvest = row.contender.key().and_then(|key| facts.harvests.get(key));
+    match harvest.map_or(0, |(harvest, ..)| harvest.changed.len()) {
+        0 => String::new(),
+        1 => ", with 1 file changed".to_owned(),
+        n => format!(", with {n} files changed"),
     }
 }
 
