@@ -203,3 +203,24 @@ fn the_biased_verdict_is_worked_out_again_by_another_program() {
     let done = common::Done::of(python.output().unwrap()).ends_with(1);
     assert!(!done.out.contains("the race leaves") && !done.out.contains("wins"), "{}", done.out);
 }
+
+#[test]
+fn a_rehearsal_measures_for_as_many_blocks_as_it_needs_and_no_longer_than_the_time_cap() {
+    // Five slices of a tenth of a second a block: a budget of one second has room for two blocks.
+    let arena = |cap: &str| {
+        let arena = Arena { slice: "0.1", budget: format!("- Time cap: {cap}\n"), ..Arena::default() };
+        let repo = arena.build();
+        // Noise of up to a half, so that nothing is decided soon.
+        let bench =
+            repo.read("bench/cost.sh").replace("seed % 100000 + cost", "seed % 100000 + length(ENVIRON[\"PWD\"])");
+        repo.write("bench/cost.sh", &bench.replace("0.02", "0.5"));
+        repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 1s"));
+        repo.commit("a noisy benchmark");
+        repo
+    };
+    let done = arena("3 minutes").blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
+    let head = done.out.lines().next().unwrap_or_default();
+    assert!([", 16 blocks", ", 9 blocks"].iter().any(|n| head.contains(n)), "{head}");
+    let done = arena("4 seconds").blueprint(&["run", "--verify-harness", DOCUMENT]).ends_with(1).says(&["null"]);
+    assert!(done.out.contains("the time cap ended after"), "{}", done.out);
+}

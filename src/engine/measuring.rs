@@ -67,7 +67,8 @@ impl Run {
             self.tell_drops(facts, &standing);
             let index = facts.blocks.last().map_or(0, |b| b.index + 1);
             let elapsed = started.elapsed();
-            if standing.concluded() || elapsed >= budget || index >= BLOCK_LIMIT {
+            let late = elapsed >= budget && !self.measures_on(standing.race.counted());
+            if standing.concluded() || late || index >= BLOCK_LIMIT {
                 return Ok(());
             }
             match self.block(index, judged, facts, &standing, meters, budget.saturating_sub(elapsed)).await? {
