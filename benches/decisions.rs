@@ -6,6 +6,7 @@ mod simulator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use simulator::shadow::{Measured, measure};
 use simulator::{By, Environment, Field, NOISY, QUIET, SHARED, Said, least, mean, race, sequential};
 
 /// After so many blocks the leader is not looked at any more.
@@ -155,6 +156,51 @@ fn figure(name: &str, value: f64, digits: usize, unit: &str, limit: f64) {
     println!("figure {name} {value:.digits$} {unit} limit {limit}");
 }
 
+/// What the shadow baseline costs an honest measurement, and how often it finds a biased one: never
+/// measured, in every block of the baseline, in every second.
+fn shadows(decisions: u64) {
+    println!(
+        "\nthe shadow baseline: seconds and slices of an honest measurement without it, with it in every block of"
+    );
+    println!("the baseline and in every second; and how many measurements biased by 10 % and 20 % it finds\n");
+    println!(
+        "{:<26} {:>13} {:>13} {:>13}   {:>11} {:>11}",
+        "variants (baseline 1)", "without", "every block", "every second", "10 %", "20 %"
+    );
+    let fields: [&[f64]; 5] =
+        [&[0.5, 0.55], &[0.5, 0.525, 0.55], &[0.5, 0.525, 0.525, 0.55], &[0.9, 0.95], &[0.9, 0.95, 0.95, 0.99]];
+    for times in fields {
+        for environment in [QUIET, SHARED, NOISY] {
+            let all = |every, bias| -> Vec<Measured> {
+                let seeds = (0..decisions).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                seeds.map(|seed| measure(times, environment, seed, every, bias)).collect()
+            };
+            let cost = |every| {
+                let runs = all(every, 0.0);
+                let mean = |of: &dyn Fn(&Measured) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+                format!("{:.1} s {:>4.0}", mean(&|m| m.seconds), mean(&|m| f64::from(m.slices)))
+            };
+            let found = |bias| {
+                let share = |every| {
+                    let runs = all(every, bias);
+                    runs.iter().filter(|m| m.biased).count() as f64 / runs.len() as f64
+                };
+                format!("{:.2} {:.2}", share(1), share(2))
+            };
+            let name = format!("{times:?}");
+            println!(
+                "{name:<26} {:>13} {:>13} {:>13}   {:>11} {:>11}  {}",
+                cost(0),
+                cost(1),
+                cost(2),
+                found(0.10),
+                found(0.20),
+                environment.name
+            );
+        }
+    }
+}
+
 fn main() {
     let quick = std::env::args().any(|a| a == "--quick");
     let (decisions, identical) = if quick { (200, 500) } else { (1_000, 10_000) };
@@ -189,6 +235,7 @@ fn main() {
         named.push((name, row));
     }
     let same = cell(SHARED, 0.0, identical);
+    shadows(if quick { 100 } else { 1_000 });
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");
     println!("{unhindered} less waits (tools that take the lowest mean or minimum call one every time)\n");

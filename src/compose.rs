@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -11,7 +11,7 @@ use crate::adapters::agent::patch::{self, Material, Source};
 use crate::adapters::agent::{self, AgentSettings, Template, command};
 use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
-use crate::adapters::git::{Git as _, Head};
+use crate::adapters::git::{CommitId, Git as _, Head};
 use crate::adapters::journal::{Journal, Memory};
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::metric::MetricSource;
@@ -27,6 +27,7 @@ use crate::engine::journal::{Facts, Log, Record, Started};
 use crate::engine::lease;
 use crate::engine::opening::{self, Target};
 use crate::engine::outline::{self, Outline};
+use crate::engine::rehearsal;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
@@ -48,10 +49,19 @@ pub struct Prepared {
 impl Prepared {
     /// Writes the first record.
     pub async fn record(&self, journal: &Arc<dyn Journal>) -> Result<Facts> {
-        let log = Log::new(Arc::clone(journal), &self.started.run, Clock::resumed(std::time::Duration::ZERO));
+        let log = Log::new(Arc::clone(journal), &self.started.run, Clock::resumed(Duration::ZERO));
         log.write(&Record::Started(self.started.clone())).await?;
         Ok(Facts::new(self.started.clone()))
     }
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its document.
+    Document,
+    /// The harness: controls compete in the place of the variants.
+    Rehearsal,
 }
 
 /// Puts a run together and refuses what could only fail later.
@@ -60,14 +70,20 @@ pub async fn prepare(
     path: &str,
     document: &Document,
     target: &Target,
+    purpose: Purpose,
     events: Arc<dyn Sink>,
 ) -> Result<Prepared> {
-    let plan = document.plan();
+    let rehearsal = purpose == Purpose::Rehearsal;
+    let plan = &if rehearsal { rehearsal::plan(document.plan()) } else { document.plan().clone() };
     let (config, random) = (&project.config, LocalWorkspace.random());
     let at = now();
     let run = opening::run_id(at, random);
-    let settings = settings(project, plan, &run);
-    let ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
+    let mut settings = settings(project, plan, &run);
+    let mut ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
+    if rehearsal {
+        settings.measure_budget = rehearsal_budget(settings.measure_budget);
+        rehearse(&mut ports, &mut settings, plan, &target.base).await?;
+    }
     opening::preflight(plan, target, &ports, &settings).await?;
     queries::check(config, plan, &settings.protect, &*project.git, target).await?;
     let started = Started {
@@ -84,8 +100,23 @@ pub async fn prepare(
         measure_budget: settings.measure_budget,
         require_supported: settings.require_supported,
         sources: named(&ports.sources),
+        rehearsal,
     };
     Ok(Prepared { started, ports, settings })
+}
+
+/// A rehearsal looks for what is wrong with a harness in a quarter of the time that a decision may
+/// take, at least half a minute.
+fn rehearsal_budget(whole: Duration) -> Duration {
+    (whole / 4).max(Duration::from_secs(30)).min(whole)
+}
+
+/// Puts what is known beforehand in the place of the agent, and lets nothing land.
+async fn rehearse(ports: &mut Ports, settings: &mut Settings, plan: &Plan, base: &CommitId) -> Result<()> {
+    let script = rehearsal::script(&*ports.git, base, &settings.protect, plan, &settings.state).await?;
+    ports.agent = Arc::new(script);
+    settings.merge = false;
+    Ok(())
 }
 
 /// Puts a run together again after an interruption. The configuration must be the same: half a
@@ -105,7 +136,10 @@ pub async fn again(
     let mut settings = settings(project, &started.plan, &started.run);
     settings.state = started.state.clone();
     settings.measure_budget = started.measure_budget;
-    let ports = ports(project, &started.plan, journal, events).await?;
+    let mut ports = ports(project, &started.plan, journal, events).await?;
+    if started.rehearsal {
+        rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
+    }
     Ok((ports, settings))
 }
 
@@ -224,9 +258,10 @@ fn material(each: &BTreeMap<String, String>) -> std::result::Result<BTreeMap<Var
     each.iter().map(one).collect()
 }
 
-/// Every contender is judged while others are still at work: two leases each at the most.
+/// Every contender, the baseline and its shadow among them, is judged while others are still at
+/// work: two leases each at the most.
 fn leases(variants: usize) -> u32 {
-    u32::try_from(2 * (variants + 1)).unwrap_or(u32::MAX)
+    u32::try_from(2 * (variants + 2)).unwrap_or(u32::MAX)
 }
 
 /// The databases that the configuration names, for runs of no particular size.

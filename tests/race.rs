@@ -6,6 +6,7 @@
 #[path = "../benches/simulator/mod.rs"]
 mod simulator;
 
+use simulator::shadow::measure;
 use simulator::{By, Environment, Field, HEAVY, NOISY, SHARED, SKEWED, Said, race};
 
 /// What several races said, on two threads.
@@ -108,4 +109,20 @@ fn two_percent_are_found_on_a_noisy_machine_once_waits_for_a_core_are_taken_out(
     let seconds = said.iter().map(|(_, said)| said.seconds).sum::<f64>() / said.len() as f64;
     assert!(at_most(said.len() - right, said.len()) <= 0.05, "{right} of {} right", said.len());
     assert!(seconds <= 30.0, "{seconds:.1} s");
+}
+
+#[test]
+fn the_shadow_of_an_honest_baseline_invalidates_nothing_and_costs_two_seconds() {
+    let runs = |every| (0..300).map(move |seed| measure(&[0.5, 0.55], SHARED, seed, every, 0.0)).collect::<Vec<_>>();
+    let (without, with) = (runs(0), runs(1));
+    let seconds = |runs: &[simulator::shadow::Measured]| runs.iter().map(|m| m.seconds).sum::<f64>() / 300.0;
+    assert_eq!(with.iter().filter(|m| m.biased).count(), 0);
+    let cost = seconds(&with) - seconds(&without);
+    assert!((1.0..3.0).contains(&cost), "{cost:.1} s");
+}
+
+#[test]
+fn a_shadow_that_is_a_fifth_slower_is_found_although_the_race_needs_the_baseline_for_few_blocks() {
+    let found = (0..200).filter(|seed| measure(&[0.5, 0.55], SHARED, *seed, 1, 0.2).biased).count();
+    assert!(at_most(200 - found, 200) <= 0.10, "{found} of 200");
 }

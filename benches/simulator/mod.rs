@@ -11,6 +11,8 @@
 //! noise. `docs/noise.md` says how much of it was waits on real machines.
 #![allow(dead_code, clippy::allow_attributes, reason = "the benchmark and the tests each use a part of it")]
 
+pub mod shadow;
+
 use std::collections::BTreeMap;
 
 use blueprint::domain::measurement::Contender;

@@ -8,14 +8,17 @@ use super::documents::{self, Loaded};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
-use crate::compose::{self, Prepared};
+use crate::compose::{self, Prepared, Purpose};
+use crate::domain::document::Document;
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
 use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::competition;
 use crate::engine::context::Run;
+use crate::engine::controls;
 use crate::engine::opening;
+use crate::engine::rehearsal::{self, Finding};
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 use crate::ui;
@@ -31,9 +34,22 @@ pub struct Args {
     /// Append every event to this file, a JSON document a line.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// First let controls compete that must not win: the code as it is, and cheats. With `only`,
+    /// nothing else is done.
+    #[arg(long, value_enum, value_name = "THEN", num_args = 0..=1, require_equals = true, default_missing_value = "run")]
+    verify_harness: Option<Verify>,
     /// Only show what would be done; the same as `blueprint plan`.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What follows a rehearsal that the harness passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Verify {
+    /// The document is carried out.
+    Run,
+    /// Nothing.
+    Only,
 }
 
 /// What becomes of a winner.
@@ -52,7 +68,9 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
     }
-    let session = Session { project, signals: Signals::watch()?, merge: args.merge, events: args.events.clone() };
+    let signals = Signals::watch()?;
+    let Args { merge, verify_harness: verify, .. } = *args;
+    let session = Session { project, signals, merge, verify, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
         let code = match session.carry_out(path, args.documents.len() == 1, context).await {
@@ -73,7 +91,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// Carries out one document as `run` without options does.
 pub async fn one(path: &Path, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let session = Session { project, signals: Signals::watch()?, merge: Merge::Auto, events: None };
+    let session = Session { project, signals: Signals::watch()?, merge: Merge::Auto, verify: None, events: None };
     session.carry_out(path, true, context).await
 }
 
@@ -82,6 +100,7 @@ struct Session {
     project: Project,
     signals: Signals,
     merge: Merge,
+    verify: Option<Verify>,
     events: Option<PathBuf>,
 }
 
@@ -100,9 +119,20 @@ impl Session {
         if self.merge == Merge::Auto {
             opening::document_is_committed(&*project.git, &target, &relative).await?;
         }
+        let ready = Ready { path: &relative, document: &loaded.document, target: &target };
+        if let Some(then) = self.verify {
+            let code = self.carry(&ready, Purpose::Rehearsal, context).await?;
+            if code != ExitCode::Done || then == Verify::Only {
+                return Ok(code);
+            }
+        }
+        self.carry(&ready, Purpose::Document, context).await
+    }
+
+    async fn carry(&self, ready: &Ready<'_>, purpose: Purpose, context: &Context) -> Outcome {
         let watch = Watch::new(context, self.events.as_deref())?;
-        let sink = watch.sink.clone();
-        let prepared = compose::prepare(project, &relative, &loaded.document, &target, sink).await?;
+        let Ready { path, document, target } = ready;
+        let prepared = compose::prepare(&self.project, path, document, target, purpose, watch.sink.clone()).await?;
         let started = self.start(prepared, watch).await?;
         finish(&started, &self.signals, context).await
     }
@@ -114,9 +144,16 @@ impl Session {
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
-        settings.merge = self.merge == Merge::Auto;
+        settings.merge &= self.merge == Merge::Auto;
         Ok(Started { run: Run::new(&facts, ports, settings, self.signals.stop.clone()), watch, _lock: lock })
     }
+}
+
+/// An approved document that is to be carried out.
+struct Ready<'a> {
+    path: &'a str,
+    document: &'a Document,
+    target: &'a opening::Target,
 }
 
 /// A document that is not to run now is passed over among others and refused alone.
@@ -155,7 +192,31 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     }
     let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
     written?;
-    Ok(code(&conclusion.scoreboard))
+    if run.started.rehearsal {
+        return Ok(rehearsed(&rehearsal::findings(&facts, &conclusion.scoreboard), &run.started.run)?);
+    }
+    match conclusion.scoreboard.verdict {
+        Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } } => Err(biased(&run.started.run).into()),
+        _ => Ok(code(&conclusion.scoreboard)),
+    }
+}
+
+/// A harness that did not pass its rehearsal is a fault of the machine: no agent is started on it.
+fn rehearsed(findings: &[Finding], run: &str) -> Result<ExitCode> {
+    let failed: Vec<_> = findings.iter().filter(|f| !f.held).map(|f| f.contender.to_string()).collect();
+    if failed.is_empty() {
+        return Ok(ExitCode::Done);
+    }
+    Err(Error::machine(format!("the harness did not pass its rehearsal {run}: {}", failed.join(", ")))
+        .hint("a verdict by this harness would mean nothing: no agent was started and nothing landed")
+        .hint(controls::LOOK))
+}
+
+/// What a run that its shadow baseline made invalid ends with.
+fn biased(run: &str) -> Error {
+    Error::machine(format!("run {run} is invalid: two trees of the code as it is did not come out alike"))
+        .hint(controls::LOOK)
+        .hint(format!("nothing landed; the variants' work is kept under refs/blueprint/{run}/"))
 }
 
 /// What the machine broke off can be gone on with.
@@ -174,6 +235,7 @@ fn code(scoreboard: &Scoreboard) -> ExitCode {
     match scoreboard.verdict {
         Verdict::Winner { .. } | Verdict::Tie { .. } | Verdict::Undecided { .. } => ExitCode::Done,
         Verdict::NoWinner { reason: NoWinner::NotMeasured } => ExitCode::Budget,
+        Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } } => ExitCode::Machine,
         Verdict::NoWinner { .. } if scoreboard.rows.iter().all(starved) => ExitCode::Budget,
         Verdict::NoWinner { .. } => ExitCode::NoWinner,
     }

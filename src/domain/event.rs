@@ -25,6 +25,8 @@ pub enum Event {
         time_cap: Option<Duration>,
         /// True after `resume`.
         resumed: bool,
+        /// Whether controls compete in the place of the variants.
+        rehearsal: bool,
     },
     /// Something worth knowing before work starts, such as the isolation that was chosen and why.
     Choice {

@@ -47,7 +47,7 @@ impl fmt::Display for MetricName {
     }
 }
 
-/// Who is measured: the base commit itself, or one of the variants.
+/// Who is measured: the base commit itself, one of the variants, or the base commit once more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Contender {
@@ -55,24 +55,46 @@ pub enum Contender {
     Baseline,
     /// A variant's harvested commit.
     Variant(VariantKey),
+    /// The base commit in a second tree: no candidate, but what tells whether the harness treats
+    /// two identical trees alike.
+    Shadow,
 }
 
 impl Contender {
-    /// The variant's key, or `None` for the baseline.
+    /// The variant's key, or `None` for the baseline and its shadow.
     pub fn key(&self) -> Option<&VariantKey> {
         match self {
-            Self::Baseline => None,
+            Self::Baseline | Self::Shadow => None,
             Self::Variant(key) => Some(key),
         }
     }
 
-    /// The form used in paths and names: the variant's slug, or `baseline`.
+    /// The form used in paths and names: the variant's slug, `baseline`, or `shadow`.
     pub fn slug(&self) -> String {
         match self {
             Self::Baseline => "baseline".to_owned(),
+            Self::Shadow => "shadow".to_owned(),
             // A variant may be called "baseline"; the prefix keeps the two apart.
-            Self::Variant(key) if key.slug() == "baseline" => "v-baseline".to_owned(),
+            Self::Variant(key) if ["baseline", "shadow"].contains(&key.slug().as_str()) => format!("v-{}", key.slug()),
             Self::Variant(key) => key.slug(),
+        }
+    }
+
+    /// What its programs are told as `BLUEPRINT_VARIANT`: the variant's key as the document writes
+    /// it, `baseline`, or `shadow`. The shadow has a name of its own as a variant has, so that a
+    /// harness that treats the baseline's apart is found out.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Baseline | Self::Shadow => self.slug(),
+            Self::Variant(key) => key.to_string(),
+        }
+    }
+
+    /// Whose facts that do not vary (tests, exact metrics) count for it: the shadow has the baseline's.
+    pub fn stands_for(&self) -> &Self {
+        match self {
+            Self::Shadow => &Self::Baseline,
+            own => own,
         }
     }
 }
@@ -81,6 +103,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Baseline => f.pad("baseline"),
+            Self::Shadow => f.pad("shadow baseline"),
             Self::Variant(key) => f.pad(key.as_str()),
         }
     }
@@ -90,6 +113,7 @@ impl From<Contender> for String {
     fn from(contender: Contender) -> Self {
         match contender {
             Contender::Baseline => "@baseline".to_owned(),
+            Contender::Shadow => "@shadow".to_owned(),
             Contender::Variant(key) => key.into(),
         }
     }
@@ -98,7 +122,11 @@ impl From<Contender> for String {
 impl TryFrom<String> for Contender {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        if text == "@baseline" { Ok(Self::Baseline) } else { VariantKey::try_from(text).map(Self::Variant) }
+        match text.as_str() {
+            "@baseline" => Ok(Self::Baseline),
+            "@shadow" => Ok(Self::Shadow),
+            _ => VariantKey::try_from(text).map(Self::Variant),
+        }
     }
 }
 
@@ -261,5 +289,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
         slice.output = Some("x".to_owned());
         assert_eq!(serde_json::from_str::<Slice>(&serde_json::to_string(&slice).unwrap()).unwrap(), slice);
+    }
+
+    #[test]
+    fn a_contender_is_read_back_as_it_was_written_and_no_variant_takes_the_place_of_the_two_others() {
+        for text in ["@baseline", "@shadow", "A", "Shadow", "baseline"] {
+            let contender = Contender::try_from(text.to_owned()).unwrap();
+            assert_eq!(String::from(contender), text);
+        }
+        let slug = |text: &str| Contender::try_from(text.to_owned()).unwrap().slug();
+        assert_eq!(
+            ["@shadow", "Shadow", "@baseline", "baseline"].map(slug),
+            ["shadow", "v-shadow", "baseline", "v-baseline"]
+        );
     }
 }

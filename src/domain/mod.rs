@@ -5,6 +5,7 @@
 pub mod bounds;
 pub mod budget;
 pub mod change;
+pub mod control;
 pub mod diagnostic;
 pub mod document;
 pub mod event;

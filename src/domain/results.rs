@@ -65,6 +65,7 @@ fn standing(plan: &Plan, row: &Row) -> String {
     let who = match &row.contender {
         Contender::Variant(key) => format!("Variant {key}"),
         Contender::Baseline => "Baseline".to_owned(),
+        Contender::Shadow => "Shadow baseline".to_owned(),
     };
     let mut parts = Vec::new();
     match &row.outcome {
@@ -119,6 +120,7 @@ fn support(verdict: &Verdict, blocks: u32) -> String {
             NoWinner::BaselineBetter => "The code as it is beats every variant",
             NoWinner::NotSupported => "No winner is supported by the measurements, and support is required",
             NoWinner::NotMeasured => "The time ended before anything was measured",
+            NoWinner::HarnessBiased { .. } => "Two trees of the code as it is did not come out alike",
         }
         .to_owned(),
     }
@@ -128,6 +130,7 @@ fn support(verdict: &Verdict, blocks: u32) -> String {
 fn comparison(key: &VariantKey, verb: &str, support: &Support) -> String {
     let rival = match &support.rival {
         Contender::Baseline => "the baseline".to_owned(),
+        Contender::Shadow => "the shadow baseline".to_owned(),
         Contender::Variant(key) => key.to_string(),
     };
     let evidence =

@@ -74,6 +74,12 @@ pub enum NoWinner {
     NotSupported,
     /// The time ended before anything was measured.
     NotMeasured,
+    /// Two trees of the code as it is did not come out alike, so that no comparison of this run
+    /// means anything.
+    HarnessBiased {
+        /// The baseline against its shadow; the e-value is that of a difference in either direction.
+        support: Support,
+    },
 }
 
 /// How one contender stands against its closest rival.
@@ -205,7 +211,9 @@ impl Evidence<'_> {
         }
         match leader {
             None => Verdict::NoWinner { reason: NoWinner::NotMeasured },
-            Some((Contender::Baseline, _)) => Verdict::NoWinner { reason: NoWinner::BaselineBetter },
+            Some((Contender::Baseline | Contender::Shadow, _)) => {
+                Verdict::NoWinner { reason: NoWinner::BaselineBetter }
+            }
             Some((Contender::Variant(key), _)) => {
                 let support = self.support(key);
                 let smallest_seen = support.as_ref().and_then(|s| self.smallest_seen(key, &s.rival));

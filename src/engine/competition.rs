@@ -44,9 +44,10 @@ impl Run {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
+        self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
-            None => self.compete(facts).await?,
+            None => self.compete(self.facts().await?).await?,
         };
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
@@ -62,12 +63,14 @@ impl Run {
 
     fn announce(&self, resumed: bool) {
         let variants = self.plan().variants.iter().map(|v| Contender::Variant(v.key.clone()));
+        let shadow = self.has_shadow().then_some(Contender::Shadow);
         self.tell(Event::RunStarted {
             run: self.started.run.clone(),
             document: self.started.document.clone(),
-            contenders: variants.chain([Contender::Baseline]).collect(),
+            contenders: variants.chain([Contender::Baseline]).chain(shadow).collect(),
             time_cap: self.plan().budget.time_cap,
             resumed,
+            rehearsal: self.started.rehearsal,
         });
         if let Some(database) = &self.ports.database {
             let choice = database.choice();
@@ -104,10 +107,10 @@ impl Run {
     async fn trials(&self, facts: &Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
         let baseline = self.judge_baseline(facts);
         let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
-        let (baseline, variants) = tokio::join!(baseline, variants);
+        let (baseline, shadow, variants) = tokio::join!(baseline, self.judge_shadow(facts), variants);
         let mut failure = None;
         let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
-        let results = variants.into_iter().chain([baseline.map(Some)]);
+        let results = variants.into_iter().chain([baseline.map(Some), shadow]);
         for result in results {
             match result {
                 Ok(Some((contender, tree, report))) => {
@@ -179,7 +182,10 @@ impl Run {
                 if failed > 1 { ", …" } else { "" }
             ));
         }
-        for (contender, report) in reports.iter().filter(|(c, _)| **c != Contender::Baseline) {
+        if let Some(shadow) = reports.get(&Contender::Shadow) {
+            self.warn_of_flaky_tests(baseline, shadow);
+        }
+        for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {
             let Some(outcome) = tests_outcome(baseline, report) else { continue };
             self.end(contender, outcome).await?;
             if let Some(tree) = judged.remove(contender) {
@@ -192,8 +198,9 @@ impl Run {
     /// Measures what can be measured and concludes.
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
         let facts = self.facts().await?;
-        let anyone = judged.keys().any(|c| *c != Contender::Baseline);
+        let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };
+        self.warn_of_suspicion(&facts);
         let scoreboard = replay::conclude(&facts)?;
         self.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;
         for contender in judged.keys() {

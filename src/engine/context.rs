@@ -112,7 +112,8 @@ impl Run {
                 ledger.spent_before(variant, step, report.usage.total());
             }
         }
-        let contenders = started.plan.variants.len() + 1;
+        // With the baseline and its shadow.
+        let contenders = started.plan.variants.len() + 2;
         let agents = settings.parallel.unwrap_or(contenders).max(1);
         Self {
             ledger: Mutex::new(ledger),

@@ -52,6 +52,9 @@ pub struct Started {
     pub require_supported: bool,
     /// The names of the metric sources with the metrics that each provides.
     pub sources: Vec<(String, Vec<String>)>,
+    /// Whether controls compete in the place of the variants, and nothing is to land.
+    #[serde(default)]
+    pub rehearsal: bool,
 }
 
 /// Something outside that a run makes and must remove.

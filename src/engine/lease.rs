@@ -92,7 +92,7 @@ impl Run {
         }
         lease.env.insert("TMPDIR".to_owned(), lease.dir.join("tmp").display().to_string());
         lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
-        lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.to_string());
+        lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
         lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
         Ok(())
     }

@@ -69,7 +69,8 @@ impl Run {
             self.tell_drops(facts, &standing);
             let index = facts.blocks.last().map_or(0, |b| b.index + 1);
             let elapsed = started.elapsed();
-            if standing.concluded() || elapsed >= budget || index >= BLOCK_LIMIT {
+            let late = elapsed >= budget && !self.measures_on(standing.race.counted());
+            if standing.concluded() || late || index >= BLOCK_LIMIT {
                 return Ok(());
             }
             match self.block(index, judged, facts, &standing, meters, budget.saturating_sub(elapsed)).await? {
@@ -82,7 +83,7 @@ impl Run {
                     }
                     (spoiled, disturbed) = (0, 0);
                     self.note(facts, Record::Block(block)).await?;
-                    let survivors = standing.active.clone();
+                    let survivors = standing.active.iter().filter(|c| **c != Contender::Shadow).cloned().collect();
                     self.tell(Event::BlockMeasured { index, survivors, elapsed: started.elapsed(), budget });
                 }
                 Err(Spoiled::Contender(_)) => {}
@@ -143,7 +144,8 @@ impl Run {
             if source.cadence() != Cadence::Once {
                 continue;
             }
-            for contender in judged.keys() {
+            // The shadow has the baseline's values: what is read once can't tell chance from bias.
+            for contender in judged.keys().filter(|c| **c != Contender::Shadow) {
                 let known = facts.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
                 let known: Vec<_> = known.cloned().collect();
                 if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::controls;
 use super::journal::Facts;
 use crate::domain::bounds::{self, BoundTest};
+use crate::domain::control::Control;
 use crate::domain::measurement::{Block, Contender, MetricName};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::quantity::{Limit, Quantity};
@@ -29,19 +31,23 @@ pub struct Standing {
     pub dropped: Vec<(u32, Dropped)>,
     /// The race over those who can still win.
     pub race: Race,
+    /// What the baseline's shadow says.
+    pub control: Control,
 }
 
 impl Standing {
     /// Whether more blocks would change nothing.
     pub fn concluded(&self) -> bool {
-        let alone = self.active.iter().all(|c| *c == Contender::Baseline);
-        alone || (self.uncertain.is_empty() && self.race.is_decided())
+        let alone = self.active.iter().all(|c| c.key().is_none());
+        let over = alone || (self.uncertain.is_empty() && self.race.is_decided());
+        let suspected = self.control.is_suspected() && self.active.contains(&Contender::Shadow);
+        self.control.is_biased() || (over && !suspected)
     }
 }
 
 /// One contender's values in one block: what does not vary and what was read there.
 fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
-    let exact = facts.exact.get(contender).into_iter().flatten();
+    let exact = facts.exact.get(contender.stands_for()).into_iter().flatten();
     let slices = block.into_iter().flat_map(|b| &b.slices).filter(|s| s.contender == *contender);
     let read = slices.flat_map(|s| s.readings.iter().map(move |r| (s, r)));
     let read = read.filter_map(|(s, r)| Some((r.metric.clone(), facts.clocks.value(s, r)?)));
@@ -54,22 +60,27 @@ fn reference(facts: &Facts) -> BTreeMap<MetricName, Quantity> {
     values(facts, facts.blocks.first(), &Contender::Baseline)
 }
 
-fn scorer(facts: &Facts) -> Scorer {
+pub(super) fn scorer(facts: &Facts) -> Scorer {
     Scorer::new(&facts.started.plan, &reference(facts))
 }
 
 /// Tests and simplicity of a contender; they do not vary.
 fn fixed(facts: &Facts, contender: &Contender) -> Option<(Points, Points)> {
-    let tests = score::tests_points(facts.tests.get(contender)?)?;
+    let tests = score::tests_points(facts.tests.get(contender.stands_for())?)?;
     let size = match contender {
-        Contender::Baseline => ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() },
+        Contender::Baseline | Contender::Shadow => ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() },
         Contender::Variant(key) => facts.harvests.get(key)?.1.clone(),
     };
     Some((tests, score::simplicity_points(&size)))
 }
 
 /// The unrounded total of each contender in one block, where it has one.
-fn totals(facts: &Facts, scorer: &Scorer, block: &Block, contenders: &[Contender]) -> BTreeMap<Contender, f64> {
+pub(super) fn totals(
+    facts: &Facts,
+    scorer: &Scorer,
+    block: &Block,
+    contenders: &[Contender],
+) -> BTreeMap<Contender, f64> {
     let total = |contender: &Contender| {
         let (tests, simplicity) = fixed(facts, contender)?;
         let performance = scorer.performance(&values(facts, Some(block), contender))?;
@@ -97,10 +108,12 @@ pub fn standing(facts: &Facts) -> Result<Standing, Error> {
     let (race, dropped) = run_race(facts, &scorer, &entrants, rules);
     // Nobody is dropped while a bound is open: who is beaten only by a variant that then misses
     // its bound is not beaten.
+    let control = controls::control(facts);
     let active = if uncertain.is_empty() { race.survivors() } else { entrants };
+    let active = controls::accompanied(facts, &control, uncertain.is_empty() && race.is_decided(), active);
     let performance = scorer.performance_metrics().iter().cloned().collect();
     let dropped = if uncertain.is_empty() { dropped } else { Vec::new() };
-    Ok(Standing { active, failed, performance, uncertain, dropped, race })
+    Ok(Standing { active, failed, performance, uncertain, dropped, race, control })
 }
 
 fn run_race(facts: &Facts, scorer: &Scorer, entrants: &[Contender], rules: Rules) -> (Race, Vec<(u32, Dropped)>) {
@@ -120,6 +133,8 @@ type BoundsSoFar = (Vec<(VariantKey, Disqualification)>, BTreeSet<(Contender, Me
 fn judge_bounds(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<BoundsSoFar, Error> {
     let mut failed = Vec::new();
     let mut uncertain = BTreeSet::new();
+    // Controls are to come out like the baseline, which may well miss its bounds.
+    let contenders = if facts.started.rehearsal { &[] } else { contenders };
     for contender in contenders {
         let Some(key) = contender.key() else { continue };
         let mut missed = None;
@@ -231,14 +246,15 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let blocks: Vec<_> = facts.blocks.iter().map(|b| (b.index, totals(facts, &scorer, b, &entrants))).collect();
     let (race, _) = run_race(facts, &scorer, &entrants, Rules::default());
     let bounds_known = standing.uncertain.iter().all(|(who, _)| ended.contains_key(who) || *who == Contender::Baseline);
-    Ok(verdict::decide(verdict::Evidence {
+    let decided = verdict::decide(verdict::Evidence {
         rows,
         race: &race,
         blocks: &blocks,
         bounds_known,
         require_supported: facts.started.require_supported,
         seed: facts.started.seed,
-    }))
+    });
+    Ok(controls::overruled(facts, &standing.control, decided))
 }
 
 fn row(facts: &Facts, scorer: &Scorer, contender: Contender, ended: &BTreeMap<Contender, Outcome>) -> verdict::Row {

@@ -9,6 +9,7 @@ mod error;
 mod fixtures;
 mod outline;
 mod progress;
+mod rehearsal;
 pub mod report;
 mod runs;
 mod scoreboard;

@@ -8,6 +8,7 @@ use super::table::{Align, Cell, Table};
 use super::words;
 use crate::engine::journal::Facts;
 use crate::engine::recovery::Cleaned;
+use crate::engine::rehearsal;
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum RunState {
     NoWinner,
     /// Finished with a winner that was not to be landed.
     Finished,
+    /// A rehearsal that is over, and whether the harness passed it.
+    Rehearsed(bool),
 }
 
 /// One run of a list.
@@ -43,9 +46,12 @@ impl RunLine {
     /// From a run's facts, and whether a process holds its lock.
     pub fn of(facts: &Facts, live: bool) -> Self {
         let wins = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.landing().is_some());
+        let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.started.rehearsal);
+        let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
             (_, true, _) => RunState::Live,
             (_, false, false) => RunState::Interrupted,
+            (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
             (None, false, true) if wins => RunState::Finished,
             (None, false, true) => RunState::NoWinner,
@@ -65,6 +71,8 @@ impl RunLine {
             RunState::Interrupted => (Tone::Warn, format!("interrupted – resume with `blueprint resume {}`", self.run)),
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
             RunState::NoWinner => (Tone::Plain, "no winner".to_owned()),
+            RunState::Rehearsed(true) => (Tone::Good, "rehearsal: the harness passed".to_owned()),
+            RunState::Rehearsed(false) => (Tone::Warn, "rehearsal: the harness did not pass".to_owned()),
             RunState::Finished => (Tone::Plain, "finished, not landed".to_owned()),
         };
         Cell::toned(tone, text)

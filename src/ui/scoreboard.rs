@@ -15,6 +15,9 @@ use crate::engine::journal::Facts;
 /// The whole text. The scoreboard is handed in beside the facts because it may have been computed
 /// again from them.
 pub fn scoreboard(facts: &Facts, board: &Scoreboard, style: Style) -> String {
+    if facts.started.rehearsal {
+        return super::rehearsal::rehearsal(facts, board, style);
+    }
     let started = &facts.started;
     let mut out = format!(
         "{}  run {}, {}, {}\n\n",

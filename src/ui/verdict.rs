@@ -45,6 +45,11 @@ fn why_nobody(reason: &NoWinner, blocks: Option<u32>) -> String {
             format!("support is required, and is missing{after}")
         }
         NoWinner::NotMeasured => "the time ended before anything was measured".to_owned(),
+        NoWinner::HarnessBiased { support } => format!(
+            "two trees of the code as it is differ by {}, E {}: no comparison of this run counts",
+            margin(&Support { difference: support.difference.abs(), ..support.clone() }),
+            words::e_value(support.e_value)
+        ),
     }
 }
 
@@ -60,6 +65,7 @@ fn counted(blocks: u32) -> String {
 pub fn rival(contender: &Contender) -> String {
     match contender {
         Contender::Baseline => "the baseline".to_owned(),
+        Contender::Shadow => "the shadow baseline".to_owned(),
         Contender::Variant(key) => key.to_string(),
     }
 }
@@ -146,6 +152,7 @@ mod tests {
             none(NoWinner::BaselineBetter),
             none(NoWinner::NotSupported),
             none(NoWinner::NotMeasured),
+            none(NoWinner::HarnessBiased { support: Support { difference: -1.92, ..support("@shadow").unwrap() } }),
         ];
         let text: Vec<_> = verdicts.iter().map(|v| sentence(v, Some(23))).collect();
         insta::assert_snapshot!(text.join("\n"), @"
@@ -159,6 +166,7 @@ mod tests {
         no winner: no variant beats the code as it is
         no winner: support is required, and is missing after 23 blocks
         no winner: the time ended before anything was measured
+        no winner: two trees of the code as it is differ by 1.9 ± 0.4 points over 23 blocks, E = 212: no comparison of this run counts
         ");
         assert_eq!(sentence(&verdicts[5], None), "undecided: A leads, not supported");
     }

@@ -7,6 +7,7 @@ pub mod command;
 pub mod fake;
 pub mod patch;
 pub mod prompt;
+pub mod scripted;
 mod template;
 mod usage;
 

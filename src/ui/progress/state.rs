@@ -89,9 +89,13 @@ impl State {
     pub fn take(&mut self, event: &Event) -> Vec<Line> {
         let line = |weight, text: String| vec![Line { weight, text: words::one_line(&text) }];
         match event {
-            Event::RunStarted { run, document, contenders, time_cap, resumed } => {
+            Event::RunStarted { run, document, contenders, time_cap, resumed, rehearsal } => {
                 self.start(run, contenders, *time_cap);
-                let goes_on = if *resumed { "goes on with" } else { "carries out" };
+                let goes_on = match (*resumed, *rehearsal) {
+                    (true, _) => "goes on with",
+                    (false, true) => "rehearses the harness of",
+                    (false, false) => "carries out",
+                };
                 let cap = time_cap.map_or_else(String::new, |cap| format!(", ≤ {}", words::duration(cap)));
                 let who = words::list(contenders);
                 line(Weight::Milestone, format!("run {run} {goes_on} {document}: {who}{cap}"))

@@ -24,6 +24,7 @@ fn started() -> Event {
         contenders: vec![v("A"), v("B"), v("C"), v("@baseline")],
         time_cap: Some(seconds(3600)),
         resumed: false,
+        rehearsal: false,
     }
 }
 

@@ -40,6 +40,8 @@ struct Report<'a> {
     /// Seconds since 1970.
     started_at: i64,
     finished: bool,
+    /// Whether controls competed in the place of the variants.
+    rehearsal: bool,
     verdict: Conclusion<'a>,
     blocks: u32,
     /// By which time each source is compared whose metric is its slices' own time.
@@ -142,6 +144,7 @@ impl<'a> Report<'a> {
             seed: started.seed,
             started_at: started.at,
             finished: facts.finished,
+            rehearsal: started.rehearsal,
             verdict: Conclusion {
                 text: verdict::sentence(&board.verdict, Some(board.blocks)),
                 supported: board.verdict.is_supported(),
@@ -192,7 +195,7 @@ fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
         tests: facts.tests.get(&row.contender).map(tests),
         change: harvest.map(|(_, size, _)| size),
         commit: match &row.contender {
-            Contender::Baseline => Some(&facts.started.base.0),
+            Contender::Baseline | Contender::Shadow => Some(&facts.started.base.0),
             Contender::Variant(_) => harvest.map(|(harvest, ..)| harvest.commit.as_str()),
         },
         kept_ref: key.and_then(|key| scoreboard::kept_ref(facts, key)),
