@@ -11,6 +11,7 @@ pub mod executor;
 pub mod git;
 pub mod http;
 pub mod journal;
+pub mod machine;
 pub mod metric;
 pub mod process;
 pub mod sql;

@@ -6,6 +6,7 @@ pub mod diagnostics;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod noise;
 mod outline;
 mod progress;
 pub mod report;
@@ -18,6 +19,7 @@ mod verdict;
 mod words;
 
 pub use error::error;
+pub use noise::{Waiting, recorded};
 pub use outline::{outline, outline_json};
 pub use progress::{JsonLines, Progress, Sinks};
 pub use runs::{RunLine, RunState, cleaned, runs};
