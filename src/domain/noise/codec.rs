@@ -10,15 +10,15 @@ use std::io::{Read, Write as _};
 
 use super::{Header, Sample, Tick, Trace};
 use flate2::Compression;
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
 /// How a file of ours begins, before the version of its format.
 const MAGIC: &str = "blueprint-noise";
 /// The version of the format that is written and read.
 const FORMAT: &str = "1";
-/// Days of ticks; whoever claims more did not record them.
-const MOST: usize = 100_000_000;
+/// More than a day of ticks; whoever claims more did not record them.
+const MOST: usize = 20_000_000;
 /// Microseconds in 30 years: a number beyond it is damage, and sums of what is below can't overflow.
 const LONGEST: u64 = 1 << 50;
 
@@ -112,7 +112,7 @@ impl Trace {
     pub fn decode(bytes: &[u8]) -> Result<Self, TraceError> {
         let (mut trace, counts, start) = Lines::read(bytes)?;
         let broken = |what: String| TraceError::Columns { start, what };
-        // Seven columns of at most ten bytes a number; a byte more would be one too many.
+        // Four columns each, at most ten bytes a number; a byte beyond that would be one too many.
         let most = 10 * (4 * counts.0 as u64 + 4 * counts.1 as u64) + 1;
         let mut columns = Vec::new();
         let mut packed = &bytes[start..];
