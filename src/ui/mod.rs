@@ -19,7 +19,7 @@ mod verdict;
 mod words;
 
 pub use error::error;
-pub use noise::{Waiting, recorded};
+pub use noise::{Waiting, recorded, replayed, replayed_json};
 pub use outline::{outline, outline_json};
 pub use progress::{JsonLines, Progress, Sinks};
 pub use runs::{RunLine, RunState, cleaned, runs};

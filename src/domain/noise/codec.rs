@@ -84,14 +84,9 @@ impl Trace {
 
     fn columns(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(5 * self.ticks.len());
-        let mut expected = 0;
-        for tick in &self.ticks {
-            put(&mut out, tick.start.saturating_sub(expected));
-            expected = tick.end();
-        }
-        self.ticks.iter().for_each(|tick| put(&mut out, zigzag(tick.wall, self.header.tick)));
         self.ticks.iter().for_each(|tick| put_optional(&mut out, tick.run_delay));
-        self.ticks.iter().for_each(|tick| put(&mut out, zigzag(tick.cpu, expected_cpu(tick.wall, tick.run_delay))));
+        self.ticks.iter().for_each(|tick| put(&mut out, zigzag(tick.cpu, self.header.tick)));
+        self.ticks.iter().for_each(|tick| put(&mut out, zigzag(tick.wall, expected_wall(tick.cpu, tick.run_delay))));
         let mut before = 0;
         for sample in &self.samples {
             put(&mut out, sample.at.saturating_sub(before));
@@ -112,8 +107,8 @@ impl Trace {
     pub fn decode(bytes: &[u8]) -> Result<Self, TraceError> {
         let (mut trace, counts, start) = Lines::read(bytes)?;
         let broken = |what: String| TraceError::Columns { start, what };
-        // Four columns each, at most ten bytes a number; a byte beyond that would be one too many.
-        let most = 10 * (4 * counts.0 as u64 + 4 * counts.1 as u64) + 1;
+        // Three and four columns of at most ten bytes a number; a byte beyond that would be one too many.
+        let most = 10 * (3 * counts.0 as u64 + 4 * counts.1 as u64) + 1;
         let mut columns = Vec::new();
         let mut packed = &bytes[start..];
         let read = ZlibDecoder::new(&mut packed).take(most).read_to_end(&mut columns);
@@ -128,9 +123,9 @@ impl Trace {
     }
 }
 
-/// What is left of the time for the CPU when the wait for it is taken off.
-fn expected_cpu(wall: u64, run_delay: Option<u64>) -> u64 {
-    wall.saturating_sub(run_delay.unwrap_or(0))
+/// Computing and waiting for a CPU is most of what a tick takes.
+fn expected_wall(cpu: u64, run_delay: Option<u64>) -> u64 {
+    cpu + run_delay.unwrap_or(0)
 }
 
 /// The difference of two numbers below 2⁶³ as a small one.
@@ -237,19 +232,18 @@ struct Numbers<'a> {
 
 impl Numbers<'_> {
     fn fill(&mut self, trace: &mut Trace, (ticks, samples): (usize, usize)) -> Result<(), String> {
-        let starts = self.rows("start", ticks, |numbers, _| numbers.get())?;
         let tick = trace.header.tick;
-        let walls =
-            self.rows("wall", ticks, |numbers, _| numbers.near(tick).and_then(|w| numbers.checked(w, w > 0)))?;
         let delays = self.rows("run delay", ticks, |numbers, _| numbers.optional())?;
-        let cpus = self.rows("cpu", ticks, |numbers, i| numbers.near(expected_cpu(walls[i], delays[i])))?;
+        let cpus = self.rows("cpu", ticks, |numbers, _| numbers.near(tick))?;
+        let walls = self.rows("wall", ticks, |numbers, i| {
+            let wall = numbers.near(expected_wall(cpus[i], delays[i]))?;
+            numbers.checked(wall, wall > 0)
+        })?;
         let mut end = 0;
-        for i in 0..ticks {
-            let start = end + starts[i];
-            end = start + walls[i];
-            self.row = i;
+        for ((wall, cpu), run_delay) in walls.into_iter().zip(cpus).zip(delays) {
+            end += wall;
             self.checked(end, end <= LONGEST)?;
-            trace.ticks.push(Tick { start, wall: walls[i], cpu: cpus[i], run_delay: delays[i] });
+            trace.ticks.push(Tick { wall, cpu, run_delay });
         }
         let mut at = 0;
         let ats = self.rows("sample", samples, |numbers, _| {
@@ -329,34 +323,22 @@ impl Numbers<'_> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
+    use super::super::fixtures;
     use super::*;
-
-    fn header() -> Header {
-        Header {
-            recorded: Timestamp::from_second(1_767_600_000).unwrap(),
-            version: "0.1.0".to_owned(),
-            cores: 2,
-            cpu: Some("Some CPU @ 2.1 GHz".to_owned()),
-            kernel: None,
-            note: Some("idle".to_owned()),
-            tick: 5_000,
-        }
-    }
 
     fn trace() -> Trace {
         let ticks = vec![
-            Tick { start: 0, wall: 5_010, cpu: 5_009, run_delay: Some(0) },
-            Tick { start: 5_012, wall: 9_000, cpu: 5_020, run_delay: Some(3_979) },
-            Tick { start: 14_012, wall: 4_990, cpu: 4_990, run_delay: None },
+            Tick { wall: 5_010, cpu: 5_009, run_delay: Some(0) },
+            Tick { wall: 9_000, cpu: 5_020, run_delay: Some(3_979) },
+            Tick { wall: 4_990, cpu: 4_990, run_delay: None },
         ];
         let samples = vec![
             Sample { at: 0, steal: Some(0), pressure: Some(0), running: Some(1) },
             Sample { at: 14_000, steal: Some(10_000), pressure: None, running: Some(3) },
         ];
-        Trace { header: header(), ticks, samples }
+        Trace { header: fixtures::trace(&[]).header, ticks, samples }
     }
 
     /// These columns below the head of our trace.
@@ -418,15 +400,14 @@ mod tests {
 
     fn any_trace() -> impl Strategy<Value = Trace> {
         let number = || prop_oneof![0u64..3, 0u64..20_000, 0u64..1 << 34];
-        let tick = (number(), number(), number(), proptest::option::of(number()));
+        let tick = (number(), number(), proptest::option::of(number()));
         let sample =
             (number(), proptest::option::of(number()), proptest::option::of(number()), proptest::option::of(number()));
         let ticks = proptest::collection::vec(tick, 1..50);
         (ticks, proptest::collection::vec(sample, 0..20), 1u64..1 << 30).prop_map(|(ticks, samples, tick)| {
-            let mut trace = Trace { header: Header { tick, ..header() }, ticks: Vec::new(), samples: Vec::new() };
-            for (gap, wall, cpu, run_delay) in ticks {
-                let start = gap + trace.ticks.last().map_or(0, Tick::end);
-                trace.ticks.push(Tick { start, wall: wall + 1, cpu, run_delay });
+            let mut trace = Trace { header: Header { tick, ..trace().header }, ticks: Vec::new(), samples: Vec::new() };
+            for (wall, cpu, run_delay) in ticks {
+                trace.ticks.push(Tick { wall: wall + 1, cpu, run_delay });
             }
             for (gap, steal, pressure, running) in samples {
                 let at = gap + trace.samples.last().map_or(0, |s| s.at);

@@ -1,14 +1,22 @@
 //! The noise of a machine: how long the same small work took, over and over, and what disturbed it.
 
 mod codec;
+mod contest;
+#[cfg(test)]
+pub mod fixtures;
+mod replay;
+mod summary;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use codec::TraceError;
+pub use contest::{CAP, Question, SLICE, Tally, Timed};
+pub use replay::{Machine, Replay, Slice};
+pub use summary::{Difference, Summary};
 
-/// What a machine did to the same work for a while. Ticks are in order and do not overlap.
+/// What a machine did to the same work for a while. Ticks follow one another without a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
     /// Where and when.
@@ -34,28 +42,19 @@ pub struct Header {
     pub kernel: Option<String>,
     /// What the user wants to remember.
     pub note: Option<String>,
-    /// Microseconds of the fastest tick while the length of the work was chosen.
+    /// Microseconds of CPU time of the fastest tick while the length of the work was chosen.
     pub tick: u64,
 }
 
-/// The work, done once. Everything is in microseconds.
+/// The work, done once; the next tick begins where it ends. Everything is in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick {
-    /// Since the recording began.
-    pub start: u64,
     /// Elapsed, at least 1.
     pub wall: u64,
     /// CPU time of the thread.
     pub cpu: u64,
     /// What the thread waited for a CPU, where the system tells.
     pub run_delay: Option<u64>,
-}
-
-impl Tick {
-    /// Where it ended, in microseconds since the recording began.
-    pub fn end(&self) -> u64 {
-        self.start + self.wall
-    }
 }
 
 /// Counters of the whole machine. What the system does not tell is absent.
@@ -74,6 +73,6 @@ pub struct Sample {
 impl Trace {
     /// From the first to the last moment.
     pub fn length(&self) -> Duration {
-        Duration::from_micros(self.ticks.last().map_or(0, Tick::end))
+        Duration::from_micros(self.ticks.iter().map(|tick| tick.wall).sum())
     }
 }
