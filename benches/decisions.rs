@@ -2,6 +2,7 @@
 //! machines of known noise. Decisions are counted; nothing is timed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod replay;
 mod simulator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +117,9 @@ fn main() {
     }
     let same = cell(SHARED, 0.0, identical);
     println!("\nidentical variants on a shared machine: {} of {identical} called a winner", same.supported);
-    println!("(tools that take the lowest mean or minimum call one every time)\n");
+    println!("(tools that take the lowest mean or minimum call one every time)");
+    replay::section(decisions);
+    println!();
     println!("figure false_wins_percent {:.3} % limit 1", 100.0 * same.share(same.supported));
     println!("figure wrong_claims_percent {:.3} % limit 0.1", 100.0 * wrong as f64 / claims as f64);
     println!("figure shared5_supported_percent {:.2} % limit 99", 100.0 * shared5.share(shared5.supported_right));
