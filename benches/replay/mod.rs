@@ -16,7 +16,7 @@ pub fn section(decisions: u64) {
         println!("\nno recorded machines: benches/traces/*.noise, made by `blueprint noise record`");
     }
     for path in traces {
-        println!("\n{}: {}", path.file_name().unwrap_or_default().display(), decided(&path, decisions));
+        print!("\n{}: {}", path.file_name().unwrap_or_default().display(), decided(&path, decisions));
     }
 }
 

@@ -73,7 +73,7 @@ enum Format {
     Json,
 }
 
-/// A day of ticks takes a gigabyte of memory, and more tells nothing new.
+/// A day of ticks takes most of a gigabyte of memory, and more tells nothing new.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 fn length(text: &str) -> std::result::Result<Duration, String> {

@@ -315,7 +315,7 @@ impl Numbers<'_> {
     /// The number that is this far from what is expected.
     fn apart(&self, difference: u64, expected: u64) -> Result<u64, String> {
         let half = difference.div_ceil(2);
-        let value = if difference % 2 == 0 { Some(expected + half) } else { expected.checked_sub(half) };
+        let value = if difference.is_multiple_of(2) { Some(expected + half) } else { expected.checked_sub(half) };
         let value = value.filter(|value| *value <= LONGEST);
         self.checked(value.unwrap_or(0), value.is_some())
     }
