@@ -2,6 +2,7 @@
 //! machines of known noise. Decisions are counted; nothing is timed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod replay;
 mod simulator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,6 +236,7 @@ fn main() {
         named.push((name, row));
     }
     let same = cell(SHARED, 0.0, identical);
+    replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");

@@ -6,6 +6,7 @@ mod demo;
 mod documents;
 mod gc;
 mod init;
+mod noise;
 mod plan;
 mod report;
 mod resume;
@@ -64,6 +65,8 @@ enum Command {
     Report(report::Args),
     /// Remove what interrupted runs left behind. Commits are kept.
     Gc(gc::Args),
+    /// Record what this machine does to measurements, and decide on such a recording.
+    Noise(noise::Args),
     /// Print the JSON schema of `blueprint.yaml`, for editors.
     Schema,
 }
@@ -146,6 +149,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Status(args) => status::main(&args, context).await,
         Command::Report(args) => report::main(&args, context).await,
         Command::Gc(args) => gc::main(&args, context).await,
+        Command::Noise(args) => noise::main(&args, context).await,
         Command::Schema => schema::main(context),
     }
 }

@@ -11,6 +11,7 @@ pub mod document;
 pub mod event;
 pub mod key;
 pub mod measurement;
+pub mod noise;
 pub mod plan;
 pub mod quantity;
 pub mod race;

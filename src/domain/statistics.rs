@@ -29,6 +29,13 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// The standard deviation of all of these; `None` of nothing.
+pub fn spread(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (n > 0.0).then(|| (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt())
+}
+
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2_000;
 
@@ -68,6 +75,13 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0]), Some(2.5));
         assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn the_spread_of_equal_values_is_0_and_that_of_two_is_half_their_distance() {
+        assert_eq!(spread(&[3.0, 3.0, 3.0]), Some(0.0));
+        assert_eq!(spread(&[1.0, 5.0]), Some(2.0));
+        assert_eq!(spread(&[]), None);
     }
 
     #[test]

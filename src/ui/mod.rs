@@ -7,6 +7,7 @@ pub mod diagnostics;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod noise;
 mod outline;
 mod progress;
 mod rehearsal;
@@ -20,6 +21,7 @@ mod verdict;
 mod words;
 
 pub use error::error;
+pub use noise::{Waiting, recorded, replayed, replayed_json};
 pub use outline::{outline, outline_json};
 pub use progress::{JsonLines, Progress, Sinks};
 pub use runs::{RunLine, RunState, cleaned, runs};
