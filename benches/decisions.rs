@@ -1,7 +1,8 @@
-//! Who is picked, how surely and how soon: the race beside what tools do today, on simulated
-//! machines of known noise. Decisions are counted; nothing is timed.
+//! Who is picked, how surely and how soon: the race beside what tools do today, on simulated machines of
+//! known noise, on recorded ones, and with programs of known truth on this one.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod live;
 mod replay;
 mod simulator;
 
@@ -203,6 +204,9 @@ fn shadows(decisions: u64) {
 }
 
 fn main() {
+    if live::was_program() {
+        return;
+    }
     let quick = std::env::args().any(|a| a == "--quick");
     let (decisions, identical) = if quick { (200, 500) } else { (1_000, 10_000) };
     println!("four variants at 1, 1+d, 1+d, 1+2d; {decisions} decisions a row; races capped at 120 s\n");
@@ -238,6 +242,7 @@ fn main() {
     let same = cell(SHARED, 0.0, identical);
     replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });
+    let gap = live::section(if quick { 1 } else { 4 });
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");
     println!("{unhindered} less waits (tools that take the lowest mean or minimum call one every time)\n");
@@ -254,4 +259,5 @@ fn main() {
         figure(&format!("{figures}_seconds"), row.mean(row.unhindered.seconds), 1, "s", limits.1);
     }
     figure("speedup_vs_ten_runs", speedup, 1, "times", 10.0);
+    figure("live_gap_points", gap, 1, "points", 5.0);
 }

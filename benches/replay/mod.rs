@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use blueprint::domain::noise::{Question, Replay, Summary, Tally, Timed, Trace};
+use blueprint::domain::noise::{CAP, Question, Replay, Summary, Tally, Timed, Trace};
 use blueprint::ui::{Style, replayed};
 
 /// By how much the variants differ, none first.
@@ -30,7 +30,8 @@ fn decided(path: &Path, decisions: u64) -> String {
         Err(why) => return format!("can't be read: {why}\n"),
     };
     let replay = Replay::of(&trace);
-    let ask = |difference, timed| Tally::of(&replay, Question { variants: 4, difference, timed }, decisions, 1);
+    let ask =
+        |difference, timed| Tally::of(&replay, Question { variants: 4, difference, timed, cap: CAP }, decisions, 1);
     let tallies: Vec<_> = DIFFERENCES.iter().flat_map(|d| Timed::ALL.map(|timed| ask(*d, timed))).collect();
     replayed(&trace, &Summary::of(&trace, &replay), &tallies, Style::PLAIN)
 }

@@ -13,20 +13,13 @@
 
 pub mod shadow;
 
-use std::collections::BTreeMap;
-
-use blueprint::domain::measurement::Contender;
-use blueprint::domain::plan::VariantKey;
-use blueprint::domain::race::{Race, Rules, shuffled};
+use blueprint::domain::noise;
+pub use blueprint::domain::noise::{CAP, SLICE, Said};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// Seconds of one slice of the race, at true time 1 on a quiet machine.
-pub const SLICE: f64 = 0.2;
 /// Seconds of one run of the tools that run commands one after another.
 pub const RUN: f64 = 1.1;
-/// Seconds after which the race is given up.
-pub const CAP: f64 = 120.0;
 
 /// How noisy the machine is.
 #[derive(Debug, Clone, Copy)]
@@ -261,51 +254,11 @@ impl Field {
     }
 }
 
-/// What the race said of a field.
-pub struct Said {
-    /// Who was claimed to be the best, with support.
-    pub claimed: Option<usize>,
-    /// Who leads, supported or not.
-    pub picked: usize,
-    /// Who was never dropped.
-    pub survivors: Vec<usize>,
-    /// Measured seconds.
-    pub seconds: f64,
-    /// After each block, the seconds so far and who led then.
-    pub led: Vec<(f64, usize)>,
-}
-
 /// Races a field: on log2 of the performance with no indifference, which is what the statistics
 /// can see.
 pub fn race(field: &Field, environment: Environment, by: By, seed: u64) -> Said {
     let mut machine = Machine::new(environment, seed);
-    let n = field.times.len();
-    let names: Vec<Contender> =
-        (0..n).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
-    let place = |c: &Contender| names.iter().position(|n| n == c).unwrap_or(0);
-    let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &names);
-    let (mut sums, mut led) = (vec![0.0; n], Vec::new());
-    let mut index = 0;
-    while machine.clock < CAP && race.survivors().len() > 1 {
-        let mut totals = BTreeMap::new();
-        for contender in shuffled(&race.survivors(), seed, index) {
-            let v = place(&contender);
-            let time = machine.run(SLICE * field.times[v]).by(by);
-            totals.insert(contender, -time.log2());
-        }
-        let mean = totals.values().sum::<f64>() / totals.len() as f64;
-        for (contender, total) in &totals {
-            sums[place(contender)] += total - mean;
-        }
-        race.record(index, &totals);
-        index += 1;
-        let left = race.survivors();
-        let leader = left.iter().map(place).max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
-        led.push((machine.clock, leader));
-    }
-    let survivors: Vec<_> = race.survivors().iter().map(place).collect();
-    let picked = led.last().map_or(0, |(_, leader)| *leader);
-    Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: machine.clock, led }
+    noise::race(field.times.len(), seed, CAP, |v| (machine.run(SLICE * field.times[v]).by(by), machine.clock))
 }
 
 /// What a tool picks that runs each variant `runs` times, one variant after another, and compares

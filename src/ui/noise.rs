@@ -272,6 +272,7 @@ fn key(timed: Timed) -> &'static str {
 mod tests {
     use super::super::terminal::{Colour, Surroundings};
     use super::*;
+    use crate::domain::noise::CAP;
     use crate::domain::noise::{Question, Sample, fixtures};
 
     fn trace() -> Trace {
@@ -297,7 +298,7 @@ mod tests {
 
     fn tally(difference: f64, timed: Timed, supported: u64, supported_right: u64) -> Tally {
         Tally {
-            question: Question { variants: 4, difference, timed },
+            question: Question { variants: 4, difference, timed, cap: CAP },
             decisions: 200,
             single: 160,
             ten: 152,

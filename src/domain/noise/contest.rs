@@ -49,6 +49,8 @@ pub struct Question {
     pub difference: f64,
     /// What is compared.
     pub timed: Timed,
+    /// Seconds after which the race is given up.
+    pub cap: f64,
 }
 
 /// How many decisions came out how.
@@ -117,10 +119,15 @@ impl Tally {
     }
 
     fn decide(&mut self, replay: &Replay, seed: u64) {
-        let field = Field::new(self.question, seed);
-        let differs = self.question.difference > 0.0;
+        let question = self.question;
+        let field = Field::new(question, seed);
+        let differs = question.difference > 0.0;
         let hit = |picked: usize| u64::from(differs && picked == field.best);
-        let said = race(&field, replay.machine(seed), seed);
+        let mut machine = replay.machine(seed);
+        let said = race(field.times.len(), seed, question.cap, |v| {
+            let slice = machine.run(SLICE * field.times[v]);
+            (field.timed.of(&slice), machine.clock())
+        });
         let (ten, ten_seconds) = sequential(&field, replay.machine(seed ^ 10), 10, mean);
         self.decisions += 1;
         self.single += hit(sequential(&field, replay.machine(seed ^ 1), 1, mean).0);
@@ -135,14 +142,17 @@ impl Tally {
 }
 
 /// Variants with their true times, in an order drawn from a seed.
-struct Field {
-    times: Vec<f64>,
-    best: usize,
+pub struct Field {
+    /// By place.
+    pub times: Vec<f64>,
+    /// The place of the best; meaningless where all are equal.
+    pub best: usize,
     timed: Timed,
 }
 
 impl Field {
-    fn new(question: Question, seed: u64) -> Self {
+    /// The field that a question asks about.
+    pub fn new(question: Question, seed: u64) -> Self {
         let (n, d) = (question.variants.max(2), question.difference);
         let mut times = vec![1.0 + d; n];
         times[0] = 1.0;
@@ -166,28 +176,36 @@ impl Field {
     }
 }
 
-/// What the race said of a field.
-struct Said {
-    claimed: Option<usize>,
-    picked: usize,
-    seconds: f64,
+/// What a race said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// Who was claimed to be the best, with support.
+    pub claimed: Option<usize>,
+    /// Who leads, supported or not.
+    pub picked: usize,
+    /// Who was never dropped.
+    pub survivors: Vec<usize>,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// After each block, the seconds so far and who led then.
+    pub led: Vec<(f64, usize)>,
 }
 
-/// Races a field as the product does, but on log2 of the performance with no indifference, which is
-/// what the statistics can see.
-fn race(field: &Field, mut machine: Machine<'_>, seed: u64) -> Said {
-    let n = field.times.len();
+/// Races this many variants as the product does, but on log2 of the performance with no indifference,
+/// which is what the statistics can see; until one is left or the clock has passed `cap`. A variant's
+/// slice is taken by `run`, which says what is compared and the clock after it, both in seconds.
+pub fn race(variants: usize, seed: u64, cap: f64, mut run: impl FnMut(usize) -> (f64, f64)) -> Said {
     let names: Vec<Contender> =
-        (0..n).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
+        (0..variants).filter_map(|i| VariantKey::new(&format!("V{i}")).map(Contender::Variant)).collect();
     let place = |contender: &Contender| names.iter().position(|name| name == contender).unwrap_or(0);
     let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &names);
-    let mut sums = vec![0.0; n];
-    let mut index = 0;
-    while machine.clock() < CAP && race.survivors().len() > 1 {
+    let (mut sums, mut led, mut clock, mut index) = (vec![0.0; variants], Vec::new(), 0.0, 0);
+    while clock < cap && race.survivors().len() > 1 {
         let mut totals = BTreeMap::new();
         for contender in shuffled(&race.survivors(), seed, index) {
-            let slice = machine.run(SLICE * field.times[place(&contender)]);
-            totals.insert(contender, -field.timed.of(&slice).log2());
+            let (compared, after) = run(place(&contender));
+            clock = after;
+            totals.insert(contender, -compared.log2());
         }
         let mean = totals.values().sum::<f64>() / totals.len() as f64;
         for (contender, total) in &totals {
@@ -195,10 +213,13 @@ fn race(field: &Field, mut machine: Machine<'_>, seed: u64) -> Said {
         }
         race.record(index, &totals);
         index += 1;
+        let left = race.survivors();
+        let leader = left.iter().map(place).max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
+        led.push((clock, leader));
     }
     let survivors: Vec<_> = race.survivors().iter().map(place).collect();
-    let picked = survivors.iter().copied().max_by(|a, b| sums[*a].total_cmp(&sums[*b])).unwrap_or(0);
-    Said { claimed: (survivors.len() == 1).then_some(picked), picked, seconds: machine.clock() }
+    let picked = led.last().map_or(0, |(_, leader)| *leader);
+    Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: clock, led }
 }
 
 /// What a tool picks that runs each variant `runs` times, one variant after another, and compares
@@ -227,7 +248,7 @@ mod tests {
     use super::*;
 
     fn question(difference: f64) -> Question {
-        Question { variants: 4, difference, timed: Timed::Wall }
+        Question { variants: 4, difference, timed: Timed::Wall, cap: CAP }
     }
 
     /// A machine that takes anything from 5 to 10 ms, mostly for seconds on end.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use codec::TraceError;
-pub use contest::{CAP, Question, SLICE, Tally, Timed};
+pub use contest::{CAP, Field, Question, SLICE, Said, Tally, Timed, race};
 pub use replay::{Machine, Replay, Slice};
 pub use summary::{Difference, Summary};
 
