@@ -239,6 +239,12 @@ fn main() {
         speedup = speedup.min(faster.unwrap_or(0.0));
         named.push((name, row));
     }
+    println!();
+    for seen in [0.75, 0.5] {
+        let row = cell(NOISY.seen(seen), 0.02, decisions);
+        let races = row.races(&row.unhindered);
+        println!("noisy 2 % where {:.0} % of what others do shows as waits, not 90 %: {races}", 100.0 * seen);
+    }
     let same = cell(SHARED, 0.0, identical);
     replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });

@@ -17,7 +17,7 @@ use blueprint::domain::timed::Clocks;
 /// By how much the variants differ.
 const DIFFERENCES: [f64; 5] = [0.0, 0.01, 0.03, 0.05, 0.10];
 /// Seconds after which a race is given up; the replay's alike.
-const CAP: f64 = 20.0;
+const CAP: f64 = 30.0;
 /// What one run is to take at true time 1; a slice holds two.
 const RUN: Duration = Duration::from_millis(120);
 /// How long this machine's noise is recorded before.
@@ -53,19 +53,36 @@ impl Work {
         }
     }
 
-    /// Units that take a run's time on this machine.
-    fn units(self) -> u64 {
+    /// What it takes on this machine.
+    fn pace(self) -> Pace {
         if matches!(self, Self::Sleep) {
-            return u64::try_from(RUN.as_micros()).unwrap_or(1);
+            return Pace { fixed: 0.0, unit: 1e-6 };
         }
-        let probe = 2_000_000;
-        let time = || {
-            let began = Instant::now();
-            self.run(probe);
-            began.elapsed().as_secs_f64()
+        let least = |units| {
+            let time = || {
+                let began = Instant::now();
+                self.run(units);
+                began.elapsed().as_secs_f64()
+            };
+            (0..9).map(|_| time()).fold(f64::INFINITY, f64::min)
         };
-        let least = (0..9).map(|_| time()).fold(f64::INFINITY, f64::min);
-        (probe as f64 * RUN.as_secs_f64() / least) as u64
+        let (few, many) = (1, 2_000_001);
+        let fixed = least(few);
+        Pace { fixed, unit: (least(many) - fixed) / (many - few) as f64 }
+    }
+}
+
+/// Seconds of a work: once, and for each unit.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    fixed: f64,
+    unit: f64,
+}
+
+impl Pace {
+    /// Units that make a run this many times as long as the shortest.
+    fn units(self, times: f64) -> u64 {
+        ((RUN.as_secs_f64() * times - self.fixed) / self.unit) as u64
     }
 }
 
@@ -123,11 +140,11 @@ pub fn section(decisions: u32) -> f64 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let (mut live, mut expected, mut cells) = (0.0, 0.0, 0.0);
     for work in Work::ALL {
-        let units = work.units();
+        let pace = work.pace();
         for difference in DIFFERENCES {
             let mut found = Found::default();
             for seed in 0..decisions {
-                runtime.block_on(decide(work, units, difference, u64::from(seed), &mut found));
+                runtime.block_on(decide(work, pace, difference, u64::from(seed), &mut found));
             }
             let said = predicted(&replay, difference);
             let right = f64::from(found.right) / f64::from(found.decisions.max(1));
@@ -168,12 +185,12 @@ fn predicted(replay: &Replay, difference: f64) -> f64 {
     if difference > 0.0 { tally.share(tally.supported_right) } else { 1.0 - tally.share(tally.supported) }
 }
 
-async fn decide(work: Work, units: u64, difference: f64, seed: u64, found: &mut Found) {
+async fn decide(work: Work, pace: Pace, difference: f64, seed: u64, found: &mut Found) {
     let field = Field::new(Question { variants: 4, difference, timed: Timed::Wall, cap: CAP }, seed);
     let folder = tempfile::tempdir().expect("a directory");
     let mut meters = Vec::new();
     for time in &field.times {
-        meters.push(meter(folder.path(), work, (units as f64 * time) as u64).await);
+        meters.push(meter(folder.path(), work, pace.units(*time)).await);
     }
     let began = Instant::now();
     let (mut warm_up, mut clocks) = (Vec::new(), Clocks::default());

@@ -37,6 +37,15 @@ pub struct Environment {
     /// How many slices in one have a spike.
     spikes: f64,
     shape: Shape,
+    /// How much of what others do to a slice shows as waits for a core, from 0 to 1.
+    seen: f64,
+}
+
+impl Environment {
+    /// The same, where another share of what others do shows as waits for a core.
+    pub fn seen(self, seen: f64) -> Self {
+        Self { seen, ..self }
+    }
 }
 
 /// By which time programs are compared.
@@ -48,7 +57,7 @@ pub enum By {
     Unhindered,
 }
 
-/// How much of what others do to a slice shows as waits for a core.
+/// How much of what others do to a slice usually shows as waits for a core.
 const SEEN: f64 = 0.9;
 
 /// Standard deviation of a program's own noise in one second: all there is on a quiet machine.
@@ -92,6 +101,7 @@ pub const QUIET: Environment = Environment {
     run: 0.005,
     spikes: 0.0,
     shape: Shape::Usual,
+    seen: SEEN,
 };
 /// A machine that others use too.
 pub const SHARED: Environment = Environment {
@@ -102,6 +112,7 @@ pub const SHARED: Environment = Environment {
     run: 0.015,
     spikes: 0.03,
     shape: Shape::Usual,
+    seen: SEEN,
 };
 /// A machine that others use heavily.
 pub const NOISY: Environment = Environment {
@@ -112,6 +123,7 @@ pub const NOISY: Environment = Environment {
     run: 0.025,
     spikes: 0.03,
     shape: Shape::Usual,
+    seen: SEEN,
 };
 /// The shared machine with run noise whose variance is infinite.
 pub const HEAVY: Environment = Environment { name: "heavy", shape: Shape::Heavy, ..SHARED };
@@ -218,11 +230,11 @@ impl Machine {
         let contention = bursts + others * self.random.shaped(self.environment.shape);
         let speed = self.drift + self.ramp * self.clock + own;
         let mut elapsed = length * (speed + contention).exp();
-        let mut unhindered = length * (speed + (1.0 - SEEN) * contention).exp();
+        let mut unhindered = length * (speed + (1.0 - self.environment.seen) * contention).exp();
         if self.random.uniform() < self.environment.spikes {
             let spike = length * self.random.exponential(0.3);
             elapsed += spike;
-            unhindered += (1.0 - SEEN) * spike;
+            unhindered += (1.0 - self.environment.seen) * spike;
         }
         self.clock += elapsed;
         Taken { elapsed, unhindered }
