@@ -317,3 +317,36 @@ fn the_results_table_is_computed_again_from_the_journal_by_another_program() {
     let done = Done::of(done.unwrap()).ends_with(0);
     assert!(done.out.contains("every cell of the document's table agrees with the journal"), "{}", done.out);
 }
+
+/// The newest run's blocks: who was measured in each.
+fn measured(repo: &Repo) -> Vec<Vec<String>> {
+    let script = "import json, sqlite3, sys\nfor (data,) in sqlite3.connect(sys.argv[1]).execute(\"SELECT data FROM record WHERE kind = 'block' ORDER BY sequence\"):\n    print(*sorted({s['contender'] for s in json.loads(data)['slices']}))";
+    let mut python = repo.command("python3");
+    let done = python.args(["-c", script]).arg(repo.root().join(".git/blueprint/journal.db")).output().unwrap();
+    let done = Done::of(done).ends_with(0);
+    done.out.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_loser_whose_bound_stays_open_keeps_nobody_waiting() {
+    let repo = Arena { costs: vec![("A", 20), ("B", 79)], ..Arena::default() }.build();
+    // B's values lie around its bound.
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("<80ms", "<79.8ms"));
+    let before = repo.commit("a bound that B neither keeps nor misses");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    landed(&repo, &before, "20\n");
+    assert!(measured(&repo).len() < 40 && done.out.contains("A wins"), "{}", done.out);
+}
+
+#[test]
+fn the_time_that_is_left_goes_to_a_leader_whose_bound_is_open() {
+    let arena = Arena { costs: vec![("A", 79), ("B", 88)], slice: "0.01", ..Arena::default() };
+    let repo = arena.build();
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("<80ms", "<79.8ms"));
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 4s"));
+    repo.commit("a bound that A neither keeps nor misses");
+    repo.blueprint(&["run", DOCUMENT]);
+    let blocks = measured(&repo);
+    let alone = blocks.iter().filter(|who| **who == ["A"]).count();
+    assert!(blocks.len() > 30 && 2 * alone > blocks.len(), "{alone} of {}: {blocks:?}", blocks.len());
+}

@@ -27,6 +27,8 @@ pub struct Standing {
     pub performance: BTreeSet<MetricName>,
     /// Bounds that are not known yet, with those baseline metrics that they are relative to.
     pub uncertain: BTreeSet<(Contender, MetricName)>,
+    /// Whether the bounds that are not known yet can change nothing any more.
+    pub settled: bool,
     /// Who left the race, with the block in which it did.
     pub dropped: Vec<(u32, Dropped)>,
     /// The race over those who can still win.
@@ -39,7 +41,7 @@ impl Standing {
     /// Whether more blocks would change nothing.
     pub fn concluded(&self) -> bool {
         let alone = self.active.iter().all(|c| c.key().is_none());
-        let over = alone || (self.uncertain.is_empty() && self.race.is_decided());
+        let over = alone || (self.settled && self.race.is_decided());
         let suspected = self.control.is_suspected() && self.active.contains(&Contender::Shadow);
         self.control.is_biased() || (over && !suspected)
     }
@@ -106,14 +108,51 @@ pub fn standing(facts: &Facts) -> Result<Standing, Error> {
     let entrants: Vec<_> = all.into_iter().filter(|c| !out.contains(c)).collect();
     let scorer = scorer(facts);
     let (race, dropped) = run_race(facts, &scorer, &entrants, rules);
-    // Nobody is dropped while a bound is open: who is beaten only by a variant that then misses
-    // its bound is not beaten.
+    let settled = settled(facts, &scorer, &race, &entrants, &uncertain);
     let control = controls::control(facts);
-    let active = if uncertain.is_empty() { race.survivors() } else { entrants };
-    let active = controls::accompanied(facts, &control, uncertain.is_empty() && race.is_decided(), active);
+    let active = active(&race, entrants, &uncertain, settled);
+    let active = controls::accompanied(facts, &control, settled && race.is_decided(), active);
     let performance = scorer.performance_metrics().iter().cloned().collect();
-    let dropped = if uncertain.is_empty() { dropped } else { Vec::new() };
-    Ok(Standing { active, failed, performance, uncertain, dropped, race, control })
+    let dropped = if settled { dropped } else { Vec::new() };
+    Ok(Standing { active, failed, performance, uncertain, settled, dropped, race, control })
+}
+
+type Uncertain = BTreeSet<(Contender, MetricName)>;
+
+fn is_open(uncertain: &Uncertain, contender: &Contender) -> bool {
+    uncertain.iter().any(|(who, _)| who == contender)
+}
+
+/// Whether open bounds can change nothing any more: a decided race whose survivors' bounds are known, and
+/// who would be left as well if those whose bounds are open missed them. Who is beaten only by a
+/// variant that then misses its bound is not beaten.
+fn settled(facts: &Facts, scorer: &Scorer, race: &Race, entrants: &[Contender], uncertain: &Uncertain) -> bool {
+    if uncertain.iter().all(|(who, _)| who.key().is_none()) {
+        return true;
+    }
+    let survivors = race.survivors();
+    if !race.is_decided() || survivors.iter().any(|c| c.key().is_some() && is_open(uncertain, c)) {
+        return false;
+    }
+    let sure = |c: &&Contender| c.key().is_none() || !is_open(uncertain, c);
+    let sure: Vec<_> = entrants.iter().filter(sure).cloned().collect();
+    let (without, _) = run_race(facts, scorer, &sure, race.rules().clone());
+    without.is_decided() && without.survivors() == survivors
+}
+
+/// Who is measured next. Nobody is dropped while a bound is open that matters; once the race is decided,
+/// the time that is left goes to those who lead with a bound open.
+fn active(race: &Race, entrants: Vec<Contender>, uncertain: &Uncertain, settled: bool) -> Vec<Contender> {
+    let survivors = race.survivors();
+    let leaders: Vec<_> = survivors.iter().filter(|c| c.key().is_some() && is_open(uncertain, c)).cloned().collect();
+    if settled {
+        survivors
+    } else if race.is_decided() && !leaders.is_empty() {
+        let relative = is_open(uncertain, &Contender::Baseline).then_some(Contender::Baseline);
+        leaders.into_iter().chain(relative).collect()
+    } else {
+        entrants
+    }
 }
 
 fn run_race(facts: &Facts, scorer: &Scorer, entrants: &[Contender], rules: Rules) -> (Race, Vec<(u32, Dropped)>) {
@@ -127,7 +166,7 @@ fn run_race(facts: &Facts, scorer: &Scorer, entrants: &[Contender], rules: Rules
     (race, dropped)
 }
 
-type BoundsSoFar = (Vec<(VariantKey, Disqualification)>, BTreeSet<(Contender, MetricName)>);
+type BoundsSoFar = (Vec<(VariantKey, Disqualification)>, Uncertain);
 
 /// Every candidate's bounds: those known to be missed, and those not known yet.
 fn judge_bounds(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<BoundsSoFar, Error> {
@@ -245,7 +284,9 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let entrants: Vec<_> = contenders(facts).into_iter().filter(|c| !ended.contains_key(c)).collect();
     let blocks: Vec<_> = facts.blocks.iter().map(|b| (b.index, totals(facts, &scorer, b, &entrants))).collect();
     let (race, _) = run_race(facts, &scorer, &entrants, Rules::default());
-    let bounds_known = standing.uncertain.iter().all(|(who, _)| ended.contains_key(who) || *who == Contender::Baseline);
+    let mut uncertain = standing.uncertain;
+    uncertain.retain(|(who, _)| !ended.contains_key(who));
+    let bounds_known = settled(facts, &scorer, &race, &entrants, &uncertain);
     let decided = verdict::decide(verdict::Evidence {
         rows,
         race: &race,
