@@ -41,7 +41,14 @@ fn site(root: &Path) -> Site {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    Site { tree: root.join("tree"), env, scratch: root.join("scratch"), exec: Arc::new(Local), stop: Stop::new() }
+    Site {
+        tree: root.join("tree"),
+        env,
+        scratch: root.join("scratch"),
+        cpus: Vec::new(),
+        exec: Arc::new(Local),
+        stop: Stop::new(),
+    }
 }
 
 fn shell(line: &str) -> Program {
