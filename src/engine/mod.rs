@@ -8,6 +8,7 @@ pub mod contract;
 pub mod journal;
 pub mod judging;
 pub mod landing;
+pub mod lanes;
 pub mod lease;
 pub mod measuring;
 pub mod opening;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
@@ -40,6 +41,8 @@ pub struct Known<'a> {
     pub protect: &'a [String],
     /// How long measuring may take, in seconds.
     pub measure_seconds: u64,
+    /// The lanes that contenders would be measured in, or why one after another.
+    pub lanes: Result<Lanes, Refusal>,
     /// Whether an unsupported leader may land.
     pub require_supported: bool,
     /// Whether anything is landed at all.
@@ -79,6 +82,7 @@ pub struct Outline {
     pub database: Option<Isolation>,
     pub cache: Option<Isolation>,
     pub judge: Judge,
+    pub measure: Measuring,
     pub land: Landing,
     pub budget: Caps,
     /// What a reviewer should know before approving, a sentence each.
@@ -163,6 +167,24 @@ pub struct MetricLine {
     pub bound: Bound,
 }
 
+/// How contenders are measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measuring {
+    /// The CPUs of each parallel lane, used if the check passes; empty for one after another.
+    pub lanes: Vec<Vec<usize>>,
+    /// Why not in lanes.
+    pub why: Option<String>,
+}
+
+impl Measuring {
+    fn of(lanes: &Result<Lanes, Refusal>) -> Self {
+        match lanes {
+            Ok(lanes) => Self { lanes: lanes.cpus().to_vec(), why: None },
+            Err(refusal) => Self { lanes: Vec::new(), why: Some(refusal.to_string()) },
+        }
+    }
+}
+
 /// What happens to the winner.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
@@ -216,6 +238,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             simplicity: weights.simplicity.clone(),
             bounds: bounds(plan),
         },
+        measure: Measuring::of(&known.lanes),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
@@ -346,6 +369,7 @@ mod tests {
             carry: &[],
             protect: &[],
             measure_seconds: 60,
+            lanes: Err(Refusal::Off),
             require_supported: false,
             merge: true,
             contestants_write_tests: false,

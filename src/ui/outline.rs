@@ -124,6 +124,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
+        ("Measure", measure(outline)),
         ("Land", land(outline)),
     ]
 }
@@ -148,6 +149,16 @@ fn judge(outline: &Outline) -> Lines {
     let bounds =
         bounds.map(|(at, b)| (if at == 0 { "gates" } else { "" }.to_owned(), format!("{} {}", b.metric, b.text)));
     [("weights".to_owned(), weights.join(" · "))].into_iter().chain(bounds).collect()
+}
+
+fn measure(outline: &Outline) -> Lines {
+    let lanes = &outline.measure.lanes;
+    if let Some(first) = lanes.first() {
+        let each = words::count(first.len(), "CPU");
+        let text = format!("{}, {each} each, where a check sees that they do not disturb each other", lanes.len());
+        return vec![("in lanes".to_owned(), text)];
+    }
+    outline.measure.why.iter().map(|why| ("one after another".to_owned(), why.clone())).collect()
 }
 
 fn land(outline: &Outline) -> Lines {
@@ -177,6 +188,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::domain::lanes::Refusal;
     use crate::engine::outline::Known;
 
     fn example() -> Outline {
@@ -197,6 +209,7 @@ mod tests {
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),
             measure_seconds: 900,
+            lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
             require_supported: false,
             merge: true,
             contestants_write_tests: false,
