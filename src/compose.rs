@@ -19,6 +19,7 @@ use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
+use crate::domain::lanes::Wanted;
 use crate::domain::plan::{Plan, VariantKey};
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
@@ -138,6 +139,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         protect: &settings.protect,
         measure_seconds: settings.measure_budget.as_secs(),
         lanes: lanes::planned(&ports, settings.lanes, plan.variants.len() + 1),
+        lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
         require_supported: settings.require_supported,
         merge: settings.merge,
         contestants_write_tests: settings.contestants_write_tests,

@@ -199,7 +199,7 @@ impl Check<'_> {
             return Ok(Err("the code as it is could not be measured".to_owned()));
         }
         let all: Seats = self.lanes.numbers().map(|lane| (lane, Contender::Baseline)).collect();
-        self.compare(&[all.clone()], &all).await
+        self.compare(std::slice::from_ref(&all), &all).await
     }
 
     /// Each variant alone, and in the same lane while every other lane is busy.

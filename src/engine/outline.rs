@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub measure_seconds: u64,
     /// The lanes that contenders would be measured in, or why one after another.
     pub lanes: Result<Lanes, Refusal>,
+    /// Whether the configuration asks for a number of them.
+    pub lanes_asked: bool,
     /// Whether an unsupported leader may land.
     pub require_supported: bool,
     /// Whether anything is landed at all.
@@ -316,6 +318,9 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     };
     risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
     risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
+    if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
+        risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
+    }
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
@@ -370,6 +375,7 @@ mod tests {
             protect: &[],
             measure_seconds: 60,
             lanes: Err(Refusal::Off),
+            lanes_asked: false,
             require_supported: false,
             merge: true,
             contestants_write_tests: false,
@@ -397,6 +403,7 @@ mod tests {
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
             (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
+            (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),
             (Known { cpus: 2, ..known(&plain) }, vec!["2 CPUs"]),
             (known(&unlimited), vec!["no time cap", "no token cap"]),
             (known(&alone), vec!["one variant"]),
