@@ -19,11 +19,13 @@ use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
+use crate::domain::lanes::Wanted;
 use crate::domain::plan::{Plan, VariantKey};
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
 use crate::engine::context::{Ports, Settings};
 use crate::engine::journal::{Facts, Log, Record, Started};
+use crate::engine::lanes;
 use crate::engine::lease;
 use crate::engine::opening::{self, Target};
 use crate::engine::outline::{self, Outline};
@@ -170,6 +172,8 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         carry: &settings.carry,
         protect: &settings.protect,
         measure_seconds: settings.measure_budget.as_secs(),
+        lanes: lanes::planned(&ports, settings.lanes, plan.variants.len() + 1),
+        lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
         require_supported: settings.require_supported,
         merge: settings.merge,
         contestants_write_tests: settings.contestants_write_tests,
@@ -229,6 +233,7 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
         measure_budget: config.measure_budget(plan.budget.time_cap),
         parallel: config.parallel,
+        lanes: config.lanes,
         require_supported: config.require_supported,
         merge: true,
         contestants_write_tests: config.contestants_write_tests,

@@ -41,7 +41,14 @@ fn site(root: &Path) -> Site {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    Site { tree: root.join("tree"), env, scratch: root.join("scratch"), exec: Arc::new(Local), stop: Stop::new() }
+    Site {
+        tree: root.join("tree"),
+        env,
+        scratch: root.join("scratch"),
+        cpus: Vec::new(),
+        exec: Arc::new(Local),
+        stop: Stop::new(),
+    }
 }
 
 fn shell(line: &str) -> Program {
@@ -208,6 +215,29 @@ async fn every_source_reads_its_metrics_with_their_dimension_and_stops_when_it_i
         meter.close().await;
         assert_eq!(Local.sweep_none(&site).await, 0, "{kind} left something running");
     }
+}
+
+/// Lanes take slices of one tree at the same time, which only sources can that keep nothing between slices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_does_not_stay_can_be_asked_twice_at_once_and_keeps_nothing() {
+    let mut staying = Vec::new();
+    for (kind, source) in sources().into_iter().chain([("fake", fake_source())]) {
+        if source.stays() {
+            staying.push(kind);
+            continue;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path());
+        let (mut one, mut other) = (source.open(&site).await.unwrap(), source.open(&site).await.unwrap());
+        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)) };
+        let (first, second) = tokio::join!(one.sample(slot), other.sample(slot));
+        for sample in [first, second] {
+            sample.unwrap_or_else(|why| panic!("{kind}: {why}"));
+        }
+        assert_eq!(Local.sweep_none(&site).await, 0, "{kind} keeps something running between slices");
+    }
+    staying.sort_unstable();
+    assert_eq!(staying, ["http", "sql", "sql-load"]);
 }
 
 /// Nothing of a site may run on after its meter or suite is done.

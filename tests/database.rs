@@ -595,8 +595,14 @@ async fn measured(ready: &Connected, query: &str, unit: &str, limit: u64) -> Res
     let name = MetricName::new("size").unwrap();
     let source = Sql::new(sql::Settings { name, query: query.to_owned(), unit: unit.to_owned() });
     let here = std::env::temp_dir();
-    let site =
-        Site { tree: here.clone(), env: ready.env.clone(), scratch: here, exec: Arc::new(Local), stop: Stop::new() };
+    let site = Site {
+        tree: here.clone(),
+        env: ready.env.clone(),
+        scratch: here,
+        cpus: Vec::new(),
+        exec: Arc::new(Local),
+        stop: Stop::new(),
+    };
     let slot = Slot { block: 0, seed: 1, limit: Some(std::time::Duration::from_millis(limit)) };
     let sample = source.open(&site).await?.sample(slot).await?;
     Ok(sample.readings[0].value.to_string())

@@ -260,7 +260,7 @@ fn site(dir: &Path, exec: Arc<dyn Executor>) -> Site {
         ("BLUEPRINT_PORT_1".to_owned(), port(1)),
     ]
     .into();
-    Site { tree: dir.to_owned(), env, scratch: dir.to_owned(), exec, stop: Stop::new() }
+    Site { tree: dir.to_owned(), env, scratch: dir.to_owned(), cpus: Vec::new(), exec, stop: Stop::new() }
 }
 
 fn answering(answer: impl Fn(u32) -> (u16, &'static str) + Send + Sync + 'static) -> Arc<dyn Executor> {

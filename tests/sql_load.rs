@@ -93,7 +93,14 @@ impl Tree {
     fn site(&self, url: Option<&str>) -> Site {
         let env: Environment = url.into_iter().map(|url| ("DATABASE_URL".to_owned(), url.to_owned())).collect();
         let root: &Path = self.0.path();
-        Site { tree: root.to_owned(), env, scratch: root.to_owned(), exec: Arc::new(Local), stop: Stop::new() }
+        Site {
+            tree: root.to_owned(),
+            env,
+            scratch: root.to_owned(),
+            cpus: Vec::new(),
+            exec: Arc::new(Local),
+            stop: Stop::new(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Programs of known truth, really run: this benchmark's own program computes, walks through memory or
 //! sleeps for as long as it is told, and the product's source `time` measures it. What comes out is held against
-//! what a replay of this machine's noise, recorded right before, says should.
+//! what a replay of this machine's noise, recorded right before, says should, with the noise that the program
+//! has of its own added: where in memory a run lies, for one, is another lot each time.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use blueprint::adapters::metric::{Meter, MetricSource, Sample, Slot, time};
 use blueprint::adapters::process::{Environment, Program, Site, Stop};
 use blueprint::adapters::recorder;
 use blueprint::domain::measurement::{Contender, MetricName, Slice};
-use blueprint::domain::noise::{Field, Header, Question, Replay, Said, Tally, Timed, Trace, race};
+use blueprint::domain::noise::{Field, Header, Question, Replay, Said, Summary, Tally, Timed, Trace, race};
 use blueprint::domain::timed::Clocks;
 
 /// By how much the variants differ.
@@ -136,17 +137,21 @@ pub fn section(decisions: u32) -> f64 {
          right is the best claimed with support, or nobody claimed where all are alike\n"
     );
     println!("{:<8} {:>5}   {:>6} {:>6} {:>7}   {:>16}", "", "d", "right", "wrong", "seconds", "replay says right");
-    let replay = Replay::of(&recorded());
+    let trace = recorded();
+    let replay = Replay::of(&trace);
+    let summary = Summary::of(&trace, &replay);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let (mut live, mut expected, mut cells) = (0.0, 0.0, 0.0);
     for work in Work::ALL {
         let pace = work.pace();
+        let own = runtime.block_on(own_noise(work, pace, &summary));
+        println!("{:<8} has {:.1} % of noise of its own in a slice", work.name(), 100.0 * own);
         for difference in DIFFERENCES {
             let mut found = Found::default();
             for seed in 0..decisions {
                 runtime.block_on(decide(work, pace, difference, u64::from(seed), &mut found));
             }
-            let said = predicted(&replay, difference);
+            let said = predicted(&replay, own, difference);
             let right = f64::from(found.right) / f64::from(found.decisions.max(1));
             println!(
                 "{:<8} {:>4.0} %   {:>6.2} {:>6} {:>7.1}   {said:>16.2}",
@@ -179,14 +184,37 @@ fn recorded() -> Trace {
     Trace { header, ticks: made.ticks, samples: made.samples }
 }
 
+/// Slices from which a program's own noise is told.
+const PROBES: usize = 40;
+
+/// The standard deviation of a program's logarithm in one slice, beyond what this machine does to anybody's.
+async fn own_noise(work: Work, pace: Pace, summary: &Summary) -> f64 {
+    let folder = tempfile::tempdir().expect("a directory");
+    let mut meter = meter(folder.path(), work, pace.units(1.0)).await;
+    let mut slices = Vec::new();
+    for _ in 0..PROBES {
+        let slot = Slot { block: 0, seed: 1, limit: None };
+        slices.push(taken(meter.sample(slot).await.expect("a slice")));
+    }
+    let clocks = Clocks::chosen(&slices[..1]);
+    let value = |slice: &Slice| clocks.value(slice, &slice.readings[0]).expect("a time").value().ln();
+    let logs: Vec<f64> = slices.iter().map(value).collect();
+    let squares = logs.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>();
+    let both = squares / (PROBES - 1) as f64;
+    let machine = summary.differences.iter().find(|d| d.timed == Timed::Cpu).map_or(0.0, |d| d.adjacent.powi(2));
+    // The difference of two slices has the noise of both.
+    ((both - machine).max(0.0) / 2.0).sqrt()
+}
+
 /// How often a replay is right.
-fn predicted(replay: &Replay, difference: f64) -> f64 {
-    let tally = Tally::of(replay, Question { variants: 4, difference, timed: Timed::Cpu, cap: CAP }, REPLAYED, 1);
+fn predicted(replay: &Replay, own: f64, difference: f64) -> f64 {
+    let question = Question { variants: 4, difference, timed: Timed::Cpu, cap: CAP, own };
+    let tally = Tally::of(replay, question, REPLAYED, 1);
     if difference > 0.0 { tally.share(tally.supported_right) } else { 1.0 - tally.share(tally.supported) }
 }
 
 async fn decide(work: Work, pace: Pace, difference: f64, seed: u64, found: &mut Found) {
-    let field = Field::new(Question { variants: 4, difference, timed: Timed::Wall, cap: CAP }, seed);
+    let field = Field::new(Question { variants: 4, difference, timed: Timed::Wall, cap: CAP, own: 0.0 }, seed);
     let folder = tempfile::tempdir().expect("a directory");
     let mut meters = Vec::new();
     for time in &field.times {
@@ -219,11 +247,13 @@ async fn meter(folder: &std::path::Path, work: Work, units: u64) -> Box<dyn Mete
     let command = Program::Argv(vec![own, "--program".to_owned(), work.name().to_owned(), units.to_string()]);
     let name = MetricName::new("time").expect("a name");
     let (exec, stop) = (Arc::new(Local), Stop::new());
-    let site = Site { tree: folder.into(), env: Environment::new(), scratch: folder.into(), exec, stop };
+    let (env, cpus) = (Environment::new(), Vec::new());
+    let site = Site { tree: folder.into(), env, scratch: folder.into(), exec, stop, cpus };
     time::Time::new(time::Settings { name, command }).open(&site).await.expect("a meter")
 }
 
 fn taken(sample: Sample) -> Slice {
     let Sample { readings, timing, own, output } = sample;
-    Slice { contender: Contender::Baseline, source: "time".to_owned(), readings, timing, own, output }
+    let (contender, source) = (Contender::Baseline, "time".to_owned());
+    Slice { contender, source, readings, timing, own, output, lane: None }
 }

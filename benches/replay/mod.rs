@@ -30,8 +30,9 @@ fn decided(path: &Path, decisions: u64) -> String {
         Err(why) => return format!("can't be read: {why}\n"),
     };
     let replay = Replay::of(&trace);
-    let ask =
-        |difference, timed| Tally::of(&replay, Question { variants: 4, difference, timed, cap: CAP }, decisions, 1);
+    let ask = |difference, timed| {
+        Tally::of(&replay, Question { variants: 4, difference, timed, cap: CAP, own: 0.0 }, decisions, 1)
+    };
     let tallies: Vec<_> = DIFFERENCES.iter().flat_map(|d| Timed::ALL.map(|timed| ask(*d, timed))).collect();
     replayed(&trace, &Summary::of(&trace, &replay), &tallies, Style::PLAIN)
 }

@@ -136,7 +136,7 @@ fn replay(args: &ReplayArgs, context: &Context) -> Outcome {
     let mut tallies = Vec::new();
     for difference in std::iter::once(0.0).chain(args.difference.iter().copied()) {
         for timed in Timed::ALL {
-            let question = Question { variants: usize::from(args.variants), difference, timed, cap: CAP };
+            let question = Question { variants: usize::from(args.variants), difference, timed, cap: CAP, own: 0.0 };
             tallies.push(Tally::of(&replay, question, args.decisions, args.seed));
         }
     }

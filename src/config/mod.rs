@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
 use crate::domain::quantity::parse_duration;
 use crate::error::{Error, Result};
@@ -54,6 +55,8 @@ pub struct Config {
     measure_budget: Option<Duration>,
     /// Variants at a time.
     pub parallel: Option<usize>,
+    /// Parallel lanes of measuring.
+    pub lanes: Wanted,
     /// The branch that winners land on.
     pub branch: Option<String>,
     /// Whether a leader without support may land.
@@ -134,6 +137,7 @@ impl Config {
             metrics,
             measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
             parallel: raw.measure.parallel,
+            lanes: lanes(raw.measure.lanes)?,
             branch: raw.land.branch,
             require_supported: raw.land.require == Some(Require::Supported),
             text: text.to_owned(),
@@ -170,6 +174,15 @@ impl Config {
 /// The JSON schema of the file, for editors.
 pub fn schema() -> String {
     serde_json::to_string_pretty(&schemars::schema_for!(raw::Raw)).unwrap_or_default()
+}
+
+fn lanes(raw: Option<raw::Lanes>) -> std::result::Result<Wanted, String> {
+    match raw {
+        None | Some(raw::Lanes::Word(raw::LanesWord::Auto)) => Ok(Wanted::Auto),
+        Some(raw::Lanes::Word(raw::LanesWord::Off)) => Ok(Wanted::Off),
+        Some(raw::Lanes::Number(count @ 2..)) => Ok(Wanted::Exactly(count)),
+        Some(raw::Lanes::Number(_)) => Err("`measure.lanes` must be `auto`, `off`, or at least 2".to_owned()),
+    }
 }
 
 /// A duration such as `10m`; `key` is named where it is none.

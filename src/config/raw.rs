@@ -249,6 +249,28 @@ pub struct Measure {
     pub budget: Option<String>,
     /// How many variants are implemented and tested at a time; all of them where absent.
     pub parallel: Option<usize>,
+    /// Contenders that are measured at the same time, each on cores of its own: `auto`, `off` or a number.
+    pub lanes: Option<Lanes>,
+}
+
+/// Parallel lanes of measuring.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`auto`, `off`, or a number of lanes")]
+pub enum Lanes {
+    /// A word.
+    Word(LanesWord),
+    /// So many; refused where they can't be had.
+    Number(usize),
+}
+
+/// Parallel lanes of measuring, in a word.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LanesWord {
+    /// Where the machine has enough cores and a check sees no interference.
+    Auto,
+    /// One after another.
+    Off,
 }
 
 /// Where and when a winner lands.

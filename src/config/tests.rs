@@ -94,3 +94,18 @@ fn the_schema_is_one_that_editors_can_use() {
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["properties"]["measure"].is_object());
 }
+
+#[test]
+fn lanes_are_a_word_or_a_number_of_two_or_more() {
+    let lanes = |text: &str| read(&format!("version: 1\nmeasure: {{lanes: {text}}}\n")).lanes;
+    assert_eq!([lanes("auto"), lanes("off"), lanes("4")], [Wanted::Auto, Wanted::Off, Wanted::Exactly(4)]);
+    assert_eq!(read("version: 1\n").lanes, Wanted::Auto);
+    for text in ["0", "1"] {
+        let message = refused(&format!("version: 1\nmeasure: {{lanes: {text}}}\n"));
+        assert!(message.contains("`measure.lanes` must be"), "{message}");
+    }
+    for text in ["-1", "1.5", "many", "[1]"] {
+        let message = refused(&format!("version: 1\nmeasure: {{lanes: {text}}}\n"));
+        assert!(message.contains("`auto`, `off`, or a number of lanes"), "{message}");
+    }
+}

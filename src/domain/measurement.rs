@@ -172,6 +172,9 @@ pub struct Slice {
     pub contender: Contender,
     /// Which source was asked.
     pub source: String,
+    /// The lane that it ran in; absent where contenders are measured one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<u32>,
     /// What it said.
     pub readings: Vec<Reading>,
     /// What it cost.
@@ -244,6 +247,7 @@ mod tests {
         let slice = |(who, output): &(&str, Option<&str>)| Slice {
             contender: Contender::try_from((*who).to_owned()).unwrap(),
             source: "lookups".to_owned(),
+            lane: None,
             readings: Vec::new(),
             timing: Timing::default(),
             own: None,

@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod event;
 pub mod key;
+pub mod lanes;
 pub mod measurement;
 pub mod noise;
 pub mod plan;

@@ -164,6 +164,7 @@ mod tests {
         Slice {
             contender: Contender::Variant(VariantKey::new(key).unwrap()),
             source: "time: x".to_owned(),
+            lane: None,
             readings: vec![Reading { metric: metric.clone(), value, observations: 2 }],
             timing,
             own: own.then_some(metric),

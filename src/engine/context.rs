@@ -21,6 +21,7 @@ use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
 use crate::domain::budget::Ledger;
 use crate::domain::event::{Event, Sink};
+use crate::domain::lanes::Wanted;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Plan;
 use crate::error::{Error, ExitCode};
@@ -67,6 +68,8 @@ pub struct Settings {
     pub measure_budget: Duration,
     /// Trials at a time; as many as there are variants where absent.
     pub parallel: Option<usize>,
+    /// Parallel lanes of measuring.
+    pub lanes: Wanted,
     /// Whether an unsupported leader may land.
     pub require_supported: bool,
     /// Whether anything is landed at all.

@@ -16,6 +16,7 @@ use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Entry, Journal, JournalError};
+use crate::domain::lanes::Decision;
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::{Plan, VariantKey};
 use crate::domain::timed::Clocks;
@@ -160,6 +161,8 @@ pub enum Record {
         /// What.
         readings: Vec<Reading>,
     },
+    /// Whether blocks are measured in parallel lanes; the last of these counts.
+    Lanes(Decision),
     /// A block was measured.
     Block(Block),
     /// A block was thrown away whole, for a reason that is blind to its result.
@@ -265,6 +268,8 @@ pub struct Facts {
     pub tests: BTreeMap<Contender, TestReport>,
     /// Metrics that do not vary.
     pub exact: BTreeMap<Contender, Vec<Reading>>,
+    /// Whether blocks are measured in parallel lanes, once that is decided.
+    pub lanes: Option<Decision>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
     /// By which time the sources whose metric is their slices' own are compared; chosen by the first block.
@@ -293,6 +298,7 @@ impl Facts {
             harvests: BTreeMap::new(),
             tests: BTreeMap::new(),
             exact: BTreeMap::new(),
+            lanes: None,
             blocks: Vec::new(),
             clocks: Clocks::default(),
             ended: BTreeMap::new(),
@@ -340,6 +346,7 @@ impl Facts {
             }
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
+            Record::Lanes(decision) => self.lanes = Some(decision),
             Record::Block(block) => {
                 if self.blocks.is_empty() {
                     self.clocks = Clocks::chosen(&block.slices);
@@ -388,6 +395,7 @@ mod tests {
                 contender: Contender::Baseline,
                 resource: Resource::Directory { path: "/tmp/x".into() },
             },
+            Record::Lanes(Decision { lanes: None, why: "2 cores, lanes need 4".to_owned(), check: Vec::new() }),
             Record::Block(Block { index: 3, slices: Vec::new() }),
             Record::Finished,
         ];

@@ -46,6 +46,7 @@ impl Run {
                     tree: lease.tree(),
                     env: lease.env.clone(),
                     scratch: lease.scratch(),
+                    cpus: Vec::new(),
                     exec: self.ports.exec.clone(),
                     stop: self.stop.clone(),
                 };

@@ -62,6 +62,7 @@ impl Run {
         let started = Instant::now();
         let budget =
             self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
+        self.choose_lanes(judged, facts, budget).await?;
         let (mut spoiled, mut disturbed) = (0, 0);
         loop {
             self.check_stop()?;
@@ -182,9 +183,12 @@ impl Run {
         meters: &mut Meters,
         left: Duration,
     ) -> Result<Result<Block, Spoiled>, Error> {
-        let order = race::shuffled(&standing.active, self.started.seed, index);
         let slot =
             Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(left.max(SLICE_FLOOR)) };
+        if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
+            return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;
+        }
+        let order = race::shuffled(&standing.active, self.started.seed, index);
         let mut slices = Vec::new();
         for contender in order {
             for (at, source) in self.ports.sources.iter().enumerate() {
@@ -232,21 +236,35 @@ impl Run {
         let Some(meter) = meters.get_mut(&place) else {
             return Err(Error::machine(format!("{} can't be measured for {contender}", source.name())));
         };
-        let before = self.ports.machine.load();
+        self.sample(source.name(), contender, &mut **meter, None, slot).await
+    }
+
+    /// What a meter says in one slot, with what it cost; in this lane and on its CPUs, where there are lanes.
+    pub(super) async fn sample(
+        &self,
+        source: &str,
+        contender: &Contender,
+        meter: &mut dyn Meter,
+        lane: Option<(u32, &[usize])>,
+        slot: Slot,
+    ) -> Result<Result<Slice, Spoiled>, Error> {
+        let cpus = lane.map_or(&[][..], |(_, cpus)| cpus);
+        let before = self.ports.machine.load(cpus);
         match meter.sample(slot).await {
             Ok(sample) => Ok(Ok(Slice {
                 contender: contender.clone(),
-                source: source.name().to_owned(),
+                source: source.to_owned(),
+                lane: lane.map(|(lane, _)| lane),
                 readings: sample.readings,
-                timing: beside(sample.timing, self.ports.machine.load().since(before)),
+                timing: beside(sample.timing, self.ports.machine.load(cpus).since(before)),
                 own: sample.own,
                 output: sample.output,
             })),
-            Err(error) => self.spoiled(source.name(), error),
+            Err(error) => self.spoiled(source, error),
         }
     }
 
-    fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
+    pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
             MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
@@ -275,7 +293,7 @@ const SLICE_FLOOR: Duration = Duration::from_secs(30);
 
 impl Standing {
     /// Whether a source that provides these metrics has still something to tell of a contender.
-    fn needs(&self, contender: &Contender, metrics: &[MetricName]) -> bool {
+    pub(super) fn needs(&self, contender: &Contender, metrics: &[MetricName]) -> bool {
         let races = metrics.iter().any(|m| self.performance.contains(m));
         races || metrics.iter().any(|m| self.uncertain.contains(&(contender.clone(), m.clone())))
     }

@@ -9,6 +9,7 @@ pub mod controls;
 pub mod journal;
 pub mod judging;
 pub mod landing;
+pub mod lanes;
 pub mod lease;
 pub mod measuring;
 pub mod opening;

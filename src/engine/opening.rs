@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::context::{Ports, Settings};
-use super::{contract, lease};
+use super::{contract, lanes, lease};
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
 use crate::adapters::process::{self, ProcessError};
+use crate::domain::lanes::Wanted;
 use crate::domain::plan::{EvaluationTest, Mode, Plan};
 use crate::error::{Error, ExitCode};
 
@@ -111,7 +112,7 @@ fn file_of(selector: &str) -> &str {
 }
 
 /// Refuses what could only fail later: a mode that can't be run, missing programs or recorded
-/// work, tests that nobody has written, a database that can't be had.
+/// work, tests that nobody has written, lanes or a database that can't be had.
 pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &Settings) -> Result<(), Error> {
     if plan.mode == Mode::Orchestrated {
         return Err(Error::refused("documents in mode `orchestrated` are read and checked, and can't be run")
@@ -137,6 +138,12 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
             return Err(Error::usage(format!("the test `{}` needs `{program}`, which was not found", suite.name()))
                 .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));
         }
+    }
+    if matches!(settings.lanes, Wanted::Exactly(_)) {
+        // The baseline takes part.
+        lanes::planned(ports, settings.lanes, plan.variants.len() + 1).map_err(|refusal| {
+            Error::refused(format!("variants can't be measured in parallel lanes: {refusal}")).hint(refusal.hint())
+        })?;
     }
     match &ports.database {
         Some(database) => database.reach().await.map_err(lease::database_error),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
@@ -40,6 +41,10 @@ pub struct Known<'a> {
     pub protect: &'a [String],
     /// How long measuring may take, in seconds.
     pub measure_seconds: u64,
+    /// The lanes that contenders would be measured in, or why one after another.
+    pub lanes: Result<Lanes, Refusal>,
+    /// Whether the configuration asks for a number of them.
+    pub lanes_asked: bool,
     /// Whether an unsupported leader may land.
     pub require_supported: bool,
     /// Whether anything is landed at all.
@@ -79,6 +84,7 @@ pub struct Outline {
     pub database: Option<Isolation>,
     pub cache: Option<Isolation>,
     pub judge: Judge,
+    pub measure: Measuring,
     pub land: Landing,
     pub budget: Caps,
     /// What a reviewer should know before approving, a sentence each.
@@ -163,6 +169,24 @@ pub struct MetricLine {
     pub bound: Bound,
 }
 
+/// How contenders are measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measuring {
+    /// The CPUs of each parallel lane, used if the check passes; empty for one after another.
+    pub lanes: Vec<Vec<usize>>,
+    /// Why not in lanes.
+    pub why: Option<String>,
+}
+
+impl Measuring {
+    fn of(lanes: &Result<Lanes, Refusal>) -> Self {
+        match lanes {
+            Ok(lanes) => Self { lanes: lanes.cpus().to_vec(), why: None },
+            Err(refusal) => Self { lanes: Vec::new(), why: Some(refusal.to_string()) },
+        }
+    }
+}
+
 /// What happens to the winner.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
@@ -216,6 +240,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             simplicity: weights.simplicity.clone(),
             bounds: bounds(plan),
         },
+        measure: Measuring::of(&known.lanes),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
@@ -293,6 +318,9 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     };
     risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
     risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
+    if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
+        risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
+    }
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
@@ -346,6 +374,8 @@ mod tests {
             carry: &[],
             protect: &[],
             measure_seconds: 60,
+            lanes: Err(Refusal::Off),
+            lanes_asked: false,
             require_supported: false,
             merge: true,
             contestants_write_tests: false,
@@ -373,6 +403,7 @@ mod tests {
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
             (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
+            (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),
             (Known { cpus: 2, ..known(&plain) }, vec!["2 CPUs"]),
             (known(&unlimited), vec!["no time cap", "no token cap"]),
             (known(&alone), vec!["one variant"]),

@@ -298,7 +298,7 @@ mod tests {
 
     fn tally(difference: f64, timed: Timed, supported: u64, supported_right: u64) -> Tally {
         Tally {
-            question: Question { variants: 4, difference, timed, cap: CAP },
+            question: Question { variants: 4, difference, timed, cap: CAP, own: 0.0 },
             decisions: 200,
             single: 160,
             ten: 152,

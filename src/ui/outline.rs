@@ -124,6 +124,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
+        ("Measure", measure(outline)),
         ("Land", land(outline)),
     ]
 }
@@ -148,6 +149,16 @@ fn judge(outline: &Outline) -> Lines {
     let bounds =
         bounds.map(|(at, b)| (if at == 0 { "gates" } else { "" }.to_owned(), format!("{} {}", b.metric, b.text)));
     [("weights".to_owned(), weights.join(" · "))].into_iter().chain(bounds).collect()
+}
+
+fn measure(outline: &Outline) -> Lines {
+    let lanes = &outline.measure.lanes;
+    if let Some(first) = lanes.first() {
+        let each = words::count(first.len(), "CPU");
+        let text = format!("{}, {each} each, where a check sees that they do not disturb each other", lanes.len());
+        return vec![("in lanes".to_owned(), text)];
+    }
+    outline.measure.why.iter().map(|why| ("one after another".to_owned(), why.clone())).collect()
 }
 
 fn land(outline: &Outline) -> Lines {
@@ -177,6 +188,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::domain::lanes::Refusal;
     use crate::engine::outline::Known;
 
     fn example() -> Outline {
@@ -197,6 +209,8 @@ mod tests {
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),
             measure_seconds: 900,
+            lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
+            lanes_asked: false,
             require_supported: false,
             merge: true,
             contestants_write_tests: false,
@@ -239,6 +253,7 @@ mod tests {
         Judge     weights            tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
+        Measure   one after another  2 cores, lanes need 4
         Land      → main             merge commit, automatic; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
@@ -259,6 +274,7 @@ mod tests {
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();
+        bare.measure.why = None;
         bare.files.copied.clear();
         bare.land.automatic = false;
         bare.budget.step_tokens = None;
@@ -290,6 +306,15 @@ mod tests {
 
         Plan: 4 variants + baseline, no token cap, no time cap, measuring ≤ 15 min
         ");
+    }
+
+    #[test]
+    fn lanes_that_would_be_used_are_told_with_their_cpus() {
+        let mut wide = example();
+        wide.measure.lanes = vec![vec![2, 3], vec![4, 5], vec![6, 7]];
+        let text = outline(&wide, Style::PLAIN);
+        let line = text.lines().find(|line| line.starts_with("Measure")).unwrap();
+        assert!(line.contains("in lanes") && line.contains("3, 2 CPUs each"), "{line}");
     }
 
     #[test]

@@ -143,6 +143,10 @@ fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
     for (source, clock) in facts.clocks.iter() {
         line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
     }
+    if let Some(decision) = &facts.lanes {
+        let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
+        line("measured", format!("{how}: {}", words::one_line(&decision.why)));
+    }
     line("report", format!("blueprint report {run}"));
     table.render(Style::PLAIN)
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{self as sys, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -62,7 +63,8 @@ impl Group {
         }
         let control = if command.metered { ControlGroup::new().map(Arc::new) } else { None };
         let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
-        let mut builder = prepare(command, control.as_deref(), start.as_ref());
+        let cpus = cpu_set(&command.cpus).map_err(failed)?;
+        let mut builder = prepare(command, control.as_deref(), start.as_ref(), cpus);
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
             let began = Instant::now();
@@ -169,7 +171,24 @@ fn watch(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
     watch.map_err(std::io::Error::from)
 }
 
-fn prepare(command: &Command, control: Option<&ControlGroup>, start: Option<&Start>) -> std::process::Command {
+/// CPUs as the system takes them; none where a program may run anywhere.
+fn cpu_set(cpus: &[usize]) -> std::io::Result<Option<CpuSet>> {
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(std::io::Error::other(format!("nothing can be pinned to CPU {cpu}")));
+        }
+        set.set(*cpu);
+    }
+    Ok((!cpus.is_empty()).then_some(set))
+}
+
+fn prepare(
+    command: &Command,
+    control: Option<&ControlGroup>,
+    start: Option<&Start>,
+    cpus: Option<CpuSet>,
+) -> std::process::Command {
     let mut builder = std::process::Command::new(&command.program);
     builder
         .args(&command.args)
@@ -196,6 +215,14 @@ fn prepare(command: &Command, control: Option<&ControlGroup>, start: Option<&Sta
         // SAFETY: the closure allocates nothing and takes no lock; write is async-signal-safe.
         unsafe {
             builder.pre_exec(enter);
+        }
+    }
+    if let Some(cpus) = cpus {
+        let pin = move || Ok(sched_setaffinity(None, &cpus)?);
+        #[expect(unsafe_code, reason = "only one system call that is safe between fork and exec")]
+        // SAFETY: the closure allocates nothing and takes no lock; it is one system call on a copy of its own.
+        unsafe {
+            builder.pre_exec(pin);
         }
     }
     if command.outlives {

@@ -214,6 +214,32 @@ mod tests {
         );
     }
 
+    /// What a program of this command says of the CPUs that it and its children may use.
+    async fn allowed(cpus: Vec<usize>) -> Result<Finished, ProcessError> {
+        let command = shell("sh -c 'grep Cpus_allowed_list: /proc/self/status'");
+        Local.run(Command { cpus, ..command }, &Stop::new()).await
+    }
+
+    #[tokio::test]
+    async fn a_program_and_what_it_starts_run_on_the_cpus_that_were_asked_for() {
+        let anywhere = allowed(Vec::new()).await.unwrap().text();
+        let list = anywhere.split_whitespace().last().unwrap();
+        let first: usize = list.split(['-', ',']).next().unwrap().parse().unwrap();
+        let last: usize = list.rsplit(['-', ',']).next().unwrap().parse().unwrap();
+        for cpu in [first, last] {
+            let said = allowed(vec![cpu]).await.unwrap().text();
+            assert_eq!(said.split_whitespace().last().unwrap(), cpu.to_string());
+        }
+        assert_eq!(allowed(Vec::new()).await.unwrap().text(), anywhere, "nothing of it sticks to us");
+    }
+
+    #[tokio::test]
+    async fn cpus_that_are_not_there_keep_a_program_from_starting() {
+        for cpu in [1023, 1_000_000] {
+            assert!(matches!(allowed(vec![cpu]).await, Err(ProcessError::Start { .. })), "{cpu}");
+        }
+    }
+
     #[tokio::test]
     async fn a_missing_program_and_a_missing_directory_are_told_apart() {
         let missing = Command::new("no-such-program-here", [""; 0], std::env::temp_dir());

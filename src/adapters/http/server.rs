@@ -55,6 +55,7 @@ impl Server {
         let mut command = settings.serve.command(&[], &site.tree).env(&site.env);
         command.env.insert("PORT".to_owned(), port.to_string());
         command.log = Some(site.scratch.join("server.log"));
+        command.cpus.clone_from(&site.cpus);
         command.grace = GRACE;
         command.metered = true;
         let service = site.exec.serve(command).await?;

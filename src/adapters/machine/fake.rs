@@ -3,21 +3,35 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{Load, Machine};
+use crate::domain::lanes::Topology;
 
 /// Says each of these in turn, and the last one for ever.
-pub struct Script(Mutex<Vec<Load>>);
+pub struct Script {
+    loads: Mutex<Vec<Load>>,
+    topology: Topology,
+}
 
 impl Script {
-    /// In this order.
+    /// In this order; on a machine that tells nothing of its cores.
     pub fn new(mut loads: Vec<Load>) -> Self {
         loads.reverse();
-        Self(Mutex::new(loads))
+        Self { loads: Mutex::new(loads), topology: Topology::default() }
+    }
+
+    /// With these cores.
+    #[must_use]
+    pub fn with(self, topology: Topology) -> Self {
+        Self { topology, ..self }
     }
 }
 
 impl Machine for Script {
-    fn load(&self) -> Load {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn load(&self, _cpus: &[usize]) -> Load {
+        let mut left = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         if left.len() > 1 { left.pop().unwrap_or_default() } else { left.last().copied().unwrap_or_default() }
+    }
+
+    fn topology(&self) -> Topology {
+        self.topology.clone()
     }
 }

@@ -1,16 +1,19 @@
-//! The machine port: what its cores did, as counters that only grow.
+//! The machine port: which cores there are, and what they did as counters that only grow.
 
+mod cores;
 pub mod fake;
 pub mod linux;
 
 use std::time::Duration;
 
-/// Counters of the whole machine since some fixed moment; what it does not tell is absent.
+use crate::domain::lanes::Topology;
+
+/// Counters since some fixed moment; what the machine does not tell is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
-    /// CPU time of everything but this process, all cores together.
+    /// CPU time of everything, all CPUs that were asked about together; of the whole machine without this process.
     pub busy: Option<Duration>,
-    /// Time that a hypervisor took from the cores.
+    /// Time that a hypervisor took from those CPUs.
     pub steal: Option<Duration>,
     /// Time in which anything waited for a core.
     pub pressure: Option<Duration>,
@@ -31,6 +34,9 @@ impl Load {
 
 /// The machine that everything runs on.
 pub trait Machine: Send + Sync {
-    /// Its counters now.
-    fn load(&self) -> Load;
+    /// The counters of these CPUs now; of the whole machine where none is named.
+    fn load(&self, cpus: &[usize]) -> Load;
+
+    /// The physical cores that this process may use.
+    fn topology(&self) -> Topology;
 }

@@ -18,6 +18,8 @@ pub struct FakeSource {
     cadence: Cadence,
     answer: Arc<Answer>,
     open: Arc<AtomicUsize>,
+    busy: Option<Arc<AtomicUsize>>,
+    stays: bool,
 }
 
 impl FakeSource {
@@ -34,7 +36,24 @@ impl FakeSource {
             cadence: Cadence::EachBlock,
             answer: Arc::new(answer),
             open: Arc::new(AtomicUsize::new(0)),
+            busy: None,
+            stays: false,
         }
+    }
+
+    /// Counts here how many slices are being taken, and asks the closure while all that began
+    /// together are.
+    #[must_use]
+    pub fn counting(mut self, busy: Arc<AtomicUsize>) -> Self {
+        self.busy = Some(busy);
+        self
+    }
+
+    /// Keeps something running between slices.
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
     /// Asked once only.
@@ -68,12 +87,17 @@ impl MetricSource for FakeSource {
         self.cadence
     }
 
+    fn stays(&self) -> bool {
+        self.stays
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         self.open.fetch_add(1, Ordering::SeqCst);
         let meter = FakeMeter {
             answer: Arc::clone(&self.answer),
             site: site.clone(),
             open: Arc::clone(&self.open),
+            busy: self.busy.clone(),
             closed: false,
         };
         Ok(Box::new(meter))
@@ -84,6 +108,7 @@ struct FakeMeter {
     answer: Arc<Answer>,
     site: Site,
     open: Arc<AtomicUsize>,
+    busy: Option<Arc<AtomicUsize>>,
     closed: bool,
 }
 
@@ -93,7 +118,14 @@ impl Meter for FakeMeter {
         if self.site.stop.is_cancelled() {
             return Err(MetricError::Stopped);
         }
-        (self.answer)(&self.site, slot)
+        let Some(busy) = &self.busy else { return (self.answer)(&self.site, slot) };
+        busy.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let answer = (self.answer)(&self.site, slot);
+        // Nobody ends before all were asked.
+        tokio::task::yield_now().await;
+        busy.fetch_sub(1, Ordering::SeqCst);
+        answer
     }
 
     async fn close(&mut self) {

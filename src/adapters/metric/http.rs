@@ -75,6 +75,10 @@ impl MetricSource for Http {
         Cadence::EachBlock
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         let settings = self.settings.clone();
         // A server that answers slower than it is asked has every request of a slice open at once.

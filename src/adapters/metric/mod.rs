@@ -148,6 +148,12 @@ pub trait MetricSource: Send + Sync {
     /// How often it has to be asked.
     fn cadence(&self) -> Cadence;
 
+    /// Whether what it measures keeps running between slices, or runs elsewhere: its CPUs can't
+    /// change from block to block then, and it can't be measured in parallel lanes.
+    fn stays(&self) -> bool {
+        false
+    }
+
     /// Makes a contender ready to be measured (starts its server and waits until it answers).
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError>;
 }

@@ -58,6 +58,10 @@ impl MetricSource for Sql {
         Cadence::Once
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         let Some(url) = site.env.get("DATABASE_URL").cloned() else {
             return Err(MetricError::Machine(format!(

@@ -105,6 +105,10 @@ impl MetricSource for SqlLoad {
         Cadence::EachBlock
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         let Settings { file, params, .. } = &self.settings;
         let Some(url) = site.env.get("DATABASE_URL").cloned() else {

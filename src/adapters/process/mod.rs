@@ -39,6 +39,8 @@ pub struct Command {
     pub time_limit: Option<Duration>,
     /// Between TERM and KILL.
     pub grace: Duration,
+    /// The CPUs that it and all that it starts may run on; anywhere where empty.
+    pub cpus: Vec<usize>,
     /// The ordinary user to run as; only root can ask for one.
     pub user: Option<User>,
     /// Whether it goes on when we are killed: only for what is short and must not be left half done.
@@ -76,6 +78,7 @@ impl Command {
             stdin: None,
             time_limit: None,
             grace: Duration::from_secs(5),
+            cpus: Vec::new(),
             user: None,
             outlives: false,
             log: None,

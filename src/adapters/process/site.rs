@@ -15,6 +15,8 @@ pub struct Site {
     pub env: Environment,
     /// Private to the trial; reports and logs go here.
     pub scratch: PathBuf,
+    /// The CPUs of the lane that its programs run in; anywhere where empty.
+    pub cpus: Vec<usize>,
     /// Runs programs in the lease.
     pub exec: Arc<dyn Executor>,
     /// Fires when the run must stop.
@@ -34,6 +36,7 @@ impl Site {
     ) -> Command {
         let mut command = program.command(extra, &self.tree).env(&self.env).limit(limit);
         command.env.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        command.cpus.clone_from(&self.cpus);
         command.log = log.map(|name| self.scratch.join(name));
         command
     }

@@ -51,6 +51,9 @@ pub struct Question {
     pub timed: Timed,
     /// Seconds after which the race is given up.
     pub cap: f64,
+    /// Standard deviation of the logarithm of a slice that the variants have of their own, beside what
+    /// the trace does to them.
+    pub own: f64,
 }
 
 /// How many decisions came out how.
@@ -124,9 +127,10 @@ impl Tally {
         let differs = question.difference > 0.0;
         let hit = |picked: usize| u64::from(differs && picked == field.best);
         let mut machine = replay.machine(seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x0b5e);
         let said = race(field.times.len(), seed, question.cap, |v| {
             let slice = machine.run(SLICE * field.times[v]);
-            (field.timed.of(&slice), machine.clock())
+            (field.timed.of(&slice) * (question.own * normal(&mut random)).exp(), machine.clock())
         });
         let (ten, ten_seconds) = sequential(&field, replay.machine(seed ^ 10), 10, mean);
         self.decisions += 1;
@@ -234,6 +238,12 @@ fn sequential(field: &Field, mut machine: Machine<'_>, runs: usize, of: fn(&[f64
     (picked, machine.clock())
 }
 
+/// A number from the standard normal distribution (Box and Muller, 1958).
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let mut uniform = || ((random.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
+}
+
 fn mean(times: &[f64]) -> f64 {
     times.iter().sum::<f64>() / times.len() as f64
 }
@@ -248,7 +258,7 @@ mod tests {
     use super::*;
 
     fn question(difference: f64) -> Question {
-        Question { variants: 4, difference, timed: Timed::Wall, cap: CAP }
+        Question { variants: 4, difference, timed: Timed::Wall, cap: CAP, own: 0.0 }
     }
 
     /// A machine that takes anything from 5 to 10 ms, mostly for seconds on end.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{scoreboard, verdict};
+use crate::domain::lanes::Lanes;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::{Dimension, Tokens};
@@ -47,10 +48,19 @@ struct Report<'a> {
     /// By which time each source is compared whose metric is its slices' own time.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     clocks: BTreeMap<&'a str, Clock>,
+    /// Whether blocks were measured in parallel lanes; null where that was never decided.
+    lanes: Option<Measuring<'a>>,
     rows: Vec<Line<'a>>,
     tokens: Spending<'a>,
     time: Time,
     landed: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Measuring<'a> {
+    /// The CPUs of each lane; empty for one after another.
+    cpus: &'a [Vec<usize>],
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -153,6 +163,10 @@ impl<'a> Report<'a> {
             },
             blocks: board.blocks,
             clocks: facts.clocks.iter().collect(),
+            lanes: facts.lanes.as_ref().map(|decision| Measuring {
+                cpus: decision.lanes.as_ref().map_or(&[], Lanes::cpus),
+                why: &decision.why,
+            }),
             rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
             tokens: spending(facts),
             time: Time {
