@@ -111,7 +111,8 @@ async fn lanes_that_do_not_disturb_each_other_are_used_and_the_verdict_is_the_sa
         boards.push(board);
         used.push(lanes_of(&facts));
     }
-    assert_eq!(used, [[Some(0), Some(1), Some(2)].into(), [None].into()]);
+    // Two variants, the baseline and its shadow.
+    assert_eq!(used, [[Some(0), Some(1), Some(2), Some(3)].into(), [None].into()]);
     assert_eq!(boards[0], boards[1]);
 }
 
@@ -148,7 +149,7 @@ async fn a_source_that_neighbours_slow_down_is_measured_one_after_another_and_wh
         prepared.ports.sources = vec![Arc::new(source)];
         let (facts, board, _) = carried_out(prepared, &[]).await;
         let decision = facts.lanes.clone().unwrap();
-        assert_eq!((open.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 2));
+        assert_eq!((open.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 3));
         let warned: Vec<_> = events.lock().unwrap().iter().filter_map(warning).collect();
         if slowed {
             assert!(decision.why.contains("latency_p95 of baseline is 10.0 % more beside others"), "{decision:?}");
@@ -156,7 +157,7 @@ async fn a_source_that_neighbours_slow_down_is_measured_one_after_another_and_wh
             assert!(warned.iter().any(|text| text.contains(&decision.why)), "{warned:?}");
             assert_eq!(lanes_of(&facts), [None].into());
         } else {
-            assert_eq!((warned, decision.lanes.unwrap().count()), (vec![], 3));
+            assert_eq!((warned, decision.lanes.unwrap().count()), (vec![], 4));
         }
         boards.push(board);
     }
@@ -214,7 +215,7 @@ async fn a_run_that_goes_on_keeps_to_what_was_decided_as_long_as_it_can() {
     let cases = [
         (decided(Some(plan(here.clone()))), false, BTreeSet::from([Some(0), Some(1)])),
         (decided(None), false, [None].into()),
-        (decided(Some(plan(gone))), true, [Some(0), Some(1), Some(2)].into()),
+        (decided(Some(plan(gone))), true, [Some(0), Some(1), Some(2), Some(3)].into()),
     ];
     for (record, again, expected) in cases {
         let repo = Arena::default().build();

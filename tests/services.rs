@@ -77,7 +77,7 @@ async fn each_contender_has_a_private_server_and_a_private_redis() {
     says(&done, &["postgresql server", "redis server"]);
     let names = "SELECT DISTINCT json_extract(data, '$.resource.database.name') FROM record
                  WHERE kind = 'made' AND json_extract(data, '$.resource.resource') = 'database'";
-    assert_eq!(query(&repo, names).await.unwrap().len(), 6, "two agents, three judged trees, the merged one");
+    assert_eq!(query(&repo, names).await.unwrap().len(), 7, "two agents, four judged trees, the merged one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
