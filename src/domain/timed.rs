@@ -38,6 +38,10 @@ const COMPUTES: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 /// Cores that others may use beyond the least that they were seen to use, before a block is taken again.
 pub const DISTURBED: f64 = 0.25;
 
+/// Less time than this tells nothing of others: the kernel's counters of the whole machine tick a hundred
+/// times a second.
+const TOLD: Duration = Duration::from_millis(500);
+
 /// Times in a row that a block is taken again because of others; after that it counts as it is.
 pub const PATIENCE: u32 = 2;
 
@@ -126,7 +130,7 @@ fn others(slice: &Slice) -> Option<f64> {
 /// By how many cores others disturbed the slices of a block, beyond the least that they used in earlier
 /// blocks beside the same contender and source. What belongs to a contender and is not known as
 /// its own (a database server that is shared) is in that least too. Slices whose clock takes waits
-/// out do not count.
+/// out do not count, and what is left must have taken half a second.
 pub fn disturbance(slices: &[Slice], earlier: &[Block], clocks: &Clocks) -> f64 {
     let mut least: BTreeMap<(&Contender, &str), f64> = BTreeMap::new();
     for slice in earlier.iter().flat_map(|block| &block.slices) {
@@ -137,10 +141,15 @@ pub fn disturbance(slices: &[Slice], earlier: &[Block], clocks: &Clocks) -> f64 
     }
     let excess = |slice: &Slice| {
         let least = least.get(&(&slice.contender, slice.source.as_str()))?;
-        Some((others(slice)? - least).max(0.0))
+        Some((slice.timing.wall, others(slice)? - least))
     };
-    let all: Vec<f64> = slices.iter().filter(|slice| clocks.hindered(slice)).filter_map(excess).collect();
-    if all.is_empty() { 0.0 } else { all.iter().sum::<f64>() / all.len() as f64 }
+    let all: Vec<_> = slices.iter().filter(|slice| clocks.hindered(slice)).filter_map(excess).collect();
+    let wall: Duration = all.iter().map(|(wall, _)| *wall).sum();
+    if wall < TOLD {
+        return 0.0;
+    }
+    let beyond = all.iter().map(|(wall, cores)| wall.as_secs_f64() * cores).sum::<f64>();
+    (beyond / wall.as_secs_f64()).max(0.0)
 }
 
 #[cfg(test)]
@@ -219,6 +228,16 @@ mod tests {
         assert!(at(500, 100) < 1e-9 && at(400, 50) < 1e-9);
         assert!((at(900, 500) - 0.4).abs() < 1e-9, "both by 0.4 cores");
         assert!((at(500, 900) - 0.4).abs() < 1e-9, "one by 0.8 cores, the other not");
+    }
+
+    #[test]
+    fn a_block_that_is_too_short_for_the_kernels_counters_is_never_called_disturbed() {
+        let short = |others| {
+            let timing = Timing { wall: ms(20), others: Some(ms(others)), ..Timing::default() };
+            ["A", "B"].map(|key| slice(key, timing, false)).to_vec()
+        };
+        let earlier = [Block { index: 0, slices: short(0) }];
+        assert!(disturbance(&short(10), &earlier, &Clocks::default()) < 1e-9);
     }
 
     #[test]

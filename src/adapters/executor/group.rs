@@ -53,15 +53,16 @@ fn spawner() -> &'static mpsc::Sender<Job> {
 }
 
 impl Group {
-    /// Starts a program.
-    pub async fn start(command: &Command) -> Result<(Self, Pipes), ProcessError> {
+    /// Starts a program; one that stays is metered by a control group of its own, where there may be one.
+    /// Entering it takes the kernel about 10 ms, which is too long for a slice.
+    pub async fn start(command: &Command, stays: bool) -> Result<(Self, Pipes), ProcessError> {
         let program = command.program.to_string_lossy().into_owned();
         let failed = |source| ProcessError::Start { program: program.clone(), source };
         if !command.dir.is_dir() {
             let message = format!("the directory {} does not exist", command.dir.display());
             return Err(failed(std::io::Error::other(message)));
         }
-        let control = if command.metered { ControlGroup::new().map(Arc::new) } else { None };
+        let control = if command.metered && stays { ControlGroup::new().map(Arc::new) } else { None };
         let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
         let cpus = cpu_set(&command.cpus).map_err(failed)?;
         let mut builder = prepare(command, control.as_deref(), start.as_ref(), cpus);

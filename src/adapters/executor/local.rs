@@ -32,7 +32,7 @@ impl Executor for Local {
             let (stdout, stderr) = (Vec::new(), Vec::new());
             return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() });
         }
-        let (mut group, pipes) = Group::start(&command).await?;
+        let (mut group, pipes) = Group::start(&command, false).await?;
         let (mut readers, stdout, stderr) = attach(pipes, &command)?;
         let limit = command.time_limit;
         let forced = tokio::select! {
@@ -53,7 +53,7 @@ impl Executor for Local {
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
-        let (group, pipes) = Group::start(&command).await?;
+        let (group, pipes) = Group::start(&command, true).await?;
         let (pid, meter) = (group.pid(), group.meter());
         let (readers, stdout, stderr) = attach(pipes, &command)?;
         let ask = Stop::new();
