@@ -1,5 +1,6 @@
 //! Who is picked, how surely and how soon: the race beside what tools do today, on simulated machines of
-//! known noise, on recorded ones, and with programs of known truth on this one.
+//! known noise, on recorded ones, and with programs of known truth on this one. The last take 20 minutes;
+//! `--no-live` leaves them out, `--quick` shortens everything.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod live;
@@ -248,7 +249,8 @@ fn main() {
     let same = cell(SHARED, 0.0, identical);
     replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });
-    let gap = live::section(if quick { 1 } else { 4 });
+    let live = !std::env::args().any(|a| a == "--no-live");
+    let gap = live.then(|| live::section(if quick { 1 } else { 4 }));
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");
     println!("{unhindered} less waits (tools that take the lowest mean or minimum call one every time)\n");
@@ -265,5 +267,7 @@ fn main() {
         figure(&format!("{figures}_seconds"), row.mean(row.unhindered.seconds), 1, "s", limits.1);
     }
     figure("speedup_vs_ten_runs", speedup, 1, "times", 10.0);
-    figure("live_gap_points", gap, 1, "points", 5.0);
+    if let Some(gap) = gap {
+        figure("live_gap_points", gap, 1, "points", 5.0);
+    }
 }
