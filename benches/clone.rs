@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::database::{Connected, Database, DatabaseSettings, Engine, Isolation, LeaseName, choose};
 use blueprint::adapters::executor::local::Local;
+use blueprint::domain::statistics;
 use common::postgres::{Postgres, open_directory, programs};
 use futures_util::future::join_all;
 
@@ -186,10 +187,8 @@ fn size(dir: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+fn median(values: &[f64]) -> f64 {
+    statistics::median(values).expect("rounds")
 }
 
 fn main() {
@@ -220,10 +219,11 @@ fn main() {
 }
 
 fn report(took: &[Vec<f64>]) {
-    let ratios = |way: usize, to: usize| median(took[way].iter().zip(&took[to]).map(|(a, b)| a / b).collect());
+    let ratios =
+        |way: usize, to: usize| median(&took[way].iter().zip(&took[to]).map(|(a, b)| a / b).collect::<Vec<_>>());
     println!("{:<42} {:>9} {:>7}", "way", "ms", "x cp");
     for (way, name) in WAYS.iter().enumerate() {
-        println!("{name:<42} {:>9.1} {:>7.2}", median(took[way].clone()) * 1e3, ratios(way, 0));
+        println!("{name:<42} {:>9.1} {:>7.2}", median(&took[way]) * 1e3, ratios(way, 0));
     }
     println!(
         "\nbeside a cp of all its files, one server is {:.2}; a durable database beside a cp that is not {:.2}\n",

@@ -9,8 +9,9 @@ mod simulator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use blueprint::domain::noise::{least, mean};
 use simulator::shadow::{Measured, measure};
-use simulator::{By, Environment, Field, NOISY, QUIET, SHARED, Said, least, mean, race, sequential};
+use simulator::{By, Environment, Field, NOISY, QUIET, SHARED, Said, race, sequential};
 
 /// After so many blocks the leader is not looked at any more.
 const BLOCKS: usize = 100;

@@ -13,13 +13,10 @@
 
 pub mod shadow;
 
-use blueprint::domain::noise;
+use blueprint::domain::noise::{self, RUN};
 pub use blueprint::domain::noise::{CAP, SLICE, Said};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-
-/// Seconds of one run of the tools that run commands one after another.
-pub const RUN: f64 = 1.1;
 
 /// How noisy the machine is.
 #[derive(Debug, Clone, Copy)]
@@ -283,21 +280,6 @@ pub fn sequential(
     of: fn(&[f64]) -> f64,
 ) -> (usize, f64) {
     let mut machine = Machine::new(environment, seed);
-    let mut scores = Vec::new();
-    for v in 0..4 {
-        let times: Vec<_> = (0..runs).map(|_| machine.run(RUN * field.times[v]).elapsed).collect();
-        scores.push(of(&times));
-    }
-    let picked = (0..4).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
+    let picked = noise::sequential(4, runs, of, |v| machine.run(RUN * field.times[v]).elapsed);
     (picked, machine.clock)
-}
-
-/// The mean of some times.
-pub fn mean(times: &[f64]) -> f64 {
-    times.iter().sum::<f64>() / times.len() as f64
-}
-
-/// The least of some times.
-pub fn least(times: &[f64]) -> f64 {
-    times.iter().copied().fold(f64::INFINITY, f64::min)
 }

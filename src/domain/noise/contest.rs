@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::replay::{Machine, Replay, Slice};
+use super::replay::{Replay, Slice};
 use crate::domain::key::VariantKey;
 use crate::domain::measurement::Contender;
 use crate::domain::race::{Race, Rules, shuffled};
@@ -14,7 +14,7 @@ use crate::domain::race::{Race, Rules, shuffled};
 /// Seconds of one slice of the race, at true time 1 where nothing disturbs it.
 pub const SLICE: f64 = 0.2;
 /// Seconds of one run of the tools that run commands one after another.
-const RUN: f64 = 1.1;
+pub const RUN: f64 = 1.1;
 /// Seconds after which the race is given up.
 pub const CAP: f64 = 120.0;
 
@@ -132,12 +132,18 @@ impl Tally {
             let slice = machine.run(SLICE * field.times[v]);
             (field.timed.of(&slice) * (question.own * normal(&mut random)).exp(), machine.clock())
         });
-        let (ten, ten_seconds) = sequential(&field, replay.machine(seed ^ 10), 10, mean);
+        let tool = |seed, runs, of| {
+            let mut machine = replay.machine(seed);
+            let run = |v: usize| field.timed.of(&machine.run(RUN * field.times[v]));
+            let picked = sequential(field.times.len(), runs, of, run);
+            (picked, machine.clock())
+        };
+        let (ten, ten_seconds) = tool(seed ^ 10, 10, mean as fn(&[f64]) -> f64);
         self.decisions += 1;
-        self.single += hit(sequential(&field, replay.machine(seed ^ 1), 1, mean).0);
+        self.single += hit(tool(seed ^ 1, 1, mean).0);
         self.ten += hit(ten);
         self.ten_seconds += ten_seconds;
-        self.five += hit(sequential(&field, replay.machine(seed ^ 5), 5, least).0);
+        self.five += hit(tool(seed ^ 5, 5, least).0);
         self.right += hit(said.picked);
         self.supported += u64::from(said.claimed.is_some());
         self.supported_right += said.claimed.map_or(0, hit);
@@ -226,16 +232,15 @@ pub fn race(variants: usize, seed: u64, cap: f64, mut run: impl FnMut(usize) -> 
     Said { claimed: (survivors.len() == 1).then_some(picked), picked, survivors, seconds: clock, led }
 }
 
-/// What a tool picks that runs each variant `runs` times, one variant after another, and compares
-/// `of` its times; with the seconds it took.
-fn sequential(field: &Field, mut machine: Machine<'_>, runs: usize, of: fn(&[f64]) -> f64) -> (usize, f64) {
+/// What a tool picks that runs each variant `runs` times, one variant after another, and compares `of`
+/// its times. `run` takes one run of a variant, of [`RUN`] seconds at true time 1.
+pub fn sequential(variants: usize, runs: usize, of: fn(&[f64]) -> f64, mut run: impl FnMut(usize) -> f64) -> usize {
     let mut scores = Vec::new();
-    for time in &field.times {
-        let times: Vec<_> = (0..runs).map(|_| field.timed.of(&machine.run(RUN * time))).collect();
+    for v in 0..variants {
+        let times: Vec<_> = (0..runs).map(|_| run(v)).collect();
         scores.push(of(&times));
     }
-    let picked = (0..scores.len()).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
-    (picked, machine.clock())
+    (0..variants).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0)
 }
 
 /// A number from the standard normal distribution (Box and Muller, 1958).
@@ -244,11 +249,13 @@ fn normal(random: &mut ChaCha8Rng) -> f64 {
     (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
 }
 
-fn mean(times: &[f64]) -> f64 {
+/// The mean of some times.
+pub fn mean(times: &[f64]) -> f64 {
     times.iter().sum::<f64>() / times.len() as f64
 }
 
-fn least(times: &[f64]) -> f64 {
+/// The least of some times.
+pub fn least(times: &[f64]) -> f64 {
     times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 

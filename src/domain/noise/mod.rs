@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use codec::TraceError;
-pub use contest::{CAP, Field, Question, SLICE, Said, Tally, Timed, race};
+pub use contest::{CAP, Field, Question, RUN, SLICE, Said, Tally, Timed, least, mean, race, sequential};
 pub use replay::{Machine, Replay, Slice};
 pub use summary::{Difference, Summary};
 
