@@ -16,6 +16,7 @@ pub mod load;
 pub mod machine;
 pub mod metric;
 pub mod process;
+pub mod proxy;
 pub mod recorder;
 pub mod sql;
 pub mod suite;

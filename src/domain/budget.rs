@@ -3,9 +3,19 @@
 //! reserved. What settles for more is recorded as it is, and leaves that much less for the rest.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::plan::{Budget, VariantKey};
 use super::quantity::Tokens;
+use super::trial::Usage;
+
+/// A request that may write this much is let through at once, even where it asked for more and
+/// others may still give tokens back: few answers are longer.
+const USEFUL_OUTPUT: u64 = 4096;
+/// A request that may write less than this is not worth sending; some providers take no lower limit.
+const LEAST_OUTPUT: u64 = 16;
 
 /// Tokens that are reserved and spent.
 #[derive(Debug, Clone)]
@@ -21,6 +31,90 @@ pub struct Ledger {
 struct Account {
     reserved: u64,
     spent: u64,
+}
+
+/// Whose budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// One step of one variant.
+    Step,
+    /// All steps of one variant.
+    Variant,
+    /// All variants together.
+    Session,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Step => "step",
+            Self::Variant => "variant",
+            Self::Session => "session",
+        })
+    }
+}
+
+/// Why tokens are not to be had, now or later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A cap leaves too little.
+    #[error("the token budget of this {scope} is spent: {left} of {cap} tokens are left and this needs at least {needed}")]
+    Spent {
+        /// Whose.
+        scope: Scope,
+        /// The cap.
+        cap: Tokens,
+        /// What is not spent of it.
+        left: Tokens,
+        /// What is wanted at the least.
+        needed: Tokens,
+    },
+    /// The step is over.
+    #[error("this step is over")]
+    Closed,
+    /// The accounts can't be kept any more.
+    #[error("the accounts can't be kept: {0}")]
+    Failed(String),
+}
+
+/// What came of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "settled")]
+pub enum Settlement {
+    /// The provider said what was used, and it is within what was reserved.
+    Reported {
+        /// It.
+        usage: Usage,
+    },
+    /// Nobody knows what was used: all that was reserved is charged.
+    InFull {
+        /// Why it is not known.
+        why: String,
+    },
+    /// Nothing was used: the request did not reach the provider or was answered with an error.
+    Released {
+        /// What happened.
+        why: String,
+    },
+    /// More was used than was reserved: the provider did not keep the limit it was given.
+    BoundViolated {
+        /// What was used, as reported or as counted.
+        usage: Usage,
+        /// How it is known.
+        why: String,
+    },
+}
+
+impl Settlement {
+    /// What it charges, given what was reserved for input and output.
+    pub fn charge(&self, input: Tokens, output: Tokens) -> Usage {
+        match self {
+            Self::Reported { usage } | Self::BoundViolated { usage, .. } => *usage,
+            Self::InFull { .. } => Usage { input, output },
+            Self::Released { .. } => Usage::default(),
+        }
+    }
 }
 
 /// A claim on tokens. It must be settled, with what was really used; it can't be copied.
@@ -49,34 +143,47 @@ pub enum Admission {
         /// How many: what was wanted, or what is left.
         tokens: Tokens,
     },
-    /// Nothing is free now, and other reservations may give some back.
+    /// Too little is free now, and other reservations may give some back.
     Wait,
-    /// Nothing is free and nothing will be.
-    Refused,
+    /// Too little is free and no more will be.
+    Refused(Refusal),
+}
+
+/// How many tokens are wanted.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// Less is of no use.
+    least: u64,
+    /// With this much nobody waits for more.
+    useful: u64,
+    /// More is not taken.
+    most: u64,
 }
 
 impl Ledger {
-    /// An empty ledger under these caps. A variant may use what the session may.
+    /// An empty ledger under these caps. Without a cap of its own a variant may use what the session may.
     pub fn new(caps: &Budget) -> Self {
-        Self { step_cap: caps.step_tokens, variant_cap: None, session_cap: caps.session_tokens, steps: BTreeMap::new() }
-    }
-
-    /// With a cap on each variant besides.
-    #[must_use]
-    pub fn with_variant_cap(mut self, cap: Tokens) -> Self {
-        self.variant_cap = Some(cap);
-        self
+        Self {
+            step_cap: caps.step_tokens,
+            variant_cap: caps.variant_tokens,
+            session_cap: caps.session_tokens,
+            steps: BTreeMap::new(),
+        }
     }
 
     /// Reserves what one step may use: what is wanted, or less where a cap leaves less.
     pub fn reserve_step(&mut self, variant: &VariantKey, step: usize, wanted: Tokens) -> Admission {
-        self.admit(variant, step, 1, wanted.0)
+        self.admit(variant, step, Wanted { least: 1, useful: 1, most: wanted.0 })
     }
 
     /// Reserves one request: `input` is an upper bound of what it reads and can't shrink, `output`
     /// the most it may write, which is clamped to what is left. The reservation is their sum.
     pub fn reserve_request(&mut self, variant: &VariantKey, step: usize, input: Tokens, output: Tokens) -> Admission {
-        self.admit(variant, step, input.0.saturating_add(1), input.0.saturating_add(output.0))
+        let with = |output: u64| input.0.saturating_add(output);
+        let output = output.0.max(1);
+        let wanted =
+            Wanted { least: with(output.min(LEAST_OUTPUT)), useful: with(output.min(USEFUL_OUTPUT)), most: with(output) };
+        self.admit(variant, step, wanted)
     }
 
     /// Replaces a reservation by what was used.
@@ -94,46 +201,64 @@ impl Ledger {
 
     /// What was spent, all variants together.
     pub fn spent(&self) -> Tokens {
-        Tokens(self.steps.values().fold(0, |sum, a| sum.saturating_add(a.spent)))
+        self.sum(|_| true, |a| a.spent)
     }
 
     /// What one variant spent.
     pub fn spent_by(&self, variant: &VariantKey) -> Tokens {
-        let accounts = self.steps.iter().filter(|((v, _), _)| v == variant);
-        Tokens(accounts.fold(0, |sum, (_, a)| sum.saturating_add(a.spent)))
+        self.sum(|(v, _)| v == variant, |a| a.spent)
     }
 
     /// What was spent and is reserved, all variants together.
     pub fn committed(&self) -> Tokens {
-        self.total(|_| true)
+        self.sum(|_| true, |a| a.spent.saturating_add(a.reserved))
     }
 
-    fn total(&self, of: impl Fn(&(VariantKey, usize)) -> bool) -> Tokens {
+    /// What one step may still spend, were nothing reserved.
+    pub fn left(&self, variant: &VariantKey, step: usize) -> Option<Tokens> {
+        self.tightest(variant, step, |a| a.spent).map(|(left, ..)| Tokens(left))
+    }
+
+    fn sum(&self, of: impl Fn(&(VariantKey, usize)) -> bool, what: impl Fn(&Account) -> u64) -> Tokens {
         let accounts = self.steps.iter().filter(|(key, _)| of(key)).map(|(_, account)| account);
-        Tokens(accounts.fold(0, |sum: u64, a| sum.saturating_add(a.spent).saturating_add(a.reserved)))
+        Tokens(accounts.fold(0, |sum: u64, a| sum.saturating_add(what(a))))
     }
 
-    fn admit(&mut self, variant: &VariantKey, step: usize, least: u64, wanted: u64) -> Admission {
-        let free = |cap: Option<Tokens>, used: Tokens| cap.map_or(u64::MAX, |cap| cap.saturating_sub(used).0);
-        let left = free(self.step_cap, self.total(|(v, s)| v == variant && *s == step))
-            .min(free(self.variant_cap, self.total(|(v, _)| v == variant)))
-            .min(free(self.session_cap, self.total(|_| true)));
-        let tokens = wanted.min(left);
-        if tokens >= least.max(1) {
+    /// The scope that leaves a step the least, with what it leaves and its cap; `None` without caps.
+    fn tightest(
+        &self,
+        variant: &VariantKey,
+        step: usize,
+        used: impl Fn(&Account) -> u64,
+    ) -> Option<(u64, Scope, Tokens)> {
+        let left = |scope: Scope, cap: Option<Tokens>, of: &dyn Fn(&(VariantKey, usize)) -> bool| {
+            cap.map(|cap| (cap.saturating_sub(self.sum(of, &used)).0, scope, cap))
+        };
+        let step = left(Scope::Step, self.step_cap, &|(v, s)| v == variant && *s == step);
+        let variant = left(Scope::Variant, self.variant_cap, &|(v, _)| v == variant);
+        let session = left(Scope::Session, self.session_cap, &|_| true);
+        [step, variant, session].into_iter().flatten().min_by_key(|(left, ..)| *left)
+    }
+
+    fn admit(&mut self, variant: &VariantKey, step: usize, wanted: Wanted) -> Admission {
+        let free = self.tightest(variant, step, |a| a.spent.saturating_add(a.reserved)).map_or(u64::MAX, |(left, ..)| left);
+        // What others have reserved may come back; what is spent does not.
+        let final_left = self.tightest(variant, step, |a| a.spent);
+        let in_the_end = final_left.map_or(u64::MAX, |(left, ..)| left);
+        let least = wanted.least.max(1);
+        if free >= wanted.useful.max(least) || (free >= least && free == in_the_end) {
+            let tokens = wanted.most.min(free);
             let account = self.steps.entry((variant.clone(), step)).or_default();
             account.reserved = account.reserved.saturating_add(tokens);
             let reservation = Reservation { variant: variant.clone(), step, tokens };
             return Admission::Admitted { reservation, tokens: Tokens(tokens) };
         }
-        // What others have reserved may come back; what is spent does not.
-        let spent = |of: &dyn Fn(&(VariantKey, usize)) -> bool| {
-            let accounts = self.steps.iter().filter(|(key, _)| of(key));
-            Tokens(accounts.fold(0, |sum: u64, (_, a)| sum.saturating_add(a.spent)))
-        };
-        let could_be_left = free(self.step_cap, spent(&|(v, s)| v == variant && *s == step))
-            .min(free(self.variant_cap, spent(&|(v, _)| v == variant)))
-            .min(free(self.session_cap, spent(&|_| true)));
-        if could_be_left >= least.max(1) { Admission::Wait } else { Admission::Refused }
+        match final_left {
+            Some((left, scope, cap)) if left < least => {
+                Admission::Refused(Refusal::Spent { scope, cap, left: Tokens(left), needed: Tokens(least) })
+            }
+            _ => Admission::Wait,
+        }
     }
 }
 
@@ -176,7 +301,7 @@ mod tests {
         let (second, tokens) = admitted(ledger.reserve_step(&key("B"), 0, Tokens(1000)));
         assert_eq!(tokens, 600);
         ledger.settle(second, Tokens(600));
-        assert_eq!(ledger.reserve_step(&key("C"), 0, Tokens(1)), Admission::Refused);
+        assert!(matches!(ledger.reserve_step(&key("C"), 0, Tokens(1)), Admission::Refused(_)));
         assert_eq!(ledger.spent(), Tokens(1000));
     }
 
@@ -184,14 +309,19 @@ mod tests {
     fn a_steps_own_spending_counts_against_it_after_a_resume() {
         let mut ledger = ledger(1000, 9000);
         ledger.spent_before(&key("A"), 0, Tokens(1000));
-        assert_eq!(ledger.reserve_step(&key("A"), 0, Tokens(10)), Admission::Refused);
+        assert!(matches!(ledger.reserve_step(&key("A"), 0, Tokens(10)), Admission::Refused(_)));
         let (_r, tokens) = admitted(ledger.reserve_step(&key("A"), 1, Tokens(2000)));
         assert_eq!(tokens, 1000);
     }
 
     #[test]
     fn a_variants_cap_holds_over_its_steps() {
-        let mut ledger = ledger(1000, 9000).with_variant_cap(Tokens(1200));
+        let mut ledger = Ledger::new(&Budget {
+            step_tokens: Some(Tokens(1000)),
+            variant_tokens: Some(Tokens(1200)),
+            session_tokens: Some(Tokens(9000)),
+            ..Budget::default()
+        });
         let (first, _) = admitted(ledger.reserve_step(&key("A"), 0, Tokens(1000)));
         ledger.settle(first, Tokens(1000));
         let (_r, tokens) = admitted(ledger.reserve_step(&key("A"), 1, Tokens(1000)));
@@ -204,7 +334,7 @@ mod tests {
         let (first, tokens) = admitted(ledger.reserve_request(&key("A"), 0, Tokens(700), Tokens(4000)));
         assert_eq!(tokens, 1000);
         ledger.settle(first, Tokens(800));
-        assert_eq!(ledger.reserve_request(&key("A"), 0, Tokens(200), Tokens(10)), Admission::Refused);
+        assert!(matches!(ledger.reserve_request(&key("A"), 0, Tokens(200), Tokens(10)), Admission::Refused(_)));
     }
 
     #[test]
@@ -213,7 +343,7 @@ mod tests {
         let (first, _) = admitted(ledger.reserve_step(&key("A"), 0, Tokens(100)));
         ledger.settle(first, Tokens(1100));
         assert_eq!(ledger.spent(), Tokens(1100));
-        assert_eq!(ledger.reserve_step(&key("B"), 0, Tokens(1)), Admission::Refused);
+        assert!(matches!(ledger.reserve_step(&key("B"), 0, Tokens(1)), Admission::Refused(_)));
     }
 
     proptest::proptest! {

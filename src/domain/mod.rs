@@ -22,3 +22,4 @@ pub mod statistics;
 pub mod timed;
 pub mod trial;
 pub mod verdict;
+pub mod wire;

@@ -280,6 +280,9 @@ pub struct Weight {
 pub struct Budget {
     /// One step of one variant.
     pub step_tokens: Option<Tokens>,
+    /// All steps of one variant.
+    #[serde(default)]
+    pub variant_tokens: Option<Tokens>,
     /// All variants together.
     pub session_tokens: Option<Tokens>,
     /// Shown beside what happened.

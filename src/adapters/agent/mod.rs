@@ -10,6 +10,7 @@ pub mod prompt;
 pub mod scripted;
 mod template;
 mod usage;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::process::{Environment, Executor, Exit, ProcessError, Stop};
 use crate::domain::plan::{Plan, Variant, WorkItem};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
+use crate::domain::wire::{Access, Wire};
 pub use template::{PLACEHOLDERS, Template, TemplateError};
 
 /// Makes the settings' enum, the table and the constructor out of one line an agent.
@@ -74,6 +76,16 @@ pub struct Task<'a> {
     pub tokens: Option<Tokens>,
     /// Time that is left for this step; unlimited where absent.
     pub time: Option<Duration>,
+    /// How it reaches its model, where its requests go through the run's proxy.
+    pub access: Option<&'a Access>,
+    /// Fires when the proxy refused a request because a cap is spent; never without a proxy.
+    pub refused: &'a Stop,
+    /// Whether a request to its model is under way, so that it may well be silent.
+    pub asking: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Why the step is carried out once more, where what was done before can't stand.
+    pub correction: Option<&'a str>,
+    /// After so long without any sign of life a program is stopped.
+    pub patience: Duration,
     /// Asked to stop when this fires.
     pub stop: &'a Stop,
 }
@@ -97,6 +109,11 @@ pub enum AgentEnd {
     Finished,
     /// A token cap was reached.
     OverTokens,
+    /// It showed no sign of life for too long.
+    Stuck {
+        /// For how long, and what was looked at.
+        message: String,
+    },
     /// The deadline was reached.
     OverTime,
     /// By itself, badly.
@@ -149,6 +166,11 @@ pub trait Agent: Send + Sync {
 
     /// Whether one call does the whole variant (recorded work) or one work item.
     fn whole_variant(&self) -> bool;
+
+    /// By which protocols it reaches its model; none where it uses no model, or does not say.
+    fn wires(&self) -> &[Wire] {
+        &[]
+    }
 
     /// Finds what can be found out beforehand for this variant: missing programs, missing material.
     async fn check(&self, repository: &Path, variant: &Variant, exec: &dyn Executor) -> Result<(), AgentError>;

@@ -1,8 +1,9 @@
-//! Load over HTTP: starting the server under test and asking it.
+//! Load over HTTP: starting the server under test and asking it; and streams of events, however they come.
 
 mod client;
 mod limits;
 mod server;
+mod sse;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use super::process::ProcessError;
 pub use client::{Client, RequestPath, RequestSettings};
 pub use server::{ServeSettings, Server};
+pub use sse::{SseEvent, SseReader};
 
 /// How long a server may take to answer its first request, unless the configuration says.
 pub const READY_LIMIT: Duration = Duration::from_secs(30);

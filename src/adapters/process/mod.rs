@@ -5,6 +5,7 @@
 
 mod exchange;
 mod program;
+mod pulse;
 mod site;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub use tokio_util::sync::CancellationToken as Stop;
 
 pub use exchange::{Exchange, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
+pub use pulse::{Pulse, Vital};
 pub use site::Site;
 
 /// The complete environment of a program.
@@ -52,6 +54,8 @@ pub struct Command {
     /// How many bytes of each stream are kept, counted from its end: enough for messages unless
     /// a report is to be read from it.
     pub keep: usize,
+    /// Tells signs of life while it runs, where somebody wants to know.
+    pub pulse: Option<Pulse>,
 }
 
 /// An ordinary user of this machine.
@@ -84,6 +88,7 @@ impl Command {
             log: None,
             metered: false,
             keep: 1 << 20,
+            pulse: None,
         }
     }
 

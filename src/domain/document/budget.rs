@@ -9,28 +9,42 @@ use crate::domain::diagnostic::{Code, Diagnostic, suggestion};
 use crate::domain::plan::Budget;
 use crate::domain::quantity::{Tokens, parse_duration};
 
-const NAMES: [&str; 4] = ["Max tokens per step", "Session token cap", "Time estimate", "Time cap"];
+const NAMES: [&str; 5] =
+    ["Max tokens per step", "Variant token cap", "Session token cap", "Time estimate", "Time cap"];
 
 /// The budget; a line that can't be read is an error, because it would limit nothing.
 pub(super) fn budget(text: &str, outline: &Outline, found: &mut Vec<Diagnostic>) -> Budget {
     let mut budget = Budget::default();
-    let mut places: [Option<Range<usize>>; 4] = [const { None }; 4];
+    let mut places: [Option<Range<usize>>; 5] = [const { None }; 5];
     for span in lines(text, outline) {
         if let Err(finding) = line(text, span, &mut budget, &mut places) {
             found.push(*finding);
         }
     }
-    if let (Some(step), Some(session)) = (budget.step_tokens, budget.session_tokens)
-        && step > session
-        && let [Some(step_at), Some(session_at), ..] = &places
-    {
-        let message = format!("one step may use {step} tokens, and the whole session only {session}");
-        let finding = Diagnostic::new(Code::CapOrder, step_at.clone(), message)
-            .also(session_at.clone(), "the session's cap")
-            .help("the cap of a step must not be greater than that of the session");
-        found.push(finding);
-    }
+    cap_order(&budget, &places, found);
     budget
+}
+
+/// A cap that lies within another must not be greater than it.
+fn cap_order(budget: &Budget, places: &[Option<Range<usize>>; 5], found: &mut Vec<Diagnostic>) {
+    let caps = [
+        ("one step", "a step", budget.step_tokens),
+        ("one variant", "a variant", budget.variant_tokens),
+        ("the whole session", "the session", budget.session_tokens),
+    ];
+    for inner in 0..caps.len() {
+        for outer in inner + 1..caps.len() {
+            let ((one, of_one, Some(less)), (all, of_all, Some(more))) = (caps[inner], caps[outer]) else { continue };
+            let (Some(at), Some(other)) = (&places[inner], &places[outer]) else { continue };
+            if less > more {
+                let message = format!("{one} may use {less} tokens, and {all} only {more}");
+                let finding = Diagnostic::new(Code::CapOrder, at.clone(), message)
+                    .also(other.clone(), format!("{of_all}'s cap"))
+                    .help(format!("the cap of {of_one} must not be greater than that of {of_all}"));
+                found.push(finding);
+            }
+        }
+    }
 }
 
 fn lines(text: &str, outline: &Outline) -> Vec<Range<usize>> {
@@ -54,7 +68,7 @@ fn line(
     text: &str,
     span: Range<usize>,
     budget: &mut Budget,
-    places: &mut [Option<Range<usize>>; 4],
+    places: &mut [Option<Range<usize>>; 5],
 ) -> Result<(), Box<Diagnostic>> {
     let known = format!("known: {}", NAMES.join(", "));
     let refuse =
@@ -75,19 +89,24 @@ fn line(
     let (number, _) = text::note(text, value);
     let place = if number.is_empty() { span } else { number.clone() };
     let written = &text[number];
-    if at < 2 {
+    if at < 3 {
         let tokens = tokens(written).ok_or_else(|| {
             let help = "write a whole number greater than 0, such as 15000 or 15,000; leave the line out for no cap";
             refuse(place, format!("`{written}` is not a number of tokens"), help)
         })?;
-        *(if at == 0 { &mut budget.step_tokens } else { &mut budget.session_tokens }) = Some(tokens);
+        let cap = match at {
+            0 => &mut budget.step_tokens,
+            1 => &mut budget.variant_tokens,
+            _ => &mut budget.session_tokens,
+        };
+        *cap = Some(tokens);
     } else {
         let help = "write such as `60 minutes`, `2h` or `1h 30m`; leave the line out for no cap";
         let duration = parse_duration(written).map_err(|error| refuse(place.clone(), error.to_string(), help))?;
         if duration.is_zero() {
             return Err(refuse(place, "the time is zero".to_owned(), help));
         }
-        *(if at == 2 { &mut budget.time_estimate } else { &mut budget.time_cap }) = Some(duration);
+        *(if at == 3 { &mut budget.time_estimate } else { &mut budget.time_cap }) = Some(duration);
     }
     Ok(())
 }

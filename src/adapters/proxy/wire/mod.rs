@@ -1,0 +1,128 @@
+//! What the proxy knows of each protocol: which requests are let through and with which bound, how
+//! an output limit is written, how usage is read from what comes back, and how a refusal looks.
+//!
+//! A protocol is one file here and one line in the table. Everything here is pure: bytes and JSON
+//! in, bytes and JSON out.
+
+use serde_json::Value;
+
+use crate::domain::quantity::Tokens;
+use crate::domain::trial::Usage;
+use crate::domain::wire::{Provider, Wire};
+
+/// What a request to a provider's address is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Makes a model write: it is admitted, bounded, metered.
+    Generate {
+        /// By which protocol.
+        wire: Wire,
+        /// The model, where the path names it (Gemini).
+        model: Option<String>,
+        /// Whether the path asks for a stream (Gemini).
+        stream: bool,
+    },
+    /// Counts tokens and costs none: passed on as it is.
+    Count,
+    /// Lists models: answered by the proxy.
+    Models,
+}
+
+/// What the method and the path below a provider's base URL ask for; `None` for whatever is not on
+/// the list. `path` has no query and starts with a slash.
+pub fn endpoint(provider: Provider, method: &str, path: &str) -> Option<Endpoint> {
+    let _ = (provider, method, path);
+    None
+}
+
+/// A request that can be bounded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What is sent, once [`Rules::limit`] was applied.
+    pub body: Value,
+    /// As the request names it; empty where it does not.
+    pub model: String,
+    /// Whether the answer is asked for as a stream.
+    pub stream: bool,
+    /// The output limit that it names.
+    pub asked: Option<Tokens>,
+    /// What the model reads, in the order in which it reads it and each in a form that stays the same from
+    /// one call of a conversation to the next: first whatever stands before the conversation (model, system
+    /// text, tools, …), then message by message. See [`super::bound`].
+    pub parts: Vec<Vec<u8>>,
+    /// What was taken out of it because it could not be bounded, as a reader is told.
+    pub stripped: Vec<String>,
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unbounded(pub String);
+
+/// Which of a provider's errors a refusal looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// 400: no client tries again after it.
+    Invalid,
+    /// 401: the token is wrong.
+    Unauthorized,
+    /// 404: not on the list.
+    NotFound,
+    /// 413: longer than can be taken.
+    TooLarge,
+    /// 502: the provider could not be reached, or not in time.
+    Unreachable,
+}
+
+impl ErrorKind {
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Unauthorized => 401,
+            Self::NotFound => 404,
+            Self::TooLarge => 413,
+            Self::Unreachable => 502,
+        }
+    }
+}
+
+/// An error in a provider's own shape.
+pub fn error(provider: Provider, kind: ErrorKind, message: &str) -> Value {
+    let _ = (provider, kind, message);
+    Value::Null
+}
+
+/// What a protocol's requests and answers are like.
+pub trait Rules: Send + Sync {
+    /// Reads a request; takes out or refuses what would make a bound false.
+    fn read(&self, endpoint: &Endpoint, body: Value) -> Result<Request, Unbounded>;
+
+    /// Writes the output limit into the request, and whatever else makes the answer tell its usage.
+    fn limit(&self, request: &mut Request, output: Tokens);
+
+    /// A meter for the answer.
+    fn meter(&self, stream: bool) -> Box<dyn Meter>;
+}
+
+/// Reads an answer alongside its passing through.
+pub trait Meter: Send {
+    /// Takes bytes as they come, cut anywhere.
+    fn feed(&mut self, bytes: &[u8]);
+
+    /// What is known so far. After the last byte it is final.
+    fn reading(&self) -> Reading;
+}
+
+/// What a meter knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Usage as the provider last reported it.
+    pub usage: Option<Usage>,
+    /// Whether that usage is the answer's last word.
+    pub complete: bool,
+    /// Characters that the model wrote so far, whatever they are: text, reasoning, arguments.
+    pub written: u64,
+    /// An error that the provider told in the middle of the answer.
+    pub error: Option<String>,
+}
