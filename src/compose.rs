@@ -242,10 +242,11 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
     }
 }
 
-fn agent_settings(agent: &config::Agent) -> Result<AgentSettings> {
+/// The settings of the agent that the configuration names.
+pub fn agent_settings(agent: &config::Agent) -> Result<AgentSettings> {
     use config::{Agent, Patch, Words};
     let patch = |source| AgentSettings::Patch(patch::Settings { source });
-    let command = |command| AgentSettings::Command(command::Settings { command });
+    let command = |command| AgentSettings::Command(command::Settings { command, model: None });
     let settings = match agent {
         Agent::Patch(Patch::Directory(directory)) => Source::directory(directory).map(patch),
         Agent::Patch(Patch::Each(each)) => material(each).map(|all| patch(Source::Each(all))),

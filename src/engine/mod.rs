@@ -6,6 +6,7 @@ pub mod competition;
 pub mod context;
 pub mod contract;
 pub mod controls;
+pub mod doctor;
 pub mod journal;
 pub mod judging;
 pub mod landing;

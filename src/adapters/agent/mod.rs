@@ -5,7 +5,9 @@
 
 pub mod command;
 pub mod fake;
+mod filling;
 pub mod patch;
+pub mod preset;
 pub mod prompt;
 pub mod scripted;
 mod template;
@@ -52,6 +54,8 @@ agents! {
     Patch, "patch" => patch::Patch;
     /// Any program.
     Command, "command" => command::Command;
+    /// A known client.
+    Preset, "preset" => preset::Preset;
 }
 
 /// One step of one variant, handed to an agent.
