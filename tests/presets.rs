@@ -130,7 +130,10 @@ async fn every_client_finds_its_model_its_key_and_an_empty_home_and_no_argument_
         let base = bench.access.as_ref().unwrap().base(client.wires()[0].provider());
         let told = [env.as_str(), home.as_str()].iter().filter(|text| text.contains(&base)).count();
         // Once among our own variables, and where the client itself looks.
-        assert!(env.matches(&base).count() + usize::from(home.contains(&base)) >= 2 && told > 0, "{name}: {env}\n{home}");
+        assert!(
+            env.matches(&base).count() + usize::from(home.contains(&base)) >= 2 && told > 0,
+            "{name}: {env}\n{home}"
+        );
         assert!([&args, &env, &home].iter().any(|text| text.contains("model-1")), "{name}");
 
         let scratch = bench.scratch.display().to_string();
@@ -195,10 +198,7 @@ async fn a_client_that_fails_is_named_with_what_it_said() {
     let events = "{\"type\":\"thread.started\"}\n{\"type\":\"turn.failed\",\"error\":{\"message\":\"stream error\"}}\n";
     install(&bench.bin, "codex", &format!("{}; exit 1", prints(&bench, events)));
     let report = bench.implement(&*preset("codex", None)).await.unwrap();
-    assert_eq!(
-        report.end,
-        AgentEnd::Failed { message: "`codex` ended with exit status 1\nstream error".to_owned() }
-    );
+    assert_eq!(report.end, AgentEnd::Failed { message: "`codex` ended with exit status 1\nstream error".to_owned() });
     let bench = Bench::new("mini", "echo Traceback; echo 'no module named mcp' >&2; exit 1");
     let report = bench.implement(&*preset("mini-swe-agent", Some("m"))).await.unwrap();
     let AgentEnd::Failed { message } = report.end else { panic!("{report:?}") };
@@ -207,7 +207,10 @@ async fn a_client_that_fails_is_named_with_what_it_said() {
 
 #[tokio::test]
 async fn a_prompt_too_long_for_an_argument_is_handed_over_as_a_file() {
-    let mut bench = Bench::new("codex", "printf '%s' \"$*\" > args.txt; for last; do :; done; cat \"$(echo \"$last\" | sed 's/.*file \\(.*\\.md\\)\\. .*/\\1/')\" > prompt.txt");
+    let mut bench = Bench::new(
+        "codex",
+        "printf '%s' \"$*\" > args.txt; for last; do :; done; cat \"$(echo \"$last\" | sed 's/.*file \\(.*\\.md\\)\\. .*/\\1/')\" > prompt.txt",
+    );
     bench.plan.goal = "long ".repeat(40_000);
     let report = bench.implement(&*preset("codex", None)).await.unwrap();
     assert_eq!(report.end, AgentEnd::Finished, "{}", report.summary);

@@ -20,6 +20,7 @@ use crate::domain::plan::{Variant, VariantKey};
 use crate::domain::wire::Provider;
 use crate::engine::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
 use crate::engine::lease;
+use crate::engine::outline::Reach;
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project};
 use crate::ui;
@@ -65,23 +66,29 @@ fn project_around(directory: &Path, exec: &Arc<dyn Executor>) -> Result<Option<P
 }
 
 async fn configured(project: &Project) -> Result<Option<Configured>> {
-    let Some(agent) = &project.config.agent else { return Ok(None) };
-    let settings = compose::agent_settings(agent)?;
+    let Some(named) = &project.config.agent else { return Ok(None) };
+    let settings = compose::agents::settings(named)?;
     let call = match &settings {
         AgentSettings::Preset(settings) => Some(shown(settings.example())),
         _ => None,
     };
     let agent = build(settings);
     // Recorded work differs from variant to variant; a run looks for it.
-    let problem = match VariantKey::new("A") {
-        Some(key) if !agent.whole_variant() => {
-            let any = Variant { key, name: String::new(), notes: Vec::new() };
-            let checked = agent.check(project.git_root(), &any, &*project.exec).await;
-            checked.err().map(|error| lease::machine(error).message)
+    let mut problems = Vec::new();
+    if let Some(key) = VariantKey::new("A").filter(|_| !agent.whole_variant()) {
+        let any = Variant { key, name: String::new(), notes: Vec::new() };
+        let checked = agent.check(project.git_root(), &any, &*project.exec).await;
+        problems.extend(checked.err().map(|error| lease::machine(error).message));
+    }
+    let models = match compose::agents::reach(project, named, &*agent) {
+        Reach::Through(places) => Some(places),
+        Reach::None | Reach::Unseen => None,
+        Reach::Missing(why) => {
+            problems.push(why);
+            None
         }
-        _ => None,
     };
-    Ok(Some(Configured { agent: agent.describe(), problem, call }))
+    Ok(Some(Configured { agent: agent.describe(), problems, models, call }))
 }
 
 async fn line(client: &'static preset::Client, exec: &dyn Executor) -> ClientLine {

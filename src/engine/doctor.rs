@@ -36,8 +36,10 @@ pub struct Call {
 pub struct Configured {
     /// As the plan shows it.
     pub agent: String,
-    /// What keeps it from running.
-    pub problem: Option<String>,
+    /// What keeps it from running, a line each.
+    pub problems: Vec<String>,
+    /// Where its requests to models go; absent where it makes none that we see.
+    pub models: Option<String>,
     /// How it is called, where it is a program.
     pub call: Option<Call>,
 }
@@ -103,6 +105,6 @@ pub struct Findings {
 impl Findings {
     /// Whether the configured agent, if there is one, can run.
     pub fn can_run(&self) -> bool {
-        self.agent.as_ref().is_none_or(|agent| agent.problem.is_none())
+        self.agent.as_ref().is_none_or(|agent| agent.problems.is_empty())
     }
 }

@@ -26,16 +26,16 @@ pub fn doctor(findings: &Findings, style: Style) -> String {
 }
 
 fn configured(agent: Option<&Configured>, style: Style) -> String {
-    let Some(Configured { agent, problem, call }) = agent else {
+    let Some(Configured { agent, problems, models, call }) = agent else {
         return "– none is configured; name one in blueprint.yaml, such as `agent: codex`\n".to_owned();
     };
-    let mut out = match problem {
-        None => format!("{} {}\n", good(style), words::one_line(agent)),
-        Some(problem) => {
-            let text = words::indented(&words::visible(problem, false), 4);
-            format!("{} {}\n    {}\n", bad(style), words::one_line(agent), style.paint(Tone::Bad, &text))
-        }
-    };
+    let mark = if problems.is_empty() { good(style) } else { bad(style) };
+    let mut out = format!("{mark} {}\n", words::one_line(agent));
+    for problem in problems {
+        let text = words::indented(&words::visible(problem, false), 4);
+        out.push_str(&format!("    {}\n", style.paint(Tone::Bad, &text)));
+    }
+    out.extend(models.as_ref().map(|models| format!("    its requests to models go to {}\n", words::one_line(models))));
     out.extend(call.as_ref().map(|call| line(call, style)));
     out
 }
@@ -47,7 +47,8 @@ fn line(call: &Call, style: Style) -> String {
 fn keys(keys: &[KeyLine], style: Style) -> String {
     let mut table = Table::bare([Align::Left, Align::Left, Align::Left]);
     for key in keys {
-        let (mark, said) = if key.set { (Cell::toned(Tone::Good, "✓"), "set") } else { (Cell::from("–"), "not set") };
+        let (mark, said) =
+            if key.set { (Cell::toned(Tone::Good, "✓"), "set") } else { (Cell::from("–"), "not set") };
         table.row([mark, Cell::from(&key.variable), Cell::from(said)]);
     }
     table.render(style)
@@ -82,7 +83,11 @@ fn clients(clients: &[ClientLine], style: Style) -> String {
             Found::Missing { why } => ("–".to_owned(), format!("{why}; {tried}; {wires}")),
         };
         let name = style.paint(Tone::Strong, &client.name);
-        out.push_str(&format!("{mark} {name} ({}): {}\n", client.title, words::indented(&words::visible(&said, false), 4)));
+        out.push_str(&format!(
+            "{mark} {name} ({}): {}\n",
+            client.title,
+            words::indented(&words::visible(&said, false), 4)
+        ));
         out.push_str(&line(&client.call, style));
         out.push_str(&format!("    {}\n", client.note));
     }
@@ -144,7 +149,8 @@ mod tests {
         Findings {
             agent: Some(Configured {
                 agent: "preset one m".to_owned(),
-                problem: problem.map(str::to_owned),
+                problems: problem.map(str::to_owned).into_iter().collect(),
+                models: Some("openai at http://127.0.0.1:1/v1".to_owned()),
                 call: Some(call("one run --model m PROMPT")),
             }),
             clients: vec![

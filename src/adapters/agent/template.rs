@@ -119,6 +119,7 @@ impl Text {
     }
 
     /// The placeholders in it.
+    #[cfg(test)]
     pub fn holes(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Hole(name) => Some(name.as_str()),

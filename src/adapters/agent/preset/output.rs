@@ -216,9 +216,19 @@ fn pi(kind: &str, event: &Value, told: &mut Told) -> bool {
                 told.failed(text_at(message, &["/errorMessage"]));
             }
         }
-        "session" | "agent_start" | "agent_end" | "turn_start" | "turn_end" | "message_start" | "message_update"
-        | "message_end" | "tool_execution_start" | "tool_execution_update" | "tool_execution_end"
-        | "auto_retry_start" | "auto_retry_end" => {}
+        "session"
+        | "agent_start"
+        | "agent_end"
+        | "turn_start"
+        | "turn_end"
+        | "message_start"
+        | "message_update"
+        | "message_end"
+        | "tool_execution_start"
+        | "tool_execution_update"
+        | "tool_execution_end"
+        | "auto_retry_start"
+        | "auto_retry_end" => {}
         _ => return false,
     }
     true

@@ -125,7 +125,10 @@ mod tests {
             assert_eq!(client.version.first(), Some(&client.program()), "{name}");
             assert!(!client.ways.is_empty(), "{name}");
             let prompt: Vec<&Text> = client.prompt.iter().collect();
-            assert!(holes(&prompt).iter().all(|hole| hole.starts_with("prompt")) && !holes(&prompt).is_empty(), "{name}");
+            assert!(
+                holes(&prompt).iter().all(|hole| hole.starts_with("prompt")) && !holes(&prompt).is_empty(),
+                "{name}"
+            );
             // What everyone on the machine can read must not hold a key.
             let words: Vec<&Text> =
                 client.command.iter().chain(&client.prompt).chain(client.ways.iter().flat_map(|w| &w.model)).collect();
@@ -160,7 +163,11 @@ mod tests {
         assert_eq!(names, all);
         let guide = include_str!("../../../../docs/agents.md");
         for client in clients() {
-            assert!(guide.contains(&format!("| `{}` |", client.name)), "docs/agents.md has no line for {}", client.name);
+            assert!(
+                guide.contains(&format!("| `{}` |", client.name)),
+                "docs/agents.md has no line for {}",
+                client.name
+            );
         }
     }
 }
