@@ -5,6 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::answer::Answer;
+use super::call::Call;
+
 /// An answer. It starts from one of the first functions and is refined by the others.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -149,6 +152,14 @@ impl Reply {
     pub fn error_after(mut self, events: usize, message: impl Into<String>) -> Self {
         self.error_after = Some((events, message.into()));
         self
+    }
+
+    /// The input and output that it will report to this call; `None` where it reports none: an
+    /// error, bytes as they are, a count, silence.
+    pub fn reported(&self, call: &Call) -> Option<(u64, u64)> {
+        let says = matches!(self.what, What::Says(_)) && !call.counting;
+        let usage = says.then(|| Answer::new(call, self).usage).flatten()?;
+        Some((usage.input, usage.output))
     }
 
     /// Waits before the first byte.
