@@ -125,7 +125,7 @@ impl Model {
                 drop(stream.set_nodelay(true));
                 let shared = Arc::clone(&serving);
                 tokio::spawn(async move {
-                    let service = service_fn(|request| {
+                    let service = service_fn(move |request| {
                         let shared = Arc::clone(&shared);
                         async move { Ok::<_, Infallible>(shared.serve(request).await) }
                     });
@@ -170,7 +170,7 @@ impl Shared {
                 json_response(404, &protocol(wire).failure(404, &format!("no such path: {}", head.uri.path())))
             }
             Target::Ask { wire, model, stream, counting } => {
-                let parsed = serde_json::from_slice(&bytes);
+                let parsed: serde_json::Result<Value> = serde_json::from_slice(&bytes);
                 let malformed = parsed.as_ref().err().map(ToString::to_string);
                 let mut call = Call::new(&head, wire, parsed.unwrap_or_default(), bytes.len());
                 call.stream = (stream || call.stream) && !counting;
