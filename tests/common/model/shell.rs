@@ -26,7 +26,8 @@ const COMMANDS: &[&str] = &["command", "cmd", "commands", "script", "argv", "inp
 /// The tool for commands.
 pub(super) fn pick(call: &Call) -> Option<&Offered> {
     let named = NAMES.iter().find_map(|name| call.offered.iter().find(|o| o.name.eq_ignore_ascii_case(name)));
-    named.or_else(|| call.offered.iter().find(|offered| command(&offered.schema).is_some()))
+    let takes_one = |offered: &&Offered| matches!(command(&offered.schema), Some("command" | "cmd"));
+    named.or_else(|| call.offered.iter().find(takes_one))
 }
 
 /// What it is called with.
