@@ -47,8 +47,8 @@ pub struct Upstream {
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // An address may hold a password.
-        let url = url::Url::parse(&self.url).map_or_else(|_| "?".to_owned(), |url| upstream::shown(&url));
-        let Self { key, default_output, .. } = self;
+        let Self { url, key, default_output } = self;
+        let url = upstream::shown(url);
         f.debug_struct("Upstream").field("url", &url).field("key", key).field("default_output", default_output).finish()
     }
 }
@@ -60,6 +60,14 @@ pub struct Settings {
     pub upstreams: Vec<(Provider, Upstream)>,
     /// What a list of models names, where a client asks for one.
     pub models: Vec<String>,
+}
+
+impl Settings {
+    /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
+    pub fn describe(&self) -> String {
+        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
+        self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What a request wants to be admitted with.
@@ -146,9 +154,6 @@ pub enum ProxyError {
 /// Lets agents reach their models.
 #[async_trait]
 pub trait Proxy: Send + Sync {
-    /// Where requests go, as the plan shows it: `anthropic at https://…; openai at http://…`.
-    fn describe(&self) -> String;
-
     /// Opens one step of a trial. The step that was open before must be closed.
     async fn open(&self, opening: Opening) -> Result<Box<dyn Door>, ProxyError>;
 }
