@@ -93,7 +93,8 @@ impl Drop for Waiting<'_> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.now -= 1;
         if state.now == 0 {
-            state.before += state.since.elapsed();
+            let waited = state.since.elapsed();
+            state.before += waited;
         }
     }
 }
@@ -123,7 +124,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST * 2));
     }
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(SystemTime::from(date).duration_since(now).unwrap_or(Duration::ZERO))
+    let date = Duration::from_secs(u64::try_from(date.as_second()).ok()?);
+    Some(date.saturating_sub(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()))
 }
 
 #[cfg(test)]
