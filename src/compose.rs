@@ -19,7 +19,7 @@ use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
-use crate::domain::plan::{Plan, VariantKey};
+use crate::domain::plan::Plan;
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
 use crate::engine::context::{Ports, Settings};

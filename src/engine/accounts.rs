@@ -34,7 +34,12 @@ struct Book {
     calls: Calls,
     /// The claims of the calls that are open.
     claims: BTreeMap<u64, Reservation>,
+    /// What was told last of each variant's spending.
+    told: BTreeMap<VariantKey, Tokens>,
 }
+
+/// Whoever watches is told of a variant's spending when it grew by a twentieth of the cap, or by this.
+const TELL_EVERY: Tokens = Tokens(10_000);
 
 impl Accounts {
     /// The accounts as the journal left them. Requests that an earlier session of the run sent and
@@ -52,7 +57,7 @@ impl Accounts {
         for ((variant, step), usage) in (Facts { calls: calls.clone(), ..facts.clone() }).usage() {
             ledger.spent_before(&variant, step, usage.total());
         }
-        let book = Mutex::new(Book { ledger, calls, claims: BTreeMap::new() });
+        let book = Mutex::new(Book { ledger, calls, claims: BTreeMap::new(), told: BTreeMap::new() });
         Ok(Self { log, events, cap: budget.session_tokens, book, settled: Notify::new() })
     }
 
@@ -93,7 +98,8 @@ impl Accounts {
     /// Tells whoever watches what a variant spent.
     pub fn tell(&self, variant: &VariantKey) {
         let tokens = self.spent_by(variant);
-        if tokens > Tokens::ZERO {
+        let before = self.book().told.insert(variant.clone(), tokens);
+        if tokens > before.unwrap_or_default() {
             let contender = Contender::Variant(variant.clone());
             self.events.send(Event::Spent { contender, tokens, cap: self.cap });
         }
@@ -136,17 +142,21 @@ impl Accounts {
     /// Settles a call that is open. Its record stands in front of whatever is admitted after it, so
     /// that a journal cut off anywhere never holds more than the caps allow.
     fn settle(&self, call: u64, settlement: Settlement) {
-        let variant = {
+        let worth_telling = {
             let mut book = self.book();
             let Some(claim) = book.claims.remove(&call) else { return };
             // Where it is lost, all later records fail, and the run with them.
             drop(self.log.post(&Record::Settled { call, settlement: settlement.clone() }));
             let Some((known, charged)) = book.calls.settled(call, &settlement) else { return };
             book.ledger.settle(claim, charged.total());
-            known.variant
+            let news = book.ledger.spent_by(&known.variant).saturating_sub(book.told.get(&known.variant).copied().unwrap_or_default());
+            let every = self.cap.map_or(TELL_EVERY, |cap| Tokens(cap.0 / 20));
+            (news >= every).then_some(known.variant)
         };
         self.settled.notify_waiters();
-        self.tell(&variant);
+        if let Some(variant) = worth_telling {
+            self.tell(&variant);
+        }
     }
 }
 
