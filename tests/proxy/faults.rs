@@ -270,9 +270,14 @@ async fn a_client_that_hangs_up_in_the_middle_is_charged_what_the_provider_repor
     let house = House::new(|_| Reply::text("x").usage(12, 1).delay(Duration::from_millis(300))).await;
     let bank = Bank::rich();
     let door = house.open("a", &bank).await;
-    let asked = ask(door.access(), Wire::Chat, false);
-    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
+    let access = door.access().clone();
+    let asked = tokio::spawn(async move { ask(&access, Wire::Chat, false).await.status });
+    while house.model.calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    asked.abort();
     assert_eq!(bank.settled(1).await, [reported(12, 1)]);
+    assert!(asked.await.unwrap_err().is_cancelled());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
