@@ -180,8 +180,11 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 48, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((prop_oneof![4 => field.clone().prop_map(str::to_owned), 1 => ".{0,4}"], inner), 0..7)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            prop::collection::vec(
+                (prop_oneof![4 => field.clone().prop_map(str::to_owned), 1 => ".{0,4}"], inner),
+                0..7
+            )
+            .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
