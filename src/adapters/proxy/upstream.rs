@@ -119,7 +119,11 @@ impl Link {
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        if error.source().is_none() { "the request can't be made".to_owned() } else { self.redactor.text(&cause.to_string()) }
+        if error.source().is_none() {
+            "the request can't be made".to_owned()
+        } else {
+            self.redactor.text(&cause.to_string())
+        }
     }
 }
 
@@ -166,7 +170,9 @@ fn header(provider: Provider, key: &Secret) -> Result<(HeaderName, HeaderValue),
         Provider::Gemini => (HeaderName::from_static("x-goog-api-key"), key.expose().to_owned()),
     };
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        ProxyError::Client(format!("the key of {provider} holds a character that no header can carry, such as a line end"))
+        ProxyError::Client(format!(
+            "the key of {provider} holds a character that no header can carry, such as a line end"
+        ))
     })?;
     value.set_sensitive(true);
     Ok((name, value))
@@ -217,8 +223,7 @@ mod tests {
     const KEY: &str = "sk-canary-0123456789";
 
     fn link(provider: Provider, url: &str, key: &str) -> Result<Link, ProxyError> {
-        let upstream =
-            Upstream { url: url.to_owned(), key: Some(Secret::new(key)), default_output: Tokens(1) };
+        let upstream = Upstream { url: url.to_owned(), key: Some(Secret::new(key)), default_output: Tokens(1) };
         Link::new(provider, &upstream, Patience::default())
     }
 
@@ -245,7 +250,11 @@ mod tests {
 
     #[test]
     fn each_provider_gets_its_key_in_its_own_header() {
-        let expected = [("x-api-key", KEY.to_owned()), ("authorization", format!("Bearer {KEY}")), ("x-goog-api-key", KEY.to_owned())];
+        let expected = [
+            ("x-api-key", KEY.to_owned()),
+            ("authorization", format!("Bearer {KEY}")),
+            ("x-goog-api-key", KEY.to_owned()),
+        ];
         for (provider, (name, value)) in Provider::ALL.into_iter().zip(expected) {
             let (header, text) = header(provider, &Secret::new(KEY)).unwrap();
             assert_eq!((header.as_str(), text.to_str().unwrap()), (name, value.as_str()));
@@ -256,12 +265,15 @@ mod tests {
     #[test]
     fn only_listed_headers_are_passed_on() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("anthropic-beta", "a"), ("cookie", "c"), ("x-api-key", "k"), ("authorization", "b"), ("user-agent", "u")] {
+        for (name, value) in
+            [("anthropic-beta", "a"), ("cookie", "c"), ("x-api-key", "k"), ("authorization", "b"), ("user-agent", "u")]
+        {
             headers.append(name, value.parse().unwrap());
         }
         headers.append("anthropic-beta", "b".parse().unwrap());
         let kept = passed(&headers, true);
-        let mut names: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        let mut names: Vec<_> =
+            kept.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         names.sort();
         assert_eq!(names, ["anthropic-beta=a", "anthropic-beta=b", "content-type=application/json", "user-agent=u"]);
     }
