@@ -213,30 +213,41 @@ struct Git<'a> {
 
 impl Git<'_> {
     async fn carry_out(&self, material: &Material, task: &Task<'_>) -> Result<(), Halt> {
-        let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
-        let private = tempfile::Builder::new().prefix("git-").tempdir_in(task.scratch).map_err(io)?;
-        let own = private.path().display().to_string();
-        self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
         match material {
             Material::File(path) => {
                 let file = present(material, task.repository, path)?;
-                self.apply(material, task.worktree, &own, &file).await
+                self.apply(material, task, &[], &file).await
             }
             Material::Branch(name) => {
+                let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
                 let file = Exchange::new(task.scratch, "branch.patch").map_err(io)?;
                 self.difference(material, task, name, &file).await?;
-                self.apply(material, task.worktree, &own, file.path()).await
+                self.apply(material, task, &[], file.path()).await
             }
         }
     }
 
     /// All of the patch or, where a part does not fit, none of it.
-    async fn apply(&self, material: &Material, tree: &Path, own: &str, file: &Path) -> Result<(), Halt> {
-        let shown = file.display().to_string();
-        let place = tree.display().to_string();
-        let vars = [("GIT_DIR", own), ("GIT_WORK_TREE", place.as_str())];
-        self.run(material, tree, &vars, &["apply", "--whitespace=nowarn", "--", &shown]).await?;
+    async fn apply(&self, material: &Material, task: &Task<'_>, options: &[&str], file: &Path) -> Result<(), Halt> {
+        let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
+        let private = tempfile::Builder::new().prefix("git-").tempdir_in(task.scratch).map_err(io)?;
+        let own = private.path().display().to_string();
+        self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
+        let (place, shown) = (task.worktree.display().to_string(), file.display().to_string());
+        let vars = [("GIT_DIR", own.as_str()), ("GIT_WORK_TREE", place.as_str())];
+        let args: Vec<&str> =
+            ["apply", "--whitespace=nowarn"].into_iter().chain(options.iter().copied()).chain(["--", &shown]).collect();
+        self.run(material, task.worktree, &vars, &args).await?;
         Ok(())
+    }
+
+    /// The paths that a patch changes, as git reads it; of one that is moved, only where it goes.
+    async fn touched(&self, material: &Material, tree: &Path, file: &Path) -> Result<Vec<String>, Halt> {
+        let shown = file.display().to_string();
+        let vars = [("GIT_DIR", "/dev/null")];
+        let read = self.run(material, tree, &vars, &["apply", "--numstat", "-z", RECOUNT, "--", &shown]).await?;
+        let text = read.text();
+        Ok(text.split('\0').filter_map(|line| line.splitn(3, '\t').nth(2)).map(str::to_owned).collect())
     }
 
     /// Whether git can read the patch at all, whatever tree it is for.
@@ -312,6 +323,52 @@ impl Git<'_> {
             None if finished.exit.success() => Ok(finished),
             None => Err(material.error(words(&finished)).into()),
         }
+    }
+}
+
+/// The line counts in the heads of hunks are what they are found to be: people and models miscount.
+const RECOUNT: &str = "--recount";
+
+/// What came of a patch that somebody wrote in the course of a step.
+pub(super) enum Applied {
+    /// It was applied, and changed these paths.
+    Changed(Vec<String>),
+    /// It was not, for a reason that its writer can do something about.
+    Refused(String),
+    /// The step is over.
+    Ended(AgentEnd),
+}
+
+/// Applies a patch to a task's worktree, all of it or none, where every path of it is allowed.
+pub(super) async fn apply_written(
+    task: &Task<'_>,
+    exec: &dyn Executor,
+    limit: Duration,
+    text: &str,
+    allowed: &(dyn Fn(&str) -> Result<(), String> + Send + Sync),
+) -> Result<Applied, AgentError> {
+    let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
+    let file = Exchange::empty(task.scratch, "written.patch").map_err(io)?;
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    std::fs::write(file.path(), format!("{text}{end}")).map_err(io)?;
+    let material = Material::File("patch".to_owned());
+    let path = task.env.get("PATH").cloned().unwrap_or_default();
+    let git = Git { exec, stop: task.stop, limit: Some(limit), path };
+    let carried_out = async {
+        let paths = git.touched(&material, task.worktree, file.path()).await?;
+        for path in &paths {
+            allowed(path).map_err(|why| material.error(why))?;
+        }
+        git.apply(&material, task, &[RECOUNT], file.path()).await?;
+        Ok(paths)
+    };
+    match carried_out.await {
+        Ok(paths) => Ok(Applied::Changed(paths)),
+        Err(Halt::Ended(end)) => Ok(Applied::Ended(end)),
+        Err(Halt::Error(AgentError::Material { why, .. })) => {
+            Ok(Applied::Refused(why.replace(&file.shown(), "the patch")))
+        }
+        Err(Halt::Error(error)) => Err(error),
     }
 }
 
