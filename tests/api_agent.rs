@@ -383,14 +383,24 @@ async fn a_command_finds_the_leases_environment_and_never_the_token() {
 async fn finishing_waits_for_the_tests_and_their_failure_is_told() {
     for wire in WIRES {
         let bench = Bench::tested("");
-        let done = bench.answers(wire, vec![finish(), lower(), Reply::text("That was all.")]).await;
+        let done = bench.answers(wire, vec![finish(), lower()]).await;
         done.ends(&AgentEnd::Finished);
         assert_eq!(done.calls.len(), 3);
         assert_eq!(
             done.told(1),
             ["not finished, a test of the plan fails: `sh check.sh`: exit status 1\nthe cost is too high"]
         );
-        assert_eq!(done.told(2)[1], "The plan's tests pass now. When the work item is done, call `finish`.");
+    }
+}
+
+#[tokio::test]
+async fn tests_that_pass_after_a_change_are_told_and_words_are_enough_to_end_then() {
+    for change in [lower(), run("echo 20 > cost.txt")] {
+        let bench = Bench::tested("");
+        let done = bench.answers(Wire::Chat, vec![change, Reply::text("That was all.")]).await;
+        done.ends(&AgentEnd::Finished);
+        assert_eq!(done.calls.len(), 2);
+        assert_eq!(done.told(1)[1], "The plan's tests pass now. When the work item is done, call `finish`.");
         assert_eq!(done.report.summary, "That was all.");
     }
 }
@@ -516,26 +526,23 @@ fn messages(call: &Call) -> Vec<String> {
 async fn a_long_conversation_is_made_shorter_in_a_few_large_steps() {
     for wire in WIRES {
         let mut bench = Bench::new(&[]);
-        bench.tokens = Some(Tokens(600_000));
-        std::fs::write(bench.worktree.join("big.txt"), "a line of text\n".repeat(2000)).unwrap();
-        let script = |call: &Call| match call.turn {
-            0..40 => tool("read", json!({"path": "big.txt", "lines": 1000 + call.turn})),
-            _ => finish(),
-        };
-        let done = bench.scripted(wire, script).await;
-        done.ends(&AgentEnd::Finished);
-        assert_eq!(done.calls.len(), 41);
-        let mut left: u64 = 600_000;
+        bench.tokens = Some(Tokens(300_000));
+        std::fs::write(bench.worktree.join("big.txt"), "a line of text\n".repeat(1000)).unwrap();
+        let read = |call: &Call| tool("read", json!({"path": "big.txt", "lines": 250 + call.turn}));
+        let done = bench.scripted(wire, read).await;
+        done.ends(&AgentEnd::OverTokens);
+        let mut left: u64 = 300_000;
         let mut broken = 0;
         for pair in done.calls.windows(2) {
             // The scripted model reports a token for every four bytes.
             left -= pair[0].bytes as u64 / 4;
-            let newest = 3 * 25_000;
-            assert!(pair[1].bytes as u64 <= left + newest, "{} bytes with {left} tokens left", pair[1].bytes);
+            // The task and the newest three results stay whatever is left.
+            assert!(pair[1].bytes as u64 <= left + 30_000, "{} bytes with {left} tokens left", pair[1].bytes);
             let (before, after) = (messages(&pair[0]), messages(&pair[1]));
             broken += usize::from(!after.starts_with(&before));
         }
-        assert!((1..=8).contains(&broken), "{broken} of 40 requests do not go on from the one before");
+        assert!((1..=8).contains(&broken), "{broken} of {} requests do not go on from the one before", done.calls.len());
+        assert!(done.calls.len() > 24, "{} turns; 20 are had where nothing is left out", done.calls.len());
         let last = done.calls.last().unwrap();
         assert!(last.text.contains("of `read big.txt` were left out to save tokens"));
         assert!(last.text.contains("Lower what `cost.txt` says."), "the task stays");

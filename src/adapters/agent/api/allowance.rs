@@ -98,8 +98,9 @@ impl Allowance {
         let (cap, left) = (self.cap?, self.left()?);
         let percent = scaled(left, 100, cap.0.max(1));
         let reached = WARNINGS.iter().filter(|mark| percent <= **mark).count();
-        (reached > std::mem::replace(&mut self.warned, reached.max(self.warned)))
-            .then(|| format!("About {} of {cap} tokens are left for this step.", Tokens(left)))
+        let news = reached > self.warned;
+        self.warned = self.warned.max(reached);
+        news.then(|| format!("About {} of {cap} tokens are left for this step.", Tokens(left)))
     }
 
     fn left(&self) -> Option<u64> {
