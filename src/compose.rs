@@ -1,14 +1,13 @@
 //! Puts a run together: from a plan and a configuration to the ports and settings that the engine
 //! works with. Decides nothing; what can't be put together is refused with the key to correct.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use crate::adapters::agent::patch::{self, Material, Source};
-use crate::adapters::agent::{self, AgentSettings, Template, command};
+use crate::adapters::agent::patch::{self, Source};
+use crate::adapters::agent::{self, AgentSettings};
 use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
 use crate::adapters::git::{CommitId, Git as _, Head};
@@ -20,7 +19,7 @@ use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
-use crate::domain::plan::{Plan, VariantKey};
+use crate::domain::plan::Plan;
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
 use crate::engine::context::{Ports, Settings};
@@ -33,6 +32,7 @@ use crate::engine::rehearsal;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
+mod agents;
 mod measures;
 mod queries;
 
@@ -85,6 +85,8 @@ pub async fn prepare(
     if rehearsal {
         settings.measure_budget = rehearsal_budget(settings.measure_budget);
         rehearse(&mut ports, &mut settings, plan, &target.base).await?;
+    } else {
+        connect(project, &mut ports).await?;
     }
     opening::preflight(plan, target, &ports, &settings).await?;
     queries::check(config, plan, &settings.protect, &*project.git, target).await?;
@@ -141,6 +143,8 @@ pub async fn again(
     let mut ports = ports(project, &started.plan, journal, events).await?;
     if started.rehearsal {
         rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
+    } else {
+        connect(project, &mut ports).await?;
     }
     Ok((ports, settings))
 }
@@ -167,6 +171,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         target: &target.branch,
         checked_out: head == Head::Branch(target.branch.clone()),
         agent: &ports.agent.describe(),
+        models: &agents::reach(project, configured(project)?, &*ports.agent),
         setup: &settings.setup,
         migrate: &settings.migrate,
         carry: &settings.carry,
@@ -191,19 +196,33 @@ fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
     sources.iter().map(|source| (source.name().to_owned(), metrics(source))).collect()
 }
 
+/// The ports of a run, but for the proxy, which only a run that starts needs.
 async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
-    let agent = config.agent.as_ref().ok_or_else(|| {
-        Error::usage(format!("{CONFIGURATION} names no agent, so nothing can implement the variants"))
-            .hint("recorded work: `agent: {patch: recorded}`")
-            .hint("any program: `agent: {command: \"my-agent {prompt_file}\"}`")
-    })?;
     Ok(Ports {
-        agent: agent::build(agent_settings(agent)?),
+        agent: agent::build(agents::settings(configured(project)?)?),
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
         ..bare(project, plan.variants.len(), journal, events).await?
     })
+}
+
+fn configured(project: &Project) -> Result<&config::Agent> {
+    project.config.agent.as_ref().ok_or_else(|| {
+        Error::usage(format!("{CONFIGURATION} names no agent, so nothing can implement the variants"))
+            .hint("a known program: `agent: codex` (see: blueprint doctor)")
+            .hint("the built-in agent: `agent: {api: {model: …}}`")
+            .hint("any program: `agent: {command: \"my-agent {prompt_file}\"}`")
+            .hint("recorded work: `agent: {patch: recorded}`")
+    })
+}
+
+/// Lets the agent reach its models, where that is ours to do.
+async fn connect(project: &Project, ports: &mut Ports) -> Result<()> {
+    if let Some(settings) = agents::models(project, configured(project)?, &*ports.agent)? {
+        ports.proxy = Some(agents::proxy(settings).await?);
+    }
+    Ok(())
 }
 
 /// The ports that every run of a project has, with nothing to implement, test or measure.
@@ -216,6 +235,7 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
         workspace: Arc::new(LocalWorkspace),
         // Recorded work needs nothing to be told about, and nobody implements anything here.
         agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),
+        proxy: None,
         database: database_port(project, variants).await?,
         cache: cache_port(project).await?,
         suites: Vec::new(),
@@ -232,6 +252,8 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         carry: config.carry.clone(),
         protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
         measure_budget: config.measure_budget(plan.budget.time_cap),
+        patience: config.patience,
+        transcripts: project.transcripts(run),
         parallel: config.parallel,
         lanes: config.lanes,
         require_supported: config.require_supported,
@@ -240,27 +262,6 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         state: project.state_root().join(run),
         env: project.inherited(),
     }
-}
-
-fn agent_settings(agent: &config::Agent) -> Result<AgentSettings> {
-    use config::{Agent, Patch, Words};
-    let patch = |source| AgentSettings::Patch(patch::Settings { source });
-    let command = |command| AgentSettings::Command(command::Settings { command });
-    let settings = match agent {
-        Agent::Patch(Patch::Directory(directory)) => Source::directory(directory).map(patch),
-        Agent::Patch(Patch::Each(each)) => material(each).map(|all| patch(Source::Each(all))),
-        Agent::Command(Words::Line(line)) => Template::from_line(line).map(command).map_err(|e| e.to_string()),
-        Agent::Command(Words::List(words)) => Template::from_words(words).map(command).map_err(|e| e.to_string()),
-    };
-    settings.map_err(|why| Error::usage(format!("{CONFIGURATION}: `agent`: {why}")))
-}
-
-fn material(each: &BTreeMap<String, String>) -> std::result::Result<BTreeMap<VariantKey, Material>, String> {
-    let one = |(key, text): (&String, &String)| {
-        let key = VariantKey::new(key).ok_or_else(|| format!("`{key}` can't be a variant's key"))?;
-        Ok((key, Material::parse(text)?))
-    };
-    each.iter().map(one).collect()
 }
 
 /// Every contender, the baseline and its shadow among them, is judged while others are still at

@@ -70,6 +70,11 @@ impl Project {
         self.git.common_dir().join("blueprint")
     }
 
+    /// Where a run's transcripts of what was said to models are kept.
+    pub fn transcripts(&self, run: &str) -> PathBuf {
+        self.journal_folder().join("transcripts").join(run)
+    }
+
     /// A path as the repository names it: relative to its root, with `/`.
     pub fn relative(&self, path: &Path) -> Result<String> {
         let absolute = path.canonicalize().map_err(|error| unreadable(path, &error))?;

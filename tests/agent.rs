@@ -87,6 +87,7 @@ struct Bench {
     scratch: tempfile::TempDir,
     env: Environment,
     stop: Stop,
+    refused: Stop,
     tokens: Option<Tokens>,
     time: Option<Duration>,
 }
@@ -104,7 +105,7 @@ impl Bench {
         let env = [("PATH".to_owned(), path), ("BLUEPRINT_VARIANT".to_owned(), "A".to_owned())].into();
         let scratch = tempfile::tempdir().unwrap();
         let root = repo.root();
-        Self { repo, root, plan: plan(), worktree, scratch, env, stop: Stop::new(), tokens: None, time: None }
+        Self { repo, root, plan: plan(), worktree, scratch, env, stop: Stop::new(), refused: Stop::new(), tokens: None, time: None }
     }
 
     fn task(&self, step: usize) -> Task<'_> {
@@ -119,6 +120,11 @@ impl Bench {
             env: &self.env,
             tokens: self.tokens,
             time: self.time,
+            access: None,
+            refused: &self.refused,
+            asking: &|| false,
+            correction: None,
+            patience: Duration::from_secs(60),
             stop: &self.stop,
         }
     }

@@ -71,7 +71,7 @@ async fn carried_out(prepared: Prepared, earlier: &[Record]) -> (Facts, Scoreboa
         log.write(record).await.unwrap();
         facts.take(record.clone());
     }
-    let run = Run::new(&facts, prepared.ports, prepared.settings, Stop::new());
+    let run = Run::new(&facts, prepared.ports, prepared.settings, Stop::new()).unwrap();
     let conclusion = competition::carry_out(&run).await.unwrap();
     (run.facts().await.unwrap(), conclusion.scoreboard, journal)
 }

@@ -54,11 +54,12 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         Some(decided) => decided.clone(),
         None => replay::conclude(&facts)?,
     };
+    let prices = project.config.prices();
     match () {
-        () if args.json => context.out.print_document(&report::json(&facts, &scoreboard)),
+        () if args.json => context.out.print_document(&report::json(&facts, &scoreboard, &prices)),
         () if args.junit => context.out.print_document(&report::junit(&facts, &scoreboard)),
-        () if args.md => context.out.print_document(&report::markdown(&facts, &scoreboard)),
-        () => context.out.print(&ui::scoreboard(&facts, &scoreboard, context.out.style())),
+        () if args.md => context.out.print_document(&report::markdown(&facts, &scoreboard, &prices)),
+        () => context.out.print(&ui::scoreboard(&facts, &scoreboard, &prices, context.out.style())),
     }
     Ok(ExitCode::Done)
 }

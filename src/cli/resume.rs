@@ -36,8 +36,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let log = Log::new(journal, &facts.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
-    let run = Run::new(&facts, ports, settings, signals.stop.clone());
-    finish(&Started { run, watch, _lock: lock }, &signals, context).await
+    let run = Run::new(&facts, ports, settings, signals.stop.clone())?;
+    finish(&Started { run, prices: project.config.prices(), watch, _lock: lock }, &signals, context).await
 }
 
 /// The run that is meant, as its journal has it.

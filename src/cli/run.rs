@@ -11,6 +11,7 @@ use super::{Context, Failure, Outcome, plan};
 use crate::compose::{self, Prepared, Purpose};
 use crate::domain::document::Document;
 use crate::domain::measurement::Contender;
+use crate::domain::price::Prices;
 use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
 use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
 use crate::engine::approval::{self, Approval, Candidate};
@@ -145,7 +146,8 @@ impl Session {
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
         settings.merge &= self.merge == Merge::Auto;
-        Ok(Started { run: Run::new(&facts, ports, settings, self.signals.stop.clone()), watch, _lock: lock })
+        let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
+        Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })
     }
 }
 
@@ -176,6 +178,7 @@ fn passed_over(
 /// A run that this process carries out.
 pub struct Started {
     pub run: Run,
+    pub prices: Prices,
     pub watch: Watch,
     pub _lock: Box<dyn crate::adapters::journal::RunLock>,
 }
@@ -188,7 +191,7 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     // A verdict is shown also where its landing was blocked.
     let facts = run.facts().await?;
     if let Some(scoreboard) = &facts.scoreboard {
-        context.out.print(&ui::scoreboard(&facts, scoreboard, context.out.style()));
+        context.out.print(&ui::scoreboard(&facts, scoreboard, &started.prices, context.out.style()));
     }
     let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
     written?;

@@ -2,7 +2,9 @@
 //!
 //! Precedence: built-in defaults, then this file; the document says *what* and is not overridden.
 
+mod agent;
 mod keys;
+mod models;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,12 @@ use serde_yaml::Value;
 
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
+use crate::domain::price::{Money, Price, Prices};
 use crate::domain::quantity::parse_duration;
 use crate::error::{Error, Result};
 
+pub use agent::Agent;
+pub use models::{Models, Upstream};
 pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
     Words,
@@ -29,6 +34,12 @@ const LEAST_MEASURING: Duration = Duration::from_secs(120);
 pub struct Config {
     /// What implements variants; must be there before anything can run.
     pub agent: Option<Agent>,
+    /// Where requests to models go, where the file says.
+    pub models: Option<Models>,
+    /// What a million tokens cost, by model, where the file says.
+    prices: BTreeMap<String, Price>,
+    /// After so long without any sign of life an agent's program is stopped.
+    pub patience: Duration,
     /// A database for each contender, where one is asked for.
     pub database: Option<Database>,
     /// A Redis for each contender, where one is asked for.
@@ -63,25 +74,6 @@ pub struct Config {
     pub require_supported: bool,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
-}
-
-/// What implements variants.
-#[derive(Debug, Clone)]
-pub enum Agent {
-    /// Recorded work.
-    Patch(Patch),
-    /// A program.
-    Command(Words),
-}
-
-impl Agent {
-    fn read(raw: raw::Agent) -> std::result::Result<Self, String> {
-        match (raw.patch, raw.command) {
-            (Some(patch), None) => Ok(Self::Patch(patch)),
-            (None, Some(command)) => Ok(Self::Command(command)),
-            _ => Err("`agent` takes exactly one of `patch` and `command`".to_owned()),
-        }
-    }
 }
 
 impl Config {
@@ -119,7 +111,10 @@ impl Config {
             return Err("`measure.parallel` must be at least 1".to_owned());
         }
         Ok(Self {
+            patience: agent::patience(raw.agent.as_ref())?,
             agent: raw.agent.map(Agent::read).transpose()?,
+            models: raw.models.map(Models::read).transpose()?,
+            prices: prices(raw.prices)?,
             database: raw.database,
             cache: raw.cache,
             setup: raw.setup,
@@ -154,6 +149,16 @@ impl Config {
         self.measure_budget.unwrap_or(fallback)
     }
 
+    /// What tokens cost: list prices, and in front of them what the file says.
+    pub fn prices(&self) -> Prices {
+        let listed = serde_yaml::from_str(PRICES).ok().and_then(|raw| prices(raw).ok()).unwrap_or_default();
+        let mut all = Prices::default();
+        for (model, price) in listed.iter().chain(&self.prices) {
+            all.add(model, *price);
+        }
+        all
+    }
+
     /// The HTTP settings of one suite or metric, with what it leaves open taken from the file's own.
     pub fn http(&self, own: &Http) -> Http {
         let (own, all) = (own.clone(), &self.http);
@@ -183,6 +188,22 @@ fn lanes(raw: Option<raw::Lanes>) -> std::result::Result<Wanted, String> {
         Some(raw::Lanes::Number(count @ 2..)) => Ok(Wanted::Exactly(count)),
         Some(raw::Lanes::Number(_)) => Err("`measure.lanes` must be `auto`, `off`, or at least 2".to_owned()),
     }
+}
+
+/// List prices of well-known models.
+const PRICES: &str = include_str!("../../templates/prices.yaml");
+
+/// Prices as a file has them; both sides of each must be said.
+fn prices(raw: BTreeMap<String, raw::Price>) -> std::result::Result<BTreeMap<String, Price>, String> {
+    let one = |(model, price): (String, raw::Price)| {
+        let side = |what: &str, units: Option<f64>| {
+            let units = units.ok_or_else(|| format!("`prices.{model}.{what}` is missing: what a million tokens cost"))?;
+            Money::new(units).ok_or_else(|| format!("`prices.{model}.{what}`: {units} is no price"))
+        };
+        let price = Price { input: side("input", price.input)?, output: side("output", price.output)? };
+        Ok((model, price))
+    };
+    raw.into_iter().map(one).collect()
 }
 
 /// A duration such as `10m`; `key` is named where it is none.

@@ -17,6 +17,10 @@ pub struct Raw {
     pub version: Option<u32>,
     /// What implements the variants.
     pub agent: Option<Agent>,
+    /// Where the requests of agents to their models go, and with which keys.
+    pub models: Option<Models>,
+    /// What a million tokens cost, by the model's name or a pattern such as `gpt-*`.
+    pub prices: BTreeMap<String, Price>,
     /// A database for each contender.
     pub database: Option<Database>,
     /// A Redis for each contender.
@@ -43,14 +47,92 @@ pub struct Raw {
     pub land: Land,
 }
 
-/// What implements the variants: exactly one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, expecting = "`{patch: …}` or `{command: …}`")]
-pub struct Agent {
-    /// Recorded work: a directory with one diff a variant, or a file or `branch:name` for each.
-    pub patch: Option<Patch>,
+/// What implements the variants: the name of a preset, or settings.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a preset such as `codex`, or `{preset: …}`, `{api: …}`, `{command: …}`, `{patch: …}`")]
+pub enum Agent {
+    /// A preset, such as `codex`.
+    Name(String),
+    /// Exactly one of `preset`, `api`, `command` and `patch`, with what goes with it.
+    Settings(Box<AgentSettings>),
+}
+
+/// What implements the variants: exactly one of `preset`, `api`, `command` and `patch`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// A known program: `codex`, `claude`, `gemini`, `qwen`, `opencode`, `pi`, `aider`, `goose`, `mini-swe-agent`.
+    pub preset: Option<String>,
+    /// The built-in agent.
+    pub api: Option<Api>,
     /// Any program: a line or an argument list with placeholders such as `{prompt_file}`.
     pub command: Option<Words>,
+    /// Recorded work: a directory with one diff a variant, or a file or `branch:name` for each.
+    pub patch: Option<Patch>,
+    /// The model that a preset or a program is to use; its own choice where absent.
+    pub model: Option<String>,
+    /// More arguments for a preset.
+    pub args: Vec<String>,
+    /// More variables for a preset.
+    pub env: BTreeMap<String, String>,
+    /// After so long without any sign of life a program is stopped, such as `10m`.
+    pub patience: Option<String>,
+}
+
+/// The built-in agent.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{model: …}`")]
+pub struct Api {
+    /// The model, as its provider names it.
+    pub model: Option<String>,
+    /// By which protocol: `messages` or `chat`; told by the model's name where absent.
+    pub wire: Option<ApiWire>,
+    /// How many tokens one answer may have.
+    pub max_output: Option<NonZeroU32>,
+}
+
+/// Protocols of the built-in agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiWire {
+    /// Anthropic Messages.
+    Messages,
+    /// OpenAI Chat Completions, or whatever is compatible.
+    Chat,
+}
+
+/// Where the requests of agents to their models go.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{openai: {url: …}}`")]
+pub struct Models {
+    /// Anthropic Messages.
+    pub anthropic: Option<Upstream>,
+    /// OpenAI Chat Completions and Responses: OpenAI, or any compatible server (Ollama, vLLM, llama.cpp, a gateway).
+    pub openai: Option<Upstream>,
+    /// Gemini.
+    pub gemini: Option<Upstream>,
+}
+
+/// A provider's address and key.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{url: http://127.0.0.1:11434/v1}`")]
+pub struct Upstream {
+    /// The base URL, as the provider's own clients are given it; the provider's own where absent.
+    pub url: Option<String>,
+    /// The variable that holds the key, such as `$OPENAI_API_KEY`; none where a server of one's own wants none.
+    pub key: Option<String>,
+    /// The output limit of requests that name none; 16,384 where absent.
+    pub max_output: Option<NonZeroU32>,
+}
+
+/// What a million tokens cost, in one currency.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{input: 3, output: 15}`")]
+pub struct Price {
+    /// A million tokens read.
+    pub input: Option<f64>,
+    /// A million tokens written.
+    pub output: Option<f64>,
 }
 
 /// A directory, or a diff or branch by variant.

@@ -109,3 +109,40 @@ fn lanes_are_a_word_or_a_number_of_two_or_more() {
         assert!(message.contains("`auto`, `off`, or a number of lanes"), "{message}");
     }
 }
+
+#[test]
+fn list_prices_are_read_and_the_file_comes_first() {
+    let prices = Config::default().prices();
+    let input = |prices: &Prices, model: &str| prices.of(model).map(|price| price.input.units());
+    assert_eq!(input(&prices, "claude-sonnet-4-5-20250929"), Some(3.0));
+    assert_eq!(input(&prices, "gpt-4o-mini-2024-07-18"), Some(0.15));
+    assert_eq!(input(&prices, "some-model"), None);
+    let text = "version: 1\nprices:\n  claude-sonnet-4*: {input: 9, output: 9}\n  some-*: {input: 0, output: 0}\n";
+    let own = read(text).prices();
+    assert_eq!(input(&own, "claude-sonnet-4-5-20250929"), Some(9.0));
+    assert_eq!(input(&own, "some-model"), Some(0.0));
+}
+
+#[test]
+fn agents_models_and_prices_that_mean_nothing_are_refused_with_the_key() {
+    let said: Vec<_> = [
+        "agent: {preset: codex, command: x}",
+        "agent: {}",
+        "agent: {patch: recorded, args: [-x]}",
+        "agent: {api: {}}",
+        "agent: {api: {model: m}, model: n}",
+        "agent: {preset: codex, patience: 0s}",
+        "models: {}",
+        "models: {openai: {key: sk-123}}",
+        "models: {openai: {url: 'ftp://h/v1'}}",
+        "models: {openai: {url: 'http://u:p@h/v1'}}",
+        "models: {openai: {url: here}}",
+        "prices: {m: {input: 3}}",
+        "prices: {m: {input: -3, output: 1}}",
+        "prices: {m: {input: .nan, output: 1}}",
+    ]
+    .iter()
+    .map(|text| refused(&format!("version: 1\n{text}\n")))
+    .collect();
+    insta::assert_snapshot!(said.join("\n"), @"");
+}

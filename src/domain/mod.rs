@@ -14,6 +14,7 @@ pub mod lanes;
 pub mod measurement;
 pub mod noise;
 pub mod plan;
+pub mod price;
 pub mod quantity;
 pub mod race;
 pub mod results;

@@ -259,6 +259,12 @@ impl Usage {
     pub fn total(self) -> Tokens {
         self.input.saturating_add(self.output)
     }
+
+    /// Both added up; saturating.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { input: self.input.saturating_add(other.input), output: self.output.saturating_add(other.output) }
+    }
 }
 
 /// A trial's branch and what stands on it.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::accounts::Accounts;
 use super::clock::Clock;
 use super::journal::{Facts, Log, Started};
 use crate::adapters::agent::Agent;
@@ -17,9 +18,9 @@ use crate::adapters::journal::Journal;
 use crate::adapters::machine::Machine;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::process::{Environment, Executor, Stop};
+use crate::adapters::proxy::Proxy;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
-use crate::domain::budget::Ledger;
 use crate::domain::event::{Event, Sink};
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::Contender;
@@ -41,6 +42,8 @@ pub struct Ports {
     pub workspace: Arc<dyn Workspace>,
     /// What implements variants.
     pub agent: Arc<dyn Agent>,
+    /// How it reaches its models, where its requests are to be counted and capped one by one.
+    pub proxy: Option<Arc<dyn Proxy>>,
     /// Isolated databases, where the configuration asks for one.
     pub database: Option<Arc<dyn Database>>,
     /// Isolated caches, where the configuration asks for one.
@@ -66,6 +69,8 @@ pub struct Settings {
     pub protect: Vec<String>,
     /// How long measuring may take.
     pub measure_budget: Duration,
+    /// After so long without any sign of life an agent's program is stopped.
+    pub patience: Duration,
     /// Trials at a time; as many as there are variants where absent.
     pub parallel: Option<usize>,
     /// Parallel lanes of measuring.
@@ -78,6 +83,8 @@ pub struct Settings {
     pub contestants_write_tests: bool,
     /// Where leases live; outside the repository.
     pub state: PathBuf,
+    /// Where transcripts of what is said to models go; they are kept.
+    pub transcripts: PathBuf,
     /// The allow-listed part of our own environment.
     pub env: Environment,
 }
@@ -94,10 +101,8 @@ pub struct Run {
     pub log: Log,
     /// Fires when the user asks to stop.
     pub stop: Stop,
-    /// The token ledger with the bell that rings at every settlement.
-    pub ledger: Mutex<Ledger>,
-    /// Rings when the ledger settles.
-    pub settled: Notify,
+    /// Who may use how many tokens, and what was used.
+    pub accounts: Arc<Accounts>,
     /// Limits agents at a time.
     pub agents: Semaphore,
     /// Limits judged trees at a time.
@@ -106,21 +111,15 @@ pub struct Run {
 
 impl Run {
     /// A run that starts or goes on; `facts` are what its journal says so far.
-    pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Self {
+    pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Result<Self, Error> {
         let started = facts.started.clone();
         let log = Log::new(Arc::clone(&ports.journal), &started.run, Clock::resumed(facts.elapsed));
-        let mut ledger = Ledger::new(&started.plan.budget);
-        for (variant, steps) in &facts.steps {
-            for (step, (_, report)) in steps.iter().enumerate() {
-                ledger.spent_before(variant, step, report.usage.total());
-            }
-        }
+        let accounts = Arc::new(Accounts::new(facts, log.clone(), Arc::clone(&ports.events))?);
         // With the baseline and its shadow.
         let contenders = started.plan.variants.len() + 2;
         let agents = settings.parallel.unwrap_or(contenders).max(1);
-        Self {
-            ledger: Mutex::new(ledger),
-            settled: Notify::new(),
+        Ok(Self {
+            accounts,
             agents: Semaphore::new(agents),
             judges: Semaphore::new(agents),
             started,
@@ -128,7 +127,7 @@ impl Run {
             settings,
             log,
             stop,
-        }
+        })
     }
 
     /// The frozen plan.
@@ -163,11 +162,6 @@ impl Run {
                 .hint(format!("go on with it: blueprint resume {}", self.started.run)));
         }
         Ok(())
-    }
-
-    /// The ledger, locked for one operation.
-    pub fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The branch of a variant in this run.

@@ -23,3 +23,13 @@ pub fn broken(plan: &Plan, key: &VariantKey, changes: &[FileChange]) -> Vec<Stri
     paths.sort();
     paths
 }
+
+/// What an agent is told whose step broke the contract.
+pub fn reason(paths: &[String]) -> String {
+    let list: String = paths.iter().map(|path| format!("- {path}\n")).collect();
+    format!(
+        "The step changed files that no work item of this variant allows to change:\n\n{list}\nPut them back exactly as \
+         they were before (or remove them, where they are new), keep what the work item asks for, and change nothing \
+         else. This is said once: if any of them still differs afterwards, the variant is out.\n"
+    )
+}

@@ -10,17 +10,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{Call, Calls};
 use super::clock::Clock;
 use crate::adapters::agent::AgentReport;
 use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
-use crate::adapters::journal::{Entry, Journal, JournalError};
+use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
+use crate::domain::budget::Settlement;
 use crate::domain::lanes::Decision;
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::{Plan, VariantKey};
 use crate::domain::timed::Clocks;
-use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport};
+use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
 
@@ -127,6 +129,16 @@ pub enum Record {
         /// What.
         resource: Resource,
     },
+    /// A request to a model was admitted and is about to be sent.
+    Reserved(Call),
+    /// What came of a request.
+    Settled {
+        /// Which.
+        call: u64,
+        /// It.
+        #[serde(flatten)]
+        settlement: Settlement,
+    },
     /// A step of a variant was carried out and committed.
     Step {
         /// Whose.
@@ -226,14 +238,20 @@ impl Log {
 
     /// Writes a record; it is durable when this returns.
     pub async fn write(&self, record: &Record) -> Result<(), Error> {
+        self.post(record)?.await?;
+        Ok(())
+    }
+
+    /// Takes a record down in its place; durable it is when what is returned has resolved. Where
+    /// nobody waits and it is lost, all later records fail.
+    pub fn post(&self, record: &Record) -> Result<Appended, Error> {
         let mut data = serde_json::to_value(record)
             .map_err(|error| Error::machine("a record could not be written to the journal").because(error))?;
         let kind = match data.as_object_mut().and_then(|map| map.remove("record")) {
             Some(serde_json::Value::String(kind)) => kind,
             _ => String::new(),
         };
-        self.journal.append(&self.run, self.elapsed(), &kind, data).await?;
-        Ok(())
+        Ok(self.journal.append(&self.run, self.elapsed(), &kind, data))
     }
 }
 
@@ -260,6 +278,8 @@ pub struct Facts {
     pub started: Started,
     /// Resources that were intended and not removed, oldest first.
     pub live: Vec<(Contender, Resource)>,
+    /// What was asked of models through the proxy.
+    pub calls: Calls,
     /// Steps by variant, in order.
     pub steps: BTreeMap<VariantKey, Vec<(CommitId, AgentReport)>>,
     /// Harvests with their sizes, and whether a cap stopped the agent.
@@ -294,6 +314,7 @@ impl Facts {
         Self {
             started,
             live: Vec::new(),
+            calls: Calls::default(),
             steps: BTreeMap::new(),
             harvests: BTreeMap::new(),
             tests: BTreeMap::new(),
@@ -338,6 +359,8 @@ impl Facts {
                 }
             }
             Record::Removed { resource } => self.live.retain(|(_, known)| !known.same_as(&resource)),
+            Record::Reserved(call) => self.calls.reserved(call),
+            Record::Settled { call, settlement } => drop(self.calls.settled(call, &settlement)),
             Record::Step { variant, commit, report, .. } => {
                 self.steps.entry(variant).or_default().push((commit, report));
             }
@@ -359,6 +382,18 @@ impl Facts {
             Record::Landed { commit } => self.landed = Some(commit),
             Record::Finished => self.finished = true,
         }
+    }
+
+    /// What every step used, whether it is done or not: as the proxy counted it, or as its agent said
+    /// where no request of it went through the proxy.
+    pub fn usage(&self) -> BTreeMap<(VariantKey, usize), Usage> {
+        let mut usage = self.calls.by_step();
+        for (variant, steps) in &self.steps {
+            for (step, (_, report)) in steps.iter().enumerate() {
+                usage.entry((variant.clone(), step)).or_insert(report.usage);
+            }
+        }
+        usage
     }
 
     /// Variants that may still win.
@@ -383,6 +418,7 @@ impl Resource {
 mod tests {
     use super::*;
     use crate::adapters::journal::Memory;
+    use crate::domain::quantity::Tokens;
 
     #[tokio::test]
     async fn a_record_is_read_back_as_it_was_written() {
@@ -397,6 +433,16 @@ mod tests {
             },
             Record::Lanes(Decision { lanes: None, why: "2 cores, lanes need 4".to_owned(), check: Vec::new() }),
             Record::Block(Block { index: 3, slices: Vec::new() }),
+            Record::Reserved(Call {
+                call: 3,
+                variant: VariantKey::new("A").unwrap(),
+                step: 1,
+                model: "m".to_owned(),
+                input: Tokens(7),
+                output: Tokens(8),
+            }),
+            Record::Settled { call: 3, settlement: Settlement::InFull { why: "cut".to_owned() } },
+            Record::Settled { call: 4, settlement: Settlement::Reported { usage: Usage::default() } },
             Record::Finished,
         ];
         for record in &records {

@@ -1,11 +1,15 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
+pub mod accounts;
 pub mod approval;
+pub mod calls;
 pub mod clock;
 pub mod competition;
 pub mod context;
 pub mod contract;
 pub mod controls;
+#[cfg(test)]
+mod fixtures;
 pub mod journal;
 pub mod judging;
 pub mod landing;
@@ -19,4 +23,6 @@ pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
 pub mod replay;
+pub mod spending;
+pub mod step;
 pub mod trial;

@@ -57,10 +57,25 @@ pub struct Known<'a> {
     pub cache: Option<(String, String)>,
     /// Metric sources with the metrics that each provides.
     pub sources: &'a [(String, Vec<String>)],
+    /// How the agent's requests reach their models.
+    pub models: &'a Reach,
     /// Whether agents and judged code run in a sandbox.
     pub sandboxed: bool,
     /// CPUs of this machine.
     pub cpus: usize,
+}
+
+/// How an agent's requests reach their models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It has none: recorded work.
+    None,
+    /// In a way of its own, which nobody sees.
+    Unseen,
+    /// Through the proxy, which counts and caps them; to these addresses.
+    Through(String),
+    /// Not at all, for this reason.
+    Missing(String),
 }
 
 /// The outline of a run. Serialised, it is what `plan --json` prints.
@@ -78,6 +93,8 @@ pub struct Outline {
     pub mode: Mode,
     pub base: String,
     pub agent: String,
+    /// Where its requests go through the proxy; absent where none do.
+    pub models: Option<String>,
     pub variants: Vec<Contestant>,
     pub commands: Commands,
     pub files: Files,
@@ -202,6 +219,7 @@ pub struct Landing {
 #[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
 pub struct Caps {
     pub step_tokens: Option<u64>,
+    pub variant_tokens: Option<u64>,
     pub session_tokens: Option<u64>,
     pub time_estimate_seconds: Option<u64>,
     pub time_cap_seconds: Option<u64>,
@@ -229,6 +247,10 @@ pub fn outline(known: &Known<'_>) -> Outline {
         mode: plan.mode,
         base: known.base.to_owned(),
         agent: known.agent.to_owned(),
+        models: match known.models {
+            Reach::Through(addresses) => Some(addresses.clone()),
+            Reach::None | Reach::Unseen | Reach::Missing(_) => None,
+        },
         variants: contestants(plan),
         commands: commands(known),
         files: files(known),
@@ -301,6 +323,7 @@ fn bounds(plan: &Plan) -> Vec<MetricLine> {
 fn caps(budget: &Budget, measure_seconds: u64) -> Caps {
     Caps {
         step_tokens: budget.step_tokens.map(|t| t.0),
+        variant_tokens: budget.variant_tokens.map(|t| t.0),
         session_tokens: budget.session_tokens.map(|t| t.0),
         time_estimate_seconds: budget.time_estimate.map(|t| t.as_secs()),
         time_cap_seconds: budget.time_cap.map(|t| t.as_secs()),
@@ -324,7 +347,16 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
-    risk(plan.budget.session_tokens.is_none(), "no token cap for the session".to_owned());
+    let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
+    let uses_models = *known.models != Reach::None;
+    risk(uses_models && plan.budget.session_tokens.is_none(), "no token cap for the session".to_owned());
+    if let Reach::Missing(why) = known.models {
+        risk(true, format!("the agent can't reach its models, so `run` refuses: {why}"));
+    }
+    risk(
+        capped && *known.models == Reach::Unseen,
+        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to".to_owned(),
+    );
     risk(
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
         format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
@@ -359,6 +391,8 @@ mod tests {
         .unwrap()
     }
 
+    static NONE: Reach = Reach::None;
+
     fn known(plan: &Plan) -> Known<'_> {
         Known {
             plan,
@@ -369,6 +403,7 @@ mod tests {
             target: "main",
             checked_out: false,
             agent: "patch recorded/",
+            models: &NONE,
             setup: &[],
             migrate: &[],
             carry: &[],
@@ -389,7 +424,8 @@ mod tests {
 
     #[test]
     fn a_plan_with_nothing_to_point_out_has_no_risks() {
-        assert_eq!(outline(&known(&plan(&["A", "B"], true))).risks, Vec::<String>::new());
+        let (plan, through) = (plan(&["A", "B"], true), Reach::Through("openai at http://h/v1".to_owned()));
+        assert_eq!(outline(&Known { models: &through, ..known(&plan) }).risks, Vec::<String>::new());
     }
 
     #[test]
@@ -397,7 +433,10 @@ mod tests {
         let plain = plan(&["A", "B"], true);
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
+        let missing = Reach::Missing("no key".to_owned());
         let cases = [
+            (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
+            (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
             (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
             (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),

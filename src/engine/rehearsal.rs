@@ -254,19 +254,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_journal_without_rehearsals_is_read() {
         let journal = Memory::default();
-        let plan = serde_json::json!({
-            "run": "r", "document": "d.md", "digest": "0", "base": "b", "target": "main", "seed": 7, "state": "/s",
-            "at": 0, "configuration": "c", "measure_budget": {"secs": 60, "nanos": 0}, "require_supported": false,
-            "sources": [], "plan": {
-                "id": "", "title": "", "status": "approved", "mode": "competition", "approved": null, "goal": "",
-                "assumptions": [], "questions": [], "variants": [], "work_items": [], "tests": [], "metrics": [],
-                "weights": {"tests": {"percent": 100.0, "note": null}, "performance": {"percent": 0.0, "note": null},
-                            "simplicity": {"percent": 0.0, "note": null}},
-                "budget": {"step_tokens": null, "session_tokens": null, "time_estimate": null, "time_cap": null},
-                "rollback": null,
-            },
-        });
-        journal.append("r", std::time::Duration::ZERO, "started", plan).await.unwrap();
+        journal.append("r", std::time::Duration::ZERO, "started", super::super::fixtures::started_json()).await.unwrap();
         let facts = Facts::read(&journal.entries("r").await.unwrap()).unwrap().unwrap();
         assert!(!facts.started.rehearsal);
     }

@@ -6,15 +6,14 @@ use super::context::Run;
 use super::contract;
 use super::journal::{Facts, Record};
 use super::lease::{Lease, Purpose};
-use crate::adapters::agent::{AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::git::{CommitId, HarvestOrder};
-use crate::domain::budget::Admission;
+use super::step::{Step, Stepped};
+use crate::adapters::agent::AgentEnd;
+use crate::adapters::git::CommitId;
 use crate::domain::change;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Variant, WorkItem};
-use crate::domain::quantity::Tokens;
-use crate::domain::trial::{Disqualification, Harvest, Outcome, Phase, Usage};
+use crate::domain::trial::{Disqualification, Harvest, Outcome, Phase};
 use crate::error::Error;
 
 /// What implementing came to.
@@ -78,13 +77,21 @@ impl Run {
         let mut last_end = AgentEnd::Finished;
         for (step, item) in items.iter().enumerate().skip(done.len()) {
             self.check_stop()?;
-            let report = match self.step(variant, item, step, lease).await? {
-                Ok(report) => report,
-                Err(error) => {
+            let stepped = self.step(Step { variant, item, index: step, lease, parent: &tip }).await?;
+            let report = match stepped {
+                Stepped::Done { commit, report } => {
+                    tip = commit;
+                    report
+                }
+                Stepped::Impossible(error) => {
                     return Ok(Implemented::Nothing(Disqualification::AgentFailed { message: error.to_string() }));
                 }
+                Stepped::ContractBroken { commit, report, paths } => {
+                    self.ports.git.keep(&self.kept_ref(&lease.contender.slug()), &commit).await?;
+                    self.log.write(&Record::Step { variant: variant.key.clone(), step, commit, report }).await?;
+                    return Ok(Implemented::Nothing(Disqualification::ContractBroken { paths }));
+                }
             };
-            tip = self.harvest_step(variant, item, lease, &tip).await?;
             last_end = report.end.clone();
             let record = Record::Step { variant: variant.key.clone(), step, commit: tip.clone(), report };
             self.log.write(&record).await?;
@@ -105,107 +112,8 @@ impl Run {
             AgentEnd::Finished => Disqualification::NothingChanged,
             AgentEnd::OverTokens => Disqualification::OverBudget { cap: "tokens".to_owned() },
             AgentEnd::OverTime => Disqualification::OverBudget { cap: "time".to_owned() },
-            AgentEnd::Failed { message } => Disqualification::AgentFailed { message },
+            AgentEnd::Failed { message } | AgentEnd::Stuck { message } => Disqualification::AgentFailed { message },
         })
-    }
-
-    async fn step(
-        &self,
-        variant: &Variant,
-        item: &WorkItem,
-        step: usize,
-        lease: &Lease,
-    ) -> Result<Result<AgentReport, AgentError>, Error> {
-        let contender = lease.contender.clone();
-        self.tell(Event::StepStarted { contender: contender.clone(), title: item.title.clone() });
-        let (scope, tokens) = match self.reserve(variant, step).await {
-            Ok(reserved) => reserved,
-            Err(report) => return Ok(Ok(report)),
-        };
-        let time = self.agent_time();
-        let worktree = lease.worktree();
-        let scratch = lease.scratch();
-        let task = Task {
-            plan: self.plan(),
-            variant,
-            item,
-            step,
-            worktree: &worktree,
-            repository: self.ports.git.root(),
-            scratch: &scratch,
-            env: &lease.env,
-            tokens,
-            time,
-            stop: &self.stop,
-        };
-        let worked = self.ports.agent.implement(task, &*self.ports.exec).await;
-        let usage = worked.as_ref().map_or(Usage::default(), |report| report.usage);
-        self.settle(scope, usage.total());
-        self.check_stop()?;
-        if usage.total() > Tokens::ZERO {
-            let spent = self.ledger().spent_by(&variant.key);
-            self.tell(Event::Spent { contender, tokens: spent, cap: self.plan().budget.session_tokens });
-        }
-        match worked {
-            Err(AgentError::Process(error)) => Err(super::lease::machine(error)),
-            other => Ok(other),
-        }
-    }
-
-    /// Reserves what a step may use, waiting for other trials to settle where that helps.
-    /// An error is the report of a step that could not even begin.
-    async fn reserve(&self, variant: &Variant, step: usize) -> Result<(Option<Reserved>, Option<Tokens>), AgentReport> {
-        let budget = &self.plan().budget;
-        let wanted = match (budget.step_tokens, budget.session_tokens) {
-            (None, None) => return Ok((None, None)),
-            (Some(step), _) => step,
-            (None, Some(session)) => session,
-        };
-        loop {
-            let bell = self.settled.notified();
-            let admission = self.ledger().reserve_step(&variant.key, step, wanted);
-            match admission {
-                Admission::Admitted { reservation, tokens } => return Ok((Some(reservation), Some(tokens))),
-                Admission::Wait => bell.await,
-                Admission::Refused => {
-                    return Err(AgentReport {
-                        usage: Usage::default(),
-                        end: AgentEnd::OverTokens,
-                        summary: "the session's token cap is spent".to_owned(),
-                    });
-                }
-            }
-        }
-    }
-
-    fn settle(&self, reservation: Option<Reserved>, used: Tokens) {
-        if let Some(reservation) = reservation {
-            self.ledger().settle(reservation, used);
-            self.settled.notify_waiters();
-        }
-    }
-
-    async fn harvest_step(
-        &self,
-        variant: &Variant,
-        item: &WorkItem,
-        lease: &Lease,
-        parent: &CommitId,
-    ) -> Result<CommitId, Error> {
-        let slug = lease.contender.slug();
-        let what = if self.ports.agent.whole_variant() { &variant.name } else { &item.title };
-        let message =
-            format!("{what}\n\nVariant {} of {}, run {}.\n", variant.key, self.plan().title, self.started.run);
-        let order = HarvestOrder {
-            worktree: &lease.worktree(),
-            branch: &self.branch(&slug),
-            parent,
-            message: &message,
-            except: &self.settings.carry,
-            agent_ref: &format!("{}-agent", self.kept_ref(&slug)),
-        };
-        let commit = self.ports.git.harvest(&order).await?;
-        Ok(commit.unwrap_or_else(|| parent.clone()))
     }
 
     /// Checks the contract and records the harvest.
@@ -255,5 +163,3 @@ impl Run {
         Ok(None)
     }
 }
-
-use crate::domain::budget::Reservation as Reserved;

@@ -121,6 +121,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
             ]
             .concat(),
         ),
+        ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
@@ -204,6 +205,7 @@ mod tests {
             target: "main",
             checked_out: true,
             agent: "command ./agent.sh",
+            models: &Reach::Through("openai at http://127.0.0.1:11434/v1".to_owned()),
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
             migrate: &lines(&["psql -f db/schema.sql"]),
             carry: &lines(&[".venv"]),

@@ -8,13 +8,15 @@ use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
-use crate::domain::quantity::Limit;
+use crate::domain::price::{Money, Prices};
+use crate::domain::quantity::{Limit, Tokens};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
 use crate::engine::journal::Facts;
+use crate::engine::spending::{self, Cost};
 
 /// The whole text. The scoreboard is handed in beside the facts because it may have been computed
 /// again from them.
-pub fn scoreboard(facts: &Facts, board: &Scoreboard, style: Style) -> String {
+pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style) -> String {
     if facts.started.rehearsal {
         return super::rehearsal::rehearsal(facts, board, style);
     }
@@ -34,7 +36,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, style: Style) -> String {
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
-    let _ = write!(out, "\n{}", whereabouts(facts, board));
+    let _ = write!(out, "\n{}", whereabouts(facts, board, prices));
     out
 }
 
@@ -121,7 +123,7 @@ pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 
-fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
+fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     let run = &facts.started.run;
     let mut table = Table::bare([Align::Left, Align::Left]);
     let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
@@ -147,8 +149,35 @@ fn whereabouts(facts: &Facts, board: &Scoreboard) -> String {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
     }
+    if let Some(text) = spent(facts, prices) {
+        line("tokens", text);
+    }
     line("report", format!("blueprint report {run}"));
     table.render(Style::PLAIN)
+}
+
+/// What agents used, and what that cost where it is known; `None` where they used nothing.
+pub fn spent(facts: &Facts, prices: &Prices) -> Option<String> {
+    let total = facts.usage().values().fold(Tokens::ZERO, |sum, usage| sum.saturating_add(usage.total()));
+    if total == Tokens::ZERO {
+        return None;
+    }
+    let cap = facts.started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
+    let violated = facts.calls.by_model().values().map(|calls| calls.violated).sum::<u64>();
+    let broke = match violated {
+        0 => String::new(),
+        count => format!("; {} used more than its provider was allowed", words::count(count as usize, "request")),
+    };
+    let cost = spending::cost(facts, prices).map(|cost| priced(&cost)).unwrap_or_default();
+    Some(format!("{total}{cap}{cost}{broke}"))
+}
+
+fn priced(cost: &Cost) -> String {
+    let known = if cost.known == Money::default() { String::new() } else { format!(", at most ${}", cost.known) };
+    match cost.unpriced.as_slice() {
+        [] => known,
+        models => format!("{known}; no price is known for {}", words::one_line(&models.join(", "))),
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +189,7 @@ mod tests {
     #[test]
     fn a_run_that_landed() {
         let facts = fixtures::finished();
-        insta::assert_snapshot!(scoreboard(&facts, facts.scoreboard.as_ref().unwrap(), Style::PLAIN), @"
+        insta::assert_snapshot!(scoreboard(&facts, facts.scoreboard.as_ref().unwrap(), &Prices::default(), Style::PLAIN), @"
         Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
 
         Variant            Tests  Performance  Simplicity  Total  Winner  latency_p95 < 80 ms  size <= +10 %
@@ -199,7 +228,7 @@ mod tests {
         facts.landed = None;
         let mut board = facts.scoreboard.clone().unwrap();
         board.verdict = Verdict::NoWinner { reason: NoWinner::BaselineBetter };
-        let text = scoreboard(&facts, &board, Style::PLAIN);
+        let text = scoreboard(&facts, &board, &Prices::default(), Style::PLAIN);
         insta::assert_snapshot!(text, @"
         Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
 
@@ -260,7 +289,7 @@ mod tests {
     fn colours_change_nothing_but_colours() {
         let facts = fixtures::finished();
         let board = facts.scoreboard.as_ref().unwrap();
-        let coloured = scoreboard(&facts, board, Style { coloured: true });
-        assert_eq!(words::visible(&coloured, false), scoreboard(&facts, board, Style::PLAIN));
+        let coloured = scoreboard(&facts, board, &Prices::default(), Style { coloured: true });
+        assert_eq!(words::visible(&coloured, false), scoreboard(&facts, board, &Prices::default(), Style::PLAIN));
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::pulse::Counter;
+
 /// How much of a program's output a log file takes.
 const LOGGED: u64 = 64 << 20;
 
@@ -63,13 +65,14 @@ impl Log {
 }
 
 /// Reads a stream to its end.
-pub async fn drain(mut stream: impl AsyncRead + Unpin, kept: Kept, log: Option<Log>) {
+pub async fn drain(mut stream: impl AsyncRead + Unpin, kept: Kept, log: Option<Log>, counter: Counter) {
     let mut buffer = vec![0; 16 << 10];
     loop {
         match stream.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(length) => {
                 kept.push(&buffer[..length]);
+                counter.add(length);
                 if let Some(log) = &log {
                     log.write(&buffer[..length]);
                 }

@@ -269,7 +269,8 @@ fn usage(pid: u32, control: Option<&ControlGroup>, before: Schedule) -> Usage {
     }
 }
 
-fn tick() -> Duration {
+/// The unit of CPU time in /proc.
+pub fn tick() -> Duration {
     Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1)
 }
 

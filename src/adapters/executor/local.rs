@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::capture::{Kept, Log, drain};
 use super::control;
 use super::group::{Group, Pipes};
+use super::pulse::{self, Counter};
 use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop, Usage};
 
 /// How long output may still arrive after the group is dead, from a child that left the group.
@@ -33,7 +34,7 @@ impl Executor for Local {
             return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() });
         }
         let (mut group, pipes) = Group::start(&command, false).await?;
-        let (mut readers, stdout, stderr) = attach(pipes, &command)?;
+        let (mut readers, stdout, stderr) = attach(pipes, &command, group.pid())?;
         let limit = command.time_limit;
         let forced = tokio::select! {
             biased;
@@ -55,7 +56,7 @@ impl Executor for Local {
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
         let (group, pipes) = Group::start(&command, true).await?;
         let (pid, meter) = (group.pid(), group.meter());
-        let (readers, stdout, stderr) = attach(pipes, &command)?;
+        let (readers, stdout, stderr) = attach(pipes, &command, group.pid())?;
         let ask = Stop::new();
         let (tell, told) = watch::channel(None);
         let task = tokio::spawn(attend(group, readers, command.grace, ask.clone(), tell));
@@ -100,18 +101,22 @@ async fn sleep_or_forever(limit: Option<Duration>) {
 }
 
 /// Starts reading a program's output and writing its input.
-fn attach(pipes: Pipes, command: &Command) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
+fn attach(pipes: Pipes, command: &Command, leader: u32) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
     let failed = |source| ProcessError::Start { program: command.program.to_string_lossy().into_owned(), source };
     let log = command.log.as_deref().map(Log::open).transpose().map_err(failed)?;
+    let counter = Counter::default();
+    if let Some(pulse) = &command.pulse {
+        pulse::connect(pulse, leader, counter.clone());
+    }
     let mut tasks = JoinSet::new();
     let (stdout, stderr) = (Kept::new(command.keep), Kept::new(command.keep));
     if let Some(stream) = pipes.stdout {
         let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
-        tasks.spawn(drain(stream, stdout.clone(), log.clone()));
+        tasks.spawn(drain(stream, stdout.clone(), log.clone(), counter.clone()));
     }
     if let Some(stream) = pipes.stderr {
         let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
-        tasks.spawn(drain(stream, stderr.clone(), log));
+        tasks.spawn(drain(stream, stderr.clone(), log, counter));
     }
     if let (Some(stream), Some(bytes)) = (pipes.stdin, command.stdin.clone()) {
         let mut stream = pipe::Sender::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
@@ -192,7 +197,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::adapters::process::Environment;
+    use crate::adapters::process::{Environment, Pulse, Vital};
 
     fn shell(line: &str) -> Command {
         let env: Environment = [
@@ -301,6 +306,32 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the service outlived its handle");
+    }
+
+    #[tokio::test]
+    async fn a_pulse_tells_what_was_printed_and_computed_also_by_what_left_the_group() {
+        let burn = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; sleep 60";
+        let mut command = shell(&format!("printf 12345; setsid sh -c '{burn}' & wait"));
+        let pulse = Pulse::default();
+        assert_eq!(pulse.read(), Vital::default());
+        command.pulse = Some(pulse.clone());
+        command.env.insert("BLUEPRINT_RUN".to_owned(), "pulse-test".to_owned());
+        let stop = Stop::new();
+        let looked = async {
+            let began = Instant::now();
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let seen = pulse.read();
+                if seen.output == 5 && seen.cpu >= Duration::from_millis(30) {
+                    break;
+                }
+                assert!(began.elapsed() < Duration::from_secs(30), "{seen:?}");
+            }
+            stop.cancel();
+        };
+        let (done, ()) = tokio::join!(Local.run(command, &stop), looked);
+        assert_eq!(done.unwrap().exit, Exit::Stopped);
+        Local.sweep("BLUEPRINT_RUN", "pulse-test").await;
     }
 
     #[tokio::test]

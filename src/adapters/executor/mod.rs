@@ -5,4 +5,5 @@ pub mod local;
 mod capture;
 mod control;
 mod group;
+mod pulse;
 mod stopwatch;

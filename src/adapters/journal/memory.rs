@@ -1,13 +1,14 @@
 //! The journal's fake: the same behaviour without a disk.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Entry, Journal, JournalError, RunLock};
+use super::{Appended, Entry, Journal, JournalError, RunLock};
 
 /// A journal that ends with the process.
 #[derive(Default)]
@@ -28,11 +29,11 @@ impl Drop for Held {
 
 #[async_trait]
 impl Journal for Memory {
-    async fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Result<i64, JournalError> {
+    fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Appended {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = i64::try_from(entries.len()).unwrap_or(i64::MAX) + 1;
         entries.push(Entry { sequence, run: run.to_owned(), at: 0, elapsed, kind: kind.to_owned(), data });
-        Ok(sequence)
+        Box::pin(ready(Ok(sequence)))
     }
 
     async fn entries(&self, run: &str) -> Result<Vec<Entry>, JournalError> {

@@ -1,14 +1,17 @@
-//! The journal port: an append-only record of every run, durable before `append` returns.
+//! The journal port: an append-only record of every run. A record has its place as soon as it is
+//! taken down, and is durable when what `append` returns has resolved.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod memory;
 mod sqlite;
+mod writer;
 
 pub use memory::Memory;
 pub use sqlite::Sqlite;
@@ -49,11 +52,16 @@ pub enum JournalError {
 /// Held while a run is live; freed by the system when the process dies, however it dies.
 pub trait RunLock: Send + Sync {}
 
+/// A record that was taken down; resolves to its sequence once it is on disk.
+pub type Appended = BoxFuture<'static, Result<i64, JournalError>>;
+
 /// Keeps records.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Adds a record; it is on disk when this returns.
-    async fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Result<i64, JournalError>;
+    /// Takes a record down. Its place behind all records taken down before is fixed when this
+    /// returns, whether or not anybody waits for what it returns; on disk it is when that has
+    /// resolved. Where nobody waits and it can't be written, all later records fail.
+    fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Appended;
 
     /// All records of a run, oldest first.
     async fn entries(&self, run: &str) -> Result<Vec<Entry>, JournalError>;

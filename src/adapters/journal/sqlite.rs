@@ -12,7 +12,8 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 
-use super::{Entry, Journal, JournalError, RunLock};
+use super::writer::{Line, Writer};
+use super::{Appended, Entry, Journal, JournalError, RunLock};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS record (
@@ -29,6 +30,7 @@ const SCHEMA: &str = "
 pub struct Sqlite {
     folder: PathBuf,
     pool: SqlitePool,
+    writer: Writer,
 }
 
 struct Held(#[expect(dead_code, reason = "the open file is the lock")] fs::File);
@@ -51,7 +53,8 @@ impl Sqlite {
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
         let pool = pool.map_err(|e| failed(e.to_string()))?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Self { folder: folder.to_owned(), pool })
+        let writer = Writer::new(pool.clone());
+        Ok(Self { folder: folder.to_owned(), pool, writer })
     }
 
     fn failed(&self, why: impl ToString) -> JournalError {
@@ -61,17 +64,17 @@ impl Sqlite {
 
 #[async_trait]
 impl Journal for Sqlite {
-    async fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Result<i64, JournalError> {
+    fn append(&self, run: &str, elapsed: Duration, kind: &str, data: Value) -> Appended {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let added = sqlx::query("INSERT INTO record (run, at, elapsed_ns, kind, data) VALUES (?, ?, ?, ?, ?)")
-            .bind(run)
-            .bind(i64::try_from(at).unwrap_or(i64::MAX))
-            .bind(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
-            .bind(kind)
-            .bind(data.to_string())
-            .execute(&self.pool)
-            .await;
-        Ok(added.map_err(|e| self.failed(e))?.last_insert_rowid())
+        let written = self.writer.write(Line {
+            run: run.to_owned(),
+            at: i64::try_from(at).unwrap_or(i64::MAX),
+            elapsed_ns: i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX),
+            kind: kind.to_owned(),
+            data: data.to_string(),
+        });
+        let path = self.folder.join("journal.db");
+        Box::pin(async move { written.await.map_err(|why| JournalError::Failed { path, why }) })
     }
 
     async fn entries(&self, run: &str) -> Result<Vec<Entry>, JournalError> {
@@ -151,5 +154,46 @@ mod tests {
         Sqlite::open(&path).await.unwrap().append("r", Duration::ZERO, "k", Value::Null).await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(Sqlite::open(&path).await.unwrap().entries("r").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn records_stand_in_the_order_in_which_they_were_taken_down_whoever_waits_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Sqlite::open(folder.path()).await.unwrap();
+        let mut waited = Vec::new();
+        for at in 0..1000 {
+            let appended = journal.append("r", Duration::ZERO, "k", serde_json::json!(at));
+            if at % 3 == 0 {
+                waited.push((at, appended));
+            }
+        }
+        let mut last = 0;
+        for (at, appended) in waited {
+            let sequence = appended.await.unwrap();
+            assert!(sequence > last, "{at}");
+            last = sequence;
+        }
+        let entries = journal.entries("r").await.unwrap();
+        assert_eq!(entries.len(), 1000);
+        assert!(entries.iter().enumerate().all(|(at, entry)| entry.data == serde_json::json!(at)));
+        assert!(entries.iter().any(|entry| entry.sequence == last));
+    }
+
+    #[tokio::test]
+    async fn after_a_record_that_nobody_waited_for_was_lost_nothing_is_written_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Sqlite::open(folder.path()).await.unwrap();
+        journal.append("r", Duration::ZERO, "k", Value::Null).await.unwrap();
+        sqlx::query("ALTER TABLE record RENAME TO elsewhere").execute(&journal.pool).await.unwrap();
+        // Somebody who waits is told, and may go on.
+        journal.append("r", Duration::ZERO, "k", Value::Null).await.unwrap_err();
+        sqlx::query("ALTER TABLE elsewhere RENAME TO record").execute(&journal.pool).await.unwrap();
+        journal.append("r", Duration::ZERO, "k", Value::Null).await.unwrap();
+        sqlx::query("ALTER TABLE record RENAME TO elsewhere").execute(&journal.pool).await.unwrap();
+        drop(journal.append("r", Duration::ZERO, "k", Value::Null));
+        journal.append("r", Duration::ZERO, "k", Value::Null).await.unwrap_err();
+        sqlx::query("ALTER TABLE elsewhere RENAME TO record").execute(&journal.pool).await.unwrap();
+        let error = journal.append("r", Duration::ZERO, "k", Value::Null).await.unwrap_err();
+        assert!(error.to_string().contains("no such table"), "{error}");
     }
 }

@@ -38,6 +38,14 @@ pub struct Settings {
     pub models: Vec<String>,
 }
 
+impl Settings {
+    /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
+    pub fn describe(&self) -> String {
+        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream.url);
+        self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What a request wants to be admitted with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
@@ -122,9 +130,6 @@ pub enum ProxyError {
 /// Lets agents reach their models.
 #[async_trait]
 pub trait Proxy: Send + Sync {
-    /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
-    fn describe(&self) -> String;
-
     /// Opens one step of a trial. The step that was open before must be closed.
     async fn open(&self, opening: Opening) -> Result<Box<dyn Door>, ProxyError>;
 }

@@ -8,15 +8,17 @@ use super::super::{scoreboard, verdict};
 use crate::domain::lanes::Lanes;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
+use crate::domain::price::Prices;
 use crate::domain::quantity::{Dimension, Tokens};
 use crate::domain::timed::Clock;
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::calls::StepCalls;
 use crate::engine::journal::Facts;
 
 /// The whole report as one JSON document.
-pub fn json(facts: &Facts, board: &Scoreboard) -> String {
-    text(&Report::of(facts, board))
+pub fn json(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
+    text(&Report::of(facts, board, prices))
 }
 
 /// Pretty JSON with a line end.
@@ -114,11 +116,27 @@ struct Tests {
 struct Spending<'a> {
     spent: Tokens,
     step_cap: Option<Tokens>,
+    variant_cap: Option<Tokens>,
     session_cap: Option<Tokens>,
     variants: BTreeMap<&'a str, VariantSpending<'a>>,
+    /// By the models' names, as far as requests went through the proxy.
+    models: BTreeMap<&'a str, ModelSpending>,
 }
 
 #[derive(Serialize)]
+struct ModelSpending {
+    requests: u64,
+    input: Tokens,
+    output: Tokens,
+    /// Requests of which nobody knows what they used; they are charged all that was reserved.
+    charged_in_full: u64,
+    /// Requests that used more than was reserved for them.
+    bound_violated: u64,
+    /// At the most, in the prices' currency; null where the model's price is not known.
+    cost: Option<f64>,
+}
+
+#[derive(Serialize, Default)]
 struct VariantSpending<'a> {
     spent: Tokens,
     steps: Vec<StepSpending<'a>>,
@@ -140,7 +158,7 @@ struct Time {
 }
 
 impl<'a> Report<'a> {
-    fn of(facts: &'a Facts, board: &'a Scoreboard) -> Self {
+    fn of(facts: &'a Facts, board: &'a Scoreboard, prices: &Prices) -> Self {
         let started = &facts.started;
         let budget = &started.plan.budget;
         Self {
@@ -168,7 +186,7 @@ impl<'a> Report<'a> {
                 why: &decision.why,
             }),
             rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
-            tokens: spending(facts),
+            tokens: spending(facts, prices),
             time: Time {
                 elapsed_seconds: facts.elapsed.as_secs_f64(),
                 estimate_seconds: budget.time_estimate.map(|t| t.as_secs()),
@@ -231,23 +249,34 @@ fn unit(dimension: Dimension) -> &'static str {
     }
 }
 
-fn spending(facts: &Facts) -> Spending<'_> {
+fn spending<'a>(facts: &'a Facts, prices: &Prices) -> Spending<'a> {
     let plan = &facts.started.plan;
     let mut spent = Tokens::ZERO;
-    let mut variants = BTreeMap::new();
-    for (key, steps) in &facts.steps {
-        let items: Vec<_> = plan.items_of(key).collect();
-        let of = |at: usize, report: &crate::domain::trial::Usage| StepSpending {
-            title: items.get(at).map(|item| item.title.as_str()),
-            input: report.input,
-            output: report.output,
-        };
-        let own = steps.iter().fold(Tokens::ZERO, |sum, (_, report)| sum.saturating_add(report.usage.total()));
-        let steps = steps.iter().enumerate().map(|(at, (_, report))| of(at, &report.usage)).collect();
-        spent = spent.saturating_add(own);
-        variants.insert(key.as_str(), VariantSpending { spent: own, steps });
+    let mut variants: BTreeMap<&str, VariantSpending<'_>> = BTreeMap::new();
+    for ((key, at), usage) in facts.usage() {
+        let Some(variant) = plan.variant(key.as_str()) else { continue };
+        let known = variants.entry(variant.key.as_str()).or_default();
+        known.spent = known.spent.saturating_add(usage.total());
+        spent = spent.saturating_add(usage.total());
+        let title = plan.items_of(&variant.key).nth(at).map(|item| item.title.as_str());
+        known.steps.push(StepSpending { title, input: usage.input, output: usage.output });
     }
-    Spending { spent, step_cap: plan.budget.step_tokens, session_cap: plan.budget.session_tokens, variants }
+    let model = |name: &str, calls: StepCalls| ModelSpending {
+        cost: prices.of(name).map(|price| price.of(calls.usage).units()),
+        requests: calls.calls,
+        input: calls.usage.input,
+        output: calls.usage.output,
+        charged_in_full: calls.in_full,
+        bound_violated: calls.violated,
+    };
+    Spending {
+        spent,
+        step_cap: plan.budget.step_tokens,
+        variant_cap: plan.budget.variant_tokens,
+        session_cap: plan.budget.session_tokens,
+        variants,
+        models: facts.calls.by_model().into_iter().map(|(name, calls)| (name, model(name, calls))).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -258,14 +287,14 @@ mod tests {
     #[test]
     fn programs_get_everything_that_decided() {
         let facts = fixtures::finished();
-        insta::assert_snapshot!(json(&facts, facts.scoreboard.as_ref().unwrap()));
+        insta::assert_snapshot!(json(&facts, facts.scoreboard.as_ref().unwrap(), &Prices::default()));
     }
 
     #[test]
     fn tokens_are_counted_over_all_steps_and_without_any_are_nothing() {
         let facts = fixtures::finished();
         let board = facts.scoreboard.clone().unwrap();
-        let read = |facts: &Facts| serde_json::from_str::<serde_json::Value>(&json(facts, &board)).unwrap();
+        let read = |facts: &Facts| serde_json::from_str::<serde_json::Value>(&json(facts, &board, &Prices::default())).unwrap();
         assert_eq!(read(&facts)["tokens"]["spent"].as_u64(), Some(4_000));
         assert_eq!(read(&fixtures::started())["tokens"]["spent"].as_u64(), Some(0));
     }

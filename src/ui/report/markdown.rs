@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
-use crate::domain::quantity::Tokens;
+use crate::domain::price::Prices;
 use crate::domain::verdict::{Row, Scoreboard};
 use crate::engine::journal::Facts;
 
 /// The whole report.
-pub fn markdown(facts: &Facts, board: &Scoreboard) -> String {
+pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     let mut out = format!("# {}\n\n", escape(&facts.started.plan.title));
     let _ = write!(out, "**{}**\n\n", escape(&verdict::sentence(&board.verdict, Some(board.blocks))));
     out.push_str(&table(facts, board));
@@ -29,7 +29,7 @@ pub fn markdown(facts: &Facts, board: &Scoreboard) -> String {
     }
     out.push_str(&changes(facts));
     out.push_str("## Run\n\n");
-    out.push_str(&particulars(facts, board));
+    out.push_str(&particulars(facts, board, prices));
     out
 }
 
@@ -79,7 +79,7 @@ fn changes(facts: &Facts) -> String {
     if out.is_empty() { out } else { format!("## Changes\n\n{out}\n") }
 }
 
-fn particulars(facts: &Facts, board: &Scoreboard) -> String {
+fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     let started = &facts.started;
     let mut out = String::new();
     let mut item = |what: &str, text: String| {
@@ -95,10 +95,7 @@ fn particulars(facts: &Facts, board: &Scoreboard) -> String {
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
     }
-    let steps = facts.steps.values().flatten();
-    let spent = steps.fold(Tokens::ZERO, |sum, (_, report)| sum.saturating_add(report.usage.total()));
-    let cap = started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
-    item("Tokens", format!("{spent}{cap}"));
+    item("Tokens", scoreboard::spent(facts, prices).map_or_else(|| "none".to_owned(), |text| escape(&text)));
     for variant in &started.plan.variants {
         if let Some(kept) = scoreboard::kept_ref(facts, &variant.key) {
             item(&format!("Kept, {}", Contender::Variant(variant.key.clone())), format!("`{kept}`"));
@@ -134,7 +131,7 @@ mod tests {
     #[test]
     fn people_get_the_table_the_verdict_and_where_things_are() {
         let facts = fixtures::finished();
-        insta::assert_snapshot!(markdown(&facts, facts.scoreboard.as_ref().unwrap()), @r"
+        insta::assert_snapshot!(markdown(&facts, facts.scoreboard.as_ref().unwrap(), &Prices::default()), @r"
         # Lower the cost
 
         **A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65**
