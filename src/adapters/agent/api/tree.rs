@@ -129,7 +129,7 @@ impl Tree {
             .and_then(|()| mode.map_or(Ok(()), |mode| Ok(fchmod(&file, mode)?)))
             .and_then(|()| Ok(renameat(&folder, &draft, &folder, name)?));
         moved.map_err(|error| {
-            drop(unlinkat(&folder, &draft, AtFlags::empty()));
+            let _ = unlinkat(&folder, &draft, AtFlags::empty());
             format!("`{}` could not be written: {error}", place.0)
         })
     }
@@ -154,7 +154,7 @@ impl Tree {
             let mut next = openat(&at, part, FOLDER, Mode::empty());
             if make && next.as_ref().is_err_and(|errno| *errno == Errno::NOENT) {
                 // Somebody may have made it in the meantime; what it is now is seen when it is opened.
-                drop(mkdirat(&at, part, Mode::from_raw_mode(0o777)));
+                let _ = mkdirat(&at, part, Mode::from_raw_mode(0o777));
                 next = openat(&at, part, FOLDER, Mode::empty());
             }
             at = match next {
