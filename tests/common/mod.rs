@@ -7,6 +7,7 @@
 )]
 
 pub mod arena;
+pub mod model;
 pub mod postgres;
 pub mod services;
 
