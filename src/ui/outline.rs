@@ -190,7 +190,7 @@ mod tests {
     use super::super::fixtures;
     use super::*;
     use crate::domain::lanes::Refusal;
-    use crate::engine::outline::Known;
+    use crate::engine::outline::{Known, Reach};
 
     fn example() -> Outline {
         let plan = fixtures::plan();
