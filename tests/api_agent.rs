@@ -199,9 +199,13 @@ fn lower() -> Reply {
 async fn it_looks_changes_tries_and_finishes_in_both_protocols() {
     for wire in WIRES {
         let bench = Bench::new(&[]);
-        let patch = "--- a/notes/new.txt\n+++ b/notes/new.txt\n@@ -0,0 +1 @@\n+why\n".replace("--- a/notes/new.txt", "--- /dev/null");
+        let patch = "--- a/notes/new.txt\n+++ b/notes/new.txt\n@@ -0,0 +1 @@\n+why\n"
+            .replace("--- a/notes/new.txt", "--- /dev/null");
         let answers = vec![
-            tool("read", json!({"path": "cost.txt"})).and_tool("search", json!({"pattern": "was"})).usage(100, 10).cached(60, 20),
+            tool("read", json!({"path": "cost.txt"}))
+                .and_tool("search", json!({"pattern": "was"}))
+                .usage(100, 10)
+                .cached(60, 20),
             lower().and_tool("patch", json!({"patch": patch})).usage(200, 20),
             run("cat cost.txt; exit 3").usage(300, 30),
             finish().usage(400, 40),
@@ -253,7 +257,10 @@ async fn calls_that_make_no_sense_are_told_what_is_wrong_and_end_nothing() {
         let done = bench.answers(wire, answers).await;
         done.ends(&AgentEnd::Finished);
         assert!(done.told(1)[0].starts_with("the arguments are no JSON object"), "{:?}", done.told(1));
-        assert_eq!(done.told(2), ["there is no tool `cat.file`; there are `read`, `search`, `edit`, `patch`, `run`, `finish`"]);
+        assert_eq!(
+            done.told(2),
+            ["there is no tool `cat.file`; there are `read`, `search`, `edit`, `patch`, `run`, `finish`"]
+        );
         assert!(done.told(3)[0].starts_with("`offset` is not known; `read` takes `path`"));
         assert!(done.told(3)[1].starts_with("`command` is missing; `run` takes"));
         assert!(done.told(4)[0].starts_with("`cost.txt`: `old` does not stand in it"));
@@ -281,7 +288,10 @@ async fn files_outside_of_the_work_item_are_read_and_not_changed() {
         tool("edit", json!({"path": "other.txt", "old": "was", "new": "is"})),
         tool("edit", json!({"path": "new.txt", "old": "", "new": "x"})),
         tool("patch", json!({"patch": both})),
-        tool("patch", json!({"patch": "diff --git a/other.txt b/cost.txt\nrename from other.txt\nrename to notes/x\n"})),
+        tool(
+            "patch",
+            json!({"patch": "diff --git a/other.txt b/cost.txt\nrename from other.txt\nrename to notes/x\n"}),
+        ),
     ];
     let done = bench.answers(Wire::Messages, answers).await;
     assert_eq!(done.told(1), ["1\tas it was\n"]);
@@ -291,6 +301,20 @@ async fn files_outside_of_the_work_item_are_read_and_not_changed() {
     assert_eq!(done.told(4), [format!("nothing was changed: `other.txt` {why}")]);
     assert!(done.told(5)[0].starts_with("a file is not moved or copied by a patch here"));
     assert_eq!(bench.status(), "");
+}
+
+#[tokio::test]
+async fn a_patch_is_applied_whole_however_its_lines_are_counted() {
+    let mut bench = Bench::new(&[]);
+    bench.plan.work_items[0].files.push(FilePattern::new("other.txt").unwrap());
+    let cost = "--- a/cost.txt\n+++ b/cost.txt\n@@ -1,7 +1,9 @@\n-90\n+20\n+21\n";
+    let other = |line: &str| format!("--- a/other.txt\n+++ b/other.txt\n@@ -1 +1 @@\n-{line}\n+changed");
+    let patch = |text: String| tool("patch", json!({"patch": text}));
+    let answers = vec![patch(format!("{cost}{}", other("not so"))), patch(format!("{cost}{}", other("as it was")))];
+    let done = bench.answers(Wire::Chat, answers).await;
+    assert_eq!(done.told(1), ["nothing was changed: patch failed: other.txt:1; other.txt: patch does not apply"]);
+    assert_eq!(done.told(2), ["changed: `cost.txt`, `other.txt`"]);
+    assert_eq!((bench.left("cost.txt"), bench.left("other.txt")), ("20\n21\n".to_owned(), "changed\n".to_owned()));
 }
 
 #[tokio::test]
@@ -321,7 +345,8 @@ async fn no_path_leads_out_of_the_worktree() {
     let mut answers: Vec<_> = paths.iter().map(|path| tool("read", json!({"path": path}))).collect();
     answers.extend(paths.iter().map(|path| tool("edit", json!({"path": path, "old": "", "new": "x"}))));
     answers.push(tool("patch", json!({"patch": patch})));
-    answers.push(tool("search", json!({"pattern": "business"})).and_tool("search", json!({"pattern": ".", "path": "up"})));
+    answers
+        .push(tool("search", json!({"pattern": "business"})).and_tool("search", json!({"pattern": ".", "path": "up"})));
     // What is swapped in while it works is not followed either.
     answers.push(run("rm -f notes; ln -s .. notes"));
     answers.push(tool("edit", json!({"path": "notes/planted", "old": "", "new": "x"})));
@@ -415,7 +440,9 @@ async fn tests_that_never_pass_are_left_to_the_judge_after_three_times() {
 
 #[tokio::test]
 async fn what_the_tests_leave_behind_is_taken_away() {
-    let bench = Bench::tested("mkdir -p cache; echo junk > cache/x; echo kept > notes.txt; mkdir -p notes; echo 1 > notes/by-test");
+    let bench = Bench::tested(
+        "mkdir -p cache; echo junk > cache/x; echo kept > notes.txt; mkdir -p notes; echo 1 > notes/by-test",
+    );
     let done = bench.answers(Wire::Messages, vec![lower()]).await;
     done.ends(&AgentEnd::Finished);
     assert_eq!(bench.status(), " M cost.txt\n?? notes/by-test");
@@ -484,7 +511,14 @@ async fn a_refusal_for_lack_of_budget_ends_the_step_at_its_cap() {
 
 #[tokio::test]
 async fn a_provider_that_refuses_is_quoted_and_not_asked_again() {
-    for (code, words) in [(400, "max_tokens: too large"), (401, "invalid key"), (403, "no"), (404, "no such model"), (429, "slow down"), (529, "busy")] {
+    for (code, words) in [
+        (400, "max_tokens: too large"),
+        (401, "invalid key"),
+        (403, "no"),
+        (404, "no such model"),
+        (429, "slow down"),
+        (529, "busy"),
+    ] {
         for wire in WIRES {
             let bench = Bench::new(&[]);
             let words = format!("{words}, {TOKEN}");
@@ -541,7 +575,11 @@ async fn a_long_conversation_is_made_shorter_in_a_few_large_steps() {
             let (before, after) = (messages(&pair[0]), messages(&pair[1]));
             broken += usize::from(!after.starts_with(&before));
         }
-        assert!((1..=8).contains(&broken), "{broken} of {} requests do not go on from the one before", done.calls.len());
+        assert!(
+            (1..=8).contains(&broken),
+            "{broken} of {} requests do not go on from the one before",
+            done.calls.len()
+        );
         assert!(done.calls.len() > 24, "{} turns; 20 are had where nothing is left out", done.calls.len());
         let last = done.calls.last().unwrap();
         assert!(last.text.contains("of `read big.txt` were left out to save tokens"));

@@ -349,8 +349,7 @@ pub(super) async fn apply_written(
 ) -> Result<Applied, AgentError> {
     let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
     let file = Exchange::empty(task.scratch, "written.patch").map_err(io)?;
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    std::fs::write(file.path(), format!("{text}{end}")).map_err(io)?;
+    std::fs::write(file.path(), parted(text)).map_err(io)?;
     let material = Material::File("patch".to_owned());
     let path = task.env.get("PATH").cloned().unwrap_or_default();
     let git = Git { exec, stop: task.stop, limit: Some(limit), path };
@@ -370,6 +369,22 @@ pub(super) async fn apply_written(
         }
         Err(Halt::Error(error)) => Err(error),
     }
+}
+
+/// The patch with its last line whole and each file's head told from the hunk before it: where git
+/// counts a hunk's lines itself, it takes a head without a `diff` line for lines of that hunk.
+fn parted(text: &str) -> String {
+    let lines: Vec<&str> = text.strip_suffix('\n').unwrap_or(text).split('\n').collect();
+    let starts = |at: usize, with: &str| lines.get(at).is_some_and(|line| line.starts_with(with));
+    let mut out = String::with_capacity(text.len() + 1);
+    for (at, line) in lines.iter().enumerate() {
+        let head = starts(at, "--- ") && starts(at + 1, "+++ ") && starts(at + 2, "@@ ");
+        let in_hunk = at > 0 && matches!(lines[at - 1].bytes().next(), None | Some(b' ' | b'+' | b'-' | b'\\' | b'\r'));
+        out.push_str(if head && in_hunk { "diff -u\n" } else { "" });
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 /// What git said, on one line.
@@ -421,6 +436,15 @@ mod tests {
         recorded/A.patch: both A.patch and a.diff are there; keep one of them
         "
         );
+    }
+
+    #[test]
+    fn the_heads_of_files_are_told_from_the_hunks_before_them() {
+        let plain = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\r\n+b\n";
+        assert_eq!(parted(&format!("{plain}{plain}")), format!("{plain}diff -u\n{plain}"));
+        let gits = format!("diff --git a/x b/x\nindex 1..2 100644\n{plain}");
+        assert_eq!(parted(&format!("{gits}{gits}")), format!("{gits}{gits}"));
+        assert_eq!(parted("--- a/x"), "--- a/x\n");
     }
 
     #[test]

@@ -45,7 +45,10 @@ enum Failure {
     /// The proxy was not there: nothing was asked.
     Unconnected(String),
     /// The answer broke off, or was none; it may have cost something.
-    Broken { why: String, usage: Option<Usage> },
+    Broken {
+        why: String,
+        usage: Option<Usage>,
+    },
 }
 
 /// A model behind a proxy.
@@ -74,7 +77,8 @@ impl Client {
             .build();
         let mut headers = HeaderMap::new();
         for (name, value) in dialect.headers(&access.key) {
-            let mut value = HeaderValue::from_str(&value).map_err(|_| "the token can't stand in a header".to_owned())?;
+            let mut value =
+                HeaderValue::from_str(&value).map_err(|_| "the token can't stand in a header".to_owned())?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }

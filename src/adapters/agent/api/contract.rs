@@ -39,7 +39,9 @@ impl Contract {
             return Err(format!("`{path}` may not be changed: this work item is about {named} and nothing else{back}"));
         }
         if self.there.holds(path) {
-            return Err(format!("`{path}` may not be changed: this work item may only add files, and it is there already"));
+            return Err(format!(
+                "`{path}` may not be changed: this work item may only add files, and it is there already"
+            ));
         }
         Ok(())
     }

@@ -178,7 +178,13 @@ mod tests {
     use super::*;
 
     fn told(id: usize, length: usize) -> Told {
-        Told { id: id.to_string(), call: format!("read {id}"), text: "x".repeat(length), failed: false, left_out: false }
+        Told {
+            id: id.to_string(),
+            call: format!("read {id}"),
+            text: "x".repeat(length),
+            failed: false,
+            left_out: false,
+        }
     }
 
     fn conversation(lengths: &[usize]) -> Conversation {
@@ -214,7 +220,8 @@ mod tests {
     #[test]
     fn what_can_be_removed_is_what_is_gone_afterwards() {
         let mut talk = conversation(&[5000, 300, 100, 9000, 10, 10, 10]);
-        let size = |talk: &Conversation| talk.rounds.iter().flat_map(|r| &r.results).map(|t| t.text.len()).sum::<usize>();
+        let size =
+            |talk: &Conversation| talk.rounds.iter().flat_map(|r| &r.results).map(|t| t.text.len()).sum::<usize>();
         let (before, removable) = (size(&talk), talk.removable());
         talk.leave_out(usize::MAX);
         assert_eq!(size(&talk), before - removable);

@@ -278,13 +278,16 @@ impl<'a> Session<'a> {
     /// The model called nothing.
     fn idle(&mut self, answer: &Answer, gate: &Gate) -> Decision {
         if answer.ending == Ending::Cut {
-            return Decision::On(Some("Your answer was cut at its limit. Go on from there, in smaller parts.".to_owned()));
+            return Decision::On(Some(
+                "Your answer was cut at its limit. Go on from there, in smaller parts.".to_owned(),
+            ));
         }
         if gate.passed() || self.reminded {
             return Decision::Done;
         }
         self.reminded = true;
-        let told = "An answer without a call leads nowhere: call `finish` when the work item is done, or go on with it.";
+        let told =
+            "An answer without a call leads nowhere: call `finish` when the work item is done, or go on with it.";
         Decision::On(Some(told.to_owned()))
     }
 }

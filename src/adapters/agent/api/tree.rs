@@ -18,7 +18,8 @@ const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::C
 /// A file, which may turn out to be a pipe.
 const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 /// A file that is not there yet.
-const DRAFT: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DRAFT: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// A longer file is left to programs.
 const LONGEST: u64 = 64 << 20;
 
@@ -68,10 +69,13 @@ impl Tree {
 
     /// Reads a path as a model writes it. One that starts at the root of the machine must lead here.
     pub fn place(&self, text: &str) -> Result<Place, String> {
-        let outside = || format!("`{text}` is outside of the working directory; paths are relative to it, such as `src/main.rs`");
+        let outside =
+            || format!("`{text}` is outside of the working directory; paths are relative to it, such as `src/main.rs`");
         let whole = Path::new(text);
         let inside = match whole.is_absolute() {
-            true => whole.strip_prefix(&self.path).or_else(|_| whole.strip_prefix(&self.real)).map_err(|_| outside())?,
+            true => {
+                whole.strip_prefix(&self.path).or_else(|_| whole.strip_prefix(&self.real)).map_err(|_| outside())?
+            }
             false => whole,
         };
         let inside = inside.to_str().ok_or_else(outside)?;
@@ -255,12 +259,23 @@ mod tests {
     fn nothing_outside_is_read_written_or_removed() {
         let (dir, tree) = tree();
         let beside = dir.path().join("secret").display().to_string();
-        for path in
-            ["../secret", "a/../../secret", "/etc/hostname", &beside, "up/secret", "leak", "within/b/x", ".git", "a/.GIT/x", "x\0"]
-        {
+        for path in [
+            "../secret",
+            "a/../../secret",
+            "/etc/hostname",
+            &beside,
+            "up/secret",
+            "leak",
+            "within/b/x",
+            ".git",
+            "a/.GIT/x",
+            "x\0",
+        ] {
             read(&tree, path).unwrap_err();
             write(&tree, path).unwrap_err();
-            if let Ok(place) = tree.place(path) && path != "leak" {
+            if let Ok(place) = tree.place(path)
+                && path != "leak"
+            {
                 tree.remove(&place).unwrap_err();
             }
         }

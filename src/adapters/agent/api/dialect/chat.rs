@@ -217,13 +217,8 @@ mod tests {
     #[test]
     fn a_conversation_is_a_request() {
         let call = Call::new("c1".to_owned(), "read".to_owned(), r#"{"path":"a"}"#.to_owned());
-        let told = Told {
-            id: "c1".to_owned(),
-            call: String::new(),
-            text: "1 x".to_owned(),
-            failed: false,
-            left_out: false,
-        };
+        let told =
+            Told { id: "c1".to_owned(), call: String::new(), text: "1 x".to_owned(), failed: false, left_out: false };
         let first = Round {
             answer: Answer { calls: vec![call], opaque: vec!["so".into()], ..Answer::default() },
             results: vec![told],
@@ -287,7 +282,10 @@ mod tests {
     #[test]
     fn how_an_answer_ended_is_known() {
         let ending = |reason| read(&[chunk(json!({}), Some(reason))]).unwrap().ending;
-        assert_eq!((ending("length"), ending("content_filter"), ending("stop")), (Ending::Cut, Ending::Declined, Ending::Whole));
+        assert_eq!(
+            (ending("length"), ending("content_filter"), ending("stop")),
+            (Ending::Cut, Ending::Declined, Ending::Whole)
+        );
         let answer = read(&[chunk(json!({"refusal": "I can't."}), Some("stop"))]).unwrap();
         assert_eq!((answer.ending, answer.text.as_str()), (Ending::Declined, "I can't."));
         assert!(!Chat.reader().complete());

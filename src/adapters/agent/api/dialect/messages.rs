@@ -237,13 +237,8 @@ mod tests {
 
     fn talk() -> Conversation {
         let call = |raw: &str| Call::new("c1".to_owned(), "read it".to_owned(), raw.to_owned());
-        let told = |failed| Told {
-            id: "c1".to_owned(),
-            call: String::new(),
-            text: "1 x".to_owned(),
-            failed,
-            left_out: false,
-        };
+        let told =
+            |failed| Told { id: "c1".to_owned(), call: String::new(), text: "1 x".to_owned(), failed, left_out: false };
         let round = |raw: &str, failed, note: Option<&str>| Round {
             answer: Answer { calls: vec![call(raw)], ..Answer::default() },
             results: vec![told(failed)],

@@ -33,7 +33,8 @@ pub fn edit(tree: &Tree, contract: &Contract, arguments: &Arguments) -> Result<O
     if old.is_empty() && text.is_empty() {
         return made(tree, &place, new);
     }
-    let replaced = replace(&text, old, new, arguments.flag("all")).map_err(|why| format!("`{}`: {why}", place.shown()))?;
+    let replaced =
+        replace(&text, old, new, arguments.flag("all")).map_err(|why| format!("`{}`: {why}", place.shown()))?;
     tree.write(&place, replaced.text.as_bytes())?;
     Ok(Outcome::changed(format!("`{}` was changed in {}", place.shown(), replaced.at)))
 }
@@ -82,18 +83,26 @@ fn nearest(text: &str, old: &str) -> String {
     let wanted: Vec<&str> = old.lines().skip_while(|line| line.trim().is_empty()).collect();
     let Some(first) = wanted.first() else { return String::new() };
     let alike = |from: usize| file[from..].iter().zip(&wanted).take_while(|(is, old)| is.trim() == old.trim()).count();
-    let best = (0..file.len()).map(|from| (alike(from), from)).max_by_key(|(length, from)| (*length, usize::MAX - from));
+    let best =
+        (0..file.len()).map(|from| (alike(from), from)).max_by_key(|(length, from)| (*length, usize::MAX - from));
     match best {
         Some((length, from)) if length > 0 => {
             let differs = |at: &usize| file.get(from + at) != wanted.get(*at);
             let Some(at) = (0..wanted.len()).find(differs) else {
                 return format!("; line {} looks like it, but it does not end there as `old` does", from + 1);
             };
-            let is = file.get(from + at).map_or("the end of the file".to_owned(), |line| format!("`{}`", short(line, 200)));
-            format!("; it comes closest at line {}, where line {} is {is} and not `{}`", from + 1, from + at + 1, short(wanted[at], 200))
+            let is =
+                file.get(from + at).map_or("the end of the file".to_owned(), |line| format!("`{}`", short(line, 200)));
+            format!(
+                "; it comes closest at line {}, where line {} is {is} and not `{}`",
+                from + 1,
+                from + at + 1,
+                short(wanted[at], 200)
+            )
         }
         _ => {
-            let similar = |(at, line): (usize, &&str)| (strsim::sorensen_dice(&short(line.trim(), 200), first.trim()), at);
+            let similar =
+                |(at, line): (usize, &&str)| (strsim::sorensen_dice(&short(line.trim(), 200), first.trim()), at);
             let best = file.iter().take(20_000).enumerate().map(similar).max_by(|a, b| a.0.total_cmp(&b.0));
             match best.filter(|(likeness, _)| *likeness > 0.6) {
                 Some((_, at)) => format!("; the closest line is {}: `{}`", at + 1, short(file[at], 200)),

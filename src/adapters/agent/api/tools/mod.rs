@@ -29,7 +29,12 @@ pub const TOOLS: [&Tool; 6] = [&read::TOOL, &search::TOOL, &edit::TOOL, &patch::
 const FINISH: Tool = Tool {
     name: "finish",
     about: "Ends the work. The plan's tests are run; where they fail you are told how, and go on.",
-    fields: &[Field { name: "summary", kind: Kind::Text, required: true, about: "What was done, in a sentence or two." }],
+    fields: &[Field {
+        name: "summary",
+        kind: Kind::Text,
+        required: true,
+        about: "What was done, in a sentence or two.",
+    }],
 };
 
 /// What came of a call.

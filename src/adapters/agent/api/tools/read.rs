@@ -98,7 +98,11 @@ mod tests {
         assert!(text.len() < BYTES + 100 && text.starts_with("1\txxx"), "{}", text.len());
         assert!(text.contains("… (998000 bytes more)"));
         let many = "line\n".repeat(100_000);
-        assert!(numbered(&many, 1, LINES).unwrap().ends_with("… lines 2001 to 100000 are left out; read on with `start` 2001"));
+        assert!(
+            numbered(&many, 1, LINES)
+                .unwrap()
+                .ends_with("… lines 2001 to 100000 are left out; read on with `start` 2001")
+        );
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub const TOOL: Tool = Tool {
             `path:line:text`, at most 200.",
     fields: &[
         Field { name: "pattern", kind: Kind::Text, required: true, about: "The regular expression." },
-        Field { name: "path", kind: Kind::Text, required: false, about: "A file or directory to search; all by default." },
+        Field {
+            name: "path",
+            kind: Kind::Text,
+            required: false,
+            about: "A file or directory to search; all by default.",
+        },
         Field { name: "glob", kind: Kind::Text, required: false, about: "Only such files: `*.py`, `src/**/*.rs`." },
     ],
 };
@@ -89,7 +94,9 @@ impl Query {
         let text = String::from_utf8_lossy(&bytes);
         let matching = text.lines().enumerate().filter(|(_, line)| self.pattern.is_match(line));
         let room = (MATCHES + 1).saturating_sub(found.len());
-        found.extend(matching.take(room).map(|(at, line)| format!("{path}:{}:{}\n", at + 1, short(line.trim_end(), WIDTH))));
+        found.extend(
+            matching.take(room).map(|(at, line)| format!("{path}:{}:{}\n", at + 1, short(line.trim_end(), WIDTH))),
+        );
     }
 
     fn told(&self, found: &[String], skipped: usize, late: bool) -> String {
@@ -150,10 +157,19 @@ mod tests {
             ("image", "fn one\0"),
         ]);
         std::os::unix::fs::symlink("/etc", dir.path().join("etc")).unwrap();
-        assert_eq!(said(&tree, serde_json::json!({"pattern": "one"})).await, "a.rs:1:fn one() {}\nsrc/b.py:1:def one(): pass\n");
+        assert_eq!(
+            said(&tree, serde_json::json!({"pattern": "one"})).await,
+            "a.rs:1:fn one() {}\nsrc/b.py:1:def one(): pass\n"
+        );
         assert_eq!(said(&tree, serde_json::json!({"pattern": "ONE"})).await, "nothing in `.` matches\n");
-        assert_eq!(said(&tree, serde_json::json!({"pattern": "(?i)ONE", "glob": "*.py"})).await, "src/b.py:1:def one(): pass\n");
-        assert_eq!(said(&tree, serde_json::json!({"pattern": "one", "path": "src"})).await, "src/b.py:1:def one(): pass\n");
+        assert_eq!(
+            said(&tree, serde_json::json!({"pattern": "(?i)ONE", "glob": "*.py"})).await,
+            "src/b.py:1:def one(): pass\n"
+        );
+        assert_eq!(
+            said(&tree, serde_json::json!({"pattern": "one", "path": "src"})).await,
+            "src/b.py:1:def one(): pass\n"
+        );
         assert_eq!(said(&tree, serde_json::json!({"pattern": "two", "path": "a.rs"})).await, "a.rs:2:fn two() {}\n");
         for path in ["etc", "../", "none"] {
             let said = said(&tree, serde_json::json!({"pattern": "root", "path": path})).await;
