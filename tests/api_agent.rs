@@ -66,6 +66,7 @@ struct Bench {
     tokens: Option<Tokens>,
     time: Option<Duration>,
     max_output: Option<Tokens>,
+    correction: Option<String>,
 }
 
 impl Bench {
@@ -86,6 +87,7 @@ impl Bench {
             tokens: None,
             time: None,
             max_output: None,
+            correction: None,
         }
     }
 
@@ -118,7 +120,7 @@ impl Bench {
             access,
             refused: &self.refused,
             asking: &|| false,
-            correction: None,
+            correction: self.correction.as_deref(),
             patience: Duration::from_secs(600),
             stop: &self.stop,
         };
@@ -239,6 +241,7 @@ async fn the_model_is_told_the_task_the_tools_and_what_is_left() {
         assert!(call.text.contains(word), "{word}");
     }
     assert!(call.body["system"][0]["cache_control"].is_object());
+    insta::assert_snapshot!("how_it_is_told_to_work", call.body["system"][0]["text"].as_str().unwrap());
     // All of it is paid for with every turn.
     assert!(call.bytes < 10_000, "{}", call.bytes);
 }
@@ -300,6 +303,21 @@ async fn files_outside_of_the_work_item_are_read_and_not_changed() {
     assert_eq!(done.told(3), [format!("`new.txt` {why}")]);
     assert_eq!(done.told(4), [format!("nothing was changed: `other.txt` {why}")]);
     assert!(done.told(5)[0].starts_with("a file is not moved or copied by a patch here"));
+    assert_eq!(bench.status(), "");
+}
+
+#[tokio::test]
+async fn where_a_step_is_put_right_it_is_told_why_and_what_puts_a_file_back() {
+    let mut bench = Bench::new(&[]);
+    bench.correction = Some("- other.txt".to_owned());
+    std::fs::write(bench.worktree.join("other.txt"), "changed").unwrap();
+    let answers = vec![
+        tool("edit", json!({"path": "other.txt", "old": "changed", "new": "as it was"})),
+        run("git checkout --quiet HEAD -- other.txt"),
+    ];
+    let done = bench.answers(Wire::Messages, answers).await;
+    assert!(done.calls[0].text.contains("what came of it can't stand:\n\n- other.txt\n"));
+    assert!(done.told(1)[0].ends_with("and nothing else; put it back with `run`, as git has it"));
     assert_eq!(bench.status(), "");
 }
 
@@ -467,6 +485,14 @@ async fn an_answer_without_a_call_is_remarked_upon_once() {
         assert!(done.told(1)[0].starts_with("An answer without a call leads nowhere"));
         assert_eq!(done.report.summary, "I think it is done.");
     }
+}
+
+#[tokio::test]
+async fn a_model_that_declines_is_quoted() {
+    let bench = Bench::new(&[]);
+    let event = json!({"choices": [{"delta": {"refusal": "I can't do that."}, "finish_reason": "stop"}]});
+    let done = bench.answers(Wire::Chat, vec![Reply::raw(200, "text/event-stream", format!("data: {event}\n\n"))]).await;
+    assert_eq!(done.failure(), "the model declined to go on: I can't do that.");
 }
 
 #[tokio::test]
