@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reference;
 use crate::adapters::agent::patch::{self, Material, Source};
-use crate::adapters::agent::{Agent, AgentSettings, Template, command};
+use crate::adapters::agent::{Agent, AgentSettings, Template, api, command};
 use crate::adapters::proxy::{Proxy, Settings, Upstream};
 use crate::config;
 use crate::domain::plan::VariantKey;
@@ -34,7 +34,9 @@ pub fn settings(agent: &config::Agent) -> Result<AgentSettings> {
             template.map(settings).map_err(|error| error.to_string())
         }
         Agent::Preset { name, .. } => Err(format!("`{name}` is not there yet")),
-        Agent::Api { .. } => Err("the built-in agent is not there yet".to_owned()),
+        Agent::Api { model, wire, max_output } => {
+            Ok(AgentSettings::Api(api::Settings { model: model.clone(), wire: *wire, max_output: *max_output }))
+        }
     };
     settings.map_err(|why| Error::usage(format!("{CONFIGURATION}: `agent`: {why}")))
 }
