@@ -5,14 +5,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use blueprint::adapters::agent::fake::Fake;
 use blueprint::adapters::agent::patch::{Material, Source};
 use blueprint::adapters::agent::prompt::prompt;
 use blueprint::adapters::agent::{
-    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, build, command, patch, preset,
+    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, api, build, command, patch, preset,
 };
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::process::{Environment, ProcessError, Stop};
@@ -23,8 +23,10 @@ use blueprint::domain::plan::{
 };
 use blueprint::domain::quantity::{Bound, Tokens};
 use blueprint::domain::trial::Usage;
-use blueprint::domain::wire::{Access, Secret};
+use blueprint::domain::wire::{Access, Secret, Wire};
 use common::Repo;
+use common::model::{Model, Reply};
+use serde_json::json;
 
 fn key(text: &str) -> VariantKey {
     VariantKey::new(text).unwrap()
@@ -92,7 +94,18 @@ struct Bench {
     access: Option<Access>,
     tokens: Option<Tokens>,
     time: Option<Duration>,
+    correction: Option<String>,
 }
+
+/// A model that puts 20 into `cost.txt`, and the way to it. It is there for all tests of this file.
+static MODEL: LazyLock<(Model, Access)> = LazyLock::new(|| {
+    let model = Model::start(|call| match call.turn {
+        0 => Reply::tool("edit", json!({"path": "cost.txt", "old": "90", "new": "20"})),
+        _ => Reply::tool("finish", json!({"summary": "done"})),
+    });
+    let access = Access { root: model.url(), key: Secret::new("token") };
+    (model, access)
+});
 
 impl Bench {
     fn new(files: &[(&str, &str)]) -> Self {
@@ -109,8 +122,8 @@ impl Bench {
         let scratch = tempfile::tempdir().unwrap();
         let root = repo.root();
         let (stop, refused) = (Stop::new(), Stop::new());
-        let (access, tokens, time) = (None, None, None);
-        Self { repo, root, plan: plan(), worktree, scratch, env, stop, refused, access, tokens, time }
+        let (access, tokens, time, correction) = (None, None, None, None);
+        Self { repo, root, plan: plan(), worktree, scratch, env, stop, refused, access, tokens, time, correction }
     }
 
     fn task(&self, step: usize) -> Task<'_> {
@@ -128,8 +141,8 @@ impl Bench {
             access: self.access.as_ref(),
             refused: &self.refused,
             asking: &|| false,
-            correction: None,
-            patience: Duration::from_secs(600),
+            correction: self.correction.as_deref(),
+            patience: Duration::from_secs(60),
             stop: &self.stop,
         }
     }
@@ -172,6 +185,10 @@ fn script(text: &str) -> Arc<dyn Agent> {
     build(AgentSettings::Command(command::Settings { command: Template::from_words(&words).unwrap(), model: None }))
 }
 
+fn built_in(wire: Wire) -> Arc<dyn Agent> {
+    build(AgentSettings::Api(api::Settings { model: "scripted".to_owned(), wire, max_output: None }))
+}
+
 const PATCH: &str = "--- a/cost.txt\n+++ b/cost.txt\n@@ -1 +1 @@\n-90\n+20\n";
 
 /// Every agent, made to put 20 into `cost.txt`.
@@ -181,6 +198,8 @@ fn everyone() -> Vec<(&'static str, Arc<dyn Agent>)> {
         ("fake", Arc::new(fake) as Arc<dyn Agent>),
         ("patch", folder()),
         ("patch", material("branch:done")),
+        ("api", built_in(Wire::Messages)),
+        ("api", built_in(Wire::Chat)),
         ("command", script("echo 20 > cost.txt")),
         ("preset", client()),
     ]
@@ -218,7 +237,7 @@ async fn every_agent_leaves_its_change_in_the_worktree_and_nothing_else_anywhere
     }
     for (name, agent) in everyone {
         let mut bench = arena();
-        bench.access = Some(access());
+        bench.access = Some(MODEL.1.clone());
         // Whether a client is installed is looked up on our own path; tests/doctor.rs has one of its own.
         if name != "preset" {
             bench.check(&*agent).await.unwrap();
@@ -591,4 +610,23 @@ fn an_agent_is_told_all_that_it_is_judged_by() {
     let sparse = prompt(&bench.task(1));
     assert!(sparse.contains("## Assumptions\n\n- none\n"), "{sparse}");
     assert!(sparse.contains("must be new files") && sparse.contains("No cap on tokens or time."), "{sparse}");
+}
+
+#[test]
+fn an_agent_that_has_to_put_something_right_is_told_what() {
+    let mut bench = arena();
+    let before = prompt(&bench.task(0));
+    bench.correction = Some("The step changed files that may not change:\n\n- other.txt\n".to_owned());
+    let told = prompt(&bench.task(0));
+    let (section, rest) = told.split_once("## To be put right\n\n").unwrap().1.split_once("## How").unwrap();
+    insta::assert_snapshot!(section, @r"
+    This work item was carried out before, and what came of it can't stand:
+
+    The step changed files that may not change:
+
+    - other.txt
+
+    What was done is still in the working directory. Put it right; keep what is good.
+    ");
+    assert!(before.ends_with(rest) && !before.contains("{{correction}}"));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reference;
 use crate::adapters::agent::patch::{self, Material, Source};
-use crate::adapters::agent::{Agent, AgentSettings, Template, command, preset};
+use crate::adapters::agent::{Agent, AgentSettings, Template, api, command, preset};
 use crate::adapters::proxy::{Proxy, Settings, Upstream};
 use crate::config;
 use crate::domain::plan::VariantKey;
@@ -36,7 +36,9 @@ pub fn settings(agent: &config::Agent) -> Result<AgentSettings> {
         Agent::Preset { name, model, args, env } => {
             preset::Settings::new(name, model.clone(), args.clone(), env.clone()).map(AgentSettings::Preset)
         }
-        Agent::Api { .. } => Err("the built-in agent is not there yet".to_owned()),
+        Agent::Api { model, wire, max_output } => {
+            Ok(AgentSettings::Api(api::Settings { model: model.clone(), wire: *wire, max_output: *max_output }))
+        }
     };
     settings.map_err(|why| Error::usage(format!("{CONFIGURATION}: `agent`: {why}")))
 }
