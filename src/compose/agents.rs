@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::reference;
 use crate::adapters::agent::patch::{self, Material, Source};
 use crate::adapters::agent::{Agent, AgentSettings, Template, api, command, preset};
-use crate::adapters::proxy::{Proxy, Settings, Upstream};
+use crate::adapters::proxy::{LoopbackProxy, Proxy, Settings, Upstream};
 use crate::config;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
+use crate::engine::lease;
 use crate::engine::outline::Reach;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -76,9 +77,8 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
 }
 
 /// The proxy itself, listening.
-#[expect(clippy::unused_async, reason = "it listens")]
 pub async fn proxy(settings: Settings) -> Result<Arc<dyn Proxy>> {
-    Err(Error::machine(format!("the proxy is not there yet: {}", settings.describe())))
+    Ok(Arc::new(LoopbackProxy::start(settings).await.map_err(lease::machine)?))
 }
 
 /// The same for a reviewer, without listening anywhere.
