@@ -491,7 +491,8 @@ async fn an_answer_without_a_call_is_remarked_upon_once() {
 async fn a_model_that_declines_is_quoted() {
     let bench = Bench::new(&[]);
     let event = json!({"choices": [{"delta": {"refusal": "I can't do that."}, "finish_reason": "stop"}]});
-    let done = bench.answers(Wire::Chat, vec![Reply::raw(200, "text/event-stream", format!("data: {event}\n\n"))]).await;
+    let done =
+        bench.answers(Wire::Chat, vec![Reply::raw(200, "text/event-stream", format!("data: {event}\n\n"))]).await;
     assert_eq!(done.failure(), "the model declined to go on: I can't do that.");
 }
 
