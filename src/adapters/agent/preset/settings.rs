@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::table::{Client, Way, clients};
 use crate::adapters::process::Environment;
-use crate::domain::wire::{Provider, Wire};
+use crate::domain::wire::{Access, Provider, Secret, Wire};
 
 /// A client that can be called as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +100,12 @@ impl Settings {
 
     /// The call as an example: capitals stand for what differs from step to step.
     pub fn example(&self) -> Call {
+        let access = Access { root: "http://127.0.0.1:PORT".to_owned(), key: Secret::new("KEY") };
         self.call(|name| match name {
             "prompt_file" => "PROMPT.md".to_owned(),
-            name if name.starts_with("base_") => format!("http://127.0.0.1:PORT/{}", name.trim_start_matches("base_")),
+            "base_anthropic" => access.base(Provider::Anthropic),
+            "base_openai" => access.base(Provider::OpenAi),
+            "base_gemini" => access.base(Provider::Gemini),
             name => name.to_uppercase(),
         })
     }
