@@ -17,6 +17,7 @@
 #[path = "../common/model/mod.rs"]
 #[allow(
     dead_code,
+    unused_imports,
     clippy::allow_attributes,
     clippy::unwrap_used,
     reason = "shared with tests, which use other parts of it"
