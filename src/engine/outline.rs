@@ -355,7 +355,8 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     }
     risk(
         capped && *known.models == Reach::Unseen,
-        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to".to_owned(),
+        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to"
+            .to_owned(),
     );
     risk(
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
