@@ -5,6 +5,7 @@
 mod common;
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::arena::{Arena, DOCUMENT};
@@ -128,7 +129,8 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
     assert!((28_000..=30_000).contains(&spent), "{tokens:#}");
     let of = |variant: &str| tokens["variants"][variant]["spent"].as_u64().unwrap();
     assert!(of("A") <= 20_000 && of("B") <= 20_000);
-    let counted: u64 = model.calls().len() as u64 * 950;
+    // The last answers are cut short by the limit that is left.
+    let counted: u64 = model.calls().iter().map(|call| 250 + call.body["max_tokens"].as_u64().unwrap().min(700)).sum();
     assert_eq!(spent, counted, "what the provider counted");
     let told = std::fs::read_to_string(format!("{place}-A")).or_else(|_| std::fs::read_to_string(format!("{place}-B")));
     let told = told.unwrap();
@@ -138,7 +140,10 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
 
 #[test]
 fn what_a_killed_run_had_sent_is_charged_in_full_and_never_asked_again_by_itself() {
-    let model = Model::start(|call| if call.text.contains("variant A") && call.index < 2 { Reply::hang() } else { diligent(call) });
+    let hung = AtomicBool::new(false);
+    let model = Model::start(move |call| {
+        if call.text.contains("variant A") && !hung.swap(true, Ordering::SeqCst) { Reply::hang() } else { diligent(call) }
+    });
     let agent = "{api: {model: m, wire: chat, max_output: 500}}";
     let repo = arena(&model, agent, "- Max tokens per step: 60000\n- Session token cap: 200000\n");
     let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
@@ -154,7 +159,7 @@ fn what_a_killed_run_had_sent_is_charged_in_full_and_never_asked_again_by_itself
     let done = Done::of(resume.env("THE_KEY", CANARY).args(["resume"]).output().unwrap()).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "20\n");
     let tokens = report(&repo)["tokens"].clone();
-    assert_eq!(tokens["models"]["m"]["charged_in_full"].as_u64().unwrap() >= 1, true, "{tokens:#}");
+    assert!(tokens["models"]["m"]["charged_in_full"].as_u64().unwrap() >= 1, "{tokens:#}");
     let a = tokens["variants"]["A"]["spent"].as_u64().unwrap();
     assert!(a > 1960 + 500, "the lost request's input and output are charged: {tokens:#}");
     no_key(&repo, &done);

@@ -34,7 +34,7 @@ fn outcome(report: &serde_json::Value, variant: &str) -> serde_json::Value {
 fn a_step_that_breaks_the_contract_is_told_so_once_and_may_put_it_right() {
     // Only who is told which file it was puts it back.
     let script = format!(
-        "{COST}if grep -q '^- stray.txt$' \"$BLUEPRINT_PROMPT\"; then rm stray.txt; echo told >> \"$0.$BLUEPRINT_VARIANT\"\n\
+        "{COST}if grep -q '^- stray.txt$' \"$BLUEPRINT_PROMPT\"; then rm stray.txt; \
          else echo x > stray.txt; fi\n"
     );
     let repo = arena(&script, "");
