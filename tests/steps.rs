@@ -73,7 +73,10 @@ fn every_work_item_is_a_step_with_a_commit_of_its_own() {
     let repo = arena.build();
     let second = "### The notes\n\n**Files**: notes/**\n**Diff Contract**: new file\n\n## Evaluation Criteria";
     repo.write(DOCUMENT, &arena.document().replace("## Evaluation Criteria", second));
-    repo.write("agent.sh", &format!("case $BLUEPRINT_STEP in 1) {COST};; *) mkdir -p notes; echo n > notes/$BLUEPRINT_STEP;; esac\n"));
+    repo.write(
+        "agent.sh",
+        &format!("case $BLUEPRINT_STEP in 1) {COST};; *) mkdir -p notes; echo n > notes/$BLUEPRINT_STEP;; esac\n"),
+    );
     repo.commit("two items");
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.git(&["log", "--format=%s", "main^1..main^2"]), "The notes\nThe cost");

@@ -6,7 +6,9 @@
 pub mod api;
 pub mod command;
 pub mod fake;
+mod filling;
 pub mod patch;
+pub mod preset;
 pub mod prompt;
 pub mod scripted;
 mod template;
@@ -55,6 +57,8 @@ agents! {
     Api, "api" => api::Api;
     /// Any program.
     Command, "command" => command::Command;
+    /// A known client.
+    Preset, "preset" => preset::Preset;
 }
 
 /// One step of one variant, handed to an agent.

@@ -2,7 +2,19 @@
 //! list of allowed endpoints, the provider's key in nobody's memory but ours, and no request that
 //! was not admitted first by whoever keeps the accounts.
 
+mod account;
+mod answer;
 pub mod bound;
+mod cooldown;
+mod exchange;
+mod redact;
+mod request;
+mod sending;
+mod server;
+mod step;
+mod token;
+mod transcript;
+mod upstream;
 pub mod wire;
 
 use std::path::PathBuf;
@@ -16,8 +28,11 @@ use crate::domain::budget::{Refusal, Settlement};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Access, Provider, Secret};
 
+pub use server::LoopbackProxy;
+pub use upstream::Patience;
+
 /// Where the requests of a provider's protocols go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Upstream {
     /// As the provider's own clients are given it: `https://api.anthropic.com`,
     /// `https://api.openai.com/v1`, `http://127.0.0.1:11434/v1`,
@@ -27,6 +42,15 @@ pub struct Upstream {
     pub key: Option<Secret>,
     /// The output limit of requests that name none.
     pub default_output: Tokens,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // An address may hold a password.
+        let Self { url, key, default_output } = self;
+        let url = upstream::shown(url);
+        f.debug_struct("Upstream").field("url", &url).field("key", key).field("default_output", default_output).finish()
+    }
 }
 
 /// What a proxy is made from.
@@ -41,7 +65,7 @@ pub struct Settings {
 impl Settings {
     /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
     pub fn describe(&self) -> String {
-        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream.url);
+        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
         self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }

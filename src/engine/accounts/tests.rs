@@ -151,6 +151,8 @@ async fn with_many_callers_a_journal_cut_off_anywhere_keeps_the_caps() {
         });
     }
     while callers.join_next().await.is_some() {}
+    // What came before it is on disk when this is.
+    accounts.log.write(&Record::Resumed).await.unwrap();
     let entries = bench.entries().await;
     let mut facts = Facts::new(bench.facts.started.clone());
     for entry in &entries {

@@ -4,7 +4,19 @@
 //! A protocol is one file here and one line in the table. Everything here is pure: bytes and JSON
 //! in, bytes and JSON out.
 
-use serde_json::Value;
+mod answer;
+mod chat;
+mod gemini;
+mod json;
+mod messages;
+mod parts;
+mod paths;
+mod responses;
+mod strip;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
 
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
@@ -31,8 +43,17 @@ pub enum Endpoint {
 /// What the method and the path below a provider's base URL ask for; `None` for whatever is not on
 /// the list. `path` has no query and starts with a slash.
 pub fn endpoint(provider: Provider, method: &str, path: &str) -> Option<Endpoint> {
-    let _ = (provider, method, path);
-    None
+    paths::endpoint(provider, method, path)
+}
+
+/// The rules of a protocol.
+pub fn rules(wire: Wire) -> &'static dyn Rules {
+    match wire {
+        Wire::Messages => &messages::Messages,
+        Wire::Chat => &chat::Chat,
+        Wire::Responses => &responses::Responses,
+        Wire::Gemini => &gemini::Gemini,
+    }
 }
 
 /// A request that can be bounded.
@@ -89,8 +110,38 @@ impl ErrorKind {
 
 /// An error in a provider's own shape.
 pub fn error(provider: Provider, kind: ErrorKind, message: &str) -> Value {
-    let _ = (provider, kind, message);
-    Value::Null
+    let status = kind.status();
+    match provider {
+        Provider::Anthropic => {
+            let kind = match kind {
+                ErrorKind::Invalid => "invalid_request_error",
+                ErrorKind::Unauthorized => "authentication_error",
+                ErrorKind::NotFound => "not_found_error",
+                ErrorKind::TooLarge => "request_too_large",
+                ErrorKind::Unreachable => "api_error",
+            };
+            json!({"type": "error", "error": {"type": kind, "message": message}})
+        }
+        Provider::OpenAi => {
+            let (kind, code) = match kind {
+                ErrorKind::Invalid => ("invalid_request_error", None),
+                ErrorKind::Unauthorized => ("invalid_request_error", Some("invalid_api_key")),
+                ErrorKind::NotFound => ("invalid_request_error", Some("unknown_url")),
+                ErrorKind::TooLarge => ("invalid_request_error", Some("request_too_large")),
+                ErrorKind::Unreachable => ("server_error", None),
+            };
+            json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+        }
+        Provider::Gemini => {
+            let kind = match kind {
+                ErrorKind::Invalid | ErrorKind::TooLarge => "INVALID_ARGUMENT",
+                ErrorKind::Unauthorized => "UNAUTHENTICATED",
+                ErrorKind::NotFound => "NOT_FOUND",
+                ErrorKind::Unreachable => "UNAVAILABLE",
+            };
+            json!({"error": {"code": status, "message": message, "status": kind}})
+        }
+    }
 }
 
 /// What a protocol's requests and answers are like.
