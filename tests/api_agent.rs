@@ -491,7 +491,8 @@ async fn an_answer_without_a_call_is_remarked_upon_once() {
 async fn a_model_that_declines_is_quoted() {
     let bench = Bench::new(&[]);
     let event = json!({"choices": [{"delta": {"refusal": "I can't do that."}, "finish_reason": "stop"}]});
-    let done = bench.answers(Wire::Chat, vec![Reply::raw(200, "text/event-stream", format!("data: {event}\n\n"))]).await;
+    let done =
+        bench.answers(Wire::Chat, vec![Reply::raw(200, "text/event-stream", format!("data: {event}\n\n"))]).await;
     assert_eq!(done.failure(), "the model declined to go on: I can't do that.");
 }
 
@@ -571,6 +572,21 @@ async fn it_ends_by_itself_when_too_little_is_left_for_a_turn() {
         unreported.ends(&AgentEnd::OverTokens);
         assert!(unreported.calls.len() > 1 && unreported.report.usage == Usage::default());
     }
+}
+
+#[tokio::test]
+async fn results_are_cut_to_what_the_proxy_can_let_through() {
+    let mut bench = Bench::new(&[]);
+    bench.tokens = Some(Tokens(30_000));
+    std::fs::write(bench.worktree.join("big.txt"), "a line of text\n".repeat(10_000)).unwrap();
+    let read = || tool("read", json!({"path": "big.txt"}));
+    let twice = read().and_tool("read", json!({"path": "big.txt", "start": 3000}));
+    let done = bench.answers(Wire::Chat, vec![twice]).await;
+    done.ends(&AgentEnd::Finished);
+    let told = done.told(1);
+    assert!(told[0].len() < 10_000 && told[0].contains("bytes left out"), "{}", told[0].len());
+    assert!(told[1].len() < 600, "{}", told[1].len());
+    assert!(done.calls[1].bytes < 20_000);
 }
 
 /// A request's messages without marks for a cache, which move.

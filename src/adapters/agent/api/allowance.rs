@@ -9,6 +9,11 @@ use crate::domain::trial::Usage;
 const WINDOW: u64 = 120_000;
 /// A conversation that costs more than this part of what is left is made shorter.
 const SHARE: u64 = 4;
+/// What a turn's results may be long at the most, as a part of what is left: the proxy has to take
+/// every new byte for a token, and refuses what does not fit then.
+const NEWS: u64 = 3;
+/// Less of a result says nothing.
+const LEAST: usize = 1024;
 /// With fewer tokens than these for its answer a turn is of no use.
 const USEFUL: u64 = 1024;
 /// Where nothing is known yet: text and code have more bytes a token than this, so it is on the safe side.
@@ -86,6 +91,12 @@ impl Allowance {
     /// Whether a request of so many bytes leaves enough for an answer.
     pub fn affords(&self, bytes: usize) -> bool {
         self.left().is_none_or(|left| self.estimate(bytes).saturating_add(USEFUL) <= left)
+    }
+
+    /// How many bytes the results of a turn may have together.
+    pub fn room(&self) -> usize {
+        let room = |left| usize::try_from(left / NEWS).unwrap_or(usize::MAX).max(LEAST);
+        self.left().map_or(usize::MAX, room)
     }
 
     /// What is left for the answer to a request of so many bytes; nothing is said without a cap.
@@ -187,6 +198,11 @@ mod tests {
         assert!(conversation.removable() < 30_000 / 4);
         assert_eq!(of(20_000).surplus(&conversation, 30_000), 0);
         assert!(of(10_500).surplus(&conversation, 30_000) > 0, "there is no room for an answer otherwise");
+    }
+
+    #[test]
+    fn results_may_be_as_long_as_a_third_of_what_is_left_has_tokens() {
+        assert_eq!((of(30_000).room(), of(300).room(), Allowance::new(None).room()), (10_000, 1024, usize::MAX));
     }
 
     #[test]
