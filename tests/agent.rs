@@ -12,8 +12,7 @@ use blueprint::adapters::agent::fake::Fake;
 use blueprint::adapters::agent::patch::{Material, Source};
 use blueprint::adapters::agent::prompt::prompt;
 use blueprint::adapters::agent::{
-    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, api, build, command, patch,
-    preset,
+    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, api, build, command, patch, preset,
 };
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::process::{Environment, ProcessError, Stop};

@@ -89,7 +89,8 @@ fn other_agents_are_checked_too() {
 
 #[test]
 fn programs_get_one_json_document() {
-    let machine = Machine::new("version: 1\nagent: {preset: gemini}\n");
+    let machine =
+        Machine::new("version: 1\nagent: {preset: gemini}\nmodels: {gemini: {url: \"http://127.0.0.1:1\"}}\n");
     machine.install("gemini", "echo 0.61.0");
     let json: serde_json::Value = serde_json::from_str(&machine.doctor(&["--json"]).ends_with(0).out).unwrap();
     assert_eq!((&json["can_run"], &json["agent"]["agent"]), (&true.into(), &"preset gemini".into()));

@@ -142,12 +142,22 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
 fn what_a_killed_run_had_sent_is_charged_in_full_and_never_asked_again_by_itself() {
     let hung = AtomicBool::new(false);
     let model = Model::start(move |call| {
-        if call.text.contains("variant A") && !hung.swap(true, Ordering::SeqCst) { Reply::hang() } else { diligent(call) }
+        if call.text.contains("variant A") && !hung.swap(true, Ordering::SeqCst) {
+            Reply::hang()
+        } else {
+            diligent(call)
+        }
     });
     let agent = "{api: {model: m, wire: chat, max_output: 500}}";
     let repo = arena(&model, agent, "- Max tokens per step: 60000\n- Session token cap: 200000\n");
     let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    let mut child = command.env("THE_KEY", CANARY).args(["run", DOCUMENT]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .env("THE_KEY", CANARY)
+        .args(["run", DOCUMENT])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let started = Instant::now();
     while !model.calls().iter().any(|call| call.text.contains("variant A")) {
         assert!(started.elapsed() < Duration::from_secs(60), "A never asked");

@@ -108,5 +108,5 @@ fn a_program_that_only_computes_or_only_writes_files_is_alive() {
 fn a_program_without_any_sign_of_life_that_left_nothing_is_out_for_that() {
     let repo = arena("exec sleep 120\n", ", patience: 1s");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
-    assert!(done.out.contains("no output, no change in the worktree and no CPU time for 1 s"), "{}", done.out);
+    assert!(done.out.contains("no output, no change in the worktree and no CPU time for 1.0 s"), "{}", done.out);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Context, Outcome};
-use crate::adapters::agent::{AgentSettings, build, preset};
+use crate::adapters::agent::{AgentError, AgentSettings, build, preset};
 use crate::adapters::cache;
 use crate::adapters::database::Programs;
 use crate::adapters::executor::local::Local;
@@ -94,6 +94,7 @@ async fn configured(project: &Project) -> Result<Option<Configured>> {
 async fn line(client: &'static preset::Client, exec: &dyn Executor) -> ClientLine {
     let found = match preset::probe(client, exec).await {
         Ok(version) => Found::Here { version },
+        Err(AgentError::Material { why, .. }) => Found::Missing { why },
         Err(error) => Found::Missing { why: error.to_string() },
     };
     ClientLine {
@@ -161,5 +162,7 @@ async fn told(program: &str, exec: &dyn Executor) -> Option<String> {
     let env: Environment = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
     let command = Command::new(program, ["--version"], "/").env(&env).limit(LIMIT);
     let done = exec.run(command, &Stop::new()).await.ok().filter(|done| done.exit.success())?;
-    Some(done.text().lines().next().unwrap_or_default().trim().to_owned())
+    let text = done.text();
+    let line = text.lines().next().unwrap_or_default().trim();
+    Some(line.trim_start_matches(program).trim_start_matches(" version").trim_start().to_owned())
 }

@@ -65,7 +65,8 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
         None if wires.is_empty() => return Ok(None),
         None => by_convention(project, wires),
     };
-    if !wires.is_empty() && !wires.iter().any(|wire| upstreams.iter().any(|(provider, _)| *provider == wire.provider())) {
+    if !wires.is_empty() && !wires.iter().any(|wire| upstreams.iter().any(|(provider, _)| *provider == wire.provider()))
+    {
         return Err(unreachable(project, implementer, wires));
     }
     let models = match agent {
@@ -142,8 +143,9 @@ fn unreachable(project: &Project, agent: &dyn Agent, wires: &[Wire]) -> Error {
     let keys: Vec<_> = providers.iter().map(|provider| format!("export {}=…", provider.key_variable())).collect();
     match &project.config.models {
         Some(_) => error.hint(format!("name it in {CONFIGURATION}: `models: {{{}: {{url: …}}}}`", names[0])),
-        None => error
-            .hint(keys.join("   or   "))
-            .hint(format!("or a server of your own, in {CONFIGURATION}: `models: {{{}: {{url: http://127.0.0.1:11434/v1}}}}`", names[0])),
+        None => error.hint(keys.join("   or   ")).hint(format!(
+            "or a server of your own, in {CONFIGURATION}: `models: {{{}: {{url: http://127.0.0.1:11434/v1}}}}`",
+            names[0]
+        )),
     }
 }

@@ -67,7 +67,9 @@ fn an_agent_is_recorded_work_or_a_program() {
     assert!(matches!(of("{patch: recorded}"), Agent::Patch(Patch::Directory(dir)) if dir == "recorded"));
     assert!(matches!(of("{patch: {A: a.patch, B: \"branch:b\"}}"), Agent::Patch(Patch::Each(map)) if map.len() == 2));
     assert!(matches!(of("{command: ./agent.sh}"), Agent::Command { words: Words::Line(_), .. }));
-    assert!(matches!(of("{command: [./agent.sh, x]}"), Agent::Command { words: Words::List(words), .. } if words.len() == 2));
+    assert!(
+        matches!(of("{command: [./agent.sh, x]}"), Agent::Command { words: Words::List(words), .. } if words.len() == 2)
+    );
 }
 
 #[test]

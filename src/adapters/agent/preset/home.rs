@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -38,7 +38,10 @@ pub struct Home {
 impl Home {
     /// An empty one with mode 0700, which belongs to whoever owns `scratch`.
     pub fn make(scratch: &Path) -> io::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("home-").tempdir_in(scratch)?;
+        let dir = tempfile::Builder::new()
+            .prefix("home-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(scratch)?;
         let owner = fs::metadata(scratch)?;
         let home = Self { dir, owner: (owner.uid(), owner.gid()) };
         home.give(home.path())?;
@@ -102,8 +105,6 @@ impl Home {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
