@@ -65,7 +65,8 @@ pub struct Settings {
 impl Settings {
     /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
     pub fn describe(&self) -> String {
-        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
+        let one =
+            |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
         self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
