@@ -476,7 +476,18 @@ async fn a_program_is_told_its_model_and_how_to_reach_it() {
     let command = Template::from_line(line).unwrap();
     let agent = build(AgentSettings::Command(command::Settings { command, model: Some("m-1".to_owned()) }));
     assert_eq!(bench.implement(&*agent).await.unwrap().end, AgentEnd::Finished);
-    insta::assert_snapshot!(bench.left("notes.txt").replace('|', "\n"), @"");
+    insta::assert_snapshot!(bench.left("notes.txt").replace('|', "\n"), @r"
+    m-1
+    trial-key
+    http://127.0.0.1:1/t/a/anthropic
+    http://127.0.0.1:1/t/a/openai/v1
+    http://127.0.0.1:1/t/a/gemini
+    BLUEPRINT_ANTHROPIC_URL=http://127.0.0.1:1/t/a/anthropic
+    BLUEPRINT_GEMINI_URL=http://127.0.0.1:1/t/a/gemini
+    BLUEPRINT_KEY=trial-key
+    BLUEPRINT_MODEL=m-1
+    BLUEPRINT_OPENAI_URL=http://127.0.0.1:1/t/a/openai/v1
+    ");
 }
 
 #[tokio::test]

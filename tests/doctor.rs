@@ -60,11 +60,21 @@ fn an_agent_that_is_missing_or_broken_is_named_with_what_to_do_and_ends_with_1()
     let machine = Machine::new("version: 1\nagent: {preset: pi, model: m}\n");
     let missing = machine.doctor(&[]).ends_with(1);
     let head: Vec<_> = missing.out.lines().take(4).collect();
-    insta::assert_snapshot!(head.join("\n"), @"");
+    insta::assert_snapshot!(head.join("\n"), @"
+    The agent of this repository
+    ✗ preset pi m
+        preset pi: `pi` is not installed; install it: npm install --global @mariozechner/pi-coding-agent
+        its requests to models go to openai at https://api.openai.com/v1
+    ");
     machine.install("pi", "echo 'needs a newer node' >&2; exit 3");
     let broken = machine.doctor(&[]).ends_with(1);
     let head: Vec<_> = broken.out.lines().take(4).collect();
-    insta::assert_snapshot!(head.join("\n"), @"");
+    insta::assert_snapshot!(head.join("\n"), @"
+    The agent of this repository
+    ✗ preset pi m
+        preset pi: `pi --version` ended with exit status 3
+        needs a newer node
+    ");
 }
 
 #[test]

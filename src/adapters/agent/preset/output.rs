@@ -233,3 +233,93 @@ fn pi(kind: &str, event: &Value, told: &mut Told) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(format: Format, output: &str) -> (u64, u64, Option<String>, Option<String>, usize) {
+        let told = format.read(output.as_bytes(), &["litellm.".to_owned()]);
+        (told.usage.input.0, told.usage.output.0, told.message, told.error, told.text.len())
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    const CODEX: &str = include_str!("../../../../tests/fixtures/agents/codex.jsonl");
+    const GEMINI: &str = include_str!("../../../../tests/fixtures/agents/gemini.jsonl");
+    const PI: &str = include_str!("../../../../tests/fixtures/agents/pi.jsonl");
+    const CODEX_REFUSED: &str = include_str!("../../../../tests/fixtures/agents/codex-refused.jsonl");
+    const GEMINI_REFUSED: &str = include_str!("../../../../tests/fixtures/agents/gemini-refused.jsonl");
+    const PI_REFUSED: &str = include_str!("../../../../tests/fixtures/agents/pi-refused.jsonl");
+
+    #[test]
+    fn what_real_clients_print_is_read_whole() {
+        for (format, output) in [(Format::Codex, CODEX), (Format::Gemini, GEMINI), (Format::Pi, PI)] {
+            assert_eq!(told(format, output), (2000, 100, some("The cost is 20."), None, 0), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_real_clients_is_an_error_with_the_providers_words() {
+        let outputs = [(Format::Codex, CODEX_REFUSED), (Format::Gemini, GEMINI_REFUSED), (Format::Pi, PI_REFUSED)];
+        for (format, output) in outputs {
+            let error = told(format, output).3.unwrap();
+            assert!(error.contains("The token budget of this step is spent. Do not retry."), "{format:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn claudes_result_counts_what_was_cached_and_says_whether_it_is_an_error() {
+        let said = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Half"},{"type":"tool_use"}]}}"#;
+        let result = |error: bool, text: &str| {
+            format!(
+                "{{\"type\":\"system\"}}\n{said}\n{{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":{error},\"result\":\"{text}\",\
+                 \"usage\":{{\"input_tokens\":5,\"cache_creation_input_tokens\":20,\"cache_read_input_tokens\":300,\"output_tokens\":7}}}}"
+            )
+        };
+        assert_eq!(told(Format::Claude, &result(false, "Done")), (325, 7, some("Done"), None, 0));
+        assert_eq!(told(Format::Claude, &result(true, "API Error")), (325, 7, some("Half"), some("API Error"), 0));
+        assert_eq!(told(Format::Claude, said), (0, 0, some("Half"), None, 0));
+    }
+
+    #[test]
+    fn opencodes_steps_add_up_and_an_error_that_was_got_over_is_none() {
+        let step = r#"{"type":"step_finish","part":{"tokens":{"input":10,"output":2,"reasoning":3,"cache":{"read":100,"write":1}}}}"#;
+        let error = r#"{"type":"error","error":{"name":"APIError","data":{"message":"busy"}}}"#;
+        let text = r#"{"type":"text","part":{"type":"text","text":"Done"}}"#;
+        assert_eq!(told(Format::Opencode, &[step, error, text, step].join("\n")), (222, 10, some("Done"), None, 0));
+        assert_eq!(told(Format::Opencode, error), (0, 0, None, some("busy"), 0));
+    }
+
+    #[test]
+    fn lines_that_nobody_knows_are_kept_the_last_ones_and_shortened() {
+        let lines: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let known = Format::Codex.read(format!("{lines}{{\"type\":\"new.event\"}}\n{{\n[1]\n").as_bytes(), &[]);
+        assert_eq!((known.text.len(), known.text.back().unwrap().as_str()), (MOST_LINES, "[1]"));
+        assert_eq!(known.text[MOST_LINES - 3], "{\"type\":\"new.event\"}");
+        let long = Format::Text.read("ä".repeat(5_000_000).as_bytes(), &[]);
+        assert_eq!(long.text[0].chars().count(), MOST_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn an_error_in_a_text_is_told_by_how_its_line_begins() {
+        let text = "Added cost.txt\nlitellm.BadRequestError: spent\n  litellm.x\nTokens: 5k sent\n";
+        assert_eq!(told(Format::Text, text), (0, 0, None, some("litellm.BadRequestError: spent"), 4));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_output_makes_a_reader_panic(kind in "[a-z_.]{0,20}", key in "[a-z]{1,8}", output in "\\PC{0,80}", cut in 0usize..2000) {
+            let formats = [Format::Codex, Format::Claude, Format::Gemini, Format::Opencode, Format::Pi, Format::Text];
+            for format in formats {
+                let event = format!("{{\"type\":\"{kind}\",\"{key}\":[null,{{}}],\"usage\":7,\"message\":\"\"}}\n{output}");
+                format.read(event.as_bytes(), &[]);
+                for real in [CODEX, GEMINI, PI] {
+                    format.read(&real.as_bytes()[..cut.min(real.len())], &[]);
+                }
+            }
+        }
+    }
+}
