@@ -32,7 +32,7 @@ use crate::engine::rehearsal;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
-mod agents;
+pub mod agents;
 mod measures;
 mod queries;
 

@@ -5,14 +5,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use blueprint::adapters::agent::fake::Fake;
 use blueprint::adapters::agent::patch::{Material, Source};
 use blueprint::adapters::agent::prompt::prompt;
 use blueprint::adapters::agent::{
-    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, build, command, patch,
+    AGENTS, Agent, AgentEnd, AgentError, AgentReport, AgentSettings, Task, Template, api, build, command, patch, preset,
 };
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::process::{Environment, ProcessError, Stop};
@@ -23,7 +23,10 @@ use blueprint::domain::plan::{
 };
 use blueprint::domain::quantity::{Bound, Tokens};
 use blueprint::domain::trial::Usage;
+use blueprint::domain::wire::{Access, Secret, Wire};
 use common::Repo;
+use common::model::{Model, Reply};
+use serde_json::json;
 
 fn key(text: &str) -> VariantKey {
     VariantKey::new(text).unwrap()
@@ -88,9 +91,21 @@ struct Bench {
     env: Environment,
     stop: Stop,
     refused: Stop,
+    access: Option<Access>,
     tokens: Option<Tokens>,
     time: Option<Duration>,
+    correction: Option<String>,
 }
+
+/// A model that puts 20 into `cost.txt`, and the way to it. It is there for all tests of this file.
+static MODEL: LazyLock<(Model, Access)> = LazyLock::new(|| {
+    let model = Model::start(|call| match call.turn {
+        0 => Reply::tool("edit", json!({"path": "cost.txt", "old": "90", "new": "20"})),
+        _ => Reply::tool("finish", json!({"summary": "done"})),
+    });
+    let access = Access { root: model.url(), key: Secret::new("token") };
+    (model, access)
+});
 
 impl Bench {
     fn new(files: &[(&str, &str)]) -> Self {
@@ -101,11 +116,14 @@ impl Bench {
     fn of(repo: Repo) -> Self {
         let worktree = repo.dir.path().join("work");
         repo.git(&["worktree", "add", "--quiet", "-b", "blueprint/a", worktree.to_str().unwrap(), "main"]);
-        let path = std::env::var("PATH").unwrap();
+        let bin = repo.dir.path().join("bin");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let env = [("PATH".to_owned(), path), ("BLUEPRINT_VARIANT".to_owned(), "A".to_owned())].into();
         let scratch = tempfile::tempdir().unwrap();
         let root = repo.root();
-        Self { repo, root, plan: plan(), worktree, scratch, env, stop: Stop::new(), refused: Stop::new(), tokens: None, time: None }
+        let (stop, refused) = (Stop::new(), Stop::new());
+        let (access, tokens, time, correction) = (None, None, None, None);
+        Self { repo, root, plan: plan(), worktree, scratch, env, stop, refused, access, tokens, time, correction }
     }
 
     fn task(&self, step: usize) -> Task<'_> {
@@ -120,10 +138,10 @@ impl Bench {
             env: &self.env,
             tokens: self.tokens,
             time: self.time,
-            access: None,
+            access: self.access.as_ref(),
             refused: &self.refused,
             asking: &|| false,
-            correction: None,
+            correction: self.correction.as_deref(),
             patience: Duration::from_secs(60),
             stop: &self.stop,
         }
@@ -159,12 +177,16 @@ fn material(text: &str) -> Arc<dyn Agent> {
 }
 
 fn program(line: &str) -> Arc<dyn Agent> {
-    build(AgentSettings::Command(command::Settings { command: Template::from_line(line).unwrap() }))
+    build(AgentSettings::Command(command::Settings { command: Template::from_line(line).unwrap(), model: None }))
 }
 
 fn script(text: &str) -> Arc<dyn Agent> {
     let words = ["sh".to_owned(), "-c".to_owned(), text.to_owned()];
-    build(AgentSettings::Command(command::Settings { command: Template::from_words(&words).unwrap() }))
+    build(AgentSettings::Command(command::Settings { command: Template::from_words(&words).unwrap(), model: None }))
+}
+
+fn built_in(wire: Wire) -> Arc<dyn Agent> {
+    build(AgentSettings::Api(api::Settings { model: "scripted".to_owned(), wire, max_output: None }))
 }
 
 const PATCH: &str = "--- a/cost.txt\n+++ b/cost.txt\n@@ -1 +1 @@\n-90\n+20\n";
@@ -176,8 +198,20 @@ fn everyone() -> Vec<(&'static str, Arc<dyn Agent>)> {
         ("fake", Arc::new(fake) as Arc<dyn Agent>),
         ("patch", folder()),
         ("patch", material("branch:done")),
+        ("api", built_in(Wire::Messages)),
+        ("api", built_in(Wire::Chat)),
         ("command", script("echo 20 > cost.txt")),
+        ("preset", client()),
     ]
+}
+
+/// A known client; the arena has a program in its place.
+fn client() -> Arc<dyn Agent> {
+    build(AgentSettings::Preset(preset::Settings::new("codex", None, Vec::new(), BTreeMap::new()).unwrap()))
+}
+
+fn access() -> Access {
+    Access { root: "http://127.0.0.1:1/t/a".to_owned(), key: Secret::new("trial-key") }
 }
 
 fn arena() -> Bench {
@@ -188,6 +222,10 @@ fn arena() -> Bench {
     repo.git(&["checkout", "--quiet", "main"]);
     repo.write("later.txt", "main went on\n");
     repo.commit("main went on");
+    let bin = repo.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::write(bin.join("codex"), "#!/bin/sh\necho 20 > cost.txt\n").unwrap();
+    std::fs::set_permissions(bin.join("codex"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     Bench::of(repo)
 }
 
@@ -198,8 +236,12 @@ async fn every_agent_leaves_its_change_in_the_worktree_and_nothing_else_anywhere
         assert!(everyone.iter().any(|(known, _)| known == name), "{name} is not tested here");
     }
     for (name, agent) in everyone {
-        let bench = arena();
-        bench.check(&*agent).await.unwrap();
+        let mut bench = arena();
+        bench.access = Some(MODEL.1.clone());
+        // Whether a client is installed is looked up on our own path; tests/doctor.rs has one of its own.
+        if name != "preset" {
+            bench.check(&*agent).await.unwrap();
+        }
         let report = bench.implement(&*agent).await.unwrap();
         assert_eq!(report.end, AgentEnd::Finished, "{name}: {}", report.summary);
         assert_eq!(bench.status(), " M cost.txt", "{name}");
@@ -212,7 +254,8 @@ async fn every_agent_leaves_its_change_in_the_worktree_and_nothing_else_anywhere
 #[tokio::test]
 async fn every_agent_that_is_asked_to_stop_ends_within_its_grace_and_says_so() {
     for (name, agent) in everyone() {
-        let bench = arena();
+        let mut bench = arena();
+        bench.access = Some(MODEL.1.clone());
         bench.stop.cancel();
         let report = bench.implement(&*agent).await.unwrap();
         assert!(matches!(report.end, AgentEnd::Failed { .. }), "{name}: {report:?}");
@@ -227,7 +270,7 @@ async fn every_agent_that_is_asked_to_stop_ends_within_its_grace_and_says_so() {
     let (report, ()) = tokio::join!(bench.implement(&*agent), asked);
     assert_eq!(report.unwrap().end, AgentEnd::Failed { message: "stopped on request".to_owned() });
     assert_eq!(bench.left("cost.txt"), "20\n");
-    assert!((5..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert!((3..10).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
 
 // Recorded work.
@@ -426,6 +469,43 @@ fn redact(line: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_program_is_told_its_model_and_how_to_reach_it() {
+    let mut bench = arena();
+    bench.access = Some(access());
+    let line = "sh -c 'printf \"%s|\" \"$@\" > notes.txt; env | grep -E \"^BLUEPRINT_(KEY|MODEL|.*_URL)\" | sort >> notes.txt' agent {model} {key} {base_anthropic} {base_openai} {base_gemini}";
+    let command = Template::from_line(line).unwrap();
+    let agent = build(AgentSettings::Command(command::Settings { command, model: Some("m-1".to_owned()) }));
+    assert_eq!(bench.implement(&*agent).await.unwrap().end, AgentEnd::Finished);
+    insta::assert_snapshot!(bench.left("notes.txt").replace('|', "\n"), @r"
+    m-1
+    trial-key
+    http://127.0.0.1:1/t/a/anthropic
+    http://127.0.0.1:1/t/a/openai/v1
+    http://127.0.0.1:1/t/a/gemini
+    BLUEPRINT_ANTHROPIC_URL=http://127.0.0.1:1/t/a/anthropic
+    BLUEPRINT_GEMINI_URL=http://127.0.0.1:1/t/a/gemini
+    BLUEPRINT_KEY=trial-key
+    BLUEPRINT_MODEL=m-1
+    BLUEPRINT_OPENAI_URL=http://127.0.0.1:1/t/a/openai/v1
+    ");
+}
+
+#[tokio::test]
+async fn where_the_proxy_counts_a_programs_own_count_ends_nothing_and_a_refusal_does() {
+    let mut bench = arena();
+    bench.access = Some(access());
+    bench.tokens = Some(Tokens(10));
+    let report = bench.implement(&*script(REPORT)).await.unwrap();
+    assert_eq!((report.end, report.usage.total()), (AgentEnd::Finished, Tokens(1100)));
+    bench.refused.cancel();
+    assert_eq!(bench.implement(&*script("true")).await.unwrap().end, AgentEnd::OverTokens);
+    let started = Instant::now();
+    let report = bench.implement(&*script("echo 20 > cost.txt; sleep 60")).await.unwrap();
+    assert_eq!((report.end, bench.left("cost.txt").as_str()), (AgentEnd::OverTokens, "20\n"));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn the_prompt_is_one_argument_and_no_shell_reads_it() {
     let mut bench = arena();
     bench.plan.goal = "$(touch planted) `touch planted` \"; touch planted; '".to_owned();
@@ -541,4 +621,23 @@ fn an_agent_is_told_all_that_it_is_judged_by() {
     let sparse = prompt(&bench.task(1));
     assert!(sparse.contains("## Assumptions\n\n- none\n"), "{sparse}");
     assert!(sparse.contains("must be new files") && sparse.contains("No cap on tokens or time."), "{sparse}");
+}
+
+#[test]
+fn an_agent_that_has_to_put_something_right_is_told_what() {
+    let mut bench = arena();
+    let before = prompt(&bench.task(0));
+    bench.correction = Some("The step changed files that may not change:\n\n- other.txt\n".to_owned());
+    let told = prompt(&bench.task(0));
+    let (section, rest) = told.split_once("## To be put right\n\n").unwrap().1.split_once("## How").unwrap();
+    insta::assert_snapshot!(section, @r"
+    This work item was carried out before, and what came of it can't stand:
+
+    The step changed files that may not change:
+
+    - other.txt
+
+    What was done is still in the working directory. Put it right; keep what is good.
+    ");
+    assert!(before.ends_with(rest) && !before.contains("{{correction}}"));
 }

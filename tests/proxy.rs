@@ -2,9 +2,9 @@
 //! purse that lets no settlement be lost or told twice.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
-mod common;
 #[path = "proxy/bank.rs"]
 mod bank;
+mod common;
 #[path = "proxy/faults.rs"]
 mod faults;
 #[path = "proxy/house.rs"]

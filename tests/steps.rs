@@ -34,7 +34,7 @@ fn outcome(report: &serde_json::Value, variant: &str) -> serde_json::Value {
 fn a_step_that_breaks_the_contract_is_told_so_once_and_may_put_it_right() {
     // Only who is told which file it was puts it back.
     let script = format!(
-        "{COST}if grep -q '^- stray.txt$' \"$BLUEPRINT_PROMPT\"; then rm stray.txt; echo told >> \"$0.$BLUEPRINT_VARIANT\"\n\
+        "{COST}if grep -q '^- stray.txt$' \"$BLUEPRINT_PROMPT\"; then rm stray.txt; \
          else echo x > stray.txt; fi\n"
     );
     let repo = arena(&script, "");
@@ -73,7 +73,10 @@ fn every_work_item_is_a_step_with_a_commit_of_its_own() {
     let repo = arena.build();
     let second = "### The notes\n\n**Files**: notes/**\n**Diff Contract**: new file\n\n## Evaluation Criteria";
     repo.write(DOCUMENT, &arena.document().replace("## Evaluation Criteria", second));
-    repo.write("agent.sh", &format!("case $BLUEPRINT_STEP in 1) {COST};; *) mkdir -p notes; echo n > notes/$BLUEPRINT_STEP;; esac\n"));
+    repo.write(
+        "agent.sh",
+        &format!("case $BLUEPRINT_STEP in 1) {COST};; *) mkdir -p notes; echo n > notes/$BLUEPRINT_STEP;; esac\n"),
+    );
     repo.commit("two items");
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.git(&["log", "--format=%s", "main^1..main^2"]), "The notes\nThe cost");
@@ -105,5 +108,5 @@ fn a_program_that_only_computes_or_only_writes_files_is_alive() {
 fn a_program_without_any_sign_of_life_that_left_nothing_is_out_for_that() {
     let repo = arena("exec sleep 120\n", ", patience: 1s");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
-    assert!(done.out.contains("no output, no change in the worktree and no CPU time for 1 s"), "{}", done.out);
+    assert!(done.out.contains("no output, no change in the worktree and no CPU time for 1.0 s"), "{}", done.out);
 }

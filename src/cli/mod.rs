@@ -3,6 +3,7 @@
 mod approve;
 mod check;
 mod demo;
+mod doctor;
 mod documents;
 mod gc;
 mod init;
@@ -67,6 +68,8 @@ enum Command {
     Gc(gc::Args),
     /// Record what this machine does to measurements, and decide on such a recording.
     Noise(noise::Args),
+    /// Say what this machine has of what a run may need, the configured agent first.
+    Doctor(doctor::Args),
     /// Print the JSON schema of `blueprint.yaml`, for editors.
     Schema,
 }
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Report(args) => report::main(&args, context).await,
         Command::Gc(args) => gc::main(&args, context).await,
         Command::Noise(args) => noise::main(&args, context).await,
+        Command::Doctor(args) => doctor::main(&args, context).await,
         Command::Schema => schema::main(context),
     }
 }

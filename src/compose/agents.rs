@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::reference;
 use crate::adapters::agent::patch::{self, Material, Source};
-use crate::adapters::agent::{Agent, AgentSettings, Template, command};
-use crate::adapters::proxy::{Proxy, Settings, Upstream};
+use crate::adapters::agent::{Agent, AgentSettings, Template, api, command, preset};
+use crate::adapters::proxy::{LoopbackProxy, Proxy, Settings, Upstream};
 use crate::config;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
+use crate::engine::lease;
 use crate::engine::outline::Reach;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -25,16 +26,21 @@ pub fn settings(agent: &config::Agent) -> Result<AgentSettings> {
     let settings = match agent {
         Agent::Patch(Patch::Directory(directory)) => Source::directory(directory).map(patch),
         Agent::Patch(Patch::Each(each)) => material(each).map(|all| patch(Source::Each(all))),
-        Agent::Command { words, .. } => {
+        Agent::Command { words, model } => {
             let template = match words {
                 Words::Line(line) => Template::from_line(line),
                 Words::List(words) => Template::from_words(words),
             };
-            let settings = |command| AgentSettings::Command(command::Settings { command });
+            let settings = |command| AgentSettings::Command(command::Settings { command, model: model.clone() });
             template.map(settings).map_err(|error| error.to_string())
         }
-        Agent::Preset { name, .. } => Err(format!("`{name}` is not there yet")),
-        Agent::Api { .. } => Err("the built-in agent is not there yet".to_owned()),
+        Agent::Preset { name, model, args, env } => {
+            let (model, args, env) = (model.clone(), args.clone(), env.clone());
+            preset::Settings::new(name, model, args, env).map(AgentSettings::Preset)
+        }
+        Agent::Api { model, wire, max_output } => {
+            Ok(AgentSettings::Api(api::Settings { model: model.clone(), wire: *wire, max_output: *max_output }))
+        }
     };
     settings.map_err(|why| Error::usage(format!("{CONFIGURATION}: `agent`: {why}")))
 }
@@ -59,7 +65,8 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
         None if wires.is_empty() => return Ok(None),
         None => by_convention(project, wires),
     };
-    if !wires.is_empty() && !wires.iter().any(|wire| upstreams.iter().any(|(provider, _)| *provider == wire.provider())) {
+    if !wires.is_empty() && !wires.iter().any(|wire| upstreams.iter().any(|(provider, _)| *provider == wire.provider()))
+    {
         return Err(unreachable(project, implementer, wires));
     }
     let models = match agent {
@@ -71,9 +78,8 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
 }
 
 /// The proxy itself, listening.
-#[expect(clippy::unused_async, reason = "it listens")]
 pub async fn proxy(settings: Settings) -> Result<Arc<dyn Proxy>> {
-    Err(Error::machine(format!("the proxy is not there yet: {}", settings.describe())))
+    Ok(Arc::new(LoopbackProxy::start(settings).await.map_err(lease::machine)?))
 }
 
 /// The same for a reviewer, without listening anywhere.
@@ -137,8 +143,9 @@ fn unreachable(project: &Project, agent: &dyn Agent, wires: &[Wire]) -> Error {
     let keys: Vec<_> = providers.iter().map(|provider| format!("export {}=…", provider.key_variable())).collect();
     match &project.config.models {
         Some(_) => error.hint(format!("name it in {CONFIGURATION}: `models: {{{}: {{url: …}}}}`", names[0])),
-        None => error
-            .hint(keys.join("   or   "))
-            .hint(format!("or a server of your own, in {CONFIGURATION}: `models: {{{}: {{url: http://127.0.0.1:11434/v1}}}}`", names[0])),
+        None => error.hint(keys.join("   or   ")).hint(format!(
+            "or a server of your own, in {CONFIGURATION}: `models: {{{}: {{url: http://127.0.0.1:11434/v1}}}}`",
+            names[0]
+        )),
     }
 }

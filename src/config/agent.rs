@@ -60,7 +60,9 @@ impl Agent {
             return Err(only_preset("env"));
         }
         if model.is_some() && preset.is_none() && command.is_none() {
-            return Err("`agent.model` goes with `preset` and `command`; the built-in agent has `agent.api.model`".to_owned());
+            return Err(
+                "`agent.model` goes with `preset` and `command`; the built-in agent has `agent.api.model`".to_owned()
+            );
         }
         match (preset, api, command, patch) {
             (Some(name), None, None, None) => Ok(Self::Preset { name, model, args, env }),

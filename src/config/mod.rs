@@ -197,7 +197,8 @@ const PRICES: &str = include_str!("../../templates/prices.yaml");
 fn prices(raw: BTreeMap<String, raw::Price>) -> std::result::Result<BTreeMap<String, Price>, String> {
     let one = |(model, price): (String, raw::Price)| {
         let side = |what: &str, units: Option<f64>| {
-            let units = units.ok_or_else(|| format!("`prices.{model}.{what}` is missing: what a million tokens cost"))?;
+            let units =
+                units.ok_or_else(|| format!("`prices.{model}.{what}` is missing: what a million tokens cost"))?;
             Money::new(units).ok_or_else(|| format!("`prices.{model}.{what}`: {units} is no price"))
         };
         let price = Price { input: side("input", price.input)?, output: side("output", price.output)? };

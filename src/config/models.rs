@@ -24,7 +24,8 @@ pub struct Upstream {
 
 impl Models {
     pub(super) fn read(raw: raw::Models) -> Result<Self, String> {
-        let named = [(Provider::Anthropic, raw.anthropic), (Provider::OpenAi, raw.openai), (Provider::Gemini, raw.gemini)];
+        let named =
+            [(Provider::Anthropic, raw.anthropic), (Provider::OpenAi, raw.openai), (Provider::Gemini, raw.gemini)];
         let named = named.into_iter().filter_map(|(provider, raw)| Some((provider, raw?)));
         let upstreams = named.map(|(provider, raw)| Ok((provider, upstream(provider, raw)?)));
         let upstreams: Vec<_> = upstreams.collect::<Result<_, String>>()?;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// How `blueprint` carries out the documents of this repository.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -48,13 +50,36 @@ pub struct Raw {
 }
 
 /// What implements the variants: the name of a preset, or settings.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a preset such as `codex`, or `{preset: …}`, `{api: …}`, `{command: …}`, `{patch: …}`")]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
 pub enum Agent {
     /// A preset, such as `codex`.
     Name(String),
     /// Exactly one of `preset`, `api`, `command` and `patch`, with what goes with it.
     Settings(Box<AgentSettings>),
+}
+
+/// As an untagged enum would read it, with the errors of whichever was meant.
+impl<'de> Deserialize<'de> for Agent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Agent;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a preset such as `codex`, or `{preset: …}`, `{api: …}`, `{command: …}`, `{patch: …}`")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Agent, E> {
+                Ok(Agent::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Agent, A::Error> {
+                AgentSettings::deserialize(MapAccessDeserializer::new(map)).map(|all| Agent::Settings(Box::new(all)))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// What implements the variants: exactly one of `preset`, `api`, `command` and `patch`.

@@ -41,14 +41,15 @@ fn values_of_a_wrong_kind_are_refused_with_their_line() {
     let cases = [
         ("version: 2", "version 2 is not known"),
         ("setup: [x]", "`version: 1` is missing"),
-        ("version: 1\nagent: {patch: a, command: b}", "exactly one of `patch` and `command`"),
+        ("version: 1\nagent: {patch: a, command: b}", "exactly one of `preset`, `api`, `command` and `patch`"),
         ("version: 1\nmeasure: {budget: soon}", "`measure.budget`"),
         ("version: 1\nmeasure: {budget: 0s}", "must be longer than nothing"),
         ("version: 1\nmeasure: {parallel: 0}", "at least 1"),
         ("version: 1\ncarry: [../secrets]", "`carry`: `../secrets`"),
         ("version: 1\nprotect: [../x]", "`protect`: `../x`"),
         ("version: 1\nmetrics: {m: {sql_load: {params: {range: [1]}}}}", "a CSV file, or `{range: [1, 1000000]}`"),
-        ("version: 1\nagent: codex", "expected `{patch: …}` or `{command: …}`"),
+        ("version: 1\nagent: [codex]", "expected a preset such as `codex`, or `{preset: …}`"),
+        ("version: 1\nagent: {patience: 3, preset: x}", "`agent.patience`"),
         ("version: 1\nagent: {command: 3}", "a line, or a list of words"),
         ("version: 1\nmetrics: {p95: fast}", "expected keys such as `{from: command, run: …}`"),
         ("version: 1\nmetrics: {\"a b\": {from: file}}", "can't be a metric's name"),
@@ -65,8 +66,10 @@ fn an_agent_is_recorded_work_or_a_program() {
     let of = |text: &str| read(&format!("version: 1\nagent: {text}\n")).agent.unwrap();
     assert!(matches!(of("{patch: recorded}"), Agent::Patch(Patch::Directory(dir)) if dir == "recorded"));
     assert!(matches!(of("{patch: {A: a.patch, B: \"branch:b\"}}"), Agent::Patch(Patch::Each(map)) if map.len() == 2));
-    assert!(matches!(of("{command: ./agent.sh}"), Agent::Command(Words::Line(_))));
-    assert!(matches!(of("{command: [./agent.sh, x]}"), Agent::Command(Words::List(words)) if words.len() == 2));
+    assert!(matches!(of("{command: ./agent.sh}"), Agent::Command { words: Words::Line(_), .. }));
+    assert!(
+        matches!(of("{command: [./agent.sh, x]}"), Agent::Command { words: Words::List(words), .. } if words.len() == 2)
+    );
 }
 
 #[test]
@@ -144,5 +147,20 @@ fn agents_models_and_prices_that_mean_nothing_are_refused_with_the_key() {
     .iter()
     .map(|text| refused(&format!("version: 1\n{text}\n")))
     .collect();
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @"
+    blueprint.yaml: `agent` takes exactly one of `preset`, `api`, `command` and `patch`
+    blueprint.yaml: `agent` takes exactly one of `preset`, `api`, `command` and `patch`
+    blueprint.yaml: `agent.args` goes with `preset` only
+    blueprint.yaml: `agent.api.model` is missing: the model's name, as its provider has it
+    blueprint.yaml: `agent.model` goes with `preset` and `command`; the built-in agent has `agent.api.model`
+    blueprint.yaml: `agent.patience` must be longer than nothing
+    blueprint.yaml: `models` names no provider; name `anthropic`, `openai` or `gemini`
+    blueprint.yaml: `models.openai.key` must name a variable, such as $OPENAI_API_KEY: a key has no place in a file
+    blueprint.yaml: `models.openai.url`: `ftp://h/v1` is no http or https URL; write such as http://127.0.0.1:11434/v1
+    blueprint.yaml: `models.openai.url`: a base URL has no user, password, query or fragment; write such as http://127.0.0.1:11434/v1
+    blueprint.yaml: `models.openai.url`: `here` is no URL (relative URL without a base); write such as http://127.0.0.1:11434/v1
+    blueprint.yaml: `prices.m.output` is missing: what a million tokens cost
+    blueprint.yaml: `prices.m.input`: -3 is no price
+    blueprint.yaml: `prices.m.input`: NaN is no price
+    ");
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
 pub use super::key::VariantKey;
@@ -189,6 +190,18 @@ impl From<FilePattern> for String {
     }
 }
 
+/// Globs in which `*` stays within a folder; a pattern that is no glob matches nothing but itself.
+pub fn globs(patterns: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        if let Ok(glob) = glob.or_else(|_| GlobBuilder::new(&globset::escape(pattern)).build()) {
+            set.add(glob);
+        }
+    }
+    set.build().unwrap_or_default()
+}
+
 /// What a work item may do to its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiffContract {
@@ -300,5 +313,17 @@ impl Plan {
     /// The variant with this key, compared without case.
     pub fn variant(&self, key: &str) -> Option<&Variant> {
         self.variants.iter().find(|v| v.key.as_str().eq_ignore_ascii_case(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stays_within_its_folder_and_two_stars_do_not() {
+        let set = globs(&["src/*.rs".to_owned(), "db/**".to_owned()]);
+        assert!(set.is_match("src/a.rs") && set.is_match("db/x/y.sql"));
+        assert!(!set.is_match("src/deep/a.rs") && !set.is_match("database/x"));
     }
 }

@@ -76,7 +76,8 @@ impl Prices {
     pub fn of(&self, model: &str) -> Option<Price> {
         let exact = self.known.iter().rev().find(|(pattern, _)| pattern == model);
         let prefix = |pattern: &str| pattern.strip_suffix('*').is_some_and(|start| model.starts_with(start));
-        let longest = || self.known.iter().filter(|(pattern, _)| prefix(pattern)).max_by_key(|(pattern, _)| pattern.len());
+        let longest =
+            || self.known.iter().filter(|(pattern, _)| prefix(pattern)).max_by_key(|(pattern, _)| pattern.len());
         exact.or_else(longest).map(|(_, price)| *price)
     }
 }

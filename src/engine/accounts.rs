@@ -62,7 +62,12 @@ impl Accounts {
     }
 
     /// Reserves what a step may use whose agent's requests nobody sees. An error where nothing is to be had.
-    pub async fn reserve_step(&self, variant: &VariantKey, step: usize, wanted: Tokens) -> Result<(Reservation, Tokens), Refusal> {
+    pub async fn reserve_step(
+        &self,
+        variant: &VariantKey,
+        step: usize,
+        wanted: Tokens,
+    ) -> Result<(Reservation, Tokens), Refusal> {
         loop {
             let bell = self.settled.notified();
             let admission = self.book().ledger.reserve_step(variant, step, wanted);
@@ -149,7 +154,10 @@ impl Accounts {
             drop(self.log.post(&Record::Settled { call, settlement: settlement.clone() }));
             let Some((known, charged)) = book.calls.settled(call, &settlement) else { return };
             book.ledger.settle(claim, charged.total());
-            let news = book.ledger.spent_by(&known.variant).saturating_sub(book.told.get(&known.variant).copied().unwrap_or_default());
+            let news = book
+                .ledger
+                .spent_by(&known.variant)
+                .saturating_sub(book.told.get(&known.variant).copied().unwrap_or_default());
             let every = self.cap.map_or(TELL_EVERY, |cap| Tokens(cap.0 / 20));
             (news >= every).then_some(known.variant)
         };

@@ -8,6 +8,7 @@ pub mod competition;
 pub mod context;
 pub mod contract;
 pub mod controls;
+pub mod doctor;
 #[cfg(test)]
 mod fixtures;
 pub mod journal;

@@ -355,7 +355,8 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     }
     risk(
         capped && *known.models == Reach::Unseen,
-        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to".to_owned(),
+        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to"
+            .to_owned(),
     );
     risk(
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
@@ -433,7 +434,7 @@ mod tests {
         let plain = plan(&["A", "B"], true);
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
-        let missing = Reach::Missing("no key".to_owned());
+        let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
         let cases = [
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
@@ -444,7 +445,8 @@ mod tests {
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
             (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),
             (Known { cpus: 2, ..known(&plain) }, vec!["2 CPUs"]),
-            (known(&unlimited), vec!["no time cap", "no token cap"]),
+            (known(&unlimited), vec!["no time cap"]),
+            (Known { models: &through, ..known(&unlimited) }, vec!["no time cap", "no token cap"]),
             (known(&alone), vec!["one variant"]),
             (Known { cpus: 2, ..known(&unmeasured) }, vec!["no metric"]),
         ];

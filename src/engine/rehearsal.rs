@@ -254,7 +254,10 @@ mod tests {
     #[tokio::test]
     async fn an_old_journal_without_rehearsals_is_read() {
         let journal = Memory::default();
-        journal.append("r", std::time::Duration::ZERO, "started", super::super::fixtures::started_json()).await.unwrap();
+        journal
+            .append("r", std::time::Duration::ZERO, "started", super::super::fixtures::started_json())
+            .await
+            .unwrap();
         let facts = Facts::read(&journal.entries("r").await.unwrap()).unwrap().unwrap();
         assert!(!facts.started.rehearsal);
     }

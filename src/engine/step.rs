@@ -107,7 +107,11 @@ impl Run {
     }
 
     /// Lets the agent work once. An inner error is one that the agent could not work with at all.
-    async fn attempt(&self, step: Step<'_>, correction: Option<&str>) -> Result<Result<AgentReport, AgentError>, Error> {
+    async fn attempt(
+        &self,
+        step: Step<'_>,
+        correction: Option<&str>,
+    ) -> Result<Result<AgentReport, AgentError>, Error> {
         let worked = match &self.ports.proxy {
             Some(proxy) => self.through_proxy(&**proxy, step, correction).await?,
             None => self.unseen(step, correction).await,

@@ -74,6 +74,7 @@ pub fn plan() -> Plan {
         },
         budget: Budget {
             step_tokens: Some(Tokens(15_000)),
+            variant_tokens: None,
             session_tokens: Some(Tokens(80_000)),
             time_estimate: Some(Duration::from_secs(1800)),
             time_cap: Some(Duration::from_secs(3600)),

@@ -4,6 +4,7 @@
 
 mod change;
 pub mod diagnostics;
+mod doctor;
 mod error;
 #[cfg(test)]
 mod fixtures;
@@ -20,6 +21,7 @@ mod terminal;
 mod verdict;
 mod words;
 
+pub use doctor::{doctor, doctor_json};
 pub use error::error;
 pub use noise::{Waiting, recorded, replayed, replayed_json};
 pub use outline::{outline, outline_json};

@@ -190,7 +190,7 @@ mod tests {
     use super::super::fixtures;
     use super::*;
     use crate::domain::lanes::Refusal;
-    use crate::engine::outline::Known;
+    use crate::engine::outline::{Known, Reach};
 
     fn example() -> Outline {
         let plan = fixtures::plan();
@@ -250,6 +250,7 @@ mod tests {
         Files     may change         cache.txt, cost.txt, notes/**
                   from base          tests/**, bench/**
                   copied             .venv
+        Models    proxy              openai at http://127.0.0.1:11434/v1
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
         Judge     weights            tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
@@ -303,6 +304,7 @@ mod tests {
                               Load test with 1000 concurrent requests
         Files     may change  cache.txt, cost.txt, notes/**
                   from base   tests/**, bench/**
+        Models    proxy       openai at http://127.0.0.1:11434/v1
         Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
         Land      → main      nothing is merged; the winner stays on its branch
 

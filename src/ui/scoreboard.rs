@@ -218,6 +218,7 @@ mod tests {
                  refs/blueprint/20260105-100000-1a2b/b
                  refs/blueprint/20260105-100000-1a2b/c
                  refs/blueprint/20260105-100000-1a2b/d
+        tokens   4,000 of 80,000
         report   blueprint report 20260105-100000-1a2b
         ");
     }
@@ -258,6 +259,7 @@ mod tests {
                  refs/blueprint/20260105-100000-1a2b/b
                  refs/blueprint/20260105-100000-1a2b/c
                  refs/blueprint/20260105-100000-1a2b/d
+        tokens   4,000 of 80,000
         report   blueprint report 20260105-100000-1a2b
         ");
     }

@@ -37,13 +37,7 @@ impl Bank {
     /// With this cap for all together.
     pub fn with_cap(cap: u64) -> Arc<Self> {
         let ledger = Ledger::new(&Budget { session_tokens: Some(Tokens(cap)), ..Budget::default() });
-        let books = Books {
-            ledger,
-            open: HashMap::new(),
-            asked: Vec::new(),
-            granted: Vec::new(),
-            settled: Vec::new(),
-        };
+        let books = Books { ledger, open: HashMap::new(), asked: Vec::new(), granted: Vec::new(), settled: Vec::new() };
         Arc::new(Self { books: Mutex::new(books), bell: Notify::new(), cap })
     }
 

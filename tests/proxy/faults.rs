@@ -36,7 +36,8 @@ async fn errors_that_stay_are_passed_on_at_once_and_cost_nothing() {
 
 /// Answers the first request with this, and all others well; how long the client waited.
 async fn second_time_lucky(first: Reply) -> Duration {
-    let house = House::new(move |call| if call.index == 0 { first.clone() } else { Reply::text("x").usage(9, 1) }).await;
+    let house =
+        House::new(move |call| if call.index == 0 { first.clone() } else { Reply::text("x").usage(9, 1) }).await;
     let bank = Bank::rich();
     let door = house.open("a", &bank).await;
     let began = Instant::now();
@@ -80,7 +81,8 @@ async fn a_provider_that_fails_for_a_moment_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_time_for_waiting_is_up_the_providers_own_answer_goes_to_the_client() {
-    for (pause, time) in [("3600", None), ("5", Some(Duration::from_secs(2))), ("1", Some(Duration::from_millis(1500)))] {
+    for (pause, time) in [("3600", None), ("5", Some(Duration::from_secs(2))), ("1", Some(Duration::from_millis(1500)))]
+    {
         let house = House::new(move |_| Reply::status(429, "come back later").retry_after(pause)).await;
         let bank = Bank::rich();
         let door = house.open_for("a", &bank, time).await;
@@ -96,10 +98,13 @@ async fn when_the_time_for_waiting_is_up_the_providers_own_answer_goes_to_the_cl
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_that_one_trial_is_told_holds_for_all_others() {
-    let house = House::new(|call| {
-        if call.index == 0 { Reply::status(429, "slow down").retry_after("2") } else { Reply::text("x") }
-    })
-    .await;
+    let house =
+        House::new(
+            |call| {
+                if call.index == 0 { Reply::status(429, "slow down").retry_after("2") } else { Reply::text("x") }
+            },
+        )
+        .await;
     let bank = Bank::rich();
     let (one, two) = (house.open("a", &bank).await, house.open("b", &bank).await);
     let began = Instant::now();
@@ -304,7 +309,11 @@ async fn closing_breaks_off_what_is_under_way_and_charges_it_in_full() {
         tokio::time::sleep(Duration::from_millis(600)).await;
         assert!(door.busy());
         let began = Instant::now();
-        if shut { door.close().await } else { drop(door) }
+        if shut {
+            door.close().await
+        } else {
+            drop(door)
+        }
         let got: Got = streaming.await.unwrap();
         assert_eq!((got.status, got.whole), (200, false));
         drop(waiting.await.unwrap());
@@ -326,5 +335,25 @@ async fn closing_ends_the_waiting_for_a_provider() {
     assert!(door.busy());
     door.close().await;
     assert!(released(&bank.only()).contains("closed"), "{:?}", bank.audit());
-    assert_eq!((asked.await.unwrap().status, house.model.calls().len()), (502, 1));
+    assert_eq!((asked.await.unwrap().status, house.model.calls().len()), (400, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_holds_up_neither_the_settlement_nor_the_closing() {
+    let noise = ": nothing to see here\n\n".repeat(1 << 20);
+    let house = House::with(impatient(), move |_| Reply::raw(200, "text/event-stream", noise.clone())).await;
+    for waits in [true, false] {
+        let bank = Bank::rich();
+        let door = house.open("a", &bank).await;
+        let request = request(door.access(), Wire::Chat, true, &body(Wire::Chat, "x", true));
+        let response = request.send().await.unwrap();
+        if waits {
+            in_full(&bank.settled(1).await[0]);
+            assert!(!Got::of(response).await.whole);
+        }
+        let began = Instant::now();
+        door.close().await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        in_full(&bank.only());
+    }
 }

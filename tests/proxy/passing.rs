@@ -68,7 +68,8 @@ async fn the_first_byte_of_a_stream_does_not_wait_for_the_second_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_a_provider_needs_to_know_is_passed_on_to_it() {
-    let house = House::new(|_| Reply::text("x").header("x-ratelimit-remaining-tokens", "9").header("set-cookie", "a=b")).await;
+    let house =
+        House::new(|_| Reply::text("x").header("x-ratelimit-remaining-tokens", "9").header("set-cookie", "a=b")).await;
     let bank = Bank::rich();
     let door = house.open("a", &bank).await;
     let token = door.access().key.expose().to_owned();
@@ -133,10 +134,13 @@ async fn a_conversation_that_goes_on_is_bounded_by_what_its_last_request_was_cha
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_eight_callers_share_a_cap_and_none_is_lost() {
-    let house = House::new(|call| {
-        if call.index % 7 == 3 { Reply::words(40).cut_after(2) } else { Reply::words(40).usage(60, 40) }
-    })
-    .await;
+    let house =
+        House::new(
+            |call| {
+                if call.index % 7 == 3 { Reply::words(40).cut_after(2) } else { Reply::words(40).usage(60, 40) }
+            },
+        )
+        .await;
     let bank = Bank::with_cap(60_000);
     let door = house.open("a", &bank).await;
     let callers = (0..48).map(|n| {

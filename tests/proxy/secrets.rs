@@ -39,6 +39,7 @@ async fn a_provider_that_tells_the_key_does_not_give_it_to_the_agent_or_to_the_t
     let said = echo.clone();
     let house = House::new(move |call| match call.text.as_str() {
         text if text.contains("error") => Reply::status(401, said.clone()).header("x-request-id", KEY),
+        text if text.contains("middle") => Reply::words(3).error_after(1, said.repeat(9)),
         text if text.contains("raw") => Reply::raw(200, "application/json", said.clone()).header("request-id", KEY),
         _ => Reply::tool("run", json!({"command": said.clone()})),
     })
@@ -46,29 +47,35 @@ async fn a_provider_that_tells_the_key_does_not_give_it_to_the_agent_or_to_the_t
     let bank = Bank::rich();
     let door = house.open("a", &bank).await;
     for wire in Wire::ALL {
-        for (text, stream) in [("error", true), ("raw", false), ("tool", false)] {
-            let got = Got::of(request(door.access(), wire, stream, &body(wire, text, stream)).send().await.unwrap()).await;
+        for (text, stream) in [("error", true), ("raw", false), ("tool", false), ("middle", true)] {
+            let got =
+                Got::of(request(door.access(), wire, stream, &body(wire, text, stream)).send().await.unwrap()).await;
             assert!(got.body.contains("[redacted]"), "{wire} {text}: {}", got.body);
             tells_nothing("the answer", &got.body);
             tells_nothing("its headers", &format!("{:?}", got.headers));
         }
     }
     // An agent that knows a key from elsewhere may say it; nobody else reads it.
-    let shout = Got::of(request(door.access(), Wire::Chat, false, &body(Wire::Chat, &echo, false)).send().await.unwrap());
+    let shout =
+        Got::of(request(door.access(), Wire::Chat, false, &body(Wire::Chat, &echo, false)).send().await.unwrap());
     assert_eq!(shout.await.status, 200);
     let token = door.access().key.expose().to_owned();
     let own = body(Wire::Chat, &format!("error {token} authorization: Bearer abcdef0123456789abcdef"), false);
     drop(Got::of(request(door.access(), Wire::Chat, false, &own).send().await.unwrap()).await);
     let in_query = format!("{}?key={token}", url(door.access(), Wire::Gemini, false));
-    let got = Got::of(client().post(in_query).body(body(Wire::Gemini, "x", false).to_string()).send().await.unwrap()).await;
+    let got =
+        Got::of(client().post(in_query).body(body(Wire::Gemini, "x", false).to_string()).send().await.unwrap()).await;
     assert_eq!(got.status, 200);
     door.close().await;
     let transcript = house.text("a");
     tells_nothing("the transcript", &transcript);
     assert!(!transcript.contains(&token) && !transcript.contains("abcdef0123456789"));
-    assert_eq!(house.lines("a").len(), 15);
+    assert_eq!(house.lines("a").len(), 19);
+    // The journal keeps these.
     for settlement in bank.audit() {
-        tells_nothing("a settlement", &format!("{settlement:?}"));
+        let text = format!("{settlement:?}");
+        tells_nothing("a settlement", &text);
+        assert!(text.len() < 500, "{text}");
     }
 }
 

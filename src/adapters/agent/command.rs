@@ -1,34 +1,36 @@
 //! Any program as an agent. It gets a prompt and a cap, and may say what it spends.
 //!
 //! Besides the lease's environment the program finds `BLUEPRINT_STEP` (from 1), `BLUEPRINT_PROMPT`
-//! (a file), `BLUEPRINT_USAGE` (a file that it may write, see [`super::usage`]) and, where there is
-//! a cap, `BLUEPRINT_TOKENS`. Its exit status counts, and what it left in the worktree.
+//! (a file), `BLUEPRINT_USAGE` (a file that it may write, see [`super::usage`]), where there is a cap
+//! `BLUEPRINT_TOKENS`, `BLUEPRINT_MODEL` where one is configured, and where it can reach a model through us `BLUEPRINT_KEY` and the base URLs
+//! `BLUEPRINT_ANTHROPIC_URL`, `BLUEPRINT_OPENAI_URL` and `BLUEPRINT_GEMINI_URL`. Its exit status counts,
+//! and what it left in the worktree.
 
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::filling::{self, Filling, LONGEST_ARGUMENT};
 use super::prompt::prompt;
 use super::template::Template;
 use super::usage::Meter;
+use super::watch::{Watched, watched};
 use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::process::{Command as Invocation, Exchange, Executor, Finished, ProcessError, installed};
+use crate::adapters::process::{Command as Invocation, Exchange, Executor, ProcessError, installed};
 use crate::domain::plan::Variant;
 use crate::domain::quantity::Tokens;
 
 /// How often the usage file is read while the program runs.
 const POLL: Duration = Duration::from_millis(200);
-/// Between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(5);
-/// The kernel takes no longer argument (`MAX_ARG_STRLEN`), its final zero included.
-const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
 
 /// Which program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What to run for each work item.
     pub command: Template,
+    /// The model that it is told to use.
+    pub model: Option<String>,
 }
 
 /// The agent.
@@ -42,17 +44,9 @@ impl Command {
         Self { settings }
     }
 
-    /// What to run for a task whose prompt is in this file.
-    fn words(&self, task: &Task<'_>, prompt: &str, file: &str) -> Result<Vec<String>, AgentError> {
-        let words = self.settings.command.fill(|name| match name {
-            "prompt" => prompt.to_owned(),
-            "prompt_file" => file.to_owned(),
-            "variant" => task.variant.key.to_string(),
-            "step" => (task.step + 1).to_string(),
-            "worktree" => task.worktree.display().to_string(),
-            "tokens" => task.tokens.map(|t| t.0.to_string()).unwrap_or_default(),
-            _ => String::new(),
-        });
+    /// What to run.
+    fn words(&self, filling: &Filling<'_>) -> Result<Vec<String>, AgentError> {
+        let words = self.settings.command.fill(|name| filling.value(name));
         if words.iter().any(|word| word.len() > LONGEST_ARGUMENT) {
             return Err(AgentError::Material {
                 what: format!("`{}`", self.settings.command.text()),
@@ -62,11 +56,12 @@ impl Command {
         Ok(words)
     }
 
-    fn report(&self, finished: &Finished, meter: &mut Meter, cap: Option<Tokens>) -> AgentReport {
+    fn report(&self, watched: Watched, meter: &mut Meter, task: &Task<'_>) -> AgentReport {
+        let Watched { finished, end } = watched;
         let usage = meter.read();
-        let over = cap.is_some_and(|cap| usage.total() > cap);
-        let end = match AgentEnd::interrupted(finished.exit) {
-            _ if over => AgentEnd::OverTokens,
+        let over = cap(task).is_some_and(|cap| usage.total() > cap);
+        let end = match end {
+            _ if over || task.refused.is_cancelled() => AgentEnd::OverTokens,
             Some(end) => end,
             None if finished.exit.success() => AgentEnd::Finished,
             None => {
@@ -79,6 +74,11 @@ impl Command {
         let said = [Some(finished.tail(20)).filter(|tail| !tail.is_empty()), meter.fault()];
         AgentReport { usage, end, summary: said.into_iter().flatten().collect::<Vec<_>>().join("\n") }
     }
+}
+
+/// What the usage file is held against: nothing where the proxy counts.
+fn cap(task: &Task<'_>) -> Option<Tokens> {
+    task.tokens.filter(|_| task.access.is_none())
 }
 
 #[async_trait]
@@ -105,7 +105,9 @@ impl Agent for Command {
         std::fs::write(file.path(), &text).map_err(scratch)?;
         let mut meter = Meter::new(Exchange::new(task.scratch, "usage.json").map_err(scratch)?);
 
-        let mut words = self.words(&task, &text, &file.shown())?.into_iter();
+        let model = self.settings.model.as_deref();
+        let filling = Filling { task: &task, prompt: &text, file: &file.shown(), model };
+        let mut words = self.words(&filling)?.into_iter();
         let program = words.next().unwrap_or_default();
         let mut command = Invocation::new(program, words, task.worktree).env(task.env).limit(task.time);
         command.env.insert("BLUEPRINT_STEP".to_owned(), (task.step + 1).to_string());
@@ -114,19 +116,12 @@ impl Agent for Command {
         if let Some(cap) = task.tokens {
             command.env.insert("BLUEPRINT_TOKENS".to_owned(), cap.0.to_string());
         }
-        command.grace = GRACE;
+        command.env.extend(model.map(|model| ("BLUEPRINT_MODEL".to_owned(), model.to_owned())));
+        command.env.extend(task.access.into_iter().flat_map(filling::variables));
         command.log = Some(task.scratch.join("agent.log"));
 
-        let stop = task.stop.child_token();
-        let mut running = exec.run(command, &stop);
-        let finished = tokio::select! {
-            finished = &mut running => finished?,
-            () = spent(&mut meter, task.tokens) => {
-                stop.cancel();
-                running.await?
-            }
-        };
-        Ok(self.report(&finished, &mut meter, task.tokens))
+        let watched = watched(&task, command, exec, spent(&mut meter, cap(&task))).await?;
+        Ok(self.report(watched, &mut meter, &task))
     }
 }
 

@@ -3,9 +3,12 @@
 //! An agent is one file here and one line in the table below. None of them is trusted with the
 //! token count of the run: what an agent reports is checked against the cap while it works.
 
+pub mod api;
 pub mod command;
 pub mod fake;
+mod filling;
 pub mod patch;
+pub mod preset;
 pub mod prompt;
 pub mod scripted;
 mod template;
@@ -50,8 +53,12 @@ macro_rules! agents {
 agents! {
     /// Recorded work: a diff or a branch for each variant.
     Patch, "patch" => patch::Patch;
+    /// The built-in loop of a model and a few tools.
+    Api, "api" => api::Api;
     /// Any program.
     Command, "command" => command::Command;
+    /// A known client.
+    Preset, "preset" => preset::Preset;
 }
 
 /// One step of one variant, handed to an agent.

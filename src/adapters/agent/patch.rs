@@ -213,30 +213,41 @@ struct Git<'a> {
 
 impl Git<'_> {
     async fn carry_out(&self, material: &Material, task: &Task<'_>) -> Result<(), Halt> {
-        let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
-        let private = tempfile::Builder::new().prefix("git-").tempdir_in(task.scratch).map_err(io)?;
-        let own = private.path().display().to_string();
-        self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
         match material {
             Material::File(path) => {
                 let file = present(material, task.repository, path)?;
-                self.apply(material, task.worktree, &own, &file).await
+                self.apply(material, task, &[], &file).await
             }
             Material::Branch(name) => {
+                let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
                 let file = Exchange::new(task.scratch, "branch.patch").map_err(io)?;
                 self.difference(material, task, name, &file).await?;
-                self.apply(material, task.worktree, &own, file.path()).await
+                self.apply(material, task, &[], file.path()).await
             }
         }
     }
 
     /// All of the patch or, where a part does not fit, none of it.
-    async fn apply(&self, material: &Material, tree: &Path, own: &str, file: &Path) -> Result<(), Halt> {
-        let shown = file.display().to_string();
-        let place = tree.display().to_string();
-        let vars = [("GIT_DIR", own), ("GIT_WORK_TREE", place.as_str())];
-        self.run(material, tree, &vars, &["apply", "--whitespace=nowarn", "--", &shown]).await?;
+    async fn apply(&self, material: &Material, task: &Task<'_>, options: &[&str], file: &Path) -> Result<(), Halt> {
+        let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
+        let private = tempfile::Builder::new().prefix("git-").tempdir_in(task.scratch).map_err(io)?;
+        let own = private.path().display().to_string();
+        self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
+        let (place, shown) = (task.worktree.display().to_string(), file.display().to_string());
+        let vars = [("GIT_DIR", own.as_str()), ("GIT_WORK_TREE", place.as_str())];
+        let args: Vec<&str> =
+            ["apply", "--whitespace=nowarn"].into_iter().chain(options.iter().copied()).chain(["--", &shown]).collect();
+        self.run(material, task.worktree, &vars, &args).await?;
         Ok(())
+    }
+
+    /// The paths that a patch changes, as git reads it; of one that is moved, only where it goes.
+    async fn touched(&self, material: &Material, tree: &Path, file: &Path) -> Result<Vec<String>, Halt> {
+        let shown = file.display().to_string();
+        let vars = [("GIT_DIR", "/dev/null")];
+        let read = self.run(material, tree, &vars, &["apply", "--numstat", "-z", RECOUNT, "--", &shown]).await?;
+        let text = read.text();
+        Ok(text.split('\0').filter_map(|line| line.splitn(3, '\t').nth(2)).map(str::to_owned).collect())
     }
 
     /// Whether git can read the patch at all, whatever tree it is for.
@@ -315,6 +326,67 @@ impl Git<'_> {
     }
 }
 
+/// The line counts in the heads of hunks are what they are found to be: people and models miscount.
+const RECOUNT: &str = "--recount";
+
+/// What came of a patch that somebody wrote in the course of a step.
+pub(super) enum Applied {
+    /// It was applied, and changed these paths.
+    Changed(Vec<String>),
+    /// It was not, for a reason that its writer can do something about.
+    Refused(String),
+    /// The step is over.
+    Ended(AgentEnd),
+}
+
+/// Applies a patch to a task's worktree, all of it or none, where every path of it is allowed.
+pub(super) async fn apply_written(
+    task: &Task<'_>,
+    exec: &dyn Executor,
+    limit: Duration,
+    text: &str,
+    allowed: &(dyn Fn(&str) -> Result<(), String> + Send + Sync),
+) -> Result<Applied, AgentError> {
+    let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
+    let file = Exchange::empty(task.scratch, "written.patch").map_err(io)?;
+    std::fs::write(file.path(), parted(text)).map_err(io)?;
+    let material = Material::File("patch".to_owned());
+    let path = task.env.get("PATH").cloned().unwrap_or_default();
+    let git = Git { exec, stop: task.stop, limit: Some(limit), path };
+    let carried_out = async {
+        let paths = git.touched(&material, task.worktree, file.path()).await?;
+        for path in &paths {
+            allowed(path).map_err(|why| material.error(why))?;
+        }
+        git.apply(&material, task, &[RECOUNT], file.path()).await?;
+        Ok(paths)
+    };
+    match carried_out.await {
+        Ok(paths) => Ok(Applied::Changed(paths)),
+        Err(Halt::Ended(end)) => Ok(Applied::Ended(end)),
+        Err(Halt::Error(AgentError::Material { why, .. })) => {
+            Ok(Applied::Refused(why.replace(&file.shown(), "the patch")))
+        }
+        Err(Halt::Error(error)) => Err(error),
+    }
+}
+
+/// The patch with its last line whole and each file's head told from the hunk before it: where git
+/// counts a hunk's lines itself, it takes a head without a `diff` line for lines of that hunk.
+fn parted(text: &str) -> String {
+    let lines: Vec<&str> = text.strip_suffix('\n').unwrap_or(text).split('\n').collect();
+    let starts = |at: usize, with: &str| lines.get(at).is_some_and(|line| line.starts_with(with));
+    let mut out = String::with_capacity(text.len() + 1);
+    for (at, line) in lines.iter().enumerate() {
+        let head = starts(at, "--- ") && starts(at + 1, "+++ ") && starts(at + 2, "@@ ");
+        let in_hunk = at > 0 && matches!(lines[at - 1].bytes().next(), None | Some(b' ' | b'+' | b'-' | b'\\' | b'\r'));
+        out.push_str(if head && in_hunk { "diff -u\n" } else { "" });
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
 /// What git said, on one line.
 fn words(finished: &Finished) -> String {
     let text = String::from_utf8_lossy(&finished.stderr);
@@ -364,6 +436,15 @@ mod tests {
         recorded/A.patch: both A.patch and a.diff are there; keep one of them
         "
         );
+    }
+
+    #[test]
+    fn the_heads_of_files_are_told_from_the_hunks_before_them() {
+        let plain = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\r\n+b\n";
+        assert_eq!(parted(&format!("{plain}{plain}")), format!("{plain}diff -u\n{plain}"));
+        let gits = format!("diff --git a/x b/x\nindex 1..2 100644\n{plain}");
+        assert_eq!(parted(&format!("{gits}{gits}")), format!("{gits}{gits}"));
+        assert_eq!(parted("--- a/x"), "--- a/x\n");
     }
 
     #[test]

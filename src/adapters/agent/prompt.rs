@@ -1,16 +1,26 @@
-//! The prompt: `templates/prompt.md` filled from the plan. Pure; the same task gives the same text.
+//! The prompt: `templates/prompt.md` filled from the plan, and for the built-in agent how to work,
+//! `templates/agent.md`. Pure; the same task gives the same text.
 
 use super::Task;
 use crate::domain::plan::{ContractKind, DiffContract, EvaluationTest, Weight};
 use crate::domain::quantity::{Dimension, Quantity};
 
-const TEMPLATE: &str = include_str!("../../../templates/prompt.md");
+const TASK: &str = include_str!("../../../templates/prompt.md");
+const SYSTEM: &str = include_str!("../../../templates/agent.md");
 
 /// What an agent is told about its step.
 pub fn prompt(task: &Task<'_>) -> String {
-    let value = |name: &str| value(task, name);
+    filled(TASK, task)
+}
+
+/// What the built-in agent is told about its work, whatever the step is.
+pub(super) fn system(task: &Task<'_>) -> String {
+    filled(SYSTEM, task)
+}
+
+fn filled(template: &str, task: &Task<'_>) -> String {
     // A program can't be given an argument that holds a zero byte.
-    fill(TEMPLATE, value).replace('\0', "\u{fffd}")
+    fill(template, |name| value(task, name)).replace('\0', "\u{fffd}")
 }
 
 /// Replaces each `{{name}}` once; what a value holds is not looked at again, and a name that
@@ -66,6 +76,7 @@ fn value(task: &Task<'_>, name: &str) -> Option<String> {
             parts.map(|(name, weight)| weighed(name, weight)).join(", ")
         }
         "budget" => budget(task),
+        "correction" => task.correction.map(correction).unwrap_or_default(),
         _ => return None,
     })
 }
@@ -91,6 +102,15 @@ fn contract(contract: DiffContract) -> String {
 fn weighed(name: &str, weight: &Weight) -> String {
     let note = weight.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
     format!("{name} {} %{note}", weight.percent)
+}
+
+/// A section of its own, with the empty line that parts it from the next.
+fn correction(why: &str) -> String {
+    format!(
+        "## To be put right\n\nThis work item was carried out before, and what came of it can't stand:\n\n{}\n\n\
+         What was done is still in the working directory. Put it right; keep what is good.\n\n",
+        why.trim()
+    )
 }
 
 fn budget(task: &Task<'_>) -> String {

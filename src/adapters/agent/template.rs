@@ -1,4 +1,6 @@
-//! A program with placeholders in its words, as the configuration writes it.
+//! A program with placeholders in its words, as the configuration writes it, and any other text with them.
+
+use serde::Deserialize;
 
 /// What a template may hold, with what it stands for.
 pub const PLACEHOLDERS: &[(&str, &str)] = &[
@@ -8,7 +10,15 @@ pub const PLACEHOLDERS: &[(&str, &str)] = &[
     ("step", "the number of the work item, from 1"),
     ("worktree", "the directory to work in"),
     ("tokens", "what the step may use; empty without a cap"),
+    ("model", "the model's name; empty where none is configured"),
+    ("key", "the trial's key for models, worth nothing elsewhere; empty without models"),
+    ("base_anthropic", "the base URL for Anthropic's protocol; empty without models"),
+    ("base_openai", "the base URL for OpenAI's protocols, with its `/v1`; empty without models"),
+    ("base_gemini", "the base URL for Gemini's protocol; empty without models"),
 ];
+
+/// What the presets' own texts may hold besides.
+const PRESET_PLACEHOLDERS: &[(&str, &str)] = &[("home", "the private home directory of the step")];
 
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,10 +52,15 @@ fn known() -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     text: String,
-    words: Vec<Vec<Piece>>,
+    words: Vec<Text>,
 }
 
-/// A part of a word.
+/// A text with known placeholders in it, such as one word of a command or a whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Text(Vec<Piece>);
+
+/// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
@@ -70,7 +85,7 @@ impl Template {
         if words.first().is_none_or(String::is_empty) {
             return Err(TemplateError::Empty);
         }
-        let words = words.iter().map(|word| pieces(word)).collect::<Result<_, _>>()?;
+        let words = words.iter().map(|word| pieces(word, &[PLACEHOLDERS])).collect::<Result<_, _>>()?;
         Ok(Self { text, words })
     }
 
@@ -81,7 +96,7 @@ impl Template {
 
     /// The program, where no placeholder stands in it.
     pub fn program(&self) -> Option<&str> {
-        match self.words.first().map(Vec::as_slice) {
+        match self.words.first().map(|word| word.0.as_slice()) {
             Some([Piece::Text(program)]) => Some(program),
             _ => None,
         }
@@ -89,16 +104,41 @@ impl Template {
 
     /// The words with their placeholders replaced. What a value holds is not looked at again.
     pub fn fill(&self, value: impl Fn(&str) -> String) -> Vec<String> {
+        self.words.iter().map(|word| word.fill(&value)).collect()
+    }
+}
+
+impl Text {
+    /// The text with its placeholders replaced. What a value holds is not looked at again.
+    pub fn fill(&self, value: impl Fn(&str) -> String) -> String {
         let filled = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Hole(name) => value(name),
         };
-        self.words.iter().map(|word| word.iter().map(filled).collect()).collect()
+        self.0.iter().map(filled).collect()
+    }
+
+    /// The placeholders in it.
+    #[cfg(test)]
+    pub fn holes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Hole(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+/// Of a preset: more placeholders are known there.
+impl TryFrom<String> for Text {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        pieces(&text, &[PLACEHOLDERS, PRESET_PLACEHOLDERS])
     }
 }
 
 /// `{name}` is a placeholder; any other brace is text, so that JSON can stand in an argument.
-fn pieces(word: &str) -> Result<Vec<Piece>, TemplateError> {
+fn pieces(word: &str, known: &[&[(&str, &str)]]) -> Result<Text, TemplateError> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut rest = word;
@@ -111,7 +151,7 @@ fn pieces(word: &str) -> Result<Vec<Piece>, TemplateError> {
             rest = after;
             continue;
         }
-        if !PLACEHOLDERS.iter().any(|(known, _)| *known == name) {
+        if !known.iter().copied().flatten().any(|(known, _)| *known == name) {
             return Err(TemplateError::Unknown { name: name.to_owned(), word: word.to_owned() });
         }
         if !text.is_empty() {
@@ -124,7 +164,7 @@ fn pieces(word: &str) -> Result<Vec<Piece>, TemplateError> {
     if !text.is_empty() {
         pieces.push(Piece::Text(text));
     }
-    Ok(pieces)
+    Ok(Text(pieces))
 }
 
 #[cfg(test)]
@@ -152,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn a_command_knows_no_home_of_its_own_and_a_preset_does() {
+        assert!(Template::from_line("run {home}").is_err());
+        let text = Text::try_from("{\"{model}\": \"{env:KEY}\"} {home}".to_owned()).unwrap();
+        assert_eq!(text.fill(|name| name.to_uppercase()), "{\"MODEL\": \"{env:KEY}\"} HOME");
+        assert_eq!(text.holes().collect::<Vec<_>>(), ["model", "home"]);
+    }
+
+    #[test]
     fn a_shell_is_never_asked() {
         assert_eq!(filled("echo $HOME; rm *"), ["echo", "$HOME;", "rm", "*"]);
     }
@@ -162,7 +210,7 @@ mod tests {
         insta::assert_snapshot!(
             [error("codex exec {promt}"), error("sh 'open"), error("  "), error("''")].join("\n"),
             @r"
-        `{promt}` in `{promt}` is not a placeholder; known are `{prompt}`, `{prompt_file}`, `{variant}`, `{step}`, `{worktree}`, `{tokens}`
+        `{promt}` in `{promt}` is not a placeholder; known are `{prompt}`, `{prompt_file}`, `{variant}`, `{step}`, `{worktree}`, `{tokens}`, `{model}`, `{key}`, `{base_anthropic}`, `{base_openai}`, `{base_gemini}`
         `sh 'open` can't be split into words: missing closing quote
         the command is empty; name a program and its arguments, such as `codex exec {prompt}`
         the command is empty; name a program and its arguments, such as `codex exec {prompt}`

@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_program_that_only_idles_shows_no_life() {
-        let signs = |output, cpu_ms| Signs { vital: Vital { output, cpu: Duration::from_millis(cpu_ms) }, changed: None };
+        let signs =
+            |output, cpu_ms| Signs { vital: Vital { output, cpu: Duration::from_millis(cpu_ms) }, changed: None };
         let minute = Duration::from_secs(60);
         assert!(!signs(5, 100).life_since(&signs(5, 0), minute));
         assert!(signs(5, 700).life_since(&signs(5, 0), minute));

@@ -52,6 +52,14 @@ async fn pick(
     }
 }
 
+/// The program of private servers with its version, where there is one.
+pub async fn found(exec: &dyn Executor) -> Result<Option<String>, CacheError> {
+    match program()? {
+        Some(program) => release(&program, exec).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The program of private servers.
 fn program() -> Result<Option<PathBuf>, CacheError> {
     if let Some(named) = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty()) {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::process::{Environment, ProcessError};
-pub use choice::choose;
+pub use choice::{choose, found};
 
 /// What the configuration asks for. It holds credentials, so it can't be printed.
 #[derive(Clone)]

@@ -43,8 +43,11 @@ fn cpu(leader: u32) -> Duration {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(|pid| Some((pid, read(pid)?)))
         .collect();
-    let mut own: BTreeSet<u32> =
-        all.iter().filter(|(pid, p)| **pid == leader || p.group == leader || p.session == leader).map(|(pid, _)| *pid).collect();
+    let mut own: BTreeSet<u32> = all
+        .iter()
+        .filter(|(pid, p)| **pid == leader || p.group == leader || p.session == leader)
+        .map(|(pid, _)| *pid)
+        .collect();
     // A child has the greater number but for a wrap-around; a second walk finds those.
     for _ in 0..2 {
         for (pid, process) in &all {

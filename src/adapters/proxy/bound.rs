@@ -71,7 +71,8 @@ impl Anchors {
         let bytes = chain.bytes();
         let plain = Tokens(bytes.saturating_add(ADDED));
         let anchor = chain.links.iter().rev().find_map(|(key, upto)| Some((self.inputs.get(key)?, upto)));
-        let anchored = anchor.map(|(input, upto)| Tokens((bytes - upto).saturating_add(ADDED_ON_TOP)).saturating_add(*input));
+        let anchored =
+            anchor.map(|(input, upto)| Tokens((bytes - upto).saturating_add(ADDED_ON_TOP)).saturating_add(*input));
         anchored.map_or(plain, |anchored| anchored.min(plain))
     }
 

@@ -25,6 +25,8 @@ use crate::domain::wire::Wire;
 /// An error of a provider's is no longer, and comes within this time.
 const LONGEST_ERROR: usize = 1 << 20;
 const ERROR_TIME: Duration = Duration::from_secs(30);
+/// So many characters of what a client or a provider says go into the accounts.
+const LONGEST_TOLD: usize = 300;
 const CLOSED: &str = "the step was closed before the answer was complete";
 
 /// A request under way.
@@ -85,7 +87,7 @@ impl Exchange {
             Ok(prepared) => prepared,
             Err(why) => return self.refuse(ErrorKind::Invalid, &why),
         };
-        self.line.model.clone_from(&request.model);
+        self.line.model = request.model.chars().take(LONGEST_TOLD).collect();
         self.line.stripped = std::mem::take(&mut request.stripped);
         let Some(account) = self.admit(&request, &chain).await else { return };
         let (output, stream) = (account.reserved.output, request.stream);
@@ -108,7 +110,8 @@ impl Exchange {
         let input = self.visit.trial.anchors.lock().unwrap_or_else(PoisonError::into_inner).bound(chain);
         self.line.bound = Some(input);
         let output = request.asked.unwrap_or(self.link.default_output);
-        let ask = Ask { input, output, model: request.model.clone() };
+        let model = request.model.chars().take(LONGEST_TOLD).collect();
+        let ask = Ask { input, output, model };
         let step = Arc::clone(&self.visit.step);
         let reserved = tokio::select! {
             // A grant that is there is taken, whatever else happened.
@@ -151,12 +154,12 @@ impl Exchange {
             Sent::Unsent(why) => {
                 let message = format!("{} could not be reached: {why}", self.link.provider);
                 self.settle(claim, Settlement::Released { why });
-                self.refuse(ErrorKind::Unreachable, &message);
+                self.refuse(self.unanswered(), &message);
             }
             Sent::Lost(why) => {
                 let message = format!("no answer from {}: {why}", self.link.provider);
                 self.settle(claim, Settlement::InFull { why });
-                self.refuse(ErrorKind::Unreachable, &message);
+                self.refuse(self.unanswered(), &message);
             }
         }
     }
@@ -189,7 +192,7 @@ impl Exchange {
             self.settle(Some(claim), settlement);
         }
         match &broken {
-            None => self.reply.end().await,
+            None => self.reply.end(),
             Some(_) => self.reply.break_off(),
         }
         self.line.broken = broken;
@@ -226,11 +229,15 @@ impl Exchange {
                 continue;
             }
             let cleaned = self.clean(bytes);
-            // A slow client is waited for; that one is gone is noticed above.
-            tokio::select! {
+            // That a client is gone is noticed above; one that takes nothing is as good as gone.
+            let taken = tokio::select! {
                 biased;
                 () = closing.cancelled() => return End::Broken(CLOSED.to_owned()),
-                _ = self.reply.piece(cleaned) => {}
+                taken = tokio::time::timeout(patience.between, self.reply.piece(cleaned)) => taken,
+            };
+            if taken.is_err() {
+                self.reply.break_off();
+                until = Some(tokio::time::Instant::now() + patience.alone);
             }
         }
     }
@@ -278,11 +285,21 @@ impl Exchange {
         self.reply.whole(Answer::error(Some(self.link.provider), kind, message));
     }
 
-    fn settle(&mut self, claim: Option<Claim>, settlement: Settlement) {
-        if let Some(claim) = claim {
-            self.line.settlement = Some(settlement.clone());
-            claim.account.settle(settlement);
+    /// What a client is told where there is no answer: of a step that is over it must not ask again.
+    fn unanswered(&self) -> ErrorKind {
+        if self.visit.step.closing.is_cancelled() { ErrorKind::Invalid } else { ErrorKind::Unreachable }
+    }
+
+    fn settle(&mut self, claim: Option<Claim>, mut settlement: Settlement) {
+        let Some(claim) = claim else { return };
+        if let Settlement::InFull { why } | Settlement::Released { why } | Settlement::BoundViolated { why, .. } =
+            &mut settlement
+        {
+            // It may hold what the provider says.
+            *why = self.link.redactor.text(why).chars().take(LONGEST_TOLD).collect();
         }
+        self.line.settlement = Some(settlement.clone());
+        claim.account.settle(settlement);
     }
 }
 

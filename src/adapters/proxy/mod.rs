@@ -65,7 +65,8 @@ pub struct Settings {
 impl Settings {
     /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
     pub fn describe(&self) -> String {
-        let one = |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
+        let one =
+            |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
         self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
@@ -97,7 +98,8 @@ pub struct Grant {
 /// returns, and never forget one.
 #[async_trait]
 pub trait Purse: Send + Sync {
-    /// Admits a request, waiting for others to settle where that helps.
+    /// Admits a request, waiting for others to settle where that helps. Dropped before it returns, it
+    /// leaves nothing reserved.
     async fn reserve(&self, ask: Ask) -> Result<Grant, Refusal>;
 
     /// Replaces a reservation by what came of it. Takes effect before it returns.
@@ -112,7 +114,8 @@ pub struct Opening {
     pub purse: Arc<dyn Purse>,
     /// Where its transcript goes: JSON lines, appended to.
     pub transcript: PathBuf,
-    /// How long waiting for a provider may take altogether; for ever where absent.
+    /// How long waiting for a provider may take altogether, requests that wait together counted once; where
+    /// absent each request may wait for ten minutes.
     pub time: Option<Duration>,
 }
 

@@ -193,8 +193,7 @@ mod tests {
     #[test]
     fn a_key_in_base64_is_found_whatever_stands_before_it() {
         // As `base64` prints them: the key alone, after `:`, and after `u:`.
-        for text in
-            ["c2stY2FuYXJ5LzAxMjM0NTY3ODk=", "OnNrLWNhbmFyeS8wMTIzNDU2Nzg5", "dTpzay1jYW5hcnkvMDEyMzQ1Njc4OQ=="]
+        for text in ["c2stY2FuYXJ5LzAxMjM0NTY3ODk=", "OnNrLWNhbmFyeS8wMTIzNDU2Nzg5", "dTpzay1jYW5hcnkvMDEyMzQ1Njc4OQ=="]
         {
             let cleaned = clean(text);
             assert!(cleaned.contains("[redacted]") && cleaned.len() < 18, "{text}: {cleaned}");
@@ -203,7 +202,10 @@ mod tests {
 
     #[test]
     fn credentials_of_others_are_taken_out_where_they_are_marked() {
-        assert_eq!(clean("authorization: bearer abcdef0123456789 and more"), "authorization: bearer [redacted] and more");
+        assert_eq!(
+            clean("authorization: bearer abcdef0123456789 and more"),
+            "authorization: bearer [redacted] and more"
+        );
         assert_eq!(clean("a bearer of bad news"), "a bearer of bad news");
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -18,6 +19,8 @@ use crate::domain::wire::{Provider, Secret};
 pub(super) const LONGEST: usize = 64 << 20;
 /// Of a body that is too long so much is read and forgotten: who is still sending does not see the answer.
 const FORGOTTEN: usize = 4 * LONGEST;
+/// Who sends nothing of its body for so long has stopped.
+const STALLED: Duration = Duration::from_secs(60);
 /// Bodies that are longer than this are parsed away from the threads that serve everybody.
 const INLINE: usize = 256 << 10;
 
@@ -126,7 +129,9 @@ async fn read(mut body: Incoming) -> Result<Bytes, BadBody> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut kept = BytesMut::with_capacity(if announced > LONGEST { 0 } else { announced });
     let mut length = 0;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let Ok(next) = tokio::time::timeout(STALLED, body.frame()).await else { return Err(BadBody::Gone) };
+        let Some(frame) = next else { break };
         let Ok(frame) = frame else { return Err(BadBody::Gone) };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
@@ -161,7 +166,10 @@ fn decode(coding: Coding, body: &[u8]) -> Result<Bytes, BadBody> {
         }),
     };
     match read {
-        Err(_) => Err(BadBody::Refused(ErrorKind::Invalid, "the body can't be decoded as its content encoding says".to_owned())),
+        Err(_) => Err(BadBody::Refused(
+            ErrorKind::Invalid,
+            "the body can't be decoded as its content encoding says".to_owned(),
+        )),
         Ok(_) if out.len() > LONGEST => Err(too_large()),
         Ok(_) => Ok(out.into()),
     }
@@ -186,7 +194,13 @@ mod tests {
             ("/t/a-1/openai/v1/chat/completions", "a-1", Some(Provider::OpenAi), "/chat/completions", ""),
             ("/t/a/openai/chat/completions", "a", None, "/chat/completions", ""),
             ("/t/a/openai/v10/chat", "a", None, "/v10/chat", ""),
-            ("/t/a/gemini/v1beta/models/x:generateContent", "a", Some(Provider::Gemini), "/v1beta/models/x:generateContent", ""),
+            (
+                "/t/a/gemini/v1beta/models/x:generateContent",
+                "a",
+                Some(Provider::Gemini),
+                "/v1beta/models/x:generateContent",
+                "",
+            ),
             ("/t/a/anthropic", "a", Some(Provider::Anthropic), "/", ""),
             ("/t/a/mistral/v1", "a", None, "/v1", ""),
         ] {

@@ -82,13 +82,7 @@ pub(super) async fn send(
 }
 
 /// Waits until this request and everybody else may send; why it is not to be sent, if so.
-async fn pause(
-    link: &Link,
-    step: &Step,
-    reply: &mut Reply,
-    resume: Instant,
-    waited: &mut Duration,
-) -> Option<Sent> {
+async fn pause(link: &Link, step: &Step, reply: &mut Reply, resume: Instant, waited: &mut Duration) -> Option<Sent> {
     loop {
         let left = resume.saturating_duration_since(Instant::now()).max(link.cooldown.left());
         if step.closing.is_cancelled() {

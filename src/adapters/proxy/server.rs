@@ -65,8 +65,7 @@ impl LoopbackProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ProxyError::Listen)?;
         let port = listener.local_addr().map_err(ProxyError::Listen)?.port();
         let nobody = token::draw().map_err(ProxyError::Listen)?;
-        let hub =
-            Arc::new(Hub { port, links, models: settings.models, trials: Mutex::default(), nobody, scribe });
+        let hub = Arc::new(Hub { port, links, models: settings.models, trials: Mutex::default(), nobody, scribe });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&hub)));
         Ok(Self { hub, accepting })
     }

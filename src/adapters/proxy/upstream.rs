@@ -13,6 +13,7 @@ use url::Url;
 use super::cooldown::Cooldown;
 use super::redact::Redactor;
 use super::{ProxyError, Upstream};
+use crate::adapters::http;
 use crate::domain::quantity::{Tokens, show_duration};
 use crate::domain::wire::{Provider, Secret};
 
@@ -119,7 +120,11 @@ impl Link {
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        if error.source().is_none() { "the request can't be made".to_owned() } else { self.redactor.text(&cause.to_string()) }
+        if error.source().is_none() {
+            "the request can't be made".to_owned()
+        } else {
+            self.redactor.text(&cause.to_string())
+        }
     }
 }
 
@@ -166,16 +171,17 @@ fn header(provider: Provider, key: &Secret) -> Result<(HeaderName, HeaderValue),
         Provider::Gemini => (HeaderName::from_static("x-goog-api-key"), key.expose().to_owned()),
     };
     let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        ProxyError::Client(format!("the key of {provider} holds a character that no header can carry, such as a line end"))
+        ProxyError::Client(format!(
+            "the key of {provider} holds a character that no header can carry, such as a line end"
+        ))
     })?;
     value.set_sensitive(true);
     Ok((name, value))
 }
 
 fn client(provider: Provider, encrypted: bool) -> Result<reqwest::Client, ProxyError> {
-    // Whichever part of the program comes first installs it; it is the same one everywhere.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = reqwest::Client::builder()
+    let builder = if encrypted { http::builder() } else { http::plain() };
+    let builder = builder
         // One connection a request: what breaks it is that request's alone, and never sends another twice.
         .http1_only()
         .redirect(Policy::none())
@@ -184,8 +190,6 @@ fn client(provider: Provider, encrypted: bool) -> Result<reqwest::Client, ProxyE
         .tcp_nodelay(true)
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE);
-    // Without encryption a proxy of the system's would read the key, and no certificates are needed.
-    let builder = if encrypted { builder } else { builder.no_proxy().tls_certs_only([]) };
     builder.build().map_err(|error| {
         let mut cause: &dyn Error = &error;
         while let Some(inner) = cause.source() {
@@ -217,8 +221,7 @@ mod tests {
     const KEY: &str = "sk-canary-0123456789";
 
     fn link(provider: Provider, url: &str, key: &str) -> Result<Link, ProxyError> {
-        let upstream =
-            Upstream { url: url.to_owned(), key: Some(Secret::new(key)), default_output: Tokens(1) };
+        let upstream = Upstream { url: url.to_owned(), key: Some(Secret::new(key)), default_output: Tokens(1) };
         Link::new(provider, &upstream, Patience::default())
     }
 
@@ -245,7 +248,11 @@ mod tests {
 
     #[test]
     fn each_provider_gets_its_key_in_its_own_header() {
-        let expected = [("x-api-key", KEY.to_owned()), ("authorization", format!("Bearer {KEY}")), ("x-goog-api-key", KEY.to_owned())];
+        let expected = [
+            ("x-api-key", KEY.to_owned()),
+            ("authorization", format!("Bearer {KEY}")),
+            ("x-goog-api-key", KEY.to_owned()),
+        ];
         for (provider, (name, value)) in Provider::ALL.into_iter().zip(expected) {
             let (header, text) = header(provider, &Secret::new(KEY)).unwrap();
             assert_eq!((header.as_str(), text.to_str().unwrap()), (name, value.as_str()));
@@ -256,12 +263,15 @@ mod tests {
     #[test]
     fn only_listed_headers_are_passed_on() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("anthropic-beta", "a"), ("cookie", "c"), ("x-api-key", "k"), ("authorization", "b"), ("user-agent", "u")] {
+        for (name, value) in
+            [("anthropic-beta", "a"), ("cookie", "c"), ("x-api-key", "k"), ("authorization", "b"), ("user-agent", "u")]
+        {
             headers.append(name, value.parse().unwrap());
         }
         headers.append("anthropic-beta", "b".parse().unwrap());
         let kept = passed(&headers, true);
-        let mut names: Vec<_> = kept.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        let mut names: Vec<_> =
+            kept.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         names.sort();
         assert_eq!(names, ["anthropic-beta=a", "anthropic-beta=b", "content-type=application/json", "user-agent=u"]);
     }

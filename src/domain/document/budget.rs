@@ -9,8 +9,7 @@ use crate::domain::diagnostic::{Code, Diagnostic, suggestion};
 use crate::domain::plan::Budget;
 use crate::domain::quantity::{Tokens, parse_duration};
 
-const NAMES: [&str; 5] =
-    ["Max tokens per step", "Variant token cap", "Session token cap", "Time estimate", "Time cap"];
+const NAMES: [&str; 5] = ["Max tokens per step", "Variant token cap", "Session token cap", "Time estimate", "Time cap"];
 
 /// The budget; a line that can't be read is an error, because it would limit nothing.
 pub(super) fn budget(text: &str, outline: &Outline, found: &mut Vec<Diagnostic>) -> Budget {

@@ -294,7 +294,9 @@ mod tests {
     fn tokens_are_counted_over_all_steps_and_without_any_are_nothing() {
         let facts = fixtures::finished();
         let board = facts.scoreboard.clone().unwrap();
-        let read = |facts: &Facts| serde_json::from_str::<serde_json::Value>(&json(facts, &board, &Prices::default())).unwrap();
+        let read = |facts: &Facts| {
+            serde_json::from_str::<serde_json::Value>(&json(facts, &board, &Prices::default())).unwrap()
+        };
         assert_eq!(read(&facts)["tokens"]["spent"].as_u64(), Some(4_000));
         assert_eq!(read(&fixtures::started())["tokens"]["spent"].as_u64(), Some(0));
     }

@@ -98,7 +98,9 @@ pub(super) enum Target {
 }
 
 pub(super) fn target(head: &Parts) -> Target {
+    // An address below which each provider has its own, as the proxy's.
     let path = head.uri.path();
+    let path = ["/anthropic", "/openai", "/gemini"].iter().find_map(|name| path.strip_prefix(name)).unwrap_or(path);
     let anthropic = head.headers.contains_key("anthropic-version") || head.headers.contains_key("x-api-key");
     let ask = |wire, counting| Target::Ask { wire, model: None, stream: false, counting };
     let post = head.method == Method::POST;

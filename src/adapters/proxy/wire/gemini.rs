@@ -331,7 +331,9 @@ mod tests {
 
     #[test]
     fn several_answers_and_what_the_provider_keeps_are_refused() {
-        for (name, count) in [("candidateCount", json!(2)), ("candidate_count", json!("2")), ("candidateCount", json!(8.0))] {
+        for (name, count) in
+            [("candidateCount", json!(2)), ("candidate_count", json!("2")), ("candidateCount", json!(8.0))]
+        {
             assert!(refuse(WIRE, with("generationConfig", json!({name: count}))).contains("ask once for each"));
         }
         for count in [json!(1), json!("1"), json!(0), json!(null)] {
@@ -345,7 +347,8 @@ mod tests {
     #[test]
     fn only_declared_functions_stay_of_the_tools() {
         let functions = json!([{"name": "f"}]);
-        let mut body = with("tools", json!([{"function_declarations": functions, "googleSearch": {}}, {"codeExecution": {}}]));
+        let mut body =
+            with("tools", json!([{"function_declarations": functions, "googleSearch": {}}, {"codeExecution": {}}]));
         body["tool_config"] = json!({"function_calling_config": {"mode": "ANY"}, "retrievalConfig": {}});
         let request = read(WIRE, body);
         assert_eq!(request.body["tools"], json!([{"functionDeclarations": functions}]));
@@ -384,7 +387,10 @@ mod tests {
     fn sound_and_pictures_are_not_asked_for() {
         let config = json!({"response_modalities": ["TEXT", "AUDIO"]});
         let request = read(WIRE, with("generationConfig", config));
-        assert_eq!((&request.body["generationConfig"], request.stripped), (&json!({}), vec!["`responseModalities`".to_owned()]));
+        assert_eq!(
+            (&request.body["generationConfig"], request.stripped),
+            (&json!({}), vec!["`responseModalities`".to_owned()])
+        );
         let config = json!({"responseModalities": ["TEXT"]});
         assert_eq!(read(WIRE, with("generationConfig", config.clone())).body["generationConfig"], config);
     }

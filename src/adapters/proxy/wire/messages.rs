@@ -277,7 +277,8 @@ mod tests {
     fn servers_containers_and_compaction_go_and_clearing_stays() {
         let mut body = with("mcp_servers", json!([{"url": "https://x"}]));
         body["container"] = json!("c");
-        body["context_management"] = json!({"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}]});
+        body["context_management"] =
+            json!({"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}]});
         let request = read(WIRE, body);
         assert_eq!(request.body["context_management"], json!({"edits": [{"type": "clear_tool_uses_20250919"}]}));
         assert_eq!(request.stripped.len(), 3, "{:?}", request.stripped);
@@ -344,7 +345,8 @@ mod tests {
 
     #[test]
     fn usage_in_a_stream_is_counted_up_and_its_last_word_comes_before_the_stop() {
-        let delta = json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 40}});
+        let delta =
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 40}});
         let stop = json!({"type": "message_stop"});
         let open = follow(WIRE, &stream(&[]));
         assert_eq!((open.usage, open.complete, open.written), (usage(3210, 1), false, 13));

@@ -97,7 +97,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_is_longer_than_the_bytes_that_stand_for_it(text: String) {
-            proptest::prop_assert!(item(&json!({"content": text}), &[], &["content"]).len() >= text.len());
+            let message = json!({"content": text});
+            proptest::prop_assert!(item(&message, &[], &["content"]).len() >= text.len());
         }
     }
 }

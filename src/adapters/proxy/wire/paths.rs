@@ -66,7 +66,11 @@ mod tests {
         ] {
             assert_eq!(endpoint(provider, "POST", path), expected, "{path}");
             for method in ["GET", "PUT", "DELETE", "HEAD", "post"] {
-                assert_eq!(endpoint(provider, method, path).filter(|e| *e != Endpoint::Models), None, "{method} {path}");
+                assert_eq!(
+                    endpoint(provider, method, path).filter(|e| *e != Endpoint::Models),
+                    None,
+                    "{method} {path}"
+                );
             }
         }
     }

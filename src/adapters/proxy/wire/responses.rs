@@ -339,7 +339,10 @@ mod tests {
         ]);
         let request = read(WIRE, with("tools", tools));
         let left = request.body["tools"].as_array().unwrap();
-        assert_eq!(left.iter().map(kind).collect::<Vec<_>>(), ["function", "custom", "local_shell", "apply_patch", "shell", "namespace"]);
+        assert_eq!(
+            left.iter().map(kind).collect::<Vec<_>>(),
+            ["function", "custom", "local_shell", "apply_patch", "shell", "namespace"]
+        );
         assert_eq!(left[0], json!({"type": "function", "name": "f"}));
         assert_eq!(left[5]["tools"], json!([{"type": "function", "name": "f"}]));
         let searching = json!([function, {"type": "tool_search", "execution": "client"}]);
@@ -357,13 +360,17 @@ mod tests {
 
     #[test]
     fn items_of_the_client_stay_and_those_of_the_provider_go() {
-        let kept: Vec<_> = ITEMS.iter().filter(|kind| **kind != "reasoning").map(|kind| json!({"type": kind, "id": "i"})).collect();
+        let kept: Vec<_> =
+            ITEMS.iter().filter(|kind| **kind != "reasoning").map(|kind| json!({"type": kind, "id": "i"})).collect();
         let mut items = kept.clone();
-        items.extend(["web_search_call", "mcp_call", "compaction", "computer_call_output"].map(|kind| json!({"type": kind})));
+        items.extend(
+            ["web_search_call", "mcp_call", "compaction", "computer_call_output"].map(|kind| json!({"type": kind})),
+        );
         let request = read(WIRE, with("input", items.into()));
         assert_eq!(request.body["input"], Value::from(kept));
         assert_eq!(request.stripped.len(), 4, "{:?}", request.stripped);
-        let tools = json!([{"type": "tool_search_output", "tools": [{"type": "mcp"}, {"type": "function", "name": "f"}]}]);
+        let tools =
+            json!([{"type": "tool_search_output", "tools": [{"type": "mcp"}, {"type": "function", "name": "f"}]}]);
         let request = read(WIRE, with("input", tools));
         assert_eq!(request.body["input"][0]["tools"], json!([{"type": "function", "name": "f"}]));
     }

@@ -1,0 +1,106 @@
+//! The built-in agent: a small loop of a model and a few tools, over Anthropic Messages or OpenAI
+//! Chat Completions, through the run's proxy.
+//!
+//! It is told all of the plan that concerns its step, works in the worktree, keeps its conversation
+//! small enough for what the step may still use, and ends by itself: when the model says that it is
+//! done, when nothing useful can be paid for any more, or when its time is over. It keeps no
+//! accounts that count: what it adds up is an estimate, the proxy's ledger is what holds.
+
+mod allowance;
+mod client;
+mod contract;
+mod conversation;
+mod dialect;
+mod gate;
+mod record;
+mod session;
+mod snapshot;
+mod tools;
+mod tree;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
+use crate::adapters::process::Executor;
+use crate::domain::plan::Variant;
+use crate::domain::quantity::Tokens;
+use crate::domain::wire::Wire;
+use dialect::Dialect;
+use session::Session;
+
+/// Which model, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// As the provider names it.
+    pub model: String,
+    /// [`Wire::Messages`] or [`Wire::Chat`]; it speaks no other.
+    pub wire: Wire,
+    /// What one answer may be long at the most. By default 8,192 tokens over Messages, which has to
+    /// be told a number, and over Chat whatever the proxy allows.
+    pub max_output: Option<Tokens>,
+}
+
+/// The agent.
+pub struct Api {
+    settings: Settings,
+}
+
+/// Why a step goes no further.
+enum Halt {
+    Ended(AgentEnd),
+    Error(AgentError),
+}
+
+impl From<AgentError> for Halt {
+    fn from(error: AgentError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Api {
+    /// From its settings.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn dialect(&self) -> Result<&'static dyn Dialect, AgentError> {
+        dialect::of(self.settings.wire).ok_or_else(|| AgentError::Material {
+            what: self.describe(),
+            why: format!("the built-in agent speaks `messages` and `chat`, not `{}`", self.settings.wire),
+        })
+    }
+}
+
+#[async_trait]
+impl Agent for Api {
+    fn describe(&self) -> String {
+        format!("api {} ({})", self.settings.model, self.settings.wire)
+    }
+
+    fn whole_variant(&self) -> bool {
+        false
+    }
+
+    fn wires(&self) -> &[Wire] {
+        std::slice::from_ref(&self.settings.wire)
+    }
+
+    /// Finds a protocol that it does not speak. Whether the model answers is seen when it is asked.
+    async fn check(&self, _: &Path, _: &Variant, _: &dyn Executor) -> Result<(), AgentError> {
+        self.dialect().map(drop)
+    }
+
+    async fn implement(&self, task: Task<'_>, exec: &dyn Executor) -> Result<AgentReport, AgentError> {
+        let dialect = self.dialect()?;
+        let access = task.access.ok_or_else(|| AgentError::Material {
+            what: self.describe(),
+            why: format!(
+                "it needs a way to its model and the run has none; name the address and the key of a provider that speaks `{}`",
+                self.settings.wire
+            ),
+        })?;
+        Session::new(&self.settings, dialect, access, &task, exec)?.carry_out().await
+    }
+}

@@ -1,0 +1,168 @@
+//! `doctor`: what this machine has of what a run may need, the configured agent first.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{Context, Outcome};
+use crate::adapters::agent::{AgentError, AgentSettings, build, preset};
+use crate::adapters::cache;
+use crate::adapters::database::Programs;
+use crate::adapters::executor::local::Local;
+use crate::adapters::git::{GitError, Repository};
+use crate::adapters::machine::Machine as _;
+use crate::adapters::machine::linux::Linux;
+use crate::adapters::process::{Command, Environment, Executor, Stop};
+use crate::compose;
+use crate::domain::plan::{Variant, VariantKey};
+use crate::domain::wire::Provider;
+use crate::engine::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
+use crate::engine::lease;
+use crate::engine::outline::Reach;
+use crate::error::{ExitCode, Result};
+use crate::project::{self, Project};
+use crate::ui;
+
+/// A program that does not tell its version within this does not run.
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn main(args: &Args, context: &Context) -> Outcome {
+    let exec: Arc<dyn Executor> = Arc::new(Local);
+    let agent = match project_around(&context.directory, &exec)? {
+        Some(project) => configured(&project).await?,
+        None => None,
+    };
+    let findings = Findings {
+        agent,
+        clients: join_all(preset::clients().iter().map(|client| line(client, &*exec))).await,
+        keys: keys(),
+        tools: tools(&exec).await,
+        cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        cores: Some(Linux.topology().cores.len()).filter(|cores| *cores > 0),
+    };
+    if args.json {
+        context.out.print_document(&ui::doctor_json(&findings));
+    } else {
+        context.out.print(&ui::doctor(&findings, context.out.style()));
+    }
+    Ok(if findings.can_run() { ExitCode::Done } else { ExitCode::Machine })
+}
+
+/// The project around a directory; without a repository there is none, and the machine can be looked at all the same.
+fn project_around(directory: &Path, exec: &Arc<dyn Executor>) -> Result<Option<Project>> {
+    match Repository::discover(directory, Arc::clone(exec)) {
+        Err(GitError::NotARepository(_)) => Ok(None),
+        _ => Project::open(directory).map(Some),
+    }
+}
+
+async fn configured(project: &Project) -> Result<Option<Configured>> {
+    let Some(named) = &project.config.agent else { return Ok(None) };
+    let settings = compose::agents::settings(named)?;
+    let call = match &settings {
+        AgentSettings::Preset(settings) => Some(shown(settings.example())),
+        _ => None,
+    };
+    let agent = build(settings);
+    // Recorded work differs from variant to variant; a run looks for it.
+    let mut problems = Vec::new();
+    if let Some(key) = VariantKey::new("A").filter(|_| !agent.whole_variant()) {
+        let any = Variant { key, name: String::new(), notes: Vec::new() };
+        let checked = agent.check(project.git_root(), &any, &*project.exec).await;
+        problems.extend(checked.err().map(|error| lease::machine(error).message));
+    }
+    let models = match compose::agents::reach(project, named, &*agent) {
+        Reach::Through(places) => Some(places),
+        Reach::None | Reach::Unseen => None,
+        Reach::Missing(why) => {
+            problems.push(why);
+            None
+        }
+    };
+    Ok(Some(Configured { agent: agent.describe(), problems, models, call }))
+}
+
+async fn line(client: &'static preset::Client, exec: &dyn Executor) -> ClientLine {
+    let found = match preset::probe(client, exec).await {
+        Ok(version) => Found::Here { version },
+        Err(AgentError::Material { why, .. }) => Found::Missing { why },
+        Err(error) => Found::Missing { why: error.to_string() },
+    };
+    ClientLine {
+        name: client.name.clone(),
+        title: client.title.clone(),
+        found,
+        tried: client.tried.clone(),
+        wires: client.wires(),
+        call: shown(preset::Settings::plain(client).example()),
+        note: client.note.clone(),
+    }
+}
+
+fn shown(call: preset::Call) -> Call {
+    Call { line: shell_words::join(call.words), env: call.env }
+}
+
+fn keys() -> Vec<KeyLine> {
+    let variables = project::variables();
+    let one = |provider: Provider| {
+        let variable = provider.key_variable().to_owned();
+        let set = variables.get(&variable).is_some_and(|value| !value.is_empty());
+        KeyLine { provider, variable, set }
+    };
+    Provider::ALL.map(one).into()
+}
+
+async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
+    let (git, postgres, redis, sandbox) =
+        tokio::join!(told("git", &**exec), Programs::find(exec, None), cache::found(&**exec), told("bwrap", &**exec));
+    let tool = |name: &str, needed, version: Option<String>, without: &str| {
+        let why = || format!("not found; {without}");
+        let found = version.map_or_else(|| Found::Missing { why: why() }, |version| Found::Here { version });
+        Tool { name: name.to_owned(), found, needed }
+    };
+    let postgres = match postgres {
+        Ok(found) => tool(
+            "PostgreSQL",
+            false,
+            found.map(|programs| programs.version),
+            "install PostgreSQL 14 or newer for private servers, or name its programs' directory in BLUEPRINT_PG_BIN",
+        ),
+        Err(error) => broken("PostgreSQL", &lease::machine(error).message),
+    };
+    let redis = match redis {
+        Ok(found) => {
+            tool("Redis", false, found, "install redis-server for private servers, or name it in BLUEPRINT_REDIS_BIN")
+        }
+        Err(error) => broken("Redis", &lease::machine(error).message),
+    };
+    vec![
+        tool("git", true, git, "install git 2.30 or newer"),
+        postgres,
+        redis,
+        tool("bwrap", false, sandbox, "it is not used yet: agents run without a sandbox"),
+    ]
+}
+
+fn broken(name: &str, why: &str) -> Tool {
+    Tool { name: name.to_owned(), found: Found::Missing { why: why.to_owned() }, needed: false }
+}
+
+/// What a program says when it is asked for its version; nothing where it is not there.
+async fn told(program: &str, exec: &dyn Executor) -> Option<String> {
+    let env: Environment = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
+    let command = Command::new(program, ["--version"], "/").env(&env).limit(LIMIT);
+    let done = exec.run(command, &Stop::new()).await.ok().filter(|done| done.exit.success())?;
+    let text = done.text();
+    let line = text.lines().next().unwrap_or_default().trim();
+    Some(line.trim_start_matches(program).trim_start_matches(" version").trim_start().to_owned())
+}
