@@ -4,20 +4,23 @@
 //! The scripted model, the proxy and LiteLLM are processes of their own, all on loopback; the client is this
 //! one. Latencies are taken in turns, a request straight to the model and one through each proxy, over one
 //! kept connection each: what is added is the median of the differences within a turn; at the 99th
-//! percentile it is the difference of the percentiles. Requests have 4 KB, answers two words.
+//! percentile it is the difference of the percentiles. Requests have 4 KB, answers two words. The proxy's
+//! accounts are a run's own, on disk before a request leaves; a second proxy whose accounts are in memory tells how
+//! much of it all is the disk's.
 //!
-//! `--quick` takes fewer of everything, `--no-litellm` leaves LiteLLM out.
+//! `--quick` takes fewer of everything, and LiteLLM only with two workers; `--no-litellm` leaves it out.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod gateway;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use blueprint::adapters::journal::{Journal, Sqlite};
+use blueprint::adapters::journal::{Journal, Memory, Sqlite};
 use blueprint::adapters::proxy::Purse;
 use blueprint::domain::plan::VariantKey;
 use blueprint::engine::accounts::{Accounts, StepPurse};
@@ -39,6 +42,8 @@ struct Effort {
     seconds: u64,
     memory: usize,
     rounds: usize,
+    /// How many workers LiteLLM has, one after another.
+    workers: &'static [usize],
 }
 
 fn main() {
@@ -48,9 +53,9 @@ fn main() {
     }
     let quick = args.iter().any(|arg| arg == "--quick");
     let effort = if quick {
-        Effort { turns: 1_000, streams: 40, seconds: 3, memory: 10_000, rounds: 1 }
+        Effort { turns: 1_000, streams: 40, seconds: 3, memory: 10_000, rounds: 1, workers: &[2] }
     } else {
-        Effort { turns: 10_000, streams: 300, seconds: 10, memory: 100_000, rounds: 3 }
+        Effort { turns: 10_000, streams: 300, seconds: 10, memory: 100_000, rounds: 3, workers: &[1, 2] }
     };
     let with_litellm = !args.iter().any(|arg| arg == "--no-litellm");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -64,28 +69,33 @@ fn main() {
 /// Everything, table by table; the figures' lines.
 async fn measure(effort: &Effort, with_litellm: bool) -> std::io::Result<Vec<String>> {
     let model = Server::model();
-    let proxy = Server::proxy(&model);
-    let (direct, ours) = (targets(&model), targets(&proxy));
+    let (proxy, forgetful) = (Server::proxy(&model), Server::forgetful_proxy(&model));
+    let (direct, ours, without_disk) = (targets(&model), targets(&proxy), targets(&forgetful));
     let mut figures = Vec::new();
 
-    println!("one request at a time, {} turns\n", effort.turns);
-    in_turns(&[&direct.plain, &ours.plain], 200).await?;
-    let times = in_turns(&[&direct.plain, &ours.plain], effort.turns).await?;
+    println!("{}", synced_write()?);
+    println!("\none request at a time, {} turns\n", effort.turns);
+    let three = [&direct.plain, &ours.plain, &without_disk.plain];
+    in_turns(&three, 200).await?;
+    let times = in_turns(&three, effort.turns).await?;
     heading();
     let whole = |times: &Times| times.whole.as_secs_f64() * 1e3;
     let (alone, through) = (sorted(&times[0], whole), sorted(&times[1], whole));
     row("straight to the model", &alone);
     row("through the proxy", &through);
+    row("... accounts in memory", &sorted(&times[2], whole));
     figures.push(figure("added_p50_ms", added(&times[0], &times[1], whole), 3, "ms", 1));
     figures.push(figure("added_p99_ms", quantile(&through, 0.99) - quantile(&alone, 0.99), 3, "ms", 5));
 
     println!("\nfirst byte of a stream of 20 words, 2 ms apart, {} turns\n", effort.streams);
-    in_turns(&[&direct.stream, &ours.stream], 5).await?;
-    let times = in_turns(&[&direct.stream, &ours.stream], effort.streams).await?;
+    let three = [&direct.stream, &ours.stream, &without_disk.stream];
+    in_turns(&three, 5).await?;
+    let times = in_turns(&three, effort.streams).await?;
     heading();
     let first = |times: &Times| times.first.as_secs_f64() * 1e3;
     row("straight to the model", &sorted(&times[0], first));
     row("through the proxy", &sorted(&times[1], first));
+    row("... accounts in memory", &sorted(&times[2], first));
     figures.push(figure("added_first_byte_ms", added(&times[0], &times[1], first), 3, "ms", 1));
 
     println!("\n{CONNECTIONS} connections, {} s each\n", effort.seconds);
@@ -95,6 +105,8 @@ async fn measure(effort: &Effort, with_litellm: bool) -> std::io::Result<Vec<Str
     row_of_load("straight to the model", &mut load(&direct.plain, CONNECTIONS, until).await?);
     let mut carried = load(&ours.plain, CONNECTIONS, until).await?;
     row_of_load("through the proxy", &mut carried);
+    row_of_load("... accounts in memory", &mut load(&without_disk.plain, CONNECTIONS, until).await?);
+    drop(forgetful);
     figures.push(figure("requests_per_s", carried.per_second(), 0, "1/s", 2000));
 
     let before = proxy.resident_mb();
@@ -123,10 +135,10 @@ async fn against_litellm(
     };
     let dir = tempfile::tempdir()?;
     let mut best: Option<(f64, f64)> = None;
-    for workers in [1, 2] {
+    for &workers in effort.workers {
         let theirs = Server::litellm(&venv, model, workers, dir.path());
         let theirs = (targets(&theirs), theirs);
-        load(&theirs.0.plain, CONNECTIONS, Until::Requests(300)).await?;
+        load(&theirs.0.plain, CONNECTIONS, Until::Requests(100)).await?;
         let turns = (effort.turns / 10).max(100);
         println!("\nbeside LiteLLM with {workers} worker(s), {turns} turns of one request at a time\n");
         let times = in_turns(&[&direct.plain, &ours.plain, &theirs.0.plain], turns).await?;
@@ -152,6 +164,21 @@ async fn against_litellm(
         }
     }
     Ok(best.map(|(times, _)| figure("times_litellm", times, 1, "x", 10)))
+}
+
+/// What the disk of the accounts takes for a small write that is to last.
+fn synced_write() -> std::io::Result<String> {
+    let mut file = tempfile::tempfile()?;
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        file.write_all(&[b'x'; 4096])?;
+        let started = Instant::now();
+        file.sync_data()?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let [p50, p99] = [0.5, 0.99].map(|q| quantile(&times, q));
+    Ok(format!("a write of 4 KB and its sync take this disk {p50:.3} ms, {p99:.3} ms at the 99th percentile"))
 }
 
 /// One server's two requests.
@@ -216,10 +243,13 @@ fn figure(name: &str, value: f64, digits: usize, unit: &str, limit: u32) -> Stri
     format!("figure {name} {value:.digits$} {unit} limit {limit}")
 }
 
-/// Who admits the benchmark's requests: a run's own accounts, with their journal in `dir` and caps
-/// that nobody reaches.
-async fn purse(dir: &Path) -> Arc<dyn Purse> {
-    let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(dir).await.expect("a journal"));
+/// Who admits the benchmark's requests: a run's own accounts, with their journal in `dir` or in
+/// memory, and caps that nobody reaches.
+async fn purse(dir: Option<&Path>) -> Arc<dyn Purse> {
+    let journal: Arc<dyn Journal> = match dir {
+        Some(dir) => Arc::new(Sqlite::open(dir).await.expect("a journal")),
+        None => Arc::new(Memory::default()),
+    };
     let started: Started = serde_json::from_value(json!({
         "run": "r", "document": "d.md", "digest": "0", "base": "b", "target": "main", "seed": 7, "state": "/s",
         "at": 0, "configuration": "c", "measure_budget": {"secs": 60, "nanos": 0}, "require_supported": false,

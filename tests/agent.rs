@@ -255,7 +255,7 @@ async fn every_agent_leaves_its_change_in_the_worktree_and_nothing_else_anywhere
 async fn every_agent_that_is_asked_to_stop_ends_within_its_grace_and_says_so() {
     for (name, agent) in everyone() {
         let mut bench = arena();
-        bench.access = Some(access());
+        bench.access = Some(MODEL.1.clone());
         bench.stop.cancel();
         let report = bench.implement(&*agent).await.unwrap();
         assert!(matches!(report.end, AgentEnd::Failed { .. }), "{name}: {report:?}");

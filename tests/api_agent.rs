@@ -18,6 +18,7 @@ use blueprint::domain::quantity::Tokens;
 use blueprint::domain::trial::Usage;
 use blueprint::domain::wire::{Access, Secret, Wire};
 use common::Repo;
+use common::arena::{Arena, DOCUMENT};
 use common::model::{Call, Model, Reply};
 use serde_json::{Value, json};
 
@@ -574,6 +575,21 @@ async fn it_ends_by_itself_when_too_little_is_left_for_a_turn() {
     }
 }
 
+#[tokio::test]
+async fn results_are_cut_to_what_the_proxy_can_let_through() {
+    let mut bench = Bench::new(&[]);
+    bench.tokens = Some(Tokens(30_000));
+    std::fs::write(bench.worktree.join("big.txt"), "a line of text\n".repeat(10_000)).unwrap();
+    let read = || tool("read", json!({"path": "big.txt"}));
+    let twice = read().and_tool("read", json!({"path": "big.txt", "start": 3000}));
+    let done = bench.answers(Wire::Chat, vec![twice]).await;
+    done.ends(&AgentEnd::Finished);
+    let told = done.told(1);
+    assert!(told[0].len() < 10_000 && told[0].contains("bytes left out"), "{}", told[0].len());
+    assert!(told[1].len() < 600, "{}", told[1].len());
+    assert!(done.calls[1].bytes < 20_000);
+}
+
 /// A request's messages without marks for a cache, which move.
 fn messages(call: &Call) -> Vec<String> {
     let mut messages = call.body["messages"].as_array().unwrap().clone();
@@ -681,4 +697,35 @@ async fn without_a_way_to_a_model_or_with_a_protocol_it_does_not_speak_it_can_no
     let error = agent.check(&bench.root, &bench.plan.variants[0], &Local).await.unwrap_err().to_string();
     assert_eq!(error, "api scripted (gemini): the built-in agent speaks `messages` and `chat`, not `gemini`");
     assert_eq!(bench.agent(Wire::Chat).wires(), [Wire::Chat]);
+}
+
+// Whole runs.
+
+#[test]
+fn a_model_that_never_stops_uses_most_of_its_cap_through_the_proxy_and_no_more() {
+    for wire in WIRES {
+        let model = Model::start(|call| {
+            let cost = if call.text.contains("variant A") { "20" } else { "60" };
+            match call.turn {
+                0 => tool("edit", json!({"path": "cost.txt", "old": "90", "new": cost})),
+                _ => run("seq 300"),
+            }
+        });
+        let url = model.url();
+        let arena = Arena {
+            agent: format!("{{api: {{model: scripted, wire: {wire}}}}}"),
+            budget: "- Max tokens per step: 15000\n- Session token cap: 40000\n- Time cap: 5 minutes\n".to_owned(),
+            config: format!("models:\n  openai: {{url: {url}/v1}}\n  anthropic: {{url: {url}}}\n"),
+            ..Arena::default()
+        };
+        let repo = arena.build();
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert!(done.out.contains("over budget"), "{}", done.out);
+        assert_eq!(repo.read("cost.txt"), "20\n", "what was done is judged");
+        let report: Value = serde_json::from_str(&repo.blueprint(&["report", "--json"]).ends_with(0).out).unwrap();
+        for variant in ["A", "B"] {
+            let spent = report["tokens"]["variants"][variant]["spent"].as_u64().unwrap();
+            assert!((12_500..=15_000).contains(&spent), "{variant}: {:#}", report["tokens"]);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::http::{SseEvent, SseReader};
 use blueprint::domain::wire::Wire;
-use common::model::{Call, Model, Reply};
+use common::model::{Call, Model, Reply, Script};
 use serde_json::{Value, json};
 
 struct Got {
@@ -646,4 +646,59 @@ async fn it_is_gone_when_it_is_dropped() {
     drop(model);
     assert!(waiting.await.unwrap().is_err());
     assert!(client().post(&url).body("{}").send().await.is_err());
+}
+
+/// A conversation of chats with this opening, so many turns in, with or without tools.
+fn chat(opening: &str, turns: usize, tools: bool) -> Value {
+    let mut messages = vec![json!({"role": "user", "content": opening})];
+    for _ in 0..turns {
+        messages.push(json!({"role": "assistant", "content": "mine"}));
+        messages.push(json!({"role": "user", "content": "go on"}));
+    }
+    let tool = json!({"type": "function", "function": {"name": "bash", "parameters": {}}});
+    json!({"model": "m", "messages": messages, "tools": if tools { json!([tool]) } else { json!([]) }})
+}
+
+#[tokio::test]
+async fn a_script_in_a_file_answers_each_conversation_turn_by_turn() {
+    let script = Script::read(
+        r#"
+- tools: false
+  turns: [{text: A title}]
+  repeat: true
+- when: [variant, A]
+  turns:
+    - {status: 529, message: busy, retry_after: "1"}
+    - {shell: ls, usage: {input: 5, output: 2}}
+    - {words: 3}
+  usage: {input: 900, output: 10}
+- turns: [{text: first}, {tool: bash, arguments: {command: pwd}}]
+  repeat: true
+"#,
+    );
+    let script = script.unwrap();
+    let model = Model::start(move |call| script.reply(call).0);
+    let path = "/v1/chat/completions";
+    assert_eq!(told(Wire::Chat, false, &ask(&model, path, &chat("variant A", 0, false)).await).text, "A title");
+    assert_eq!(ask(&model, path, &chat("variant A", 0, true)).await.status, 529);
+    let first = told(Wire::Chat, false, &ask(&model, path, &chat("variant A", 0, true)).await);
+    assert_eq!((first.tools[0].0.as_str(), first.usage), ("bash", Some((5, 2))));
+    let other = told(Wire::Chat, false, &ask(&model, path, &chat("variant B", 0, true)).await);
+    assert_eq!(other.text, "first", "another conversation starts at its beginning");
+    let second = told(Wire::Chat, false, &ask(&model, path, &chat("variant A", 1, true)).await);
+    assert_eq!((second.text.as_str(), second.usage), ("word word word", Some((900, 10))));
+    assert_eq!(told(Wire::Chat, false, &ask(&model, path, &chat("variant A", 2, true)).await).text, "Done.");
+    for turn in [1, 2, 3] {
+        let other = told(Wire::Chat, false, &ask(&model, path, &chat("variant B", turn, true)).await);
+        assert_eq!(other.tools, [("bash".to_owned(), "{\"command\":\"pwd\"}".to_owned())]);
+    }
+    let again = told(Wire::Chat, false, &ask(&model, path, &chat("variant B", 0, true)).await);
+    assert_eq!(again.text, "first", "it was started once more");
+}
+
+#[test]
+fn a_script_that_says_nothing_or_two_things_in_a_turn_is_refused() {
+    for turn in ["{}", "{text: a, shell: b}", "{txt: a}"] {
+        assert!(Script::read(&format!("[{{turns: [{turn}]}}]")).is_err(), "{turn}");
+    }
 }

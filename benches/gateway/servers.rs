@@ -36,7 +36,12 @@ impl Server {
 
     /// Our proxy in front of this model.
     pub fn proxy(model: &Self) -> Self {
-        Self::of_ours(&["serve-proxy", &model.base])
+        Self::of_ours(&["serve-proxy", &model.base, "durable"])
+    }
+
+    /// The same with accounts that no disk keeps: what is left is not the disk's.
+    pub fn forgetful_proxy(model: &Self) -> Self {
+        Self::of_ours(&["serve-proxy", &model.base, "forgetful"])
     }
 
     fn of_ours(args: &[&str]) -> Self {
@@ -56,9 +61,13 @@ impl Server {
     /// LiteLLM's proxy in front of this model, ready for requests.
     pub fn litellm(venv: &Path, model: &Self, workers: usize, dir: &Path) -> Self {
         let config = dir.join("litellm.yaml");
+        // It does not start without a key, nor with one that is easy to guess.
+        let random = || std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("random digits");
+        let key = format!("sk-{}{}", random(), random()).replace(['-', '\n'], "").replacen("sk", "sk-", 1);
         let text = format!(
             "model_list:\n  - model_name: scripted\n    litellm_params:\n      model: openai/scripted\n      \
-             api_base: {}\n      api_key: sk-dummy\nlitellm_settings:\n  telemetry: false\n  num_retries: 0\n",
+             api_base: {}\n      api_key: sk-dummy\nlitellm_settings:\n  telemetry: false\n  num_retries: 0\n\
+             general_settings:\n  master_key: {key}\n",
             model.base
         );
         std::fs::write(&config, text).expect("a configuration");
@@ -81,7 +90,7 @@ impl Server {
             .current_dir(dir)
             .process_group(0);
         let child = command.spawn().expect("LiteLLM can be started");
-        let mut server = Self { child, base: format!("http://127.0.0.1:{port}/v1"), key: "sk-dummy".to_owned() };
+        let mut server = Self { child, base: format!("http://127.0.0.1:{port}/v1"), key };
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let ended = server.child.try_wait().expect("a child");
@@ -119,7 +128,7 @@ impl Drop for Server {
 pub fn serve(args: &[String]) -> bool {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve-model"] => serve_model(),
-        ["serve-proxy", upstream] => serve_proxy(upstream),
+        ["serve-proxy", upstream, accounts] => serve_proxy(upstream, accounts == "durable"),
         _ => return false,
     }
     true
@@ -135,7 +144,7 @@ fn serve_model() {
     wait_for_the_end();
 }
 
-fn serve_proxy(upstream: &str) {
+fn serve_proxy(upstream: &str, durable: bool) {
     let dir = tempfile::tempdir().expect("a directory");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -145,7 +154,7 @@ fn serve_proxy(upstream: &str) {
         let proxy = LoopbackProxy::start(settings).await.expect("a proxy");
         let opening = Opening {
             trial: "a".to_owned(),
-            purse: purse(dir.path()).await,
+            purse: purse(durable.then_some(dir.path())).await,
             transcript: dir.path().join("transcript.jsonl"),
             time: None,
         };

@@ -35,7 +35,8 @@ pub fn settings(agent: &config::Agent) -> Result<AgentSettings> {
             template.map(settings).map_err(|error| error.to_string())
         }
         Agent::Preset { name, model, args, env } => {
-            preset::Settings::new(name, model.clone(), args.clone(), env.clone()).map(AgentSettings::Preset)
+            let (model, args, env) = (model.clone(), args.clone(), env.clone());
+            preset::Settings::new(name, model, args, env).map(AgentSettings::Preset)
         }
         Agent::Api { model, wire, max_output } => {
             Ok(AgentSettings::Api(api::Settings { model: model.clone(), wire: *wire, max_output: *max_output }))

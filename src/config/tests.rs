@@ -49,7 +49,7 @@ fn values_of_a_wrong_kind_are_refused_with_their_line() {
         ("version: 1\nprotect: [../x]", "`protect`: `../x`"),
         ("version: 1\nmetrics: {m: {sql_load: {params: {range: [1]}}}}", "a CSV file, or `{range: [1, 1000000]}`"),
         ("version: 1\nagent: [codex]", "expected a preset such as `codex`, or `{preset: …}`"),
-        ("version: 1\nagent: {patience: 3, preset: x}", "invalid type: integer `3`"),
+        ("version: 1\nagent: {patience: 3, preset: x}", "`agent.patience`"),
         ("version: 1\nagent: {command: 3}", "a line, or a list of words"),
         ("version: 1\nmetrics: {p95: fast}", "expected keys such as `{from: command, run: …}`"),
         ("version: 1\nmetrics: {\"a b\": {from: file}}", "can't be a metric's name"),

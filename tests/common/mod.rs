@@ -1,6 +1,7 @@
 //! What several test files need: repositories made of a few files, and the program under test.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::allow_attributes,
     clippy::unwrap_used,
     reason = "each test file uses a part of it, and helpers of tests end the test"

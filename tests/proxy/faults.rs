@@ -337,3 +337,23 @@ async fn closing_ends_the_waiting_for_a_provider() {
     assert!(released(&bank.only()).contains("closed"), "{:?}", bank.audit());
     assert_eq!((asked.await.unwrap().status, house.model.calls().len()), (400, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_holds_up_neither_the_settlement_nor_the_closing() {
+    let noise = ": nothing to see here\n\n".repeat(1 << 20);
+    let house = House::with(impatient(), move |_| Reply::raw(200, "text/event-stream", noise.clone())).await;
+    for waits in [true, false] {
+        let bank = Bank::rich();
+        let door = house.open("a", &bank).await;
+        let request = request(door.access(), Wire::Chat, true, &body(Wire::Chat, "x", true));
+        let response = request.send().await.unwrap();
+        if waits {
+            in_full(&bank.settled(1).await[0]);
+            assert!(!Got::of(response).await.whole);
+        }
+        let began = Instant::now();
+        door.close().await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        in_full(&bank.only());
+    }
+}

@@ -84,6 +84,19 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The start of every client, with what encrypts. Whichever part of the program comes first installs
+/// it; it is the same one everywhere.
+pub fn builder() -> reqwest::ClientBuilder {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+}
+
+/// The start of a client that encrypts nothing: it needs no certificates, and no proxy of the
+/// system's may read along.
+pub fn plain() -> reqwest::ClientBuilder {
+    builder().no_proxy().tls_certs_only([])
+}
+
 /// Asks one server for one path over connections that stay open between requests.
 pub struct Client {
     http: reqwest::Client,
@@ -94,8 +107,7 @@ pub struct Client {
 impl Client {
     /// A client of the server on a loopback port that keeps up to `connections` open.
     pub fn new(port: u16, settings: RequestSettings, connections: usize) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = plain()
             .http1_only()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())

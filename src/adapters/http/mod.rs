@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::process::ProcessError;
-pub use client::{Client, RequestPath, RequestSettings};
+pub use client::{Client, RequestPath, RequestSettings, builder, plain};
 pub use server::{ServeSettings, Server};
 pub use sse::{SseEvent, SseReader};
 

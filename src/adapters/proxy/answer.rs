@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -27,14 +29,12 @@ pub(super) enum Answer {
     /// It is there.
     Whole(Option<Bytes>),
     /// It comes.
-    Passing { pieces: mpsc::Receiver<Piece>, broken: bool },
-}
-
-/// A part of an answer that comes.
-pub(super) enum Piece {
-    Data(Bytes),
-    /// The answer is over. Without this it broke off.
-    End,
+    Passing {
+        pieces: mpsc::Receiver<Bytes>,
+        /// Whether the last piece is the answer's end; else it broke off there.
+        ended: Arc<AtomicBool>,
+        broken: bool,
+    },
 }
 
 impl Answer {
@@ -69,9 +69,9 @@ impl Body for Answer {
             Self::Passing { broken: true, .. } => {
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the answer broke off"))))
             }
-            Self::Passing { pieces, broken } => match std::task::ready!(pieces.poll_recv(cx)) {
-                Some(Piece::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Some(Piece::End) => Poll::Ready(None),
+            Self::Passing { pieces, ended, broken } => match std::task::ready!(pieces.poll_recv(cx)) {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None if ended.load(Ordering::Acquire) => Poll::Ready(None),
                 None => {
                     // An error makes the server drop what it has not sent yet: it may send that first.
                     *broken = true;
@@ -97,14 +97,15 @@ impl Body for Answer {
 /// The client's end of an exchange.
 pub(super) struct Reply {
     head: Option<oneshot::Sender<Response<Answer>>>,
-    pieces: Option<mpsc::Sender<Piece>>,
+    pieces: Option<mpsc::Sender<Bytes>>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Reply {
     /// A reply, and where its head appears.
     pub(super) fn new() -> (Self, oneshot::Receiver<Response<Answer>>) {
         let (head, appears) = oneshot::channel();
-        (Self { head: Some(head), pieces: None }, appears)
+        (Self { head: Some(head), pieces: None, ended: Arc::default() }, appears)
     }
 
     /// Answers at once.
@@ -118,7 +119,7 @@ impl Reply {
     /// Begins an answer whose pieces follow.
     pub(super) fn begin(&mut self, status: StatusCode, headers: HeaderMap) {
         let (sender, pieces) = mpsc::channel(PIECES);
-        let mut response = Response::new(Answer::Passing { pieces, broken: false });
+        let mut response = Response::new(Answer::Passing { pieces, ended: Arc::clone(&self.ended), broken: false });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         self.whole(response);
@@ -137,15 +138,16 @@ impl Reply {
     /// Passes a piece on, waiting while the client is slow. Whether the client is there.
     pub(super) async fn piece(&self, bytes: Bytes) -> bool {
         match &self.pieces {
-            Some(pieces) => pieces.send(Piece::Data(bytes)).await.is_ok(),
+            Some(pieces) => pieces.send(bytes).await.is_ok(),
             None => false,
         }
     }
 
-    /// Ends the answer; without this the client sees it break off.
-    pub(super) async fn end(&mut self) {
+    /// Ends the answer, unless it was broken off; without this the client sees it break off.
+    pub(super) fn end(&mut self) {
         if let Some(pieces) = self.pieces.take() {
-            drop(pieces.send(Piece::End).await);
+            self.ended.store(true, Ordering::Release);
+            drop(pieces);
         }
     }
 
@@ -204,7 +206,7 @@ mod tests {
             let mut body = head.await.unwrap().into_body();
             assert!(reply.piece("a".into()).await);
             if ended {
-                reply.end().await;
+                reply.end();
             } else {
                 reply.break_off();
             }

@@ -192,7 +192,7 @@ impl Exchange {
             self.settle(Some(claim), settlement);
         }
         match &broken {
-            None => self.reply.end().await,
+            None => self.reply.end(),
             Some(_) => self.reply.break_off(),
         }
         self.line.broken = broken;

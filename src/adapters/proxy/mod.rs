@@ -98,7 +98,8 @@ pub struct Grant {
 /// returns, and never forget one.
 #[async_trait]
 pub trait Purse: Send + Sync {
-    /// Admits a request, waiting for others to settle where that helps.
+    /// Admits a request, waiting for others to settle where that helps. Dropped before it returns, it
+    /// leaves nothing reserved.
     async fn reserve(&self, ask: Ask) -> Result<Grant, Refusal>;
 
     /// Replaces a reservation by what came of it. Takes effect before it returns.
@@ -113,7 +114,8 @@ pub struct Opening {
     pub purse: Arc<dyn Purse>,
     /// Where its transcript goes: JSON lines, appended to.
     pub transcript: PathBuf,
-    /// How long waiting for a provider may take altogether; for ever where absent.
+    /// How long waiting for a provider may take altogether, requests that wait together counted once; where
+    /// absent each request may wait for ten minutes.
     pub time: Option<Duration>,
 }
 

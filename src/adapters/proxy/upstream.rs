@@ -13,6 +13,7 @@ use url::Url;
 use super::cooldown::Cooldown;
 use super::redact::Redactor;
 use super::{ProxyError, Upstream};
+use crate::adapters::http;
 use crate::domain::quantity::{Tokens, show_duration};
 use crate::domain::wire::{Provider, Secret};
 
@@ -179,9 +180,8 @@ fn header(provider: Provider, key: &Secret) -> Result<(HeaderName, HeaderValue),
 }
 
 fn client(provider: Provider, encrypted: bool) -> Result<reqwest::Client, ProxyError> {
-    // Whichever part of the program comes first installs it; it is the same one everywhere.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = reqwest::Client::builder()
+    let builder = if encrypted { http::builder() } else { http::plain() };
+    let builder = builder
         // One connection a request: what breaks it is that request's alone, and never sends another twice.
         .http1_only()
         .redirect(Policy::none())
@@ -190,8 +190,6 @@ fn client(provider: Provider, encrypted: bool) -> Result<reqwest::Client, ProxyE
         .tcp_nodelay(true)
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE);
-    // Without encryption a proxy of the system's would read the key, and no certificates are needed.
-    let builder = if encrypted { builder } else { builder.no_proxy().tls_certs_only([]) };
     builder.build().map_err(|error| {
         let mut cause: &dyn Error = &error;
         while let Some(inner) = cause.source() {

@@ -79,9 +79,8 @@ async fn what_a_killed_run_had_sent_is_charged_in_full_when_it_goes_on() {
     let bench = Bench::new(1000, 5000);
     {
         let purse = StepPurse::new(bench.accounts().await, key("A"), 0);
-        let grant = purse.reserve(ask(300, 200)).await.unwrap();
-        // Killed: the grant is neither settled nor closed.
-        std::mem::forget(grant);
+        // Killed: what was granted is neither settled nor is the step closed.
+        let _grant = purse.reserve(ask(300, 200)).await.unwrap();
     }
     let accounts = bench.accounts().await;
     assert_eq!(accounts.spent_by(&key("A")), Tokens(500));

@@ -12,6 +12,7 @@ mod gemini;
 mod messages;
 mod reply;
 mod responses;
+mod script;
 mod shell;
 
 use std::convert::Infallible;
@@ -35,12 +36,13 @@ use serde_json::{Value, json};
 
 pub use self::call::Call;
 pub use self::reply::Reply;
+pub use self::script::Script;
 
 use self::answer::Answer;
 use self::call::{Heard, Target};
 use self::reply::What;
 
-type Script = dyn Fn(&Call) -> Reply + Send + Sync;
+type Says = dyn Fn(&Call) -> Reply + Send + Sync;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// One event of a stream. `name` is empty where the protocol names none.
@@ -88,7 +90,7 @@ pub struct Model {
 }
 
 struct Shared {
-    script: Box<Script>,
+    script: Box<Says>,
     heard: Mutex<History>,
 }
 

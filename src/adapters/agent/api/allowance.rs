@@ -9,6 +9,8 @@ use crate::domain::trial::Usage;
 const WINDOW: u64 = 120_000;
 /// A conversation that costs more than this part of what is left is made shorter.
 const SHARE: u64 = 4;
+/// What a turn's results may be long at the most, as a part of what is left.
+const NEWS: u64 = 3;
 /// With fewer tokens than these for its answer a turn is of no use.
 const USEFUL: u64 = 1024;
 /// Where nothing is known yet: text and code have more bytes a token than this, so it is on the safe side.
@@ -86,6 +88,16 @@ impl Allowance {
     /// Whether a request of so many bytes leaves enough for an answer.
     pub fn affords(&self, bytes: usize) -> bool {
         self.left().is_none_or(|left| self.estimate(bytes).saturating_add(USEFUL) <= left)
+    }
+
+    /// How many bytes the results of a turn may have together. The proxy has to take every byte that is
+    /// new for a token, and refuses what does not fit then, whatever it would cost in truth.
+    pub fn room(&self) -> usize {
+        let Some(left) = self.left() else { return usize::MAX };
+        let again = self.known.map_or(0, |(_, input)| input);
+        // What the model said goes back too, and JSON writes some bytes as two.
+        let spare = left.saturating_sub(again).saturating_sub(USEFUL) / 4 * 3;
+        usize::try_from(spare.min(left / NEWS)).unwrap_or(usize::MAX)
     }
 
     /// What is left for the answer to a request of so many bytes; nothing is said without a cap.
@@ -187,6 +199,16 @@ mod tests {
         assert!(conversation.removable() < 30_000 / 4);
         assert_eq!(of(20_000).surplus(&conversation, 30_000), 0);
         assert!(of(10_500).surplus(&conversation, 30_000) > 0, "there is no room for an answer otherwise");
+    }
+
+    #[test]
+    fn results_may_be_as_long_as_what_is_left_has_tokens_beside_the_conversation() {
+        let mut allowance = of(30_000);
+        assert_eq!((allowance.room(), Allowance::new(None).room()), (10_000, usize::MAX));
+        allowance.spent(usage(12_000, 1000), 40_000, 0);
+        assert_eq!(allowance.room(), (17_000 - 12_000 - 1024) / 4 * 3);
+        allowance.spent(usage(14_000, 1000), 40_000, 0);
+        assert_eq!(allowance.room(), 0);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 
 use super::conversation::Answer;
 use super::dialect::{Dialect, Reader, error_words};
-use crate::adapters::http::SseReader;
+use crate::adapters::http::{self, SseReader};
 use crate::adapters::process::Stop;
 use crate::domain::trial::Usage;
 use crate::domain::wire::{Access, Wire};
@@ -64,10 +64,7 @@ pub struct Client {
 impl Client {
     /// A client for one step; `refused` fires when the proxy refuses a request because a cap is spent.
     pub fn new(dialect: &'static dyn Dialect, wire: Wire, access: &Access, refused: &Stop) -> Result<Self, String> {
-        // Only the first in the process counts, and it is the same everywhere.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let built = reqwest::Client::builder()
-            .no_proxy()
+        let built = http::plain()
             .http1_only()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())

@@ -12,7 +12,7 @@ use super::conversation::{Answer, Call, Conversation, Ending, Round, Told};
 use super::dialect::Dialect;
 use super::gate::{Gate, Verdict};
 use super::record::Record;
-use super::tools::{Hands, Outcome, TOOLS, tail};
+use super::tools::{Hands, Outcome, TOOLS, ends, tail};
 use super::{Halt, Settings};
 use crate::adapters::process::{Executor, Exit};
 use crate::domain::quantity::Tokens;
@@ -24,6 +24,8 @@ const MOST_TURNS: usize = 200;
 const MOST_FAILURES: usize = 3;
 /// A call that failed so often in the same way is remarked upon.
 const SAME: usize = 3;
+/// So much of a result is told in any case: enough for what is wrong.
+const SHORTEST: usize = 500;
 /// How much of the model's last words is reported, in bytes.
 const SUMMARY: usize = 2000;
 
@@ -197,6 +199,7 @@ impl<'a> Session<'a> {
     /// Carries out what an answer calls for, in its order.
     async fn work(&mut self, answer: &Answer, hands: &Hands<'_>) -> Result<Deeds, Halt> {
         let mut deeds = Deeds::default();
+        let mut room = self.allowance.room();
         for (at, call) in answer.calls.iter().enumerate() {
             // Only what comes last can have been cut.
             let ending = if at + 1 == answer.calls.len() { answer.ending } else { Ending::Whole };
@@ -207,7 +210,9 @@ impl<'a> Session<'a> {
             if let Some(summary) = &outcome.finish {
                 deeds.finish = Some((at, summary.clone()));
             }
-            deeds.results.push(self.told(call, outcome));
+            let text = ends(&outcome.text, room.max(SHORTEST));
+            room = room.saturating_sub(text.len());
+            deeds.results.push(self.told(call, Outcome { text, ..outcome }));
         }
         Ok(deeds)
     }

@@ -89,11 +89,13 @@ fn conversation(wire: Wire, system: &str, texts: &[String], call: usize) -> Valu
     }
     let tool = json!({"name": "run", "description": system});
     match wire {
-        Wire::Messages => json!({"model": "m", "max_tokens": 100 + call, "stream": call % 2 == 0,
+        Wire::Messages => json!({"model": "m", "max_tokens": 100 + call, "stream": call.is_multiple_of(2),
             "metadata": {"user_id": call.to_string()}, "messages": turns, "tools": [marked(0, tool)],
             "system": [marked(call, json!({"type": "text", "text": system}))]}),
-        Wire::Chat => json!({"model": "m", "max_tokens": 100 + call, "stream": call % 2 == 0, "user": call.to_string(),
-            "messages": turns, "tools": [{"type": "function", "function": tool}]}),
+        Wire::Chat => {
+            json!({"model": "m", "max_tokens": 100 + call, "stream": call.is_multiple_of(2), "user": call.to_string(),
+            "messages": turns, "tools": [{"type": "function", "function": tool}]})
+        }
         Wire::Responses => json!({"model": "m", "max_output_tokens": 100 + call, "instructions": system,
             "prompt_cache_key": call.to_string(), "input": turns, "tools": [{"type": "function", "name": "run"}]}),
         Wire::Gemini => json!({"contents": turns, "generationConfig": {"maxOutputTokens": 100 + call},
@@ -101,73 +103,23 @@ fn conversation(wire: Wire, system: &str, texts: &[String], call: usize) -> Valu
     }
 }
 
+/// Names of fields that the protocols look for.
+const FIELDS: &str = "\
+    model stream max_tokens messages content contents parts input tools tool_choice type role name text \
+    generationConfig generation_config thinkingConfig thinkingBudget maxOutputTokens thinking budget_tokens \
+    context_management edits stream_options system systemInstruction usage usageMetadata promptTokenCount \
+    input_tokens output_tokens prompt_tokens completion_tokens total_tokens choices delta message candidates \
+    response output error finish_reason item function_call tool_calls";
+
+/// Values that the protocols look for.
+const WORDS: &str = "\
+    message message_start message_delta message_stop content_block_delta content_block_start response.completed \
+    response.output_text.delta error response function namespace tool_result reasoning image auto";
+
 /// Any JSON, made of the fields that the protocols look for more often than chance would have it.
 fn any_json() -> impl Strategy<Value = Value> {
-    let field = prop::sample::select(vec![
-        "model",
-        "stream",
-        "max_tokens",
-        "messages",
-        "content",
-        "contents",
-        "parts",
-        "input",
-        "tools",
-        "tool_choice",
-        "type",
-        "role",
-        "name",
-        "text",
-        "generationConfig",
-        "generation_config",
-        "thinkingConfig",
-        "thinkingBudget",
-        "maxOutputTokens",
-        "thinking",
-        "budget_tokens",
-        "context_management",
-        "edits",
-        "stream_options",
-        "system",
-        "systemInstruction",
-        "usage",
-        "usageMetadata",
-        "promptTokenCount",
-        "input_tokens",
-        "output_tokens",
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "choices",
-        "delta",
-        "message",
-        "candidates",
-        "response",
-        "output",
-        "error",
-        "finish_reason",
-        "item",
-        "function_call",
-        "tool_calls",
-    ]);
-    let word = prop::sample::select(vec![
-        "message",
-        "message_start",
-        "message_delta",
-        "message_stop",
-        "content_block_delta",
-        "content_block_start",
-        "response.completed",
-        "response.output_text.delta",
-        "error",
-        "response",
-        "function",
-        "namespace",
-        "tool_result",
-        "reasoning",
-        "image",
-        "auto",
-    ]);
+    let one_of = |words: &'static str| prop::sample::select(words.split_whitespace().collect::<Vec<_>>());
+    let (field, word) = (one_of(FIELDS), one_of(WORDS));
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

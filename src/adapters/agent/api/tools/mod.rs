@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use arguments::{Arguments, Field, Kind, Tool};
-pub use output::tail;
+pub use output::{ends, tail};
 
 use super::super::{AgentError, Task};
 use super::Halt;
