@@ -87,8 +87,8 @@ fn between(random: &mut ChaCha8Rng, from: u64, to: u64) -> u64 {
 struct Outcome {
     /// Tokens above a cap, the most in any scope at any moment.
     over: u64,
-    /// Share of the cap that ends the traffic, in percent; the least of its scopes.
-    used: f64,
+    /// Share of the cap that ends the traffic, in percent: over all steps or variants that have one, and the least of them.
+    used: (f64, f64),
     requests: u64,
 }
 
@@ -97,7 +97,10 @@ fn main() {
     let seeds = if quick { 3 } else { 20 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!("{CALLERS} callers, {} variants of {STEPS} steps, {seeds} seeds a row, journal on disk\n", VARIANTS.len());
-    println!("{:<20} {:<20} {:>10} {:>16} {:>16}", "cap that ends it", "way", "requests", "overspent", "cap used %");
+    println!(
+        "{:<20} {:<20} {:>10} {:>12} {:>12} {:>12}",
+        "cap that ends it", "way", "requests", "overspent", "cap used %", "least used %"
+    );
     let (mut over, mut used) = (0, f64::INFINITY);
     for caps in ROWS {
         let mut rows = [Vec::new(), Vec::new()];
@@ -107,12 +110,13 @@ fn main() {
         }
         for (way, row) in ["reserve and wait", "check, then charge"].iter().zip(&rows) {
             let most = row.iter().map(|o| o.over).max().unwrap();
-            let share = median(row.iter().map(|o| o.used).collect());
+            let share = median(row.iter().map(|o| o.used.0).collect());
+            let least = median(row.iter().map(|o| o.used.1).collect());
             let requests = median(row.iter().map(|o| o.requests as f64).collect());
-            println!("{:<20} {way:<20} {requests:>10.0} {most:>16} {share:>16.1}", caps.name);
+            println!("{:<20} {way:<20} {requests:>10.0} {most:>12} {share:>12.1} {least:>12.1}", caps.name);
         }
         over = over.max(rows[0].iter().map(|o| o.over).max().unwrap());
-        used = f64::min(used, median(rows[0].iter().map(|o| o.used).collect()));
+        used = f64::min(used, median(rows[0].iter().map(|o| o.used.0).collect()));
     }
     println!("\nfigure overspend_tokens {over} tokens limit 0");
     println!("figure cap_used_percent {used:.1} % limit 97");
@@ -225,15 +229,19 @@ fn over_caps(caps: Caps, spent: &Spent) -> u64 {
     steps.max(variants).max(spent.values().sum::<u64>().saturating_sub(caps.session))
 }
 
-/// Of the scope whose cap ends the traffic: what was used of it, the least over its instances.
-fn used(caps: Caps, spent: &Spent) -> f64 {
-    let least = |tokens: Vec<u64>, cap: u64| 100.0 * tokens.into_iter().min().unwrap() as f64 / cap as f64;
+/// Of the scope whose cap ends the traffic: what was used of it, over all that have one and at the least.
+fn used(caps: Caps, spent: &Spent) -> (f64, f64) {
+    let share = |tokens: Vec<u64>, cap: u64| {
+        let of = |tokens: u64| 100.0 * tokens as f64 / cap as f64;
+        let mean = of(tokens.iter().sum()) / tokens.len() as f64;
+        (mean, of(tokens.into_iter().min().unwrap()))
+    };
     if caps.name.starts_with("session") {
-        least(vec![spent.values().sum()], caps.session)
+        share(vec![spent.values().sum()], caps.session)
     } else if caps.name.starts_with("variant") {
-        least(by_variant(spent).into_values().collect(), caps.variant)
+        share(by_variant(spent).into_values().collect(), caps.variant)
     } else {
-        least(spent.values().copied().collect(), caps.step)
+        share(spent.values().copied().collect(), caps.step)
     }
 }
 

@@ -70,7 +70,11 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
         return Err(unreachable(project, implementer, wires));
     }
     let models = match agent {
-        config::Agent::Command { model, .. } | config::Agent::Preset { model, .. } => model.iter().cloned().collect(),
+        config::Agent::Command { model, .. } => model.iter().cloned().collect(),
+        config::Agent::Preset { .. } => match settings(agent)? {
+            AgentSettings::Preset(preset) => preset.requested().map(str::to_owned).into_iter().collect(),
+            _ => Vec::new(),
+        },
         config::Agent::Api { model, .. } => vec![model.clone()],
         config::Agent::Patch(_) => Vec::new(),
     };

@@ -3,9 +3,9 @@
 //! The program on the other side may be a candidate's code. What it leaves may be a link, a
 //! pipe or far too large; none of that may reach another file, hang us or fill the memory.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
@@ -23,7 +23,9 @@ pub struct Exchange {
 impl Exchange {
     /// A directory under `scratch` with mode 0700; the file is not there yet, its writer makes it.
     pub fn new(scratch: &Path, name: &str) -> io::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("x-").tempdir_in(scratch)?;
+        // As the umask has it, others could look in.
+        let private = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("x-").permissions(private).tempdir_in(scratch)?;
         // The trial's programs may run as another user than we do: who owns the scratch
         // directory must be able to write here.
         let (owner, ours) = (std::fs::metadata(scratch)?, std::fs::metadata(dir.path())?);
@@ -114,6 +116,14 @@ fn read_limited(file: File) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_else_may_look_into_its_directory() {
+        let scratch = tempfile::tempdir().unwrap();
+        let exchange = Exchange::empty(scratch.path(), "report").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(exchange.path().parent().unwrap()), mode(exchange.path())), (0o700, 0o600));
+    }
 
     #[test]
     fn a_file_that_was_never_written_is_nothing_and_an_empty_one_is_empty() {
