@@ -59,10 +59,13 @@ impl SseReader {
         match name.trim_start_matches('\u{feff}') {
             "event" => value.clone_into(&mut self.event.event),
             "data" => {
-                if self.has_data {
+                if self.has_data && self.event.data.len() < LONGEST_LINE {
                     self.event.data.push('\n');
                 }
-                self.event.data.push_str(value);
+                // Lines of an event that never ends are dropped too.
+                if self.event.data.len() + value.len() <= LONGEST_LINE {
+                    self.event.data.push_str(value);
+                }
                 self.has_data = true;
             }
             _ => {}

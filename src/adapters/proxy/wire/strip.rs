@@ -30,10 +30,10 @@ pub(super) fn kind(value: &Value) -> &str {
     text(value, "type")
 }
 
-/// Takes fields out.
+/// Takes fields out. One that says nothing, or no, is not missed.
 pub(super) fn fields(body: &mut Object, names: &[&str], notes: &mut Notes) {
     for name in names {
-        if body.remove(*name).is_some_and(|value| !value.is_null()) {
+        if body.remove(*name).is_some_and(|value| !value.is_null() && value != false) {
             notes.add(format!("`{name}`"));
         }
     }
@@ -189,6 +189,14 @@ mod tests {
         let tools = json!([{"type": "function", "function": {"name": "run"}}, {"type": "search"}]);
         let (body, _) = offer(json!({"tools": tools, "tool_choice": choice}));
         assert_eq!(body["tool_choice"]["allowed_tools"]["tools"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_field_that_says_nothing_goes_without_a_note() {
+        let Value::Object(mut body) = json!({"a": null, "b": false, "c": 0, "d": 1}) else { panic!("no object") };
+        let mut notes = Notes::default();
+        fields(&mut body, &["a", "b", "c"], &mut notes);
+        assert_eq!((Value::Object(body), notes.0), (json!({"d": 1}), vec!["`c`".to_owned()]));
     }
 
     #[test]
