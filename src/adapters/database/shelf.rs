@@ -7,9 +7,13 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::DatabaseError;
 use super::place::{blocking, failed};
+
+/// How soon one looks again who could not build because others hold the lock.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Nobody removes a template while one of these lives.
 pub struct Held(#[expect(dead_code, reason = "it is held, not read")] File);
@@ -20,12 +24,16 @@ where
     F: Future<Output = Result<(), DatabaseError>>,
 {
     loop {
-        let shared = lock(done, File::lock_shared).await?;
+        let (shared, ()) = lock(done, File::lock_shared).await?;
         if done.exists() {
             return Ok(Held(shared));
         }
         drop(shared);
-        let _alone = lock(done, File::lock).await?;
+        // Whoever built it in between holds it from now on: waiting to be alone could last for a whole run.
+        let Some(_alone) = lock_alone(done).await? else {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
         if !done.exists() {
             build().await?;
         }
@@ -75,16 +83,30 @@ fn open(lock: &Path) -> io::Result<File> {
     fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)
 }
 
-async fn lock(template: &Path, take: fn(&File) -> io::Result<()>) -> Result<File, DatabaseError> {
+/// The lock of one who builds, unless somebody else has it, alone or not.
+async fn lock_alone(template: &Path) -> Result<Option<File>, DatabaseError> {
+    let taken = lock(template, |file| match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(why)) => Err(why),
+    });
+    taken.await.map(|(file, alone)| alone.then_some(file))
+}
+
+/// Takes the lock of a template; what taking it came to stands beside it.
+async fn lock<T: Send + 'static>(
+    template: &Path,
+    take: fn(&File) -> io::Result<T>,
+) -> Result<(File, T), DatabaseError> {
     let path = template.with_extension("lock");
     blocking(format!("locking {}", path.display()), move || {
         loop {
             let file = open(&path)?;
-            take(&file)?;
+            let taken = take(&file)?;
             // It may have been removed between these two, and another one be in its place.
             let mine = file.metadata()?;
             if fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
-                return Ok(file);
+                return Ok((file, taken));
             }
         }
     })
@@ -114,6 +136,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_came_too_late_to_build_does_not_wait_for_those_who_use_it() {
+        let home = tempfile::tempdir().unwrap();
+        let done = home.path().join("abc");
+        // Another one built it just after we looked, and holds it.
+        let other = open(&done.with_extension("lock")).unwrap();
+        other.lock_shared().unwrap();
+        let build = async || panic!("it is built already");
+        let built = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            fs::write(&done, "rows").unwrap();
+        };
+        let both = async { tokio::join!(hold(&done, build), built) };
+        let (held, ()) = tokio::time::timeout(Duration::from_secs(10), both).await.expect("it waits for the other");
+        held.unwrap();
+    }
+
+    #[tokio::test]
     async fn who_waited_for_a_template_that_was_removed_builds_it_anew() {
         let home = tempfile::tempdir().unwrap();
         let done = home.path().join("abc");
@@ -121,7 +160,7 @@ mod tests {
         let (path, lock) = unused(home.path()).unwrap().remove(0);
         let build = async || fs::write(&done, "new").map_err(|why| failed("writing", &why));
         let remove = async {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             fs::remove_file(&path).unwrap();
             clear(&path).unwrap();
             drop(lock);
