@@ -343,10 +343,10 @@ fn the_time_that_is_left_goes_to_a_leader_whose_bound_is_open() {
     let arena = Arena { costs: vec![("A", 79), ("B", 88)], slice: "0.01", ..Arena::default() };
     let repo = arena.build();
     repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("<80ms", "<79.8ms"));
-    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 4s"));
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 10s"));
     repo.commit("a bound that A neither keeps nor misses");
     repo.blueprint(&["run", DOCUMENT]);
     let blocks = measured(&repo);
     let alone = blocks.iter().filter(|who| **who == ["A"]).count();
-    assert!(blocks.len() > 30 && 2 * alone > blocks.len(), "{alone} of {}: {blocks:?}", blocks.len());
+    assert!(blocks.len() > 20 && 2 * alone > blocks.len(), "{alone} of {}: {blocks:?}", blocks.len());
 }
