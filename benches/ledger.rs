@@ -4,6 +4,8 @@
 //! whether the cap is reached, send, add what was used.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures and ends at a failure")]
 
+mod accounts;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,9 +17,8 @@ use blueprint::domain::budget::Settlement;
 use blueprint::domain::plan::VariantKey;
 use blueprint::domain::quantity::Tokens;
 use blueprint::domain::trial::Usage;
-use blueprint::engine::accounts::{Accounts, StepPurse};
-use blueprint::engine::clock::Clock;
-use blueprint::engine::journal::{Facts, Log, Record, Started, read};
+use blueprint::engine::accounts::StepPurse;
+use blueprint::engine::journal::{Facts, Record, read};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
@@ -143,10 +144,7 @@ async fn answer(turn: &Turn, limit: u64) -> u64 {
 async fn reserved(caps: Caps, seed: u64) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(folder.path()).await.unwrap());
-    let started = started(caps);
-    let log = Log::new(journal.clone(), &started.run, Clock::resumed(Duration::ZERO));
-    log.write(&Record::Started(started.clone())).await.unwrap();
-    let accounts = Arc::new(Accounts::new(&Facts::new(started.clone()), log.clone(), Arc::new(|_| {})).unwrap());
+    let (accounts, log, started) = accounts::accounts(journal.clone(), [caps.step, caps.variant, caps.session]).await;
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let (variant, step) = place(caller);
@@ -243,21 +241,4 @@ fn used(caps: Caps, spent: &Spent) -> (f64, f64) {
     } else {
         share(spent.values().copied().collect(), caps.step)
     }
-}
-
-fn started(caps: Caps) -> Started {
-    serde_json::from_value(serde_json::json!({
-        "run": "r", "document": "d.md", "digest": "0", "base": "b", "target": "main", "seed": 7, "state": "/s",
-        "at": 0, "configuration": "c", "measure_budget": {"secs": 60, "nanos": 0}, "require_supported": false,
-        "sources": [], "plan": {
-            "id": "", "title": "", "status": "approved", "mode": "competition", "approved": null, "goal": "",
-            "assumptions": [], "questions": [], "variants": [], "work_items": [], "tests": [], "metrics": [],
-            "weights": {"tests": {"percent": 100.0, "note": null}, "performance": {"percent": 0.0, "note": null},
-                        "simplicity": {"percent": 0.0, "note": null}},
-            "budget": {"step_tokens": caps.step, "variant_tokens": caps.variant, "session_tokens": caps.session,
-                       "time_estimate": null, "time_cap": null},
-            "rollback": null,
-        },
-    }))
-    .unwrap()
 }
