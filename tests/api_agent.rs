@@ -450,6 +450,16 @@ async fn tests_that_pass_after_a_change_are_told_and_words_are_enough_to_end_the
 }
 
 #[tokio::test]
+async fn a_model_that_goes_on_and_on_after_the_tests_pass_is_not_asked_any_more() {
+    let bench = Bench::tested("");
+    let look = || tool("read", json!({"path": "cost.txt"}));
+    let done = bench.scripted(Wire::Messages, move |call| if call.turn == 0 { lower() } else { look() }).await;
+    done.ends(&AgentEnd::Finished);
+    assert_eq!(done.calls.len(), 5, "the change, and four turns that changed nothing");
+    assert_eq!(bench.left("cost.txt"), "20\n");
+}
+
+#[tokio::test]
 async fn tests_that_never_pass_are_left_to_the_judge_after_three_times() {
     let bench = Bench::tested("exit 1");
     let done = bench.answers(Wire::Messages, vec![]).await;

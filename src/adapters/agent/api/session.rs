@@ -18,6 +18,8 @@ use crate::adapters::process::{Executor, Exit};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::Access;
 
+/// After so many turns that changed nothing, the plan's tests passing, the step is done whatever the model says.
+const LINGER: usize = 4;
 /// A step that takes more turns is going in circles.
 const MOST_TURNS: usize = 200;
 /// How often the model is told that the tests fail when it says that it is done.
@@ -45,6 +47,8 @@ pub struct Session<'a> {
     failures: usize,
     /// Whether it was reminded that an answer without calls leads nowhere.
     reminded: bool,
+    /// Turns since the tests pass in which nothing changed.
+    lingered: usize,
     /// How often each call failed.
     failed: BTreeMap<String, usize>,
 }
@@ -94,6 +98,7 @@ impl<'a> Session<'a> {
             summary: String::new(),
             failures: 0,
             reminded: false,
+            lingered: 0,
             failed: BTreeMap::new(),
         })
     }
@@ -250,6 +255,11 @@ impl<'a> Session<'a> {
             return Ok(self.idle(answer, gate));
         }
         self.reminded = false;
+        // The tests pass and nothing changes any more: what follows would only cost.
+        self.lingered = if gate.passed() && !deeds.changed { self.lingered + 1 } else { 0 };
+        if self.lingered >= LINGER {
+            return Ok(Decision::Done);
+        }
         let passed = deeds.changed && gate.due() && gate.try_out(self.task, hands, self.exec).await? == Verdict::Passed;
         self.interrupted()?;
         let told = "The plan's tests pass now. When the work item is done, call `finish`.";
