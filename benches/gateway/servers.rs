@@ -73,8 +73,11 @@ impl Server {
         std::fs::write(&config, text).expect("a configuration");
         let log = std::fs::File::create(dir.join("litellm.log")).expect("a log");
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port").port();
-        let mut command = Command::new(venv.join("bin/litellm"));
+        // Its group ends when our end of its input does, so that it can't outlive us either.
+        let mut command = Command::new("sh");
         command
+            .args(["-c", "\"$@\" </dev/null & cat >/dev/null; kill 0", "litellm"])
+            .arg(venv.join("bin/litellm"))
             .arg("--config")
             .arg(&config)
             .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--num_workers", &workers.to_string()])
@@ -84,7 +87,7 @@ impl Server {
             .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
             .env("LITELLM_MODE", "PRODUCTION")
             .env("LITELLM_LOG", "ERROR")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .current_dir(dir)
