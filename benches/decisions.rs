@@ -1,6 +1,6 @@
 //! Who is picked, how surely and how soon: the race beside what tools do today, on simulated machines of
 //! known noise, on recorded ones, and with programs of known truth on this one. The last take 20 minutes;
-//! `--no-live` leaves them out, `--quick` shortens everything.
+//! `--no-live` leaves them out, `--live` does nothing else, `--quick` shortens everything.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod live;
@@ -209,7 +209,13 @@ fn main() {
     if live::was_program() {
         return;
     }
-    let quick = std::env::args().any(|a| a == "--quick");
+    let asked = |flag: &str| std::env::args().any(|a| a == flag);
+    let quick = asked("--quick");
+    let really = || live::section(if quick { 1 } else { 4 });
+    if asked("--live") {
+        figure("live_gap_points", really(), 1, "points", 5.0);
+        return;
+    }
     let (decisions, identical) = if quick { (200, 500) } else { (1_000, 10_000) };
     println!("four variants at 1, 1+d, 1+d, 1+2d; {decisions} decisions a row; races capped at 120 s\n");
     println!("{:<12} what tools do today: right{:11} race by elapsed time{:12} race less waits for a core", "", "", "");
@@ -250,8 +256,7 @@ fn main() {
     let same = cell(SHARED, 0.0, identical);
     replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });
-    let live = !std::env::args().any(|a| a == "--no-live");
-    let gap = live.then(|| live::section(if quick { 1 } else { 4 }));
+    let gap = (!asked("--no-live")).then(really);
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");
     println!("{unhindered} less waits (tools that take the lowest mean or minimum call one every time)\n");

@@ -1,6 +1,6 @@
 //! Programs of known truth, really run: this benchmark's own program computes, walks through memory or
 //! sleeps for as long as it is told, and the product's source `time` measures it. What comes out is held against
-//! what a replay of this machine's noise, recorded right before, says should, with the noise that the program
+//! what a replay of this machine's noise, recorded right before each program, says should, with the noise that the program
 //! has of its own added: where in memory a run lies, for one, is another lot each time.
 
 use std::num::NonZeroU64;
@@ -137,14 +137,15 @@ pub fn section(decisions: u32) -> f64 {
          right is the best claimed with support, or nobody claimed where all are alike\n"
     );
     println!("{:<8} {:>5}   {:>6} {:>6} {:>7}   {:>16}", "", "d", "right", "wrong", "seconds", "replay says right");
-    let trace = recorded();
-    let replay = Replay::of(&trace);
-    let summary = Summary::of(&trace, &replay);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let (mut live, mut expected, mut cells) = (0.0, 0.0, 0.0);
     for work in Work::ALL {
         let pace = work.pace();
-        let own = runtime.block_on(own_noise(work, pace, &summary));
+        // A machine changes within minutes: each program is held against its own minute.
+        let trace = recorded(work);
+        let replay = Replay::of(&trace);
+        let machine = adjacent(&trace, &replay);
+        let own = runtime.block_on(own_noise(work, pace, machine));
         println!("{:<8} has {:.1} % of noise of its own in a slice", work.name(), 100.0 * own);
         for difference in DIFFERENCES {
             let mut found = Found::default();
@@ -169,9 +170,13 @@ pub fn section(decisions: u32) -> f64 {
     100.0 * (live - expected).abs() / cells
 }
 
-/// This machine's noise now.
-fn recorded() -> Trace {
-    let made = recorder::record(RECORDED, &Stop::new());
+/// This machine's noise now, as far as it reaches a program: what sleeps is not computed, and without its waits for
+/// a core nothing is left of it.
+fn recorded(work: Work) -> Trace {
+    let mut made = recorder::record(RECORDED, &Stop::new());
+    if matches!(work, Work::Sleep) {
+        made.ticks.clear();
+    }
     let header = Header {
         recorded: jiff::Timestamp::now(),
         version: String::new(),
@@ -184,11 +189,20 @@ fn recorded() -> Trace {
     Trace { header, ticks: made.ticks, samples: made.samples }
 }
 
+/// By how much the logarithms of two slices differ in CPU time, one after the other.
+fn adjacent(trace: &Trace, replay: &Replay) -> f64 {
+    if trace.ticks.is_empty() {
+        return 0.0;
+    }
+    let summary = Summary::of(trace, replay);
+    summary.differences.iter().find(|d| d.timed == Timed::Cpu).map_or(0.0, |d| d.adjacent)
+}
+
 /// Slices from which a program's own noise is told.
 const PROBES: usize = 40;
 
 /// The standard deviation of a program's logarithm in one slice, beyond what this machine does to anybody's.
-async fn own_noise(work: Work, pace: Pace, summary: &Summary) -> f64 {
+async fn own_noise(work: Work, pace: Pace, machine: f64) -> f64 {
     let folder = tempfile::tempdir().expect("a directory");
     let mut meter = meter(folder.path(), work, pace.units(1.0)).await;
     let mut slices = Vec::new();
@@ -201,9 +215,8 @@ async fn own_noise(work: Work, pace: Pace, summary: &Summary) -> f64 {
     let logs: Vec<f64> = slices.iter().map(value).collect();
     let squares = logs.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>();
     let both = squares / (PROBES - 1) as f64;
-    let machine = summary.differences.iter().find(|d| d.timed == Timed::Cpu).map_or(0.0, |d| d.adjacent.powi(2));
     // The difference of two slices has the noise of both.
-    ((both - machine).max(0.0) / 2.0).sqrt()
+    ((both - machine.powi(2)).max(0.0) / 2.0).sqrt()
 }
 
 /// How often a replay is right.
