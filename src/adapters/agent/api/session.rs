@@ -18,8 +18,9 @@ use crate::adapters::process::{Executor, Exit};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::Access;
 
-/// After so many turns that changed nothing, the plan's tests passing, the step is done whatever the model says.
-const LINGER: usize = 4;
+/// After so many turns in a row that changed nothing, the plan's tests passing, the step is done whatever the model says.
+/// Fewer would end a step whose tests pass from the start while the model reads on for its next change.
+const LINGER: usize = 10;
 /// A step that takes more turns is going in circles.
 const MOST_TURNS: usize = 200;
 /// How often the model is told that the tests fail when it says that it is done.
