@@ -146,10 +146,20 @@ impl Program {
 
     /// Worktrees and private directories are made and removed one at a time, across processes.
     async fn worktree_lock(&self) -> Result<fs::File, GitError> {
+        self.lock("worktrees").await
+    }
+
+    /// Branches that are checked out are moved one at a time, across processes: the files of one that is
+    /// halfway there look like somebody's uncommitted work to the next.
+    pub async fn landing_lock(&self) -> Result<fs::File, GitError> {
+        self.lock("landing").await
+    }
+
+    async fn lock(&self, what: &str) -> Result<fs::File, GitError> {
         let path = self.common.join("blueprint");
-        let io = |source| GitError::Io { what: "the lock for worktrees".to_owned(), source };
+        let io = |source| GitError::Io { what: format!("the lock for {what}"), source };
         fs::create_dir_all(&path).map_err(io)?;
-        let file = fs::File::create(path.join("worktrees.lock")).map_err(io)?;
+        let file = fs::File::create(path.join(format!("{what}.lock"))).map_err(io)?;
         let joined = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
         joined.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)
     }

@@ -248,6 +248,7 @@ impl Git for Repository {
 
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError> {
         self.unchanged()?;
+        let _landing = self.program.landing_lock().await?;
         let checkout = self.program.checkout_of(branch).await?;
         if let Some(checkout) = &checkout {
             self.program.settled(checkout).await?;
