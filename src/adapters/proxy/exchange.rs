@@ -170,7 +170,7 @@ impl Exchange {
         self.begin(&answer);
         self.reply.begin(answer.status(), passed(answer.headers(), &self.link.redactor));
         let mut metered = claim.as_ref().map(|claim| Metered {
-            meter: claim.rules.meter(claim.stream),
+            meter: claim.rules.meter(),
             reserved: claim.account.reserved,
             stream: claim.stream,
         });

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::{Meter, Reading};
+use super::{Meter, Reading, json};
 use crate::adapters::http::SseReader;
 use crate::domain::trial::Usage;
 
@@ -70,6 +70,15 @@ impl Tally {
     /// The provider told an error; the first is kept.
     pub(super) fn fail(&mut self, error: String) {
         self.error.get_or_insert(error);
+    }
+
+    /// The event may hold an error; whether it does.
+    pub(super) fn fail_by(&mut self, data: &Value) -> bool {
+        let error = data.get("error").filter(|error| !error.is_null());
+        if let Some(error) = error {
+            self.fail(json::error(error));
+        }
+        error.is_some()
     }
 
     fn reading(&self) -> Reading {

@@ -61,8 +61,7 @@ const UNREAD: [&str; 22] = [
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
 impl Rules for Chat {
-    fn read(&self, endpoint: &Endpoint, body: Value) -> Result<Request, Unbounded> {
-        let _ = endpoint;
+    fn read(&self, _: &Endpoint, body: Value) -> Result<Request, Unbounded> {
         let mut body = json::object(body)?;
         let model = json::optional_text(&body, "model")?;
         reads_alone(&model)?;
@@ -120,7 +119,7 @@ impl Rules for Chat {
         }
     }
 
-    fn meter(&self, _stream: bool) -> Box<dyn Meter> {
+    fn meter(&self) -> Box<dyn Meter> {
         Follower::meter(Completion::default())
     }
 }
@@ -159,10 +158,8 @@ struct Completion {
 
 impl Answer for Completion {
     fn take(&mut self, _event: &str, data: &Value) {
-        match data.get("error") {
-            None | Some(Value::Null) if text(data, "object") == "error" => self.tally.fail(json::error(data)),
-            None | Some(Value::Null) => {}
-            Some(error) => self.tally.fail(json::error(error)),
+        if !self.tally.fail_by(data) && text(data, "object") == "error" {
+            self.tally.fail(json::error(data));
         }
         let choices = data.get("choices").and_then(Value::as_array);
         for choice in choices.into_iter().flatten() {

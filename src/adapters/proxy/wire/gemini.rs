@@ -82,7 +82,7 @@ impl Rules for Gemini {
         }
     }
 
-    fn meter(&self, _stream: bool) -> Box<dyn Meter> {
+    fn meter(&self) -> Box<dyn Meter> {
         Follower::meter(Content::default())
     }
 }
@@ -241,9 +241,7 @@ struct Content {
 
 impl Answer for Content {
     fn take(&mut self, _event: &str, data: &Value) {
-        if let Some(error) = data.get("error").filter(|error| !error.is_null()) {
-            self.tally.fail(json::error(error));
-        }
+        self.tally.fail_by(data);
         for candidate in data["candidates"].as_array().into_iter().flatten() {
             let parts = candidate["content"]["parts"].as_array().into_iter().flatten();
             self.tally.wrote(parts.map(written).sum());

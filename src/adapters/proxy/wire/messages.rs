@@ -40,8 +40,7 @@ const DEFINED: [&str; 4] = ["bash_", "text_editor_", "memory_", "computer_"];
 const LEAST_THINKING: u64 = 1024;
 
 impl Rules for Messages {
-    fn read(&self, endpoint: &Endpoint, body: Value) -> Result<Request, Unbounded> {
-        let _ = endpoint;
+    fn read(&self, _: &Endpoint, body: Value) -> Result<Request, Unbounded> {
         let mut body = json::object(body)?;
         let model = json::optional_text(&body, "model")?;
         let stream = json::flag(&body, "stream")?;
@@ -80,7 +79,7 @@ impl Rules for Messages {
         }
     }
 
-    fn meter(&self, _stream: bool) -> Box<dyn Meter> {
+    fn meter(&self) -> Box<dyn Meter> {
         Follower::meter(Message::default())
     }
 }
@@ -182,10 +181,9 @@ impl Answer for Message {
                 self.tally.used(usage);
                 self.tally.finish();
             }
-            _ => match data.get("error") {
-                None | Some(Value::Null) => {}
-                Some(error) => self.tally.fail(json::error(error)),
-            },
+            _ => {
+                self.tally.fail_by(data);
+            }
         }
     }
 

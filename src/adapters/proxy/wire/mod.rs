@@ -152,8 +152,8 @@ pub trait Rules: Send + Sync {
     /// Writes the output limit into the request, and whatever else makes the answer tell its usage.
     fn limit(&self, request: &mut Request, output: Tokens);
 
-    /// A meter for the answer.
-    fn meter(&self, stream: bool) -> Box<dyn Meter>;
+    /// A meter for the answer, whether it comes as a stream or in one piece.
+    fn meter(&self) -> Box<dyn Meter>;
 }
 
 /// Reads an answer alongside its passing through.

@@ -69,8 +69,7 @@ const UNREAD: [&str; 21] = [
 const MARKS: [&str; 2] = ["id", "status"];
 
 impl Rules for Responses {
-    fn read(&self, endpoint: &Endpoint, body: Value) -> Result<Request, Unbounded> {
-        let _ = endpoint;
+    fn read(&self, _: &Endpoint, body: Value) -> Result<Request, Unbounded> {
         let mut body = json::object(body)?;
         let model = json::optional_text(&body, "model")?;
         reads_alone(&model)?;
@@ -101,7 +100,7 @@ impl Rules for Responses {
         }
     }
 
-    fn meter(&self, _stream: bool) -> Box<dyn Meter> {
+    fn meter(&self) -> Box<dyn Meter> {
         Follower::meter(Response::default())
     }
 }
@@ -233,19 +232,16 @@ impl Answer for Response {
         match kind {
             "response.completed" | "response.incomplete" | "response.failed" => self.end(&data["response"]),
             "response.output_item.added" => self.tally.wrote(json::characters_in(&data["item"], &["name"])),
-            "error" => match data.get("error") {
-                None | Some(Value::Null) => self.tally.fail(json::error(data)),
-                Some(error) => self.tally.fail(json::error(error)),
-            },
+            "error" if !self.tally.fail_by(data) => self.tally.fail(json::error(data)),
+            "error" => {}
             // Sound is the one thing that is not written in characters.
             delta if delta.ends_with(".delta") && !delta.ends_with("audio.delta") => {
                 self.tally.wrote(json::characters_in(data, &["delta"]));
             }
             _ if text(data, "object") == "response" => self.end(data),
-            _ => match data.get("error") {
-                None | Some(Value::Null) => {}
-                Some(error) => self.tally.fail(json::error(error)),
-            },
+            _ => {
+                self.tally.fail_by(data);
+            }
         }
     }
 

@@ -29,10 +29,10 @@ pub(super) fn limited(wire: Wire, body: Value, output: u64) -> Value {
 
 /// What is known after some text, which must be the same however it is cut.
 pub(super) fn follow(wire: Wire, text: &str) -> Reading {
-    let mut whole = rules(wire).meter(true);
+    let mut whole = rules(wire).meter();
     whole.feed(text.as_bytes());
     for size in [1, 2, 3, 7, 64] {
-        let mut cut = rules(wire).meter(false);
+        let mut cut = rules(wire).meter();
         text.as_bytes().chunks(size).for_each(|piece| cut.feed(piece));
         assert_eq!(cut.reading(), whole.reading(), "in pieces of {size}");
     }
@@ -185,9 +185,9 @@ proptest! {
         }.into_bytes();
         text.extend(bytes);
         for wire in Wire::ALL {
-            let mut whole = rules(wire).meter(true);
+            let mut whole = rules(wire).meter();
             whole.feed(&text);
-            let mut cut = rules(wire).meter(true);
+            let mut cut = rules(wire).meter();
             let mut cuts: Vec<_> = cuts.iter().map(|at| at % (text.len() + 1)).chain([0, text.len()]).collect();
             cuts.sort_unstable();
             cuts.windows(2).for_each(|ends| cut.feed(&text[ends[0]..ends[1]]));
