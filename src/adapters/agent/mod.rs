@@ -165,6 +165,18 @@ pub enum AgentError {
     },
 }
 
+/// Why an agent of ours goes no further in the middle of its work.
+enum Halt {
+    Ended(AgentEnd),
+    Error(AgentError),
+}
+
+impl From<AgentError> for Halt {
+    fn from(error: AgentError) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// Implements variants.
 #[async_trait]
 pub trait Agent: Send + Sync {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
+use super::{Agent, AgentEnd, AgentError, AgentReport, Halt, Task};
 use crate::adapters::process::{Command, Environment, Exchange, Executor, Finished, ProcessError, Stop};
 use crate::domain::plan::{FilePattern, Variant, VariantKey};
 use crate::domain::trial::Usage;
@@ -129,18 +129,6 @@ fn in_folder(repository: &Path, folder: &str, key: &VariantKey) -> Result<Materi
             let there = if there.is_empty() { "no patch at all".to_owned() } else { there.join(", ") };
             Err(missing(format!("there is no such file, nor {key}.diff (the folder holds {there})")))
         }
-    }
-}
-
-/// Why applying went no further.
-enum Halt {
-    Ended(AgentEnd),
-    Error(AgentError),
-}
-
-impl From<AgentError> for Halt {
-    fn from(error: AgentError) -> Self {
-        Self::Error(error)
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
+use super::{Agent, AgentError, AgentReport, Halt, Task};
 use crate::adapters::process::Executor;
 use crate::domain::plan::Variant;
 use crate::domain::quantity::Tokens;
@@ -45,18 +45,6 @@ pub struct Settings {
 /// The agent.
 pub struct Api {
     settings: Settings,
-}
-
-/// Why a step goes no further.
-enum Halt {
-    Ended(AgentEnd),
-    Error(AgentError),
-}
-
-impl From<AgentError> for Halt {
-    fn from(error: AgentError) -> Self {
-        Self::Error(error)
-    }
 }
 
 impl Api {
