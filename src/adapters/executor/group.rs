@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
+use super::stat::{Stat, tick};
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
 
 /// A started program. Dropping it kills its group.
@@ -261,24 +262,10 @@ fn usage(pid: u32, control: Option<&ControlGroup>, before: Schedule) -> Usage {
         Some(first) if ticks <= first.run + 2 * tick() => first.run,
         _ => ticks,
     };
-    let cpu = control.and_then(ControlGroup::cpu).or_else(|| cpu_time(pid).map(exact));
+    let cpu = control.and_then(ControlGroup::cpu).or_else(|| Stat::of(pid).map(|stat| exact(stat.cpu())));
     let alone = cpu.zip(first).is_some_and(|(cpu, first)| first.run.as_secs_f64() >= ALONE * cpu.as_secs_f64());
     Usage {
         cpu: cpu.map(|cpu| cpu.saturating_sub(before.run)),
         delay: first.filter(|_| alone).map(|first| first.delay.saturating_sub(before.delay)),
     }
-}
-
-/// The unit of CPU time in /proc.
-pub fn tick() -> Duration {
-    Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1)
-}
-
-/// utime + stime + cutime + cstime of a process that was not reaped (proc_pid_stat(5)).
-fn cpu_time(pid: u32) -> Option<Duration> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the fields start after the last one.
-    let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
-    Some(tick() * u32::try_from(ticks).unwrap_or(u32::MAX))
 }

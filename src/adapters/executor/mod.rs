@@ -6,4 +6,5 @@ mod capture;
 mod control;
 mod group;
 mod pulse;
+mod stat;
 mod stopwatch;
