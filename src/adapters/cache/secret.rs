@@ -2,11 +2,11 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
 use super::CacheError;
+use crate::adapters::process::secret;
 
 /// Tells this resource from all others; no secret.
 pub fn nonce() -> String {
@@ -16,20 +16,12 @@ pub fn nonce() -> String {
 
 /// 256 bits from the system, as letters and digits that no URL has to escape.
 pub fn password() -> Result<String, CacheError> {
-    let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|why| CacheError::Failed { what: "drawing a password".to_owned(), why: why.to_string() })?;
-    Ok(hex(&bytes))
+    secret(256).map_err(|why| CacheError::Failed { what: "drawing a password".to_owned(), why: why.to_string() })
 }
 
 /// The form in which Redis takes and keeps a password, from which it can't be had back.
 pub fn digest(password: &str) -> String {
-    hex(&Sha256::digest(password.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(password.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

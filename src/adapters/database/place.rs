@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{DatabaseError, DatabaseResource, LeaseName};
-use crate::adapters::process::User;
-use crate::adapters::sql::{digest, is_lease_name, lease_name, marker};
+use crate::adapters::process::{self, User};
+use crate::adapters::sql::{is_lease_name, lease_name, marker};
 
 /// The file that holds the mark.
 const MARK: &str = "blueprint";
@@ -38,12 +38,7 @@ pub fn nonce() -> String {
 
 /// A password: 128 bits of the system's randomness.
 pub fn secret() -> Result<String, DatabaseError> {
-    use std::io::Read;
-    let mut bytes = [0u8; 16];
-    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|why| failed("drawing a password", &why))?;
-    // Hashed only for its digits.
-    Ok(digest([&bytes[..]], 32))
+    process::secret(128).map_err(|why| failed("drawing a password", &why))
 }
 
 /// An I/O error with what was being done.

@@ -1,6 +1,5 @@
 //! One program as the leader of its own process group: starting it, watching it, ending all of it.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};

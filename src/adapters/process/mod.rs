@@ -6,6 +6,7 @@
 mod exchange;
 mod program;
 mod pulse;
+mod secret;
 mod site;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use tokio_util::sync::CancellationToken as Stop;
 pub use exchange::{Exchange, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
+pub use secret::secret;
 pub use site::Site;
 
 /// The complete environment of a program.

@@ -1,15 +1,12 @@
 //! A trial's token: drawn from the system's randomness, and compared without telling how much of a
 //! wrong one was right.
 
-use std::io::Read;
-
+use crate::adapters::process::secret;
 use crate::domain::wire::Secret;
 
 /// 256 bits from the system, as digits that neither a header nor a URL has to escape.
 pub(super) fn draw() -> std::io::Result<Secret> {
-    let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    secret(256).map(Secret::new)
 }
 
 /// Whether what was given is the token. Takes as long for a nearly right one as for any other; the
