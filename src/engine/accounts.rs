@@ -54,7 +54,7 @@ impl Accounts {
             calls.settled(call, &settlement);
         }
         let mut ledger = Ledger::new(budget);
-        for ((variant, step), usage) in (Facts { calls: calls.clone(), ..facts.clone() }).usage() {
+        for ((variant, step), usage) in facts.usage_with(&calls) {
             ledger.spent_before(&variant, step, usage.total());
         }
         let book = Mutex::new(Book { ledger, calls, claims: BTreeMap::new(), told: BTreeMap::new() });

@@ -387,7 +387,12 @@ impl Facts {
     /// What every step used, whether it is done or not: as the proxy counted it, or as its agent said
     /// where no request of it went through the proxy.
     pub fn usage(&self) -> BTreeMap<(VariantKey, usize), Usage> {
-        let mut usage = self.calls.by_step();
+        self.usage_with(&self.calls)
+    }
+
+    /// The same with calls of which more is known by now.
+    pub fn usage_with(&self, calls: &Calls) -> BTreeMap<(VariantKey, usize), Usage> {
+        let mut usage = calls.by_step();
         for (variant, steps) in &self.steps {
             for (step, (_, report)) in steps.iter().enumerate() {
                 usage.entry((variant.clone(), step)).or_insert(report.usage);
