@@ -171,7 +171,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         target: &target.branch,
         checked_out: head == Head::Branch(target.branch.clone()),
         agent: &ports.agent.describe(),
-        models: &agents::reach(project, configured(project)?, &*ports.agent),
+        models: &agents::reach(project, &*ports.agent),
         setup: &settings.setup,
         migrate: &settings.migrate,
         carry: &settings.carry,
@@ -219,7 +219,7 @@ fn configured(project: &Project) -> Result<&config::Agent> {
 
 /// Lets the agent reach its models, where that is ours to do.
 async fn connect(project: &Project, ports: &mut Ports) -> Result<()> {
-    if let Some(settings) = agents::models(project, configured(project)?, &*ports.agent)? {
+    if let Some(settings) = agents::models(project, &*ports.agent)? {
         ports.proxy = Some(agents::proxy(settings).await?);
     }
     Ok(())

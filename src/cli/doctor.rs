@@ -80,7 +80,7 @@ async fn configured(project: &Project) -> Result<Option<Configured>> {
         let checked = agent.check(project.git_root(), &any, &*project.exec).await;
         problems.extend(checked.err().map(|error| lease::machine(error).message));
     }
-    let models = match compose::agents::reach(project, named, &*agent) {
+    let models = match compose::agents::reach(project, &*agent) {
         Reach::Through(places) => Some(places),
         Reach::None | Reach::Unseen => None,
         Reach::Missing(why) => {

@@ -55,8 +55,9 @@ fn material(each: &BTreeMap<String, String>) -> std::result::Result<BTreeMap<Var
 
 /// Where an agent's requests go through the proxy: always for agents whose protocols are known, and
 /// for any other program where the configuration says where its requests are to go.
-pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent) -> Result<Option<Settings>> {
-    if matches!(agent, config::Agent::Patch(_)) {
+pub fn models(project: &Project, implementer: &dyn Agent) -> Result<Option<Settings>> {
+    // Recorded work asks nobody.
+    if implementer.whole_variant() {
         return Ok(None);
     }
     let wires = implementer.wires();
@@ -69,15 +70,7 @@ pub fn models(project: &Project, agent: &config::Agent, implementer: &dyn Agent)
     {
         return Err(unreachable(project, implementer, wires));
     }
-    let models = match agent {
-        config::Agent::Command { model, .. } => model.iter().cloned().collect(),
-        config::Agent::Preset { .. } => match settings(agent)? {
-            AgentSettings::Preset(preset) => preset.requested().map(str::to_owned).into_iter().collect(),
-            _ => Vec::new(),
-        },
-        config::Agent::Api { model, .. } => vec![model.clone()],
-        config::Agent::Patch(_) => Vec::new(),
-    };
+    let models = implementer.model().map(str::to_owned).into_iter().collect();
     Ok(Some(Settings { upstreams, models }))
 }
 
@@ -87,10 +80,10 @@ pub async fn proxy(settings: Settings) -> Result<Arc<dyn Proxy>> {
 }
 
 /// The same for a reviewer, without listening anywhere.
-pub fn reach(project: &Project, agent: &config::Agent, implementer: &dyn Agent) -> Reach {
-    match models(project, agent, implementer) {
+pub fn reach(project: &Project, implementer: &dyn Agent) -> Reach {
+    match models(project, implementer) {
         Ok(Some(settings)) => Reach::Through(settings.describe()),
-        Ok(None) if matches!(agent, config::Agent::Patch(_)) => Reach::None,
+        Ok(None) if implementer.whole_variant() => Reach::None,
         Ok(None) => Reach::Unseen,
         Err(error) => Reach::Missing(error.to_string()),
     }

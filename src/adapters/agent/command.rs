@@ -91,6 +91,10 @@ impl Agent for Command {
         false
     }
 
+    fn model(&self) -> Option<&str> {
+        self.settings.model.as_deref()
+    }
+
     async fn check(&self, _: &Path, _: &Variant, _: &dyn Executor) -> Result<(), AgentError> {
         match self.settings.command.program() {
             Some(program) if !installed(program) => Err(ProcessError::Missing { program: program.to_owned() }.into()),

@@ -191,6 +191,11 @@ pub trait Agent: Send + Sync {
         &[]
     }
 
+    /// The model that it is to ask, as requests name it; none where it uses none, or chooses by itself.
+    fn model(&self) -> Option<&str> {
+        None
+    }
+
     /// Finds what can be found out beforehand for this variant: missing programs, missing material.
     async fn check(&self, repository: &Path, variant: &Variant, exec: &dyn Executor) -> Result<(), AgentError>;
 

@@ -75,6 +75,10 @@ impl Agent for Api {
         std::slice::from_ref(&self.settings.wire)
     }
 
+    fn model(&self) -> Option<&str> {
+        Some(&self.settings.model)
+    }
+
     /// Finds a protocol that it does not speak. Whether the model answers is seen when it is asked.
     async fn check(&self, _: &Path, _: &Variant, _: &dyn Executor) -> Result<(), AgentError> {
         self.dialect().map(drop)

@@ -131,6 +131,10 @@ impl Agent for Preset {
         std::slice::from_ref(self.settings.wire())
     }
 
+    fn model(&self) -> Option<&str> {
+        self.settings.requested()
+    }
+
     async fn check(&self, _: &Path, _: &Variant, exec: &dyn Executor) -> Result<(), AgentError> {
         self.version.get_or_try_init(|| probe(self.settings.client(), exec)).await.map(drop)
     }
