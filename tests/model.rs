@@ -7,57 +7,28 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::http::{SseEvent, SseReader};
 use blueprint::domain::wire::Wire;
+use common::got::{Got, client};
 use common::model::{Call, Model, Reply, Script};
 use serde_json::{Value, json};
 
-struct Got {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    /// All that came, and whether it came to its end.
-    body: String,
-    whole: bool,
+fn events(got: &Got) -> Vec<SseEvent> {
+    SseReader::default().feed(got.body.as_bytes())
 }
 
-impl Got {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
-    }
-
-    fn events(&self) -> Vec<SseEvent> {
-        SseReader::default().feed(self.body.as_bytes())
-    }
-
-    /// The events' data, without the mark at the end of chats.
-    fn data(&self) -> Vec<Value> {
-        let events = self.events().into_iter().filter(|event| event.data != "[DONE]");
-        events.map(|event| serde_json::from_str(&event.data).unwrap()).collect()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names = self.events().into_iter().map(|event| event.event).collect::<Vec<_>>();
-        names.dedup();
-        names
-    }
+/// The events' data, without the mark at the end of chats.
+fn data(got: &Got) -> Vec<Value> {
+    let events = events(got).into_iter().filter(|event| event.data != "[DONE]");
+    events.map(|event| serde_json::from_str(&event.data).unwrap()).collect()
 }
 
-fn client() -> reqwest::Client {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::new()
+fn names(got: &Got) -> Vec<String> {
+    let mut names = events(got).into_iter().map(|event| event.event).collect::<Vec<_>>();
+    names.dedup();
+    names
 }
 
 async fn ask(model: &Model, path: &str, body: &Value) -> Got {
-    let sent = client().post(format!("{}{path}", model.url())).body(body.to_string()).send().await;
-    let mut response = sent.unwrap();
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let mut body = Vec::new();
-    let whole = loop {
-        match response.chunk().await {
-            Ok(Some(bytes)) => body.extend_from_slice(&bytes),
-            Ok(None) => break true,
-            Err(_) => break false,
-        }
-    };
-    Got { status, headers, body: String::from_utf8(body).unwrap(), whole }
+    Got::of(client().post(format!("{}{path}", model.url())).body(body.to_string()).send().await.unwrap()).await
 }
 
 /// A first request of each protocol, with this output limit, and where it goes.
@@ -119,13 +90,13 @@ fn told(wire: Wire, stream: bool, got: &Got) -> Told {
     assert_eq!(got.status, 200, "{}", got.body);
     match (wire, stream) {
         (Wire::Messages, false) => messages_whole(&got.json()),
-        (Wire::Messages, true) => messages_stream(&got.data()),
+        (Wire::Messages, true) => messages_stream(&data(got)),
         (Wire::Chat, false) => chat_whole(&got.json()),
-        (Wire::Chat, true) => chat_stream(&got.data()),
+        (Wire::Chat, true) => chat_stream(&data(got)),
         (Wire::Responses, false) => responses_whole(&got.json()),
-        (Wire::Responses, true) => responses_stream(&got.data()),
+        (Wire::Responses, true) => responses_stream(&data(got)),
         (Wire::Gemini, false) => gemini(&[got.json()]),
-        (Wire::Gemini, true) => gemini(&got.data()),
+        (Wire::Gemini, true) => gemini(&data(got)),
     }
 }
 
@@ -321,14 +292,14 @@ async fn tools_of_free_text_and_shells_without_a_schema_are_called_in_their_own_
     for stream in [false, true] {
         let body = json!({"model": "m", "stream": stream, "input": "hi", "tools": [{"type": "local_shell"}]});
         let got = ask(&model, "/v1/responses", &body).await;
-        let response = if stream { got.data().pop().unwrap()["response"].clone() } else { got.json() };
+        let response = if stream { data(&got).pop().unwrap()["response"].clone() } else { got.json() };
         assert_eq!(response["output"][0]["type"], "local_shell_call");
         assert_eq!(response["output"][0]["action"]["command"], json!(["bash", "-lc", "ls"]));
 
         let body =
             json!({"model": "m", "stream": stream, "input": "hi", "tools": [{"type": "custom", "name": "patch"}]});
         let got = ask(&model, "/v1/responses", &body).await;
-        let response = if stream { got.data().pop().unwrap()["response"].clone() } else { got.json() };
+        let response = if stream { data(&got).pop().unwrap()["response"].clone() } else { got.json() };
         assert_eq!(response["output"][0]["type"], "custom_tool_call");
         assert_eq!(response["output"][0]["input"], "*** Begin");
     }
@@ -427,16 +398,16 @@ async fn input_from_the_cache_is_told_as_each_protocol_does() {
 async fn streams_have_their_events_in_the_real_order() {
     let model = Model::start(|_| Reply::text("two words").and_tool("bash", json!({"command": "ls"})));
     let (path, body) = request(Wire::Messages, true, 100);
-    let names = ask(&model, path, &body).await.names();
+    let called = names(&ask(&model, path, &body).await);
     let block = ["content_block_start", "content_block_delta", "content_block_stop"];
     let mut expected =
         vec!["message_start", "content_block_start", "ping", "content_block_delta", "content_block_stop"];
     expected.extend(block.iter().chain(&["message_delta", "message_stop"]));
-    assert_eq!(names, expected);
+    assert_eq!(called, expected);
     let (path, body) = request(Wire::Responses, true, 100);
-    let names = ask(&model, path, &body).await.names();
+    let called = names(&ask(&model, path, &body).await);
     assert_eq!(
-        names.iter().map(|name| name.strip_prefix("response.").unwrap()).collect::<Vec<_>>(),
+        called.iter().map(|name| name.strip_prefix("response.").unwrap()).collect::<Vec<_>>(),
         [
             "created",
             "in_progress",
@@ -456,7 +427,7 @@ async fn streams_have_their_events_in_the_real_order() {
     for wire in [Wire::Chat, Wire::Gemini] {
         let (path, body) = request(wire, true, 100);
         let got = ask(&model, path, &body).await;
-        assert_eq!(got.names(), [""], "{wire} names no events");
+        assert_eq!(names(&got), [""], "{wire} names no events");
         assert!(got.headers["content-type"].to_str().unwrap().starts_with("text/event-stream"));
     }
 }
@@ -502,7 +473,7 @@ async fn a_connection_breaks_in_the_middle_where_it_is_told_to() {
         let got = ask(&model, path, &body).await;
         assert!(!got.whole, "{wire}, stream: {stream}");
         if stream {
-            assert_eq!(got.events().len(), 5, "{wire}");
+            assert_eq!(events(&got).len(), 5, "{wire}");
         } else {
             assert!(!got.body.is_empty() && serde_json::from_str::<Value>(&got.body).is_err());
         }
@@ -519,10 +490,10 @@ async fn an_error_can_come_under_200() {
         let error = match (wire, stream) {
             (_, false) => got.json()["error"].clone(),
             (Wire::Responses, true) => {
-                assert_eq!(got.data()[4]["type"], "error");
-                got.data()[5]["response"]["error"].clone()
+                assert_eq!(data(&got)[4]["type"], "error");
+                data(&got)[5]["response"]["error"].clone()
             }
-            (_, true) => got.data()[4]["error"].clone(),
+            (_, true) => data(&got)[4]["error"].clone(),
         };
         assert_eq!(error["message"], "overloaded", "{wire}, stream: {stream}: {}", got.body);
         assert!(!got.body.contains("[DONE]") && !got.body.contains("message_stop"));

@@ -8,6 +8,7 @@
 )]
 
 pub mod arena;
+pub mod got;
 pub mod model;
 pub mod postgres;
 pub mod services;

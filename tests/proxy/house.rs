@@ -7,10 +7,10 @@ use std::time::Duration;
 use blueprint::adapters::proxy::{Door, LoopbackProxy, Opening, Patience, Proxy, Settings, Upstream};
 use blueprint::domain::quantity::Tokens;
 use blueprint::domain::wire::{Access, Provider, Secret, Wire};
-use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::bank::Bank;
+pub use crate::common::got::{Got, client};
 use crate::common::model::{Call, Model, Reply};
 
 /// Every provider's key. It holds what URLs and JSON escape.
@@ -71,40 +71,6 @@ pub fn settings(url: &str) -> Settings {
 pub fn impatient() -> Patience {
     let short = Duration::from_millis(400);
     Patience { first: short, between: short, alone: short }
-}
-
-/// What came back.
-pub struct Got {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: String,
-    /// Whether it came to its end.
-    pub whole: bool,
-}
-
-impl Got {
-    pub async fn of(mut response: reqwest::Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        let whole = loop {
-            match response.chunk().await {
-                Ok(Some(bytes)) => body.extend_from_slice(&bytes),
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
-        Self { status, headers, body: String::from_utf8(body).unwrap(), whole }
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-pub fn client() -> reqwest::Client {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
 
 /// Where a protocol's requests go.
