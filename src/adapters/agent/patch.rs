@@ -323,8 +323,6 @@ pub(super) enum Applied {
     Changed(Vec<String>),
     /// It was not, for a reason that its writer can do something about.
     Refused(String),
-    /// The step is over.
-    Ended(AgentEnd),
 }
 
 /// Applies a patch to a task's worktree, all of it or none, where every path of it is allowed.
@@ -334,7 +332,7 @@ pub(super) async fn apply_written(
     limit: Duration,
     text: &str,
     allowed: &(dyn Fn(&str) -> Result<(), String> + Send + Sync),
-) -> Result<Applied, AgentError> {
+) -> Result<Applied, Halt> {
     let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
     let file = Exchange::empty(task.scratch, "written.patch").map_err(io)?;
     std::fs::write(file.path(), parted(text)).map_err(io)?;
@@ -351,11 +349,10 @@ pub(super) async fn apply_written(
     };
     match carried_out.await {
         Ok(paths) => Ok(Applied::Changed(paths)),
-        Err(Halt::Ended(end)) => Ok(Applied::Ended(end)),
         Err(Halt::Error(AgentError::Material { why, .. })) => {
             Ok(Applied::Refused(why.replace(&file.shown(), "the patch")))
         }
-        Err(Halt::Error(error)) => Err(error),
+        Err(halt) => Err(halt),
     }
 }
 

@@ -33,7 +33,6 @@ impl Hands<'_> {
                 Ok(Outcome::changed(format!("changed: {shown}")))
             }
             Applied::Refused(why) => Ok(Outcome::failed(format!("nothing was changed: {why}"))),
-            Applied::Ended(end) => Err(Halt::Ended(end)),
         }
     }
 }
