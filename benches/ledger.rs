@@ -16,6 +16,7 @@ use blueprint::adapters::proxy::{Ask, Purse};
 use blueprint::domain::budget::Settlement;
 use blueprint::domain::plan::VariantKey;
 use blueprint::domain::quantity::Tokens;
+use blueprint::domain::statistics;
 use blueprint::domain::trial::Usage;
 use blueprint::engine::accounts::StepPurse;
 use blueprint::engine::journal::{Facts, Record, read};
@@ -111,21 +112,20 @@ fn main() {
         }
         for (way, row) in ["reserve and wait", "check, then charge"].iter().zip(&rows) {
             let most = row.iter().map(|o| o.over).max().unwrap();
-            let share = median(row.iter().map(|o| o.used.0).collect());
-            let least = median(row.iter().map(|o| o.used.1).collect());
-            let requests = median(row.iter().map(|o| o.requests as f64).collect());
+            let share = median(row.iter().map(|o| o.used.0));
+            let least = median(row.iter().map(|o| o.used.1));
+            let requests = median(row.iter().map(|o| o.requests as f64));
             println!("{:<20} {way:<20} {requests:>10.0} {most:>12} {share:>12.1} {least:>12.1}", caps.name);
         }
         over = over.max(rows[0].iter().map(|o| o.over).max().unwrap());
-        used = f64::min(used, median(rows[0].iter().map(|o| o.used.0).collect()));
+        used = f64::min(used, median(rows[0].iter().map(|o| o.used.0)));
     }
     println!("\nfigure overspend_tokens {over} tokens limit 0");
     println!("figure cap_used_percent {used:.1} % limit 97");
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    statistics::median(&values.collect::<Vec<_>>()).unwrap()
 }
 
 /// Where a caller belongs.
