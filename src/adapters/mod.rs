@@ -1,9 +1,9 @@
 //! What touches the world: a folder a port, a file an implementation, a table of them.
 //!
 //! Adapters import `domain` and `error`, and of each other only `process` (which alone starts
-//! programs and owns how results are read back), `sql` (which alone builds SQL text), `http` (which
-//! starts and asks a server for a metric and for a suite) and `load` (which says when a target is
-//! asked, and counts its answers).
+//! programs, and owns what they are handed and how results are read back), `sql` (which alone
+//! builds SQL text), `http` (where every HTTP client begins, and which starts and asks a server for
+//! a metric and for a suite) and `load` (which says when a target is asked, and counts its answers).
 
 pub mod agent;
 pub mod cache;
