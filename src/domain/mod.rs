@@ -9,6 +9,7 @@ pub mod control;
 pub mod diagnostic;
 pub mod document;
 pub mod event;
+pub mod gate;
 pub mod key;
 pub mod lanes;
 pub mod measurement;
