@@ -65,7 +65,9 @@ impl Clock {
     pub fn of(self, timing: &Timing) -> Option<Duration> {
         match self {
             Self::Cpu => timing.cpu,
-            Self::Unhindered => timing.delay.map(|delay| timing.wall.saturating_sub(delay)),
+            Self::Unhindered => {
+                timing.delay.map(|delay| unhindered(timing.wall, timing.cpu.unwrap_or_default(), delay))
+            }
             Self::Wall => Some(timing.wall),
         }
     }
@@ -78,6 +80,15 @@ impl Clock {
             Self::Wall => "elapsed time",
         }
     }
+}
+
+/// Elapsed time less the waits that lengthened it, by the run and the waits of all tasks together. One task, also one
+/// that sleeps, is later by all of its waits. Of several side by side, whose run and waits come to more than the
+/// elapsed time, each stands for its share: the elapsed time is longer by what one of them waited in the mean.
+fn unhindered(wall: Duration, run: Duration, waits: Duration) -> Duration {
+    let busy = run + waits;
+    let share = if busy > wall { ratio(wall, busy) } else { 1.0 };
+    wall.saturating_sub(waits.mul_f64(share))
 }
 
 /// The ratio of two durations; infinite over nothing.
@@ -194,6 +205,16 @@ mod tests {
     #[test]
     fn threads_side_by_side_are_never_compared_by_cpu_time() {
         assert_eq!(Clock::choose([&timing(100, 190, Some(0))]), Clock::Unhindered);
+    }
+
+    #[test]
+    fn waits_of_tasks_side_by_side_are_taken_off_once_and_those_of_one_task_whole() {
+        let of = |wall, cpu, delay| Clock::Unhindered.of(&timing(wall, cpu, Some(delay))).unwrap();
+        assert_eq!(of(300, 200, 100), ms(200), "it computes");
+        assert_eq!(of(1000, 200, 100), ms(900), "it sleeps and computes");
+        assert_eq!(of(300, 400, 200), ms(200), "two threads, each 200 ms at work");
+        assert_eq!(of(300, 0, 300), ms(0), "it never had a core");
+        assert_eq!(of(100, 190, 0), ms(100), "nobody waited");
     }
 
     #[test]

@@ -260,13 +260,19 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            // What the code as it is leaves behind is no variant's doing, and would be no measurement.
+            Err(MetricError::Left(why)) if contender.key().is_none() => {
+                Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
+            }
             Err(error) => self.spoiled(source, error),
         }
     }
 
     pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
-            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Variant(message) | MetricError::Left(message) => {
+                Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
             MetricError::Process(error) => Err(super::lease::machine(error)),
             MetricError::Stopped => {
@@ -276,6 +282,10 @@ impl Run {
         }
     }
 }
+
+/// What to do about a harness that leaves something running.
+const STAYS: &str = "let the command end all that it starts (such as gradle's --no-daemon); a server is started by `http`, \
+     a database by `database`";
 
 /// Why a block is taken again.
 fn disturbance(cores: f64) -> String {
