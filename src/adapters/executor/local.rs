@@ -396,7 +396,6 @@ mod tests {
         let command = Command { metered: true, ..daemon(line, "r/metered") };
         let done = Local.run(command, &Stop::new()).await.unwrap();
         assert!(done.exit.success(), "{}", done.tail(5));
-        assert_eq!(done.left.len(), 2, "the shell and what it waits for, or computes with: {:?}", done.left);
         assert!(done.left.iter().any(|stray| stray.name.contains("71.5")), "{:?}", done.left);
         assert!(done.usage.cpu.unwrap() >= done.left.iter().map(|stray| stray.cpu).sum(), "{:?}", done.usage);
         assert!(!alive("71.5"));

@@ -75,7 +75,7 @@ impl Mark {
 /// Puts a mark on the calling process; one system call.
 pub fn put_on(limit: &Rlimit) {
     // Where it is refused, the environment still tells whose a process is.
-    let _ = setrlimit(Resource::Rttime, limit.clone());
+    let _ = setrlimit(Resource::Rttime, *limit);
 }
 
 /// Marks are this and a code below it. Nobody may raise a limit, and we may be marked ourselves, so it is a power

@@ -49,7 +49,7 @@ mod tests {
     fn what_a_child_and_its_children_took_is_told_before_and_when_it_is_reaped() {
         let burn = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
         let line = format!("sh -c '{burn}'; true");
-        let child = std::process::Command::new("sh").args(["-c", &line]).spawn().unwrap();
+        let mut child = std::process::Command::new("sh").args(["-c", &line]).spawn().unwrap();
         assert_eq!(reap(child.id()), None, "it runs");
         let before = loop {
             match used(child.id()) {
@@ -60,5 +60,6 @@ mod tests {
         assert!(before > Duration::from_millis(10), "{before:?}");
         assert_eq!(reap(child.id()), Some(before));
         assert_eq!((used(child.id()), reap(child.id())), (None, None), "it is gone");
+        child.wait().unwrap_err();
     }
 }

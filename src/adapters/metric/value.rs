@@ -15,7 +15,7 @@ const NANOSECOND: f64 = 0.999e-9;
 
 fn too_short(seconds: f64, observations: u64) -> String {
     let all = if observations == 1 { String::new() } else { format!(" in {observations} observations") };
-    format!("a time of {seconds:e} s{all} can't have been measured: clocks tell 1e-9 s")
+    format!("a time of {seconds:.1e} s{all} can't have been measured: clocks tell 1e-9 s")
 }
 
 /// A reading in a named unit, if the value can be one.
@@ -97,11 +97,14 @@ mod tests {
 
     #[test]
     fn a_time_that_no_clock_can_tell_is_refused_and_one_of_many_observations_together_is_not() {
-        assert_eq!(refused(1e-300, "ms"), "m (here): a time of 1e-303 s can't have been measured: clocks tell 1e-9 s");
-        assert!(refused(0.5, "ns").contains("a time of 5e-10 s can't"));
+        assert_eq!(
+            refused(1e-300, "ms"),
+            "m (here): a time of 1.0e-303 s can't have been measured: clocks tell 1e-9 s"
+        );
+        assert!(refused(0.5, "ns").contains("a time of 5.0e-10 s can't"));
         let name = MetricName::new("m").unwrap();
         let many = reading(&name, 0.001, "ns", 100, "here").unwrap_err().to_string();
-        assert!(many.contains("a time of 1e-12 s in 100 observations can't"), "{many}");
+        assert!(many.contains("a time of 1.0e-12 s in 100 observations can't"), "{many}");
         for (value, observations) in [(1.0, 1), (0.25, 4), (0.001, 1_000_000)] {
             reading(&name, value, "ns", observations, "here").unwrap();
         }
