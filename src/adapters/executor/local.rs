@@ -381,6 +381,7 @@ mod tests {
         command.env.insert("HOME".to_owned(), std::env::var("HOME").unwrap());
         command.env.insert("PATH".to_owned(), std::env::var("PATH").unwrap());
         command.env.insert("BLUEPRINT_LEASE".to_owned(), lease.to_owned());
+        command.env.insert("BLUEPRINT_RUN".to_owned(), "r".to_owned());
         command
     }
 

@@ -56,13 +56,16 @@ impl Mark {
 
     /// Whether it is that of a program of this run or lease, by the variable that names it.
     pub fn is_of(self, variable: &str, value: &str) -> bool {
-        let (shift, bits, part) = match variable {
-            "BLUEPRINT_RUN" => (PROGRAM + LEASE, RUN, Self::of_run(value)),
-            "BLUEPRINT_LEASE" => (PROGRAM, LEASE, Self::of_lease(value)),
+        let (below, part) = match variable {
+            "BLUEPRINT_RUN" => (PROGRAM + LEASE, Self::of_run(value).0),
+            // It begins with its run, so that another run's leases are never taken for it.
+            "BLUEPRINT_LEASE" => {
+                let run = value.split('/').next().unwrap_or_default();
+                (PROGRAM, Self::of_run(run).0 | Self::of_lease(value).0)
+            }
             _ => return false,
         };
-        let bits = ((1 << bits) - 1) << shift & mask();
-        bits != 0 && self.0 & bits == part.0
+        self.0 >> below == part >> below
     }
 
     /// What the calling process has to do to carry it; `None` where there is no room for marks.
