@@ -413,7 +413,13 @@ mod tests {
         for (lease, line) in [("r/own", "exec sleep 72.5"), ("r/other", "exec sleep 73.5")] {
             assert_eq!(Local.run(daemon(line, lease), &Stop::new()).await.unwrap().left, []);
         }
-        assert!(alive("72.5"));
+        for name in ["72.5", "73.5"] {
+            let began = Instant::now();
+            while !alive(name) {
+                assert!(began.elapsed() < Duration::from_secs(30), "{name} did not begin");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
         let left = Local.settle("r/own").await;
         assert_eq!(left.len(), 1, "{left:?}");
         assert_eq!(left[0].name, "sleep 72.5");
