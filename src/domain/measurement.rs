@@ -155,9 +155,15 @@ pub struct Timing {
     /// User and system time of everything that belongs to the slice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
-    /// Time in which nothing of the slice could run for want of a core.
+    /// How long its threads and processes could have run and had no core, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
+    /// How much of the CPU time is that of those who told their waits; less than 95 % leave `delay` unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Duration>,
+    /// The nice value at which it ran, where that was raised above our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
     /// CPU time of everything else meanwhile, all cores together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Duration>,

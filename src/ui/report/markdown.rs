@@ -100,6 +100,9 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
     }
+    if let Some(how) = scoreboard::priority(facts) {
+        item("Priority", escape(&how));
+    }
     item("Tokens", scoreboard::spent(facts, prices).map_or_else(|| "none".to_owned(), |text| escape(&text)));
     for variant in &started.plan.variants {
         if let Some(kept) = scoreboard::kept_ref(facts, &variant.key) {
