@@ -23,7 +23,7 @@ pub use agent::Agent;
 pub use models::{Models, Upstream};
 pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
-    Words,
+    TieBreak, Words,
 };
 
 /// Measuring gets at least this much of a run without a time cap.
@@ -68,6 +68,8 @@ pub struct Config {
     pub parallel: Option<usize>,
     /// Parallel lanes of measuring.
     pub lanes: Wanted,
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<TieBreak>,
     /// The branch that winners land on.
     pub branch: Option<String>,
     /// Whether a leader without support may land.
@@ -133,6 +135,7 @@ impl Config {
             measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
             parallel: raw.measure.parallel,
             lanes: lanes(raw.measure.lanes)?,
+            tie_break: raw.measure.tie_break,
             branch: raw.land.branch,
             require_supported: raw.land.require == Some(Require::Supported),
             text: text.to_owned(),

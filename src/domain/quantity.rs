@@ -120,6 +120,8 @@ const UNITS: &[(&str, Dimension, f64)] = &[
     ("TiB", Dimension::Bytes, 1_099_511_627_776.0),
     ("%", Dimension::Percent, 1.0),
     ("", Dimension::Count, 1.0),
+    ("instr", Dimension::Count, 1.0),
+    ("instructions", Dimension::Count, 1.0),
 ];
 
 /// Why a text is not a quantity, a bound or a duration.

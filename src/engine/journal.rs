@@ -19,7 +19,8 @@ use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
 use crate::domain::lanes::Decision;
-use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::load::Rate;
+use crate::domain::measurement::{Block, Contender, MetricName, Reading};
 use crate::domain::plan::{Plan, VariantKey};
 use crate::domain::timed::Clocks;
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
@@ -55,6 +56,9 @@ pub struct Started {
     pub require_supported: bool,
     /// The names of the metric sources with the metrics that each provides.
     pub sources: Vec<(String, Vec<String>)>,
+    /// The metrics whose values count work and say nothing of time.
+    #[serde(default)]
+    pub counts: Vec<MetricName>,
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
@@ -175,6 +179,8 @@ pub enum Record {
     },
     /// Whether blocks are measured in parallel lanes; the last of these counts.
     Lanes(Decision),
+    /// At which rate a source asks what it loads.
+    Rate(Rate),
     /// A block was measured.
     Block(Block),
     /// A block was thrown away whole, for a reason that is blind to its result.
@@ -190,6 +196,13 @@ pub enum Record {
         contender: Contender,
         /// How.
         outcome: Outcome,
+    },
+    /// What the tie-breaker counted of a variant that can't be told from another.
+    TieBreak {
+        /// Whose.
+        contender: Contender,
+        /// How many.
+        instructions: u64,
     },
     /// The verdict.
     Concluded {
@@ -290,10 +303,14 @@ pub struct Facts {
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
     pub lanes: Option<Decision>,
+    /// At which rate sources ask what they load, by the source's name.
+    pub rates: BTreeMap<String, Rate>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
     /// By which time the sources whose metric is their slices' own are compared; chosen by the first block.
     pub clocks: Clocks,
+    /// What the tie-breaker counted.
+    pub tie_break: BTreeMap<Contender, u64>,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
@@ -320,8 +337,10 @@ impl Facts {
             tests: BTreeMap::new(),
             exact: BTreeMap::new(),
             lanes: None,
+            rates: BTreeMap::new(),
             blocks: Vec::new(),
             clocks: Clocks::default(),
+            tie_break: BTreeMap::new(),
             ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
@@ -370,6 +389,7 @@ impl Facts {
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
+            Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),
             Record::Block(block) => {
                 if self.blocks.is_empty() {
                     self.clocks = Clocks::chosen(&block.slices);
@@ -377,6 +397,7 @@ impl Facts {
                 self.blocks.push(block);
             }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
+            Record::TieBreak { contender, instructions } => drop(self.tie_break.insert(contender, instructions)),
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),

@@ -62,6 +62,7 @@ impl Run {
         let started = Instant::now();
         let budget =
             self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
+        self.choose_rates(judged, facts, budget).await?;
         self.choose_lanes(judged, facts, budget).await?;
         let (mut spoiled, mut disturbed) = (0, 0);
         loop {

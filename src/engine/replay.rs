@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::controls;
 use super::journal::Facts;
+use super::{controls, rates};
 use crate::domain::bounds::{self, BoundTest};
 use crate::domain::control::Control;
 use crate::domain::measurement::{Block, Contender, MetricName};
@@ -234,7 +234,7 @@ fn standing_of(
         }
         test.record(metric.bound.holds(value, baseline).map_err(wrong)?);
     }
-    Ok(test.standing())
+    Ok(rates::as_far_as_sent(facts, metric, test.standing()))
 }
 
 /// Each metric's value as tables show it: exact, or the 20 % trimmed mean over counted blocks.
