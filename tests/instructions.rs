@@ -131,7 +131,7 @@ async fn children_are_counted_and_nothing_is_counted_twice() {
 async fn a_program_that_fails_or_can_not_be_counted_is_out_with_what_was_said() {
     let dir = compiled("int main(void) { __asm__ volatile(\".byte 0x62,0xf1,0x7c,0x48,0x58,0xc0\"); return 0; }");
     for (line, expected) in [
-        ("./x", "unhandled instruction"),
+        ("./x", "Illegal opcode at"),
         ("echo no such table >&2; exit 3", "exit status 3\nno such table"),
         ("./nowhere", "nowhere"),
     ] {

@@ -396,7 +396,7 @@ fn migrations(engine: &str) -> Repo {
     let config = format!(
         "version: 1\nagent: {{patch: recorded}}\ndatabase: {{engine: {engine}, seed: [db/seed.sql]}}\nmigrate: [\"{apply}\"]\n\
          metrics:\n  latency_p95: {{sql_load: {{file: bench/lookup.sql, params: {{range: [1, {ROWS}]}}, concurrency: 2, \
-         slice: 200ms}}, stat: p95}}\nmeasure: {{budget: 60s}}\n"
+         slice: 200ms}}, stat: p95}}\nmeasure: {{budget: 4m}}\n"
     );
     let seed = if engine == "sqlite" {
         format!(
@@ -408,7 +408,9 @@ fn migrations(engine: &str) -> Repo {
     };
     let patch =
         |line: &str| format!("--- a/db/migrate.sql\n+++ b/db/migrate.sql\n@@ -1 +1 @@\n--- nothing yet\n+{line}\n");
-    let document = Arena::default().document().replace("cost.txt, notes/**", "db/migrate.sql");
+    // It ends when it is decided: beside other work that takes longer.
+    let arena = Arena { budget: "- Time cap: 8 minutes\n".to_owned(), ..Arena::default() };
+    let document = arena.document().replace("cost.txt, notes/**", "db/migrate.sql");
     Repo::with(&[
         (DOCUMENT, &document),
         ("blueprint.yaml", &config),
@@ -428,6 +430,9 @@ fn the_index_lands_and_the_cheat_is_named(repo: &Repo) -> Done {
     let all = format!("{}\n{}\n{}", done.out, done.err, repo.read(DOCUMENT));
     let words = "the output differs from the baseline's: `20 answers of";
     assert!(all.contains(words), "`{words}` is missing in:\n{all}");
+    let report = repo.blueprint(&["report", "--json"]).ends_with(0);
+    let report: serde_json::Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!(report["rates"][0]["asked"], 100, "the rate was decided before anything counted: {report:#}");
     done
 }
 

@@ -304,7 +304,6 @@ fn callgrind(file: &str) -> Vec<String> {
         "--tool=callgrind".to_owned(),
         "--quiet".to_owned(),
         "--trace-children=yes".to_owned(),
-        "--dump-line=no".to_owned(),
         format!("--callgrind-out-file={file}.out.%p"),
         format!("--log-file={file}.log.%p"),
     ];
