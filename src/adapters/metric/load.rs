@@ -27,11 +27,14 @@ const LEAST: u64 = 30;
 const LATE: f64 = 0.5;
 /// Times that a slice is taken for the sake of its schedule; then the one of least lateness counts.
 const TRIES: u32 = 3;
-/// A generator that sends at this share of the rate keeps up with it: what is late then does not come from
-/// the rate.
+/// A generator that sends at this share of the rate keeps up with it.
 const KEEPS_UP: f64 = 0.95;
-/// Rates that are tried, the one that was asked among them; each is at most four fifths of the one before.
+/// Rates that are tried, the one that was asked among them.
 const RATES: u32 = 8;
+/// A rate is at most this share of the one that was tried before it.
+const LOWER: f64 = 0.7;
+/// Lateness comes from the rate where a lower one brings it to this share.
+const HELPS: f64 = 0.9;
 
 /// One number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,11 +264,11 @@ pub struct Held {
     pub on_time: bool,
 }
 
-/// The highest rate, the asked one first, at which this machine sends requests on time. Where it keeps up with
-/// the rate and is late all the same, or is late at any rate, a lower one would not help, and the asked one stays.
+/// The highest of some rates, the asked one first, at which this machine sends requests on time. Where it keeps up
+/// with a rate and was as late at a higher one, lateness does not come from the rate, and the asked one stays.
 pub async fn held<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Result<Held, Fault> {
     let mut asked: Option<Held> = None;
-    let mut rate = shape.rate;
+    let (mut rate, mut before) = (shape.rate, f64::INFINITY);
     for _ in 0..RATES {
         let (late, kept) = match least_late(Shape { rate, ..shape }, target, seed).await {
             Ok(opened) => (shape.late(&opened).unwrap_or_default(), opened.kept),
@@ -278,17 +281,18 @@ pub async fn held<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Re
             return Ok(found);
         }
         asked.get_or_insert(found);
-        let lower = slower(rate, kept).filter(|_| kept < KEEPS_UP);
+        let added = late.added.as_secs_f64();
+        let lower = slower(rate, kept).filter(|_| kept < KEEPS_UP || added < HELPS * before);
         let Some(lower) = lower else { break };
-        rate = lower;
+        (rate, before) = (lower, added);
     }
     Ok(asked.unwrap_or(Held { rate: shape.rate, late: 0.0, on_time: true }))
 }
 
-/// The next rate to try where this one was kept in part: a tenth below what was kept, and at most four fifths,
-/// in two digits. `None` below one a second.
+/// The next rate to try where this one was kept in part: a tenth below what was kept, in two digits. `None` below
+/// one a second.
 fn slower(rate: NonZeroU32, kept: f64) -> Option<NonZeroU32> {
-    let next = f64::from(rate.get()) * (0.9 * kept).min(0.8);
+    let next = f64::from(rate.get()) * (0.9 * kept).min(LOWER);
     let digit = 10_f64.powf((next.max(1.0).log10().floor() - 1.0).max(0.0));
     NonZeroU32::new(((next / digit).floor() * digit) as u32)
 }

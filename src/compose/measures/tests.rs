@@ -139,7 +139,7 @@ fn a_tie_is_broken_by_instructions_and_by_nothing_else() {
         ("{from: time, run: x}", "ties are broken by `instructions`, not by `time`"),
         ("{run: x}", "`measure.tie_break` needs `from`"),
         ("{from: instructions}", "`measure.tie_break` needs `run`"),
-        ("{from: instructions, run: x, counter: "7"}", "`7` counts no instructions"),
+        ("{from: instructions, run: x, counter: abacus}", "`abacus` counts no instructions"),
     ] {
         let error = of(text).err().unwrap();
         assert!(error.message.contains(expected), "{text}: {}", error.message);
