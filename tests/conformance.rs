@@ -10,7 +10,8 @@ use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::http::{RequestSettings, ServeSettings};
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{
-    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, report, sql, sql_load, time,
+    self, Cadence, MetricError, MetricSource, Sample, Slot, SourceSettings, command, file, instructions, report, sql,
+    sql_load, time,
 };
 use blueprint::adapters::process::{Environment, Program, Site, Stop, installed};
 use blueprint::adapters::suite::fake::FakeSuite;
@@ -120,6 +121,11 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                 let (query, unit) = ("select sum(x) from t".to_owned(), "B".to_owned());
                 SourceSettings::Sql(sql::Settings { name: name(), query, unit })
             }
+            "instructions" => SourceSettings::Instructions(instructions::Settings {
+                name: name(),
+                command: shell("true"),
+                counter: instructions::Counter::Auto,
+            }),
             "sql-load" => SourceSettings::SqlLoad(sql_load::Settings {
                 file: "lookup.sql".to_owned(),
                 params: sql_load::ParamsFrom::Range(1, 9),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::queries;
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
 use crate::adapters::load;
-use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, report, sql, sql_load};
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, instructions, report, sql, sql_load};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
 use crate::config::{self, Config, Http, Metric};
@@ -123,6 +123,29 @@ pub fn sources(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn MetricSource>
     Ok(build(config, &wanted)?.into_iter().map(Arc::from).collect())
 }
 
+/// The name under which the tie-breaker's counts are read; no metric of a document has it.
+const TIE_BREAK: &str = "tie-break/instructions";
+
+/// What is counted of variants that can't be told apart, where the configuration asks for it.
+pub fn tie_breaker(config: &Config) -> Result<Option<Arc<dyn MetricSource>>> {
+    let Some(asked) = &config.tie_break else { return Ok(None) };
+    let place = "measure.tie_break";
+    let from = needed(place, "from", asked.from.as_ref())?;
+    if from != "instructions" {
+        return Err(wrong(format!("`{place}.from`: ties are broken by `instructions`, not by `{from}`")));
+    }
+    let command = Program::Shell(needed(place, "run", asked.run.as_ref())?.to_owned());
+    let counter = counter(place, asked.counter.as_deref())?;
+    let name = MetricName::new(TIE_BREAK).ok_or_else(|| wrong("the tie-breaker has no name"))?;
+    let settings = SourceSettings::Instructions(instructions::Settings { name, command, counter });
+    Ok(Some(Arc::from(metric::build(settings))))
+}
+
+fn counter(place: &str, text: Option<&str>) -> Result<instructions::Counter> {
+    let Some(text) = text else { return Ok(instructions::Counter::default()) };
+    text.parse().map_err(|why| wrong(format!("`{place}.counter`: {why}")))
+}
+
 /// One source for all metrics that come out of the same run of the same program.
 fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<dyn MetricSource>>> {
     let mut built: Vec<SourceSettings> = Vec::new();
@@ -209,6 +232,10 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             };
             SourceSettings::Time(metric::time::Settings { name, command: run()?, output })
         }
+        "instructions" => {
+            let counter = counter(&place, metric.counter.as_deref())?;
+            SourceSettings::Instructions(instructions::Settings { name, command: run()?, counter })
+        }
         "sql-load" => SourceSettings::SqlLoad(queries::load(config, &place, name, metric)?),
         _ => SourceSettings::Http(http_load(config, &place, name, metric)?),
     })
@@ -257,7 +284,8 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
     let format = report::find(kind);
     let family = if format.is_some() { "report" } else { kind };
     let keys: &[(&str, bool, &[&str])] = &[
-        ("run", metric.run.is_some(), &["report", "file", "command", "time"]),
+        ("run", metric.run.is_some(), &["report", "file", "command", "time", "instructions"]),
+        ("counter", metric.counter.is_some(), &["instructions"]),
         ("test", metric.test.is_some(), &["report"]),
         ("stat", metric.stat.is_some(), &["report", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),

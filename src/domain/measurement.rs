@@ -173,6 +173,10 @@ pub struct Timing {
     /// Time in which anything on the machine waited for a core.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pressure: Option<Duration>,
+    /// The most that requests which this machine sent late added to a latency of the slice; absent where
+    /// nothing was sent on a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<Duration>,
 }
 
 /// One contender's turn in a block at one source.

@@ -67,6 +67,7 @@ impl Run {
         self.await_calm().await?;
         let left = facts.measure_budget.saturating_sub(facts.measured());
         let mut pace = Pace::new(self.time_left().map_or(left, |cap| cap.min(left)));
+        self.choose_rates(judged, facts, pace.budget()).await?;
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);

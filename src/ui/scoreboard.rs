@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
@@ -184,6 +185,9 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     if let Some(decision) = &facts.lanes {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
+    }
+    for (what, text) in notes(facts, board) {
+        line(&what.to_lowercase(), text);
     }
     if let Some(text) = spent(facts, prices) {
         line("tokens", text);

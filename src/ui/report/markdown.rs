@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::super::notes::notes;
 use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
@@ -102,6 +103,9 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     }
     if let Some(how) = scoreboard::priority(facts) {
         item("Priority", escape(&how));
+    }
+    for (what, text) in notes(facts, board) {
+        item(what, escape(&text));
     }
     item("Tokens", scoreboard::spent(facts, prices).map_or_else(|| "none".to_owned(), |text| escape(&text)));
     for variant in &started.plan.variants {
