@@ -74,9 +74,13 @@ impl Contender {
         match self {
             Self::Baseline => "baseline".to_owned(),
             Self::Shadow => "shadow".to_owned(),
-            // A variant may be called "baseline"; the prefix keeps the two apart.
-            Self::Variant(key) if ["baseline", "shadow"].contains(&key.slug().as_str()) => format!("v-{}", key.slug()),
-            Self::Variant(key) => key.slug(),
+            Self::Variant(key) => {
+                let slug = key.slug();
+                // A variant may be called "baseline"; the prefix keeps the two apart. So may one be called
+                // "v-baseline", and has one more.
+                let bare = slug.trim_start_matches("v-");
+                if ["baseline", "shadow"].contains(&bare) { format!("v-{slug}") } else { slug }
+            }
         }
     }
 
@@ -309,8 +313,8 @@ mod tests {
         }
         let slug = |text: &str| Contender::try_from(text.to_owned()).unwrap().slug();
         assert_eq!(
-            ["@shadow", "Shadow", "@baseline", "baseline"].map(slug),
-            ["shadow", "v-shadow", "baseline", "v-baseline"]
+            ["@shadow", "Shadow", "@baseline", "baseline", "v-baseline", "v-v_shadow", "v-a"].map(slug),
+            ["shadow", "v-shadow", "baseline", "v-baseline", "v-v-baseline", "v-v-v-shadow", "v-a"]
         );
     }
 }

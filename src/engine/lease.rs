@@ -50,6 +50,12 @@ impl Lease {
     }
 }
 
+/// The name of the lease that a contender is judged in. A slug has no `_`, so that this is no other
+/// variant's: `A` is not judged where `A-judge` works.
+pub fn judging(slug: &str) -> String {
+    format!("{slug}_judge")
+}
+
 /// What a lease is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -60,7 +66,7 @@ pub enum Purpose {
 }
 
 impl Run {
-    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a-judge`).
+    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
     pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
         let mut lease =

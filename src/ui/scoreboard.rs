@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
 use crate::domain::measurement::{Contender, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
@@ -36,6 +37,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     }
     let endings: Vec<_> =
         board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
+    let endings: Vec<_> = endings.into_iter().chain(missed_gate(facts)).collect();
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
@@ -119,7 +121,7 @@ pub fn mark(row: &Row, board: &Scoreboard) -> &'static str {
 /// A metric with its bound, short enough for a column.
 pub fn metric_title(metric: &MetricBound) -> String {
     match metric.bound.limit {
-        Limit::Absolute(limit) => format!("{} {} {limit}", metric.name, metric.bound.comparator),
+        Limit::Absolute(limit) => format!("{} {} {limit:#}", metric.name, metric.bound.comparator),
         Limit::Relative(percent) => format!("{} {} {:+} %", metric.name, metric.bound.comparator, percent.get()),
     }
 }
@@ -138,6 +140,13 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
     let baseline = board.rows.iter().find(|r| r.contender == Contender::Baseline);
     let baseline = baseline.and_then(|r| r.metrics.get(&metric.name)).copied();
     row.metrics.get(&metric.name).is_some_and(|value| metric.bound.holds(*value, baseline) == Ok(false))
+}
+
+/// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
+/// passes these tests.
+pub fn missed_gate(facts: &Facts) -> Option<String> {
+    let missed = gate::missed(&facts.started.plan.weights, facts.tests.get(&Contender::Baseline)?)?;
+    Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }
 
 /// The ref under which a variant's work is kept, where it left any.

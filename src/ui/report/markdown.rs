@@ -26,6 +26,9 @@ pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
             }
         }
     }
+    if let Some(missed) = scoreboard::missed_gate(facts) {
+        let _ = writeln!(out, "- {}", escape(&missed));
+    }
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
