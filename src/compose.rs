@@ -19,6 +19,7 @@ use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
+use crate::domain::measurement::MetricName;
 use crate::domain::plan::Plan;
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
@@ -107,6 +108,7 @@ pub async fn prepare(
         require: settings.require,
         rules: replay::RULES,
         sources: named(&ports.sources),
+        counts: counts(&ports.sources),
         rehearsal,
     };
     Ok(Prepared { started, ports, settings })
@@ -196,6 +198,8 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
         cache: ports.cache.as_ref().map(|port| port.choice()),
         sources: &named(&ports.sources),
+        counts: &counts(&ports.sources),
+        tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         sandboxed: false,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
@@ -207,6 +211,11 @@ fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
     sources.iter().map(|source| (source.name().to_owned(), metrics(source))).collect()
 }
 
+/// The metrics whose values count work and say nothing of time.
+fn counts(sources: &[Arc<dyn MetricSource>]) -> Vec<MetricName> {
+    sources.iter().filter(|source| source.counts()).flat_map(|source| source.metrics()).collect()
+}
+
 /// The ports of a run, but for the proxy, which only a run that starts needs.
 async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
@@ -214,6 +223,7 @@ async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events
         agent: agent::build(agents::settings(configured(project)?)?),
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
+        tie_breaker: measures::tie_breaker(config)?,
         ..bare(project, plan.variants.len(), journal, events).await?
     })
 }
@@ -251,6 +261,7 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
         cache: cache_port(project).await?,
         suites: Vec::new(),
         sources: Vec::new(),
+        tie_breaker: None,
         events,
     })
 }

@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 pub use agent::Agent;
 pub use models::{Models, Upstream};
 pub use raw::{
-    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, Words,
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
+    Words,
 };
 
 /// Measuring gets at least this much of a run without a time cap.
@@ -68,6 +69,8 @@ pub struct Config {
     pub parallel: Option<usize>,
     /// Parallel lanes of measuring.
     pub lanes: Wanted,
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<TieBreak>,
     /// The branch that winners land on.
     pub branch: Option<String>,
     /// What must be shown before a variant may land.
@@ -135,6 +138,7 @@ impl Config {
             measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
             parallel: raw.measure.parallel,
             lanes: lanes(raw.measure.lanes)?,
+            tie_break: raw.measure.tie_break,
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
             wait: duration("measure.wait", raw.measure.wait.as_deref())?,

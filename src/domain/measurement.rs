@@ -155,9 +155,15 @@ pub struct Timing {
     /// User and system time of everything that belongs to the slice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
-    /// Time in which nothing of the slice could run for want of a core.
+    /// How long its threads and processes could have run and had no core, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
+    /// How much of the CPU time is that of those who told their waits; less than 95 % leave `delay` unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Duration>,
+    /// The nice value at which it ran, where that was raised above our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
     /// CPU time of everything else meanwhile, all cores together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Duration>,
@@ -167,6 +173,10 @@ pub struct Timing {
     /// Time in which anything on the machine waited for a core.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pressure: Option<Duration>,
+    /// The most that requests which this machine sent late added to a latency of the slice; absent where
+    /// nothing was sent on a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<Duration>,
 }
 
 /// One contender's turn in a block at one source.

@@ -45,6 +45,7 @@ impl Run {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
+        self.hold_rates(&facts);
         self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
@@ -202,6 +203,7 @@ impl Run {
         let facts = self.facts().await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };
+        let facts = self.break_ties(judged, facts).await?;
         self.warn_of_suspicion(&facts);
         let scoreboard = replay::conclude(&facts)?;
         self.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;

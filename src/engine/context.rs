@@ -53,6 +53,8 @@ pub struct Ports {
     pub suites: Vec<Arc<dyn Suite>>,
     /// Where the plan's metrics come from.
     pub sources: Vec<Arc<dyn MetricSource>>,
+    /// What is counted of variants that can't be told apart, where the configuration asks for it.
+    pub tie_breaker: Option<Arc<dyn MetricSource>>,
     /// Who watches.
     pub events: Arc<dyn Sink>,
 }

@@ -20,7 +20,8 @@ use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Decision, Lanes};
-use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::load::Rate;
+use crate::domain::measurement::{Block, Contender, MetricName, Reading};
 use crate::domain::plan::{Plan, VariantKey};
 use crate::domain::timed::{Change, Clocks};
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
@@ -63,6 +64,9 @@ pub struct Started {
     pub rules: u32,
     /// The names of the metric sources with the metrics that each provides.
     pub sources: Vec<(String, Vec<String>)>,
+    /// The metrics whose values count work and say nothing of time.
+    #[serde(default)]
+    pub counts: Vec<MetricName>,
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
@@ -192,6 +196,8 @@ pub enum Record {
     },
     /// Whether blocks are measured in parallel lanes; the last of these counts.
     Lanes(Decision),
+    /// At which rate a source asks what it loads.
+    Rate(Rate),
     /// A block was measured.
     Block(Block),
     /// A clock stopped telling the truth of somebody. What follows from it is worked out from the blocks
@@ -210,6 +216,13 @@ pub enum Record {
         contender: Contender,
         /// How.
         outcome: Outcome,
+    },
+    /// What the tie-breaker counted of a variant that can't be told from another.
+    TieBreak {
+        /// Whose.
+        contender: Contender,
+        /// How many.
+        instructions: u64,
     },
     /// The verdict.
     Concluded {
@@ -310,6 +323,8 @@ pub struct Facts {
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
     pub lanes: Option<Decision>,
+    /// At which rate sources ask what they load, by the source's name.
+    pub rates: BTreeMap<String, Rate>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
     /// How long measuring may take, with what was added later.
@@ -318,6 +333,8 @@ pub struct Facts {
     pub discarded: u32,
     /// By which time slices are compared, as all blocks so far say.
     pub clocks: Clocks,
+    /// What the tie-breaker counted.
+    pub tie_break: BTreeMap<Contender, u64>,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
@@ -345,10 +362,12 @@ impl Facts {
             tests: BTreeMap::new(),
             exact: BTreeMap::new(),
             lanes: None,
+            rates: BTreeMap::new(),
             blocks: Vec::new(),
             measure_budget,
             discarded: 0,
             clocks: Clocks::default(),
+            tie_break: BTreeMap::new(),
             ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
@@ -405,11 +424,13 @@ impl Facts {
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
+            Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),
             Record::Block(block) => {
                 self.clocks.observe(&block);
                 self.blocks.push(block);
             }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
+            Record::TieBreak { contender, instructions } => drop(self.tie_break.insert(contender, instructions)),
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),

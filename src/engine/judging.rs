@@ -96,6 +96,7 @@ impl Run {
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
         let tested = self.run_suites(contender, &judged.site).await;
+        self.settle(&judged.lease).await;
         match (tested, known) {
             (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
             (Ok(Ok(report)), None) => {

@@ -139,6 +139,11 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
                 .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));
         }
     }
+    for source in ports.sources.iter().chain(&ports.tie_breaker) {
+        source.ready(&*ports.exec, &settings.env).await.map_err(|unready| {
+            Error::usage(format!("`{}` can't be measured: {}", source.name(), unready.what)).hint(unready.hint)
+        })?;
+    }
     if matches!(settings.lanes, Wanted::Exactly(_)) {
         // The baseline takes part.
         lanes::planned(ports, settings.lanes, plan.variants.len() + 1).map_err(|refusal| {

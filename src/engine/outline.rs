@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::domain::gate::Gate;
+use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
 use crate::domain::score;
@@ -60,6 +61,10 @@ pub struct Known<'a> {
     pub cache: Option<(String, String)>,
     /// Metric sources with the metrics that each provides.
     pub sources: &'a [(String, Vec<String>)],
+    /// The metrics whose values count work and say nothing of time.
+    pub counts: &'a [MetricName],
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<&'a str>,
     /// How the agent's requests reach their models.
     pub models: &'a Reach,
     /// Whether agents and judged code run in a sandbox.
@@ -232,14 +237,17 @@ pub struct Measuring {
     pub lanes: Vec<Vec<usize>>,
     /// Why not in lanes.
     pub why: Option<String>,
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<String>,
 }
 
 impl Measuring {
-    fn of(lanes: &Result<Lanes, Refusal>) -> Self {
-        match lanes {
-            Ok(lanes) => Self { lanes: lanes.cpus().to_vec(), why: None },
-            Err(refusal) => Self { lanes: Vec::new(), why: Some(refusal.to_string()) },
-        }
+    fn of(known: &Known<'_>) -> Self {
+        let (lanes, why) = match &known.lanes {
+            Ok(lanes) => (lanes.cpus().to_vec(), None),
+            Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+        };
+        Self { lanes, why, tie_break: known.tie_break.map(str::to_owned) }
     }
 }
 
@@ -302,7 +310,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             notes: notes(known),
             bounds: bounds(plan),
         },
-        measure: Measuring::of(&known.lanes),
+        measure: Measuring::of(known),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
@@ -434,6 +442,11 @@ fn risks(known: &Known<'_>) -> Vec<String> {
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
         format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
     );
+    risk(
+        instructions::decide_alone(plan, known.counts),
+        "a count decides Performance, not a time: instructions say nothing of waiting, caches or parallel work"
+            .to_owned(),
+    );
     risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the code as it is".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
     risks
@@ -490,6 +503,8 @@ mod tests {
             database: None,
             cache: None,
             sources: &[],
+            counts: &[],
+            tie_break: None,
             sandboxed: true,
             cpus: 8,
         }

@@ -77,6 +77,9 @@ impl Run {
                 Err(error) => result = Err(error),
             }
         }
+        for tree in trees.values() {
+            self.settle(&tree.lease).await;
+        }
         let mut meters = Meters::new();
         let watched = match result {
             Ok(()) => self.watch(contender, &trees, &mut meters).await,

@@ -177,6 +177,13 @@ fn note(line: &NoteLine) -> String {
 }
 
 fn measure(outline: &Outline) -> Lines {
+    let ties = outline.measure.tie_break.iter().map(|source| {
+        ("ties".to_owned(), format!("of equally simple variants the one with fewer {}", words::one_line(source)))
+    });
+    in_lanes(outline).into_iter().chain(ties).collect()
+}
+
+fn in_lanes(outline: &Outline) -> Lines {
     let lanes = &outline.measure.lanes;
     if let Some(first) = lanes.first() {
         let each = words::count(first.len(), "CPU");
@@ -248,6 +255,8 @@ mod tests {
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
             sources: &sources,
+            counts: &[],
+            tie_break: None,
             sandboxed: false,
             cpus: 2,
         })

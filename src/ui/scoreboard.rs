@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 
+use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
 use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
@@ -178,15 +179,31 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     for (source, clock) in facts.clocks.iter() {
         line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
     }
+    if let Some(how) = priority(facts) {
+        line("priority", how);
+    }
     if let Some(decision) = &facts.lanes {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
+    }
+    for (what, text) in notes(facts, board) {
+        line(&what.to_lowercase(), text);
     }
     if let Some(text) = spent(facts, prices) {
         line("tokens", text);
     }
     line("report", format!("blueprint report {run}"));
     table.render(Style::PLAIN)
+}
+
+/// At which priority slices ran, where programs were started for them or served.
+pub fn priority(facts: &Facts) -> Option<String> {
+    let metered = |slice: &&Slice| slice.timing.cpu.is_some();
+    let first = facts.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
+    Some(match first.timing.nice {
+        Some(nice) => format!("slices ran at nice {nice}, all of them alike"),
+        None => "slices ran at the usual one: raising it needs CAP_SYS_NICE or a limit (`ulimit -e`)".to_owned(),
+    })
 }
 
 /// What agents used, and what that cost where it is known; `None` where they used nothing.

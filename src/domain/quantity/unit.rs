@@ -102,6 +102,8 @@ const UNITS: &[(&str, Dimension, Exact)] = &[
     ("TiB", Dimension::Bytes, Exact::decimal(1 << 40, 0)),
     ("%", Dimension::Percent, ONE),
     ("", Dimension::Count, ONE),
+    ("instr", Dimension::Count, ONE),
+    ("instructions", Dimension::Count, ONE),
 ];
 
 /// The unit of this name. Case does not matter where it can change nothing.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{scoreboard, verdict};
+use crate::domain::instructions::decide_alone;
 use crate::domain::landing::Landing;
 use crate::domain::lanes::Lanes;
+use crate::domain::load::Rate;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::price::Prices;
@@ -59,6 +61,15 @@ struct Report<'a> {
     clocks: BTreeMap<&'a str, Clock>,
     /// Whether blocks were measured in parallel lanes; null where that was never decided.
     lanes: Option<Measuring<'a>>,
+    /// At which rate each load asks, where that was decided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rates: Vec<&'a Rate>,
+    /// Whether Performance rests on counts of instructions alone, and on no time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    counts_decide: bool,
+    /// What the tie-breaker counted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tie_break: &'a BTreeMap<Contender, u64>,
     rows: Vec<Line<'a>>,
     tokens: Spending<'a>,
     time: Time,
@@ -200,6 +211,9 @@ impl<'a> Report<'a> {
                 cpus: decision.lanes.as_ref().map_or(&[], Lanes::cpus),
                 why: &decision.why,
             }),
+            rates: facts.rates.values().collect(),
+            counts_decide: decide_alone(&started.plan, &started.counts),
+            tie_break: &facts.tie_break,
             rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
             tokens: spending(facts, prices),
             time: Time {

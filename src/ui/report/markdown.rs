@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::super::notes::notes;
 use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
@@ -99,6 +100,12 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     }
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
+    }
+    if let Some(how) = scoreboard::priority(facts) {
+        item("Priority", escape(&how));
+    }
+    for (what, text) in notes(facts, board) {
+        item(what, escape(&text));
     }
     item("Tokens", scoreboard::spent(facts, prices).map_or_else(|| "none".to_owned(), |text| escape(&text)));
     for variant in &started.plan.variants {
