@@ -80,7 +80,7 @@ fn connection(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Instant>>
 }
 
 fn request(path: &str, expect: Option<&str>) -> RequestSettings {
-    RequestSettings { path: path.parse().unwrap(), expect: expect.map(str::to_owned), limit: Duration::from_secs(5) }
+    RequestSettings { path: path.parse().unwrap(), expect: expect.map(str::to_owned), limit: Duration::from_secs(60) }
 }
 
 fn n(number: u32) -> NonZeroU32 {
@@ -142,11 +142,17 @@ async fn two_contenders_get_their_requests_at_the_same_times() {
         let arrived = server.arrived.lock().unwrap();
         offsets.push(arrived.iter().map(|at| at.duration_since(arrived[0])).collect::<Vec<_>>());
     }
-    let mut apart: Vec<_> = offsets[0].iter().zip(&offsets[1]).map(|(a, b)| a.abs_diff(*b)).collect();
-    apart.sort();
+    let seconds = |offset: &Duration| offset.as_secs_f64();
+    let apart: Vec<_> = offsets[0].iter().zip(&offsets[1]).map(|(a, b)| seconds(a) - seconds(b)).collect();
     assert_eq!(apart.len(), 60);
-    // The middle one: this machine may be busy. At other times they would be 100 ms apart and more.
-    assert!(apart[30] < Duration::from_millis(50), "{apart:?}");
+    // This machine may be busy: the first of either may be late, and so may half of the others.
+    let middle = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let shift = middle(apart.clone());
+    let off = middle(apart.iter().map(|apart| (apart - shift).abs()).collect());
+    assert!(off < 0.05, "{apart:?}");
 }
 
 /// Keeps a thread of the generator from everything else while it asks, and answers at once.
@@ -167,12 +173,11 @@ fn shape(rate: u32, metrics: &[Metric]) -> Shape<'_> {
 
 #[tokio::test]
 async fn a_rate_that_the_machine_can_not_hold_is_lowered_to_one_that_it_holds() {
-    // At most two threads of 5 ms a request: 400/s.
-    let metrics = metrics(&["p95"]);
-    let found = held(shape(2000, &metrics), &Arc::new(Busy(Duration::from_millis(5))), 1).await;
+    // At most two threads of 50 ms a request: 40/s.
+    let metrics = metrics(&["p50"]);
+    let found = held(shape(200, &metrics), &Arc::new(Busy(Duration::from_millis(50))), 1).await;
     let Ok(found) = found else { panic!("nothing was wrong with the target") };
-    assert!(found.rate < n(600), "{found:?}");
-    assert!(found.rate > n(20), "{found:?}");
+    assert!(found.on_time && found.rate < n(60), "{found:?}");
 }
 
 #[tokio::test]

@@ -182,6 +182,7 @@ fn rounds(costs: &[(&'static str, u32)], config: &str) -> Repo {
     let arena = Arena { costs: costs.to_vec(), config: config.to_owned(), ..Arena::default() };
     let repo = arena.build();
     repo.write("bench/x.c", WORK);
+    repo.write(".gitignore", "bench/x\n");
     repo.write("bench/work.sh", "exec ./bench/x $(cat cost.txt)000\n");
     let config = repo.read("blueprint.yaml");
     let set_up = "version: 1\nsetup: [\"cc -O1 -o bench/x bench/x.c\"]\n";
