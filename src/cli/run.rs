@@ -39,6 +39,9 @@ pub struct Args {
     /// nothing else is done.
     #[arg(long, value_enum, value_name = "THEN", num_args = 0..=1, require_equals = true, default_missing_value = "run")]
     verify_harness: Option<Verify>,
+    /// Carry a document out once more in which a run recorded that nothing landed.
+    #[arg(long)]
+    again: bool,
     /// Only show what would be done; the same as `blueprint plan`.
     #[arg(long)]
     dry_run: bool,
@@ -70,8 +73,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         return plan::show(&paths, &project, context).await;
     }
     let signals = Signals::watch()?;
-    let Args { merge, verify_harness: verify, .. } = *args;
-    let session = Session { project, signals, merge, verify, events: args.events.clone() };
+    let Args { merge, verify_harness: verify, again, .. } = *args;
+    let session = Session { project, signals, merge, verify, again, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
         let code = match session.carry_out(path, args.documents.len() == 1, context).await {
@@ -92,7 +95,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// Carries out one document as `run` without options does.
 pub async fn one(path: &Path, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let session = Session { project, signals: Signals::watch()?, merge: Merge::Auto, verify: None, events: None };
+    let signals = Signals::watch()?;
+    let session = Session { project, signals, merge: Merge::Auto, verify: None, again: false, events: None };
     session.carry_out(path, true, context).await
 }
 
@@ -102,6 +106,7 @@ struct Session {
     signals: Signals,
     merge: Merge,
     verify: Option<Verify>,
+    again: bool,
     events: Option<PathBuf>,
 }
 
@@ -111,14 +116,24 @@ impl Session {
         let loaded = documents::load(path, context)?;
         let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
         let relative = project.relative(&context.directory.join(path))?;
-        let candidate =
-            Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
-        if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
-            return Ok(passed_over(&loaded, status, alone, context)?);
+        let candidate = Candidate {
+            path: &relative,
+            disk: &loaded.document,
+            base: &target.base,
+            target: &target.branch,
+            again: self.again,
+        };
+        match approval::judge(&candidate, &*project.git).await? {
+            Approval::Approved => {}
+            Approval::Ended => return Ok(ended(&loaded, context)),
+            Approval::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
         }
         documents::bind(&loaded, project, context)?;
         if self.merge == Merge::Auto {
             opening::document_is_committed(&*project.git, &target, &relative).await?;
+            if let Some(warning) = opening::checkout_is_ready(&*project.git, &target).await? {
+                context.out.note(&format!("warning: {warning}\n"));
+            }
         }
         let ready = Ready { path: &relative, document: &loaded.document, target: &target };
         if let Some(then) = self.verify {
@@ -139,13 +154,14 @@ impl Session {
     }
 
     /// From here on something is written: the journal first.
-    async fn start(&self, prepared: Prepared, watch: Watch) -> Result<Started> {
+    async fn start(&self, mut prepared: Prepared, watch: Watch) -> Result<Started> {
+        prepared.started.merge = self.merge == Merge::Auto;
         let journal = self.project.journal().await?;
         let lock = journal.lock(&prepared.started.run).await?;
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
-        settings.merge &= self.merge == Merge::Auto;
+        settings.merge &= facts.started.merge;
         let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
         Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })
     }
@@ -173,6 +189,15 @@ fn passed_over(
         return Ok(ExitCode::Done);
     }
     Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))
+}
+
+/// A document in which a run recorded its end is done, until somebody asks for it again.
+fn ended(loaded: &Loaded, context: &Context) -> ExitCode {
+    let (shown, run) = (&loaded.shown, loaded.document.run().unwrap_or_default());
+    context.out.note(&format!(
+        "{shown} is failed: run {run} landed nothing; passed over (once more: blueprint run --again {shown})\n"
+    ));
+    ExitCode::Done
 }
 
 /// A run that this process carries out.
@@ -232,7 +257,9 @@ fn resumable(error: Error, run: &str) -> Error {
 
 fn code(scoreboard: &Scoreboard) -> ExitCode {
     let starved = |row: &Row| {
-        matches!(row.outcome, TrialOutcome::Disqualified { reason: Disqualification::OverBudget { .. } })
+        use Disqualification::{OverBudget, Unfinished};
+        let by_budget = |reason: &_| matches!(reason, OverBudget { .. } | Unfinished { over_budget: true, .. });
+        matches!(&row.outcome, TrialOutcome::Disqualified { reason } if by_budget(reason))
             || row.contender == Contender::Baseline
     };
     match scoreboard.verdict {

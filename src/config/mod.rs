@@ -72,6 +72,14 @@ pub struct Config {
     pub branch: Option<String>,
     /// Whether a leader without support may land.
     pub require_supported: bool,
+    /// Whether the end of a run that landed nothing is kept out of the branch.
+    pub journal_only: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
 }
@@ -135,6 +143,10 @@ impl Config {
             lanes: lanes(raw.measure.lanes)?,
             branch: raw.land.branch,
             require_supported: raw.land.require == Some(Require::Supported),
+            journal_only: raw.land.record == Some(raw::Record::Journal),
+            hooks: raw.land.hooks == Some(raw::Hooks::Run),
+            sign: raw.land.sign == Some(raw::Sign::Auto),
+            judge_unfinished: raw.unfinished == Some(raw::Unfinished::Judge),
             text: text.to_owned(),
         })
     }

@@ -79,6 +79,14 @@ pub struct Settings {
     pub require_supported: bool,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the document tells on the branch how a run ended that landed nothing.
+    pub record: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// Where leases live; outside the repository.

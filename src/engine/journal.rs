@@ -58,6 +58,14 @@ pub struct Started {
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether a winner is to land, and the document to be told how it ended.
+    #[serde(default = "yes")]
+    pub merge: bool,
+}
+
+/// What runs did before there was a choice on record.
+fn yes() -> bool {
+    true
 }
 
 /// Something outside that a run makes and must remove.
@@ -203,6 +211,16 @@ pub enum Record {
         /// The merge commit.
         commit: CommitId,
     },
+    /// The document's end is about to be committed on the target branch.
+    Recording {
+        /// The commit of the document alone.
+        to: CommitId,
+    },
+    /// It was committed.
+    Recorded {
+        /// The commit.
+        commit: CommitId,
+    },
     /// Nothing is left to do.
     Finished,
 }
@@ -302,6 +320,10 @@ pub struct Facts {
     pub landing: Option<LandingIntent>,
     /// What landed.
     pub landed: Option<CommitId>,
+    /// The commit of the document's end that was about to be made, the last one.
+    pub recording: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
     /// Nothing is left to do.
     pub finished: bool,
     /// Time used.
@@ -326,6 +348,8 @@ impl Facts {
             scoreboard: None,
             landing: None,
             landed: None,
+            recording: None,
+            recorded: None,
             finished: false,
             elapsed: Duration::ZERO,
         }
@@ -380,6 +404,8 @@ impl Facts {
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),
+            Record::Recording { to } => self.recording = Some(to),
+            Record::Recorded { commit } => self.recorded = Some(commit),
             Record::Finished => self.finished = true,
         }
     }

@@ -39,8 +39,8 @@ impl Run {
         tree: &str,
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
-        let lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&lease, tree, restored).await {
+        let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
+        match self.furnish(&mut lease, tree, restored).await {
             Ok(None) => {
                 let site = Site {
                     tree: lease.tree(),
@@ -63,10 +63,11 @@ impl Run {
         }
     }
 
-    async fn furnish(&self, lease: &Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
+    async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
+        self.stand_on(lease, "judged tree", into.clone()).await?;
         for carried in &self.settings.carry {
             self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
         }
@@ -93,7 +94,7 @@ impl Run {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
-        let tested = self.run_suites(contender, &judged.site).await;
+        let tested = self.run_suites(contender, &judged).await;
         match (tested, known) {
             (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
             (Ok(Ok(report)), None) => {
@@ -116,7 +117,7 @@ impl Run {
     pub async fn run_suites(
         &self,
         contender: &Contender,
-        site: &Site,
+        judged: &Judged,
     ) -> Result<Result<TestReport, Disqualification>, Error> {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
@@ -124,8 +125,11 @@ impl Run {
         let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
         for (at, suite) in self.ports.suites.iter().enumerate() {
             self.check_stop()?;
+            if let Some(message) = self.replaced(&judged.lease).await {
+                return Ok(Err(Disqualification::Replaced { message }));
+            }
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
-            match suite.run(site, wanted).await {
+            match suite.run(&judged.site, wanted).await {
                 Ok(part) => {
                     let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
                     report.cases.extend(new);

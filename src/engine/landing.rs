@@ -2,6 +2,7 @@
 //! the branch by compare-and-swap. Only a tree that was verified can be committed.
 
 use super::context::Run;
+use super::ending;
 use super::journal::{Facts, LandingIntent, Record};
 use super::judging::regressions;
 use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
@@ -9,18 +10,19 @@ use crate::domain::document::Document;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Status, VariantKey};
-use crate::domain::results;
-use crate::domain::trial::TestReport;
+use crate::domain::trial::{self, TestReport};
 use crate::domain::verdict::{Scoreboard, Verdict};
 use crate::error::{Error, ExitCode};
 
 /// How often a target that moves away is followed.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// Proof that a tree was checked out, set up and passed its tests. Only `verify` makes one.
 struct Verified {
     tree: String,
     onto: CommitId,
+    /// Titles of work items that the winner did not carry out.
+    unfinished: Vec<String>,
 }
 
 impl Run {
@@ -41,7 +43,7 @@ impl Run {
             self.check_stop()?;
             let target = self.ports.git.tip(&self.started.target).await?;
             // A document that is not to be carried out any more is told before anything is verified.
-            let document = self.rewritten(&target, scoreboard).await?;
+            let document = self.rewritten(&target, scoreboard, facts).await?;
             let verified = self.verify(&winner, &commit, &target, facts).await?;
             if let Some(landed) = self.commit_and_move(&winner, &commit, verified, &document).await? {
                 return Ok(Some(landed));
@@ -52,7 +54,8 @@ impl Run {
             .blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
     }
 
-    fn to_land(&self, verdict: &Verdict) -> Option<VariantKey> {
+    /// The variant that is to land by this verdict and this run's settings.
+    pub(super) fn to_land(&self, verdict: &Verdict) -> Option<VariantKey> {
         let supported = verdict.is_supported() || !self.started.require_supported;
         verdict.landing().filter(|_| self.settings.merge && supported).cloned()
     }
@@ -107,7 +110,8 @@ impl Run {
         if merged.counted() == 0 {
             return Err(self.blocked(winner, "no test ran on the merged tree".to_owned()));
         }
-        Ok(Verified { tree, onto: target.clone() })
+        let unfinished = facts.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
+        Ok(Verified { tree, onto: target.clone(), unfinished })
     }
 
     /// Tests on the merged tree, and bounds again where it is not the base that was merged onto.
@@ -118,7 +122,7 @@ impl Run {
             Ok(judged) => judged,
             Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
         };
-        let tested = self.run_suites(contender, &judged.site).await;
+        let tested = self.run_suites(contender, &judged).await;
         if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
             self.close_lease(judged.lease).await?;
             return tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")));
@@ -141,8 +145,12 @@ impl Run {
         document: &[u8],
     ) -> Result<Option<CommitId>, Error> {
         let name = self.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
+        let missing = match verified.unfinished.as_slice() {
+            [] => String::new(),
+            titles => format!("\nNot carried out: {}.\n", trial::quoted(titles)),
+        };
         let message = format!(
-            "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n",
+            "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n{missing}",
             self.plan().title,
             self.started.document,
             self.started.run
@@ -153,8 +161,13 @@ impl Run {
             parents: &[&verified.onto, commit],
             message: &message,
             time: self.started.at,
+            signed: false,
         };
-        let merge = self.ports.git.commit(&order).await?;
+        let contender = Contender::Variant(winner.clone());
+        let merge = match self.vetted(&contender, &order).await? {
+            Ok(merge) => merge,
+            Err(why) => return Err(self.blocked(winner, why)),
+        };
         let intent = LandingIntent { variant: winner.clone(), from: verified.onto.clone(), to: merge.clone() };
         self.log.write(&Record::Landing(intent)).await?;
         self.tell(Event::Landing { text: format!("moving `{}` to {}", self.started.target, merge.short()) });
@@ -166,39 +179,41 @@ impl Run {
                     self.blocked(winner, format!("uncommitted changes overlap with it in {}", paths.join(", ")));
                 Err(error.hint("commit or stash them first"))
             }
+            Advance::Busy(why) => Err(self.blocked(winner, why)),
         }
     }
 
-    /// Another run may have carried the document out meanwhile, or somebody may have changed what it asks for.
-    fn is_still_approved(&self, document: &Document) -> Result<(), Error> {
-        let (path, target, status) = (&self.started.document, &self.started.target, document.plan().status);
-        let why = if status != Status::Approved {
-            format!("{path} is {status} on `{target}` by now")
-        } else if document.digest() != self.started.digest {
-            format!("{path} was edited on `{target}` during the run")
-        } else {
-            return Ok(());
+    /// The document as a commit has it, if it is still the one that is carried out. Another run may have
+    /// carried it out meanwhile, or somebody may have changed what it asks for: then why it is not.
+    pub(super) async fn standing_document(&self, at: &CommitId) -> Result<Result<Document, String>, Error> {
+        let (path, target) = (&self.started.document, &self.started.target);
+        let Some(bytes) = self.ports.git.file_at(at, path).await? else {
+            return Ok(Err(format!("{path} is not on `{target}` any more")));
         };
-        Err(Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
-            .hint("nothing is lost: its work is kept, see `blueprint report`")
-            .hint(format!("to carry out what the document says now: blueprint run {path}")))
+        let Ok(document) = Document::parse(&bytes) else {
+            return Ok(Err(format!("{path} on `{target}` is no longer a valid blueprint")));
+        };
+        let began = self.ports.git.file_at(&self.started.base, path).await?;
+        let began = began.and_then(|bytes| Document::parse(&bytes).ok());
+        let (status, expected) = (document.plan().status, self.plan().status);
+        Ok(if status != expected {
+            Err(format!("{path} is {status} on `{target}` by now"))
+        } else if document.digest() != self.started.digest {
+            Err(format!("{path} was edited on `{target}` during the run"))
+        } else if status == Status::Failed && began.is_some_and(|began| began.run() != document.run()) {
+            Err(format!("another run recorded its end in {path} on `{target}` meanwhile"))
+        } else {
+            Ok(document)
+        })
     }
 
     /// The document as the target has it, with the tool's regions written anew.
-    async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard) -> Result<Vec<u8>, Error> {
-        let path = &self.started.document;
-        let bytes = self.ports.git.file_at(onto, path).await?.ok_or_else(|| {
-            Error::new(ExitCode::LandingBlocked, format!("{path} is not on `{}` any more", self.started.target))
+    async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard, facts: &Facts) -> Result<Vec<u8>, Error> {
+        let document = self.standing_document(onto).await?.map_err(|why| {
+            Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
+                .hint("nothing is lost: its work is kept, see `blueprint report`")
+                .hint(format!("to carry out what the document says now: blueprint run {}", self.started.document))
         })?;
-        let document = Document::parse(&bytes).map_err(|_| {
-            Error::new(
-                ExitCode::LandingBlocked,
-                format!("{path} on `{}` is no longer a valid blueprint", self.started.target),
-            )
-            .hint(format!("blueprint check {path}"))
-        })?;
-        self.is_still_approved(&document)?;
-        let regions = results::landed(self.plan(), scoreboard, &self.started.run, self.started.at);
-        Ok(document.rewrite(&regions))
+        Ok(document.rewrite(&self.ended(scoreboard, &ending::sizes(facts)).landed()))
     }
 }

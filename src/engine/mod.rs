@@ -9,6 +9,7 @@ pub mod context;
 pub mod contract;
 pub mod controls;
 pub mod doctor;
+pub mod ending;
 #[cfg(test)]
 mod fixtures;
 pub mod journal;
@@ -27,3 +28,4 @@ pub mod replay;
 pub mod spending;
 pub mod step;
 pub mod trial;
+mod vetting;

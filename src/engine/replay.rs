@@ -300,8 +300,9 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
 
 fn row(facts: &Facts, scorer: &Scorer, contender: Contender, ended: &BTreeMap<Contender, Outcome>) -> verdict::Row {
     let metrics = displayed(facts, &contender);
-    let over_budget = contender.key().and_then(|k| facts.harvests.get(k)).is_some_and(|h| h.2);
-    let outcome = ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget });
+    let harvest = contender.key().and_then(|k| facts.harvests.get(k));
+    let (over_budget, unfinished) = harvest.map(|(h, _, over)| (*over, h.unfinished.clone())).unwrap_or_default();
+    let outcome = ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget, unfinished });
     let criteria = fixed(facts, &contender).and_then(|(tests, simplicity)| {
         Some(Criteria { tests, performance: scorer.performance(&metrics)?, simplicity })
     });

@@ -168,7 +168,26 @@ fn land(outline: &Outline) -> Lines {
         return vec![(format!("→ {}", land.branch), "nothing is merged; the winner stays on its branch".to_owned())];
     }
     let supported = if land.require_supported { "only a supported winner" } else { "automatic" };
-    vec![(format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", ")))]
+    let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());
+    vec![
+        (format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", "))),
+        match land.record {
+            "commit" => line("no winner", "a commit of the document alone says how it ended"),
+            _ => line("no winner", "only the journal says how it ended"),
+        },
+        match land.unfinished {
+            "judge" => line("unfinished", "a variant may compete of which work items were not carried out"),
+            _ => line("unfinished", "a variant is out of which a work item was not carried out"),
+        },
+        match land.hooks {
+            "run" => line("hooks", "run: pre-merge-commit, pre-commit and commit-msg may refuse what lands"),
+            _ => line("hooks", "skipped"),
+        },
+        match land.sign {
+            "auto" => line("signature", "as git is set to sign"),
+            _ => line("signature", "none"),
+        },
+    ]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -189,6 +208,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
     use crate::engine::outline::{Known, Reach};
 
@@ -215,6 +235,11 @@ mod tests {
             lanes_asked: false,
             require_supported: false,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),

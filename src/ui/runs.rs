@@ -19,8 +19,8 @@ pub enum RunState {
     Interrupted,
     /// The winner landed in this commit.
     Landed(String),
-    /// Finished without a winner.
-    NoWinner,
+    /// Finished without a winner; the document says so in this commit, where it was told.
+    NoWinner(Option<String>),
     /// Finished with a winner that was not to be landed.
     Finished,
     /// A rehearsal that is over, and whether the harness passed it.
@@ -54,7 +54,7 @@ impl RunLine {
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
             (None, false, true) if wins => RunState::Finished,
-            (None, false, true) => RunState::NoWinner,
+            (None, false, true) => RunState::NoWinner(facts.recorded.as_ref().map(ToString::to_string)),
         };
         Self {
             run: facts.started.run.clone(),
@@ -70,7 +70,8 @@ impl RunLine {
             RunState::Live => (Tone::Strong, "live".to_owned()),
             RunState::Interrupted => (Tone::Warn, format!("interrupted – resume with `blueprint resume {}`", self.run)),
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
-            RunState::NoWinner => (Tone::Plain, "no winner".to_owned()),
+            RunState::NoWinner(None) => (Tone::Plain, "no winner".to_owned()),
+            RunState::NoWinner(Some(commit)) => (Tone::Plain, format!("no winner, recorded {}", words::short(commit))),
             RunState::Rehearsed(true) => (Tone::Good, "rehearsal: the harness passed".to_owned()),
             RunState::Rehearsed(false) => (Tone::Warn, "rehearsal: the harness did not pass".to_owned()),
             RunState::Finished => (Tone::Plain, "finished, not landed".to_owned()),
@@ -140,14 +141,16 @@ mod tests {
         let facts = fixtures::finished();
         let state = |facts: &Facts, live| RunLine::of(facts, live).state;
         let commit = "3f2a1c9d00000000000000000000000000000000".to_owned();
-        assert_eq!(state(&facts, false), RunState::Landed(commit));
+        assert_eq!(state(&facts, false), RunState::Landed(commit.clone()));
         assert_eq!(state(&facts, true), RunState::Live);
         assert_eq!(state(&fixtures::started(), false), RunState::Interrupted);
         let mut kept = facts.clone();
         kept.landed = None;
         assert_eq!(state(&kept, false), RunState::Finished);
         kept.scoreboard.as_mut().unwrap().verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
-        assert_eq!(state(&kept, false), RunState::NoWinner);
+        assert_eq!(state(&kept, false), RunState::NoWinner(None));
+        kept.recorded = facts.landed.clone();
+        assert_eq!(state(&kept, false), RunState::NoWinner(Some(commit.clone())));
         let mut landed = facts;
         landed.finished = false;
         assert_eq!(state(&landed, false), RunState::Interrupted);
@@ -156,7 +159,8 @@ mod tests {
     #[test]
     fn status_is_a_line_a_run() {
         let landed = RunLine::of(&fixtures::finished(), false);
-        let states = [RunState::Live, RunState::Interrupted, RunState::NoWinner, RunState::Finished];
+        let recorded = RunState::NoWinner(Some("9e1b3c4d".to_owned()));
+        let states = [RunState::Live, RunState::Interrupted, RunState::NoWinner(None), recorded, RunState::Finished];
         let mut lines = vec![landed.clone()];
         lines.extend(states.map(|state| RunLine { state, ..landed.clone() }));
         insta::assert_snapshot!(runs(&lines, Style::PLAIN), @"

@@ -6,11 +6,15 @@ use std::fmt::Write;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::ending as domain;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
+use crate::domain::reckoning;
+use crate::domain::trial::Outcome;
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::ending;
 use crate::engine::journal::Facts;
 use crate::engine::spending::{self, Cost};
 
@@ -36,8 +40,29 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
+    let reckoned = reckoned(facts, board);
+    if !reckoned.is_empty() {
+        let _ = write!(out, "\npoints against the baseline\n{}", reckoned.join(""));
+    }
     let _ = write!(out, "\n{}", whereabouts(facts, board, prices));
     out
+}
+
+/// What each variant gained and paid, a line each.
+fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    all.iter().map(|one| format!("  {}  {}\n", one.variant, words::one_line(&one.line()))).collect()
+}
+
+/// Why nothing landed and what to do next, where the run is over and nothing did.
+pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let over = facts.scoreboard.is_some() && facts.landed.is_none();
+    let lands = board.verdict.landing().is_some() && (board.verdict.is_supported() || !facts.started.require_supported);
+    if !over || lands {
+        return Vec::new();
+    }
+    let reckonings = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    domain::why(board, &reckonings, &ending::circumstances(facts))
 }
 
 /// The table alone: a row a contender, a column a criterion and a metric.
@@ -62,7 +87,7 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
     };
     let points = |points: Option<String>| Cell::toned(tone, points.unwrap_or_else(|| "–".to_owned()));
     let mut cells = vec![
-        Cell::toned(tone, name(&row.contender, plan)),
+        Cell::toned(tone, format!("{}{}", name(&row.contender, plan), lacking(row))),
         points(row.criteria.map(|c| c.tests.to_string())),
         points(row.criteria.map(|c| c.performance.to_string())),
         points(row.criteria.map(|c| c.simplicity.to_string())),
@@ -77,6 +102,14 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
 fn name(contender: &Contender, plan: &Plan) -> String {
     let variant = contender.key().and_then(|key| plan.variant(key.as_str()));
     variant.map_or_else(|| contender.to_string(), |v| format!("{} {}", v.key, v.name))
+}
+
+/// What follows the name of a variant that lacks a part of its work.
+pub fn lacking(row: &Row) -> &'static str {
+    match &row.outcome {
+        Outcome::Eligible { unfinished, .. } if !unfinished.is_empty() => " (unfinished)",
+        _ => "",
+    }
 }
 
 /// What the Winner column says.
@@ -131,6 +164,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
         (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
+    }
+    for (at, sentence) in why_nothing(facts, board).into_iter().enumerate() {
+        line(if at == 0 { "why" } else { "" }, words::one_line(&sentence));
+    }
+    if let Some(commit) = &facts.recorded {
+        line("recorded", format!("{} on {}: the document says how it ended", commit.short(), facts.started.target));
     }
     for (at, (key, (_, size, _))) in facts.harvests.iter().enumerate() {
         line(if at == 0 { "changed" } else { "" }, format!("{key}: {}", change::factors(size)));

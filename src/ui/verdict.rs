@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{Disqualification, Outcome};
+use crate::domain::trial::{self, Disqualification, Outcome};
 use crate::domain::verdict::{NoWinner, Support, Verdict};
 
 /// What was concluded, with its support. `blocks` is how many were counted, where that is known.
@@ -73,8 +73,16 @@ pub fn rival(contender: &Contender) -> String {
 /// How a trial ended, in one line; `None` where there is nothing to say.
 pub fn ending(contender: &Contender, outcome: &Outcome) -> Option<String> {
     let line = match outcome {
-        Outcome::Eligible { over_budget: false } => return None,
-        Outcome::Eligible { over_budget: true } => format!("{contender} went over budget; what it had done is judged"),
+        Outcome::Eligible { over_budget: false, unfinished } if unfinished.is_empty() => return None,
+        Outcome::Eligible { over_budget, unfinished } => {
+            let budget = if *over_budget { " went over budget; what it had done is judged" } else { "" };
+            let missing = match (unfinished.is_empty(), over_budget) {
+                (true, _) => String::new(),
+                (false, true) => format!(", without {}", trial::quoted(unfinished)),
+                (false, false) => format!(" is unfinished and judged without {}", trial::quoted(unfinished)),
+            };
+            format!("{contender}{budget}{missing}")
+        }
         Outcome::Disqualified { reason } => format!("{contender} is out: {reason}"),
         Outcome::Infrastructure { message } => format!("{contender} failed by no fault of its own: {message}"),
     };
@@ -176,12 +184,21 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let many: Vec<_> = (1..=12).map(|n| format!("tests/test_users.py::test_{n}")).collect();
         vec![
-            Outcome::Eligible { over_budget: false },
-            Outcome::Eligible { over_budget: true },
+            Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
+            Outcome::Eligible { over_budget: true, unfinished: Vec::new() },
             Outcome::Infrastructure { message: "the database went away\nat 3 o'clock".to_owned() },
             out(Disqualification::AgentFailed { message: "I can't\u{1b}[2J".to_owned() }),
             out(Disqualification::NothingChanged),
             out(Disqualification::OverBudget { cap: "tokens".to_owned() }),
+            Outcome::Eligible { over_budget: true, unfinished: names(&["The cost"]) },
+            Outcome::Eligible { over_budget: false, unfinished: names(&["The cost", "A cache"]) },
+            out(Disqualification::Unfinished {
+                missing: names(&["The cost", "A cache"]),
+                why: "its agent failed: exit status 1".to_owned(),
+                over_budget: false,
+            }),
+            out(Disqualification::NotHarvested { message: "`notes/x` is a nested git repository".to_owned() }),
+            out(Disqualification::Replaced { message: "its worktree was replaced by a link".to_owned() }),
             out(Disqualification::ContractBroken { paths: names(&["elsewhere.txt"]) }),
             out(Disqualification::ContractBroken { paths: names(&["a.txt", "b\n.txt"]) }),
             out(Disqualification::SetupFailed { message: "`make` ended with status 2\nno rule\n".to_owned() }),
