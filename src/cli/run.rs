@@ -18,6 +18,7 @@ use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::competition;
 use crate::engine::context::Run;
 use crate::engine::controls;
+use crate::engine::journal::Facts;
 use crate::engine::opening;
 use crate::engine::rehearsal::{self, Finding};
 use crate::error::{Error, ExitCode, Result};
@@ -74,7 +75,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     }
     let signals = Signals::watch()?;
     let Args { merge, verify_harness: verify, again, .. } = *args;
-    let session = Session { project, signals, merge, verify, again, events: args.events.clone() };
+    let session = Session { project, signals, merge, verify, again, reuse: None, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
         let code = match session.carry_out(path, args.documents.len() == 1, context).await {
@@ -96,22 +97,32 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 pub async fn one(path: &Path, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let signals = Signals::watch()?;
-    let session = Session { project, signals, merge: Merge::Auto, verify: None, again: false, events: None };
+    let session =
+        Session { project, signals, merge: Merge::Auto, verify: None, again: false, reuse: None, events: None };
     session.carry_out(path, true, context).await
 }
 
 /// What is the same for all documents of one call.
-struct Session {
+pub struct Session {
     project: Project,
     signals: Signals,
     merge: Merge,
     verify: Option<Verify>,
     again: bool,
+    /// A run whose work is taken over.
+    reuse: Option<Facts>,
     events: Option<PathBuf>,
 }
 
 impl Session {
-    async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
+    /// What carries the document of an earlier run out once more, with what that run wrote.
+    pub fn again_with(project: Project, reuse: Facts, events: Option<PathBuf>) -> Result<Self> {
+        let signals = Signals::watch()?;
+        Ok(Self { project, signals, merge: Merge::Auto, verify: None, again: true, reuse: Some(reuse), events })
+    }
+
+    /// Carries one document out. `alone` says that no other is meant.
+    pub async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
         let project = &self.project;
         let loaded = documents::load(path, context)?;
         let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
@@ -163,6 +174,9 @@ impl Session {
         ports.journal = journal;
         settings.merge &= facts.started.merge;
         let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
+        if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.started.rehearsal) {
+            run.take_over(earlier).await?;
+        }
         Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })
     }
 }
@@ -218,7 +232,7 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     if let Some(scoreboard) = &facts.scoreboard {
         context.out.print(&ui::scoreboard(&facts, scoreboard, &started.prices, context.out.style()));
     }
-    let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
+    let conclusion = carried_out.map_err(|error| resumable(signals.named(error), run))?;
     written?;
     if run.started.rehearsal {
         return Ok(rehearsed(&rehearsal::findings(&facts, &conclusion.scoreboard), &run.started.run)?);
@@ -248,9 +262,9 @@ fn biased(run: &str) -> Error {
 }
 
 /// What the machine broke off can be gone on with.
-fn resumable(error: Error, run: &str) -> Error {
+fn resumable(error: Error, run: &Run) -> Error {
     match error.kind {
-        ExitCode::Machine => error.hint(format!("when that is put right: blueprint resume {run}")),
+        ExitCode::Machine => error.hint(format!("when that is put right: {}", run.way_on())),
         _ => error,
     }
 }

@@ -3,6 +3,7 @@
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
@@ -55,6 +56,7 @@ impl Run {
             Some(scoreboard) => scoreboard,
             None => self.compete(self.facts().await?).await?,
         };
+        self.decided.store(true, Ordering::Relaxed);
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
         let recorded = match &landed {

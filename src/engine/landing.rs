@@ -76,11 +76,28 @@ impl Run {
         Ok(commit)
     }
 
+    /// Something stands in the way that somebody can clear.
     fn blocked(&self, winner: &VariantKey, message: String) -> Error {
+        self.kept(winner, message).hint(format!("when the way is clear: blueprint resume {}", self.started.run))
+    }
+
+    /// The winner itself does not fit the target, which no waiting changes.
+    fn unfit(&self, winner: &VariantKey, target: &CommitId, message: String) -> Error {
+        let error = self.kept(winner, message);
+        if *target == self.started.base {
+            return error
+                .hint("it was judged with the tests of the base, and lands with its own: look at what it changed");
+        }
+        let (target, run) = (&self.started.target, &self.started.run);
+        error.hint(format!(
+            "to compete once more on `{target}` as it is now, with what was written: blueprint retry {run}"
+        ))
+    }
+
+    fn kept(&self, winner: &VariantKey, message: String) -> Error {
         let slug = Contender::Variant(winner.clone()).slug();
         Error::new(ExitCode::LandingBlocked, format!("the winner {winner} could not be landed: {message}"))
             .hint(format!("its work is kept at {}", self.kept_ref(&slug)))
-            .hint(format!("when the way is clear: blueprint resume {}", self.started.run))
     }
 
     /// Merges in memory, checks the merged tree out and runs its tests.
@@ -95,8 +112,8 @@ impl Run {
         let tree = match self.ports.git.merge(target, commit).await? {
             Merge::Clean(tree) => tree,
             Merge::Conflict(paths) => {
-                return Err(self
-                    .blocked(winner, format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "))));
+                let message = format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "));
+                return Err(self.unfit(winner, target, message));
             }
         };
         self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
@@ -105,10 +122,10 @@ impl Run {
         let expected = facts.tests.get(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
-            return Err(self.blocked(winner, format!("tests fail after the merge: {}", failing.join(", "))));
+            return Err(self.unfit(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
         }
         if merged.counted() == 0 {
-            return Err(self.blocked(winner, "no test ran on the merged tree".to_owned()));
+            return Err(self.unfit(winner, target, "no test ran on the merged tree".to_owned()));
         }
         let unfinished = facts.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
         Ok(Verified { tree, onto: target.clone(), unfinished })
@@ -120,19 +137,21 @@ impl Run {
         // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
         let judged = match self.fresh_tree(contender, "merged", tree, &[]).await? {
             Ok(judged) => judged,
-            Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
+            Err(message) => {
+                return Err(self.unfit(winner, target, format!("the merged tree can't be set up: {message}")));
+            }
         };
         let tested = self.run_suites(contender, &judged).await;
         if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
             self.close_lease(judged.lease).await?;
-            return tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")));
+            return tested?.map_err(|reason| self.unfit(winner, target, format!("after the merge, {reason}")));
         }
         self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
         let missed = self.missed_after_merge(contender, judged, target).await?;
         if !missed.is_empty() {
-            return Err(self.blocked(winner, missed.join("; ")));
+            return Err(self.unfit(winner, target, missed.join("; ")));
         }
-        tested?.map_err(|reason| self.blocked(winner, format!("after the merge, {reason}")))
+        tested?.map_err(|reason| self.unfit(winner, target, format!("after the merge, {reason}")))
     }
 
     /// The merge commit with the document as rewritten onto the same target; `None` where that moved

@@ -25,6 +25,7 @@ pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
 pub mod replay;
+mod retry;
 pub mod spending;
 pub mod step;
 pub mod trial;

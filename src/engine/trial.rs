@@ -27,7 +27,7 @@ enum Implemented {
 
 /// How far a variant's work items came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Course {
+pub(super) struct Course {
     /// Titles of those that were not carried out, in document order.
     missing: Vec<String>,
     /// How the first of them ended.
@@ -37,6 +37,11 @@ struct Course {
 }
 
 impl Course {
+    /// Of work that is taken over.
+    pub(super) fn of(missing: Vec<String>, over_budget: bool) -> Self {
+        Self { missing, first: None, over_budget }
+    }
+
     /// Takes the end of a step for the items that it stands for.
     fn take(&mut self, end: &AgentEnd, items: &[&WorkItem]) {
         if *end == AgentEnd::Finished {
@@ -72,7 +77,7 @@ impl Run {
             return Ok(None);
         }
         if let Some((harvest, _, over_budget)) = facts.harvests.get(&variant.key) {
-            let course = Course { missing: harvest.unfinished.clone(), first: None, over_budget: *over_budget };
+            let course = Course::of(harvest.unfinished.clone(), *over_budget);
             return self.admitted(harvest.clone(), &course).await;
         }
         let _turn = self.agents.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
@@ -185,7 +190,12 @@ impl Run {
     }
 
     /// Checks the contract and records the harvest.
-    async fn harvested(&self, variant: &Variant, commit: CommitId, course: &Course) -> Result<Option<Harvest>, Error> {
+    pub(super) async fn harvested(
+        &self,
+        variant: &Variant,
+        commit: CommitId,
+        course: &Course,
+    ) -> Result<Option<Harvest>, Error> {
         let contender = Contender::Variant(variant.key.clone());
         self.ports.git.keep(&self.kept_ref(&contender.slug()), &commit).await?;
         let changes = self.ports.git.changes(&self.started.base, &commit).await?;

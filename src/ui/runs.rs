@@ -15,8 +15,8 @@ use crate::engine::rehearsal;
 pub enum RunState {
     /// A process carries it out.
     Live,
-    /// No process carries it out, and it is not finished.
-    Interrupted,
+    /// No process carries it out, and it is not finished; the command that goes on with it.
+    Interrupted(&'static str),
     /// The winner landed in this commit.
     Landed(String),
     /// Finished without a winner; the document says so in this commit, where it was told.
@@ -50,7 +50,7 @@ impl RunLine {
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
             (_, true, _) => RunState::Live,
-            (_, false, false) => RunState::Interrupted,
+            (_, false, false) => RunState::Interrupted(way_on(facts)),
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
             (None, false, true) if wins => RunState::Finished,
@@ -68,7 +68,9 @@ impl RunLine {
     fn state(&self) -> Cell {
         let (tone, text) = match &self.state {
             RunState::Live => (Tone::Strong, "live".to_owned()),
-            RunState::Interrupted => (Tone::Warn, format!("interrupted – resume with `blueprint resume {}`", self.run)),
+            RunState::Interrupted(command) => {
+                (Tone::Warn, format!("interrupted – go on with `blueprint {command} {}`", self.run))
+            }
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
             RunState::NoWinner(None) => (Tone::Plain, "no winner".to_owned()),
             RunState::NoWinner(Some(commit)) => (Tone::Plain, format!("no winner, recorded {}", words::short(commit))),
@@ -78,6 +80,12 @@ impl RunLine {
         };
         Cell::toned(tone, text)
     }
+}
+
+/// The command that goes on with a run: where its time was spent before the verdict, only a new one can.
+fn way_on(facts: &Facts) -> &'static str {
+    let spent = facts.started.plan.budget.time_cap.is_some_and(|cap| facts.elapsed >= cap);
+    if spent && facts.scoreboard.is_none() { "retry" } else { "resume" }
 }
 
 /// What `status` prints: a line a run, in the order handed in.
@@ -143,7 +151,9 @@ mod tests {
         let commit = "3f2a1c9d00000000000000000000000000000000".to_owned();
         assert_eq!(state(&facts, false), RunState::Landed(commit.clone()));
         assert_eq!(state(&facts, true), RunState::Live);
-        assert_eq!(state(&fixtures::started(), false), RunState::Interrupted);
+        assert_eq!(state(&fixtures::started(), false), RunState::Interrupted("resume"));
+        let spent = Facts { elapsed: Duration::from_secs(3600), ..fixtures::started() };
+        assert_eq!(state(&spent, false), RunState::Interrupted("retry"));
         let mut kept = facts.clone();
         kept.landed = None;
         assert_eq!(state(&kept, false), RunState::Finished);
@@ -153,7 +163,7 @@ mod tests {
         assert_eq!(state(&kept, false), RunState::NoWinner(Some(commit.clone())));
         let mut landed = facts;
         landed.finished = false;
-        assert_eq!(state(&landed, false), RunState::Interrupted);
+        assert_eq!(state(&landed, false), RunState::Interrupted("resume"));
     }
 
     #[test]

@@ -151,8 +151,9 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
 
 /// The ref under which a variant's work is kept, where it left any.
 pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
-    let steps = facts.steps.get(key)?;
-    let worked = steps.iter().any(|(commit, _)| *commit != facts.started.base);
+    let stepped = facts.steps.get(key).is_some_and(|steps| steps.iter().any(|(c, _)| *c != facts.started.base));
+    // What was taken over from another run has no steps of its own.
+    let worked = stepped || facts.harvests.get(key).is_some_and(|(harvest, ..)| harvest.commit != facts.started.base.0);
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::customs::Draft;
 use super::repository::oid;
-use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge};
+use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge, ReplayOrder};
 
 /// How far back versions of a file are looked for.
 const WALK_LIMIT: usize = 5_000;
@@ -143,6 +143,18 @@ pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<Commit
         order.parents.iter().map(|id| Ok(repo.find_commit(oid(id)?)?)).collect::<Result<Vec<_>, GitError>>()?;
     let parents: Vec<_> = parents.iter().collect();
     Ok(CommitId(repo.commit(None, &who, &who, order.message, &tree, &parents)?.to_string()))
+}
+
+pub fn replay(repo: &git2::Repository, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
+    let tree = |commit: &CommitId| -> Result<git2::Tree<'_>, GitError> { Ok(repo.find_commit(oid(commit)?)?.tree()?) };
+    let mut index = repo.merge_trees(&tree(order.base)?, &tree(order.onto)?, &tree(order.work)?, None)?;
+    if index.has_conflicts() {
+        return Ok(None);
+    }
+    let tree = index.write_tree_to(repo)?.to_string();
+    let ReplayOrder { onto, message, time, .. } = *order;
+    let order = CommitOrder { tree: &tree, replace: None, parents: &[onto], message, time, signed: false };
+    commit(repo, &order).map(Some)
 }
 
 /// A commit's parts, for one that is like it.

@@ -191,6 +191,9 @@ pub trait Git: Send + Sync {
     /// A commit of this tree with one file replaced. The same input gives the same commit.
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError>;
 
+    /// A commit on `onto` with what `work` changed since `base`; `None` where that conflicts.
+    async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError>;
+
     /// The message that a commit is to have after the repository's hooks saw it in a worktree of its own
     /// at `place`, or the words in which one refused it.
     async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError>;
@@ -243,6 +246,21 @@ pub struct CheckoutOrder<'a> {
     pub restored: &'a [String],
     /// An empty or absent directory.
     pub into: &'a Path,
+}
+
+/// What to replay.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayOrder<'a> {
+    /// The commit that holds the work.
+    pub work: &'a CommitId,
+    /// The commit that it started from.
+    pub base: &'a CommitId,
+    /// The commit that it is to stand on.
+    pub onto: &'a CommitId,
+    /// The message.
+    pub message: &'a str,
+    /// Seconds since 1970.
+    pub time: i64,
 }
 
 /// What to commit.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::program::Program;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    checkout, history,
+    ReplayOrder, checkout, history,
 };
 use crate::adapters::process::Executor;
 
@@ -252,6 +252,11 @@ impl Git for Repository {
             return self.program.sign(&draft).await;
         }
         Ok(commit)
+    }
+
+    async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
+        // As in `commit`: short enough to run in place.
+        history::replay(&self.open()?, order)
     }
 
     async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError> {
