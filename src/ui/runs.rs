@@ -170,7 +170,8 @@ mod tests {
     fn status_is_a_line_a_run() {
         let landed = RunLine::of(&fixtures::finished(), false);
         let recorded = RunState::NoWinner(Some("9e1b3c4d".to_owned()));
-        let states = [RunState::Live, RunState::Interrupted, RunState::NoWinner(None), recorded, RunState::Finished];
+        let states =
+            [RunState::Live, RunState::Interrupted("resume"), RunState::NoWinner(None), recorded, RunState::Finished];
         let mut lines = vec![landed.clone()];
         lines.extend(states.map(|state| RunLine { state, ..landed.clone() }));
         insta::assert_snapshot!(runs(&lines, Style::PLAIN), @"
