@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use blueprint::domain::diagnostic::{Code, Diagnostic};
 use blueprint::domain::document::{Bindings, Document, changed_lines};
 use blueprint::domain::ending::Circumstances;
+use blueprint::domain::landing::{Because, Landing, Withheld};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
@@ -51,6 +52,8 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
+        open: Vec::new(),
+        better: None,
     }
 }
 
@@ -65,7 +68,7 @@ fn scoreboard() -> Scoreboard {
         ..row("C", [0.0; 3], 0.0, 1.0)
     };
     let rival = Contender::try_from("B".to_owned()).expect("a key");
-    let support = Support { rival, difference: 2.2, half_width: 0.3, e_value: 212.4, blocks: 31 };
+    let support = Support { rival, difference: 2.2, half_width: Some(0.3), e_value: 212.4, blocks: 31 };
     Scoreboard {
         rows: vec![
             row("A", [100.0, 68.5, 91.7], 88.89, 46.0),
@@ -75,6 +78,9 @@ fn scoreboard() -> Scoreboard {
         ],
         verdict: Verdict::Winner { key: VariantKey::new("A").expect("a key"), support: Some(support) },
         blocks: 31,
+        measured: 32,
+        landing: Some(Landing::Lands { key: VariantKey::new("A").expect("a key"), because: Because::Best }),
+        outlook: None,
     }
 }
 
@@ -97,7 +103,8 @@ fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
 #[test]
 fn a_seed_of_which_nothing_landed_tells_why_what_to_do_next_and_which_run_it_was() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let board = Scoreboard { verdict: Verdict::NoWinner { reason: NoWinner::BaselineBetter }, ..scoreboard() };
+    let (verdict, why) = (Verdict::NoWinner { reason: NoWinner::BaselineBetter }, Withheld::NoWinner);
+    let board = Scoreboard { verdict, landing: Some(Landing::Nothing { why }), ..scoreboard() };
     let size = ChangeSize { added: 124, nesting_surplus: 1.0, ..ChangeSize::default() };
     let sizes = BTreeMap::from([(VariantKey::new("B").unwrap(), size)]);
     let run = "20251102-160000-beef";
@@ -116,8 +123,10 @@ fn a_seed_of_which_nothing_landed_tells_why_what_to_do_next_and_which_run_it_was
 #[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let verdict = Verdict::Undecided { leader: VariantKey::new("B").unwrap(), support: None, smallest_seen: None };
-    let (board, sizes) = (Scoreboard { verdict, ..scoreboard() }, BTreeMap::new());
+    let key = VariantKey::new("B").unwrap();
+    let verdict = Verdict::Undecided { leader: Some(key.clone()), support: None, smallest_seen: None };
+    let landing = Some(Landing::Lands { key, because: Because::Leads });
+    let (board, sizes) = (Scoreboard { verdict, landing, ..scoreboard() }, BTreeMap::new());
     let regions = Ended { plan: seed.plan(), board: &board, sizes: &sizes, run: "r", at: 0 }.landed();
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert!(

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use crate::domain::landing;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
 use crate::domain::price::{Money, Price, Prices};
@@ -22,8 +23,7 @@ use crate::error::{Error, Result};
 pub use agent::Agent;
 pub use models::{Models, Upstream};
 pub use raw::{
-    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
-    Words,
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, Words,
 };
 
 /// Measuring gets at least this much of a run without a time cap.
@@ -70,8 +70,10 @@ pub struct Config {
     pub lanes: Wanted,
     /// The branch that winners land on.
     pub branch: Option<String>,
-    /// Whether a leader without support may land.
-    pub require_supported: bool,
+    /// What must be shown before a variant may land.
+    pub require: landing::Require,
+    /// How long measuring may wait for a calmer machine.
+    pub wait: Option<Duration>,
     /// Whether the end of a run that landed nothing is kept out of the branch.
     pub journal_only: bool,
     /// Whether hooks of the repository are run on a commit before it lands.
@@ -142,7 +144,8 @@ impl Config {
             parallel: raw.measure.parallel,
             lanes: lanes(raw.measure.lanes)?,
             branch: raw.land.branch,
-            require_supported: raw.land.require == Some(Require::Supported),
+            require: raw.land.require.map_or_else(landing::Require::default, Into::into),
+            wait: duration("measure.wait", raw.measure.wait.as_deref())?,
             journal_only: raw.land.record == Some(raw::Record::Journal),
             hooks: raw.land.hooks == Some(raw::Hooks::Run),
             sign: raw.land.sign == Some(raw::Sign::Auto),
@@ -159,6 +162,11 @@ impl Config {
             None => LEAST_MEASURING,
         };
         self.measure_budget.unwrap_or(fallback)
+    }
+
+    /// Whether the file says how long measuring may take.
+    pub fn has_measure_budget(&self) -> bool {
+        self.measure_budget.is_some()
     }
 
     /// What tokens cost: list prices, and in front of them what the file says.

@@ -47,10 +47,22 @@ pub fn why(board: &Scoreboard, reckonings: &[Reckoning], known: &Circumstances) 
         | Verdict::Undecided { .. } => {
             sentences.extend(reckonings.iter().filter(|r| is_eligible(board, &r.variant)).map(Reckoning::trade));
             sentences.extend(closest(board, known));
-            sentences.push("Next: measure longer (`measure: {budget: …}`) or on a calmer machine".to_owned());
+            sentences.push(format!("Next: measure longer (`measure: {{budget: …}}`){}", outlook(board)));
         }
     }
     sentences
+}
+
+/// How much longer, as far as the blocks so far tell.
+fn outlook(board: &Scoreboard) -> String {
+    let told = board.outlook.and_then(|outlook| Some((outlook.blocks?, outlook.block)));
+    match told {
+        Some((blocks, block)) => {
+            let noun = if blocks == 1 { "block" } else { "blocks" };
+            format!(": {blocks} {noun} like those so far would decide, {}", roughly(block * blocks))
+        }
+        None => " or on a calmer machine".to_owned(),
+    }
 }
 
 fn is_eligible(board: &Scoreboard, key: &VariantKey) -> bool {
@@ -96,7 +108,8 @@ fn unmeasured(known: &Circumstances) -> String {
 fn fewest_blocks() -> u32 {
     let rules = Rules::default();
     let (warmup, ahead) = (rules.warmup, rules.indifference * 4.0);
-    let pair = [Contender::Baseline, Contender::Shadow];
+    let Some(variant) = VariantKey::new("A").map(Contender::Variant) else { return 0 };
+    let pair = [Contender::Baseline, variant];
     let totals = BTreeMap::from([(pair[0].clone(), 0.0), (pair[1].clone(), ahead)]);
     let mut race = Race::new(rules, &pair);
     let decided = (warmup..warmup + 1000).find(|index| !race.record(*index, &totals).is_empty());
@@ -117,7 +130,7 @@ mod tests {
     use super::*;
     use crate::domain::score::{Criteria, Points};
     use crate::domain::trial::Outcome;
-    use crate::domain::verdict::Row;
+    use crate::domain::verdict::{Outlook, Row};
 
     fn board(reason: NoWinner) -> Scoreboard {
         let points = |value| Points::new(value).unwrap();
@@ -130,11 +143,16 @@ mod tests {
             criteria: Some(Criteria { tests: points(100.0), performance: points(total), simplicity: points(90.0) }),
             total: Some(points(total)),
             metrics: BTreeMap::new(),
+            open: Vec::new(),
+            better: None,
         };
         Scoreboard {
             rows: vec![row("A", 61.0), row("B", 62.0), row("@baseline", 60.0)],
             verdict: Verdict::NoWinner { reason },
             blocks: 8,
+            measured: 9,
+            landing: None,
+            outlook: None,
         }
     }
 
@@ -159,6 +177,16 @@ mod tests {
         let nothing = Circumstances { block: None, ..known((0, 0), 0) };
         let said = why(&board(NoWinner::NotMeasured), &[], &nothing);
         assert_eq!(said[0], "Nothing was measured within the budget of 60 s");
+    }
+
+    #[test]
+    fn an_undecided_end_says_how_much_longer_it_would_have_taken() {
+        let outlook = Some(Outlook { blocks: Some(4), block: Duration::from_secs(20) });
+        let undecided = Verdict::Undecided { leader: None, support: None, smallest_seen: None };
+        let board = Scoreboard { outlook, verdict: undecided, ..board(NoWinner::NotSupported) };
+        let said = why(&board, &[], &known((6, 8), 20));
+        let expected = "Next: measure longer (`measure: {budget: …}`): 4 blocks like those so far would decide, 80 s";
+        assert_eq!(said.last().unwrap(), expected);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Run {
         let landed = self.land(&scoreboard, &facts).await?;
         let recorded = match &landed {
             Some(_) => None,
-            None if self.to_land(&scoreboard.verdict).is_some() => None,
+            None if scoreboard.lands().is_some() => None,
             None => self.record_end(&scoreboard, &facts).await?,
         };
         Ok(Conclusion { scoreboard, landed, recorded })
@@ -231,7 +231,7 @@ impl Run {
         for contender in judged.keys() {
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Done });
         }
-        self.tell(Event::Concluded { verdict: scoreboard.verdict.clone() });
+        self.tell(Event::Concluded { verdict: scoreboard.verdict.clone(), landing: scoreboard.landing.clone() });
         Ok(scoreboard)
     }
 }

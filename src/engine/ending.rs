@@ -2,7 +2,6 @@
 //! would have landed on, so that the document says how it ended and is not carried out again by accident.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::context::Run;
 use super::journal::{Facts, Record};
@@ -11,10 +10,11 @@ use super::replay;
 use crate::adapters::git::{Advance, CommitId, CommitOrder};
 use crate::domain::ending::Circumstances;
 use crate::domain::event::Event;
-use crate::domain::measurement::{Block, Contender};
+use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::race::Rules;
 use crate::domain::results::Ended;
+use crate::domain::score::Scorer;
 use crate::domain::trial::ChangeSize;
 use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
 use crate::error::{Error, ExitCode};
@@ -26,17 +26,18 @@ pub fn sizes(facts: &Facts) -> BTreeMap<VariantKey, ChangeSize> {
 
 /// What a run's records say of why it landed nothing.
 pub fn circumstances(facts: &Facts) -> Circumstances {
-    Circumstances { leads: leads(facts), block: block_time(&facts.blocks), budget: facts.started.measure_budget }
+    let block = (!facts.blocks.is_empty()).then(|| replay::block_time(facts));
+    Circumstances { leads: leads(facts), block, budget: facts.started.measure_budget }
 }
 
 /// In how many counted blocks each variant was above the baseline.
 fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
-    let scorer = replay::scorer(facts);
-    let (warmup, mut leads) = (Rules::default().warmup, BTreeMap::new());
+    let scorer = Scorer::new(&facts.started.plan);
+    let mut leads = BTreeMap::new();
     let variants = facts.candidates().into_iter().map(Contender::Variant);
     let all: Vec<_> = variants.chain([Contender::Baseline]).collect();
-    for block in facts.blocks.iter().filter(|block| block.index >= warmup) {
-        let totals = replay::totals(facts, &scorer, block, &all);
+    for block in replay::scaled(facts, &Rules::default()) {
+        let totals = replay::totals(facts, &scorer, &block, &all);
         let Some(base) = totals.get(&Contender::Baseline) else { continue };
         for (contender, total) in &totals {
             if let Some(key) = contender.key() {
@@ -47,19 +48,6 @@ fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
         }
     }
     leads
-}
-
-/// How long a block takes: the mean of what its slices took one after another, lanes side by side.
-fn block_time(blocks: &[Block]) -> Option<Duration> {
-    let one = |block: &Block| {
-        let mut lanes: BTreeMap<Option<u32>, Duration> = BTreeMap::new();
-        for slice in &block.slices {
-            *lanes.entry(slice.lane).or_default() += slice.timing.wall;
-        }
-        lanes.into_values().max().unwrap_or_default()
-    };
-    let count = u32::try_from(blocks.len()).ok().filter(|count| *count > 0)?;
-    Some(blocks.iter().map(one).sum::<Duration>() / count)
 }
 
 impl Run {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::adapters::git::Customs;
+use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
@@ -47,7 +48,7 @@ pub struct Known<'a> {
     /// Whether the configuration asks for a number of them.
     pub lanes_asked: bool,
     /// Whether an unsupported leader may land.
-    pub require_supported: bool,
+    pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
     /// Whether the end of a run that landed nothing is committed in the document.
@@ -221,7 +222,7 @@ impl Measuring {
 pub struct Landing {
     pub branch: String,
     pub automatic: bool,
-    pub require_supported: bool,
+    pub require: Require,
     pub rewrites: Vec<String>,
     /// `commit` or `journal`: where a run that landed nothing tells its end.
     pub record: &'static str,
@@ -285,7 +286,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
-            require_supported: known.require_supported,
+            require: known.require,
             rewrites: REGIONS.map(str::to_owned).into(),
             record: if known.record { "commit" } else { "journal" },
             hooks: if known.hooks { "run" } else { "skip" },
@@ -447,7 +448,7 @@ mod tests {
             measure_seconds: 60,
             lanes: Err(Refusal::Off),
             lanes_asked: false,
-            require_supported: false,
+            require: Require::Better,
             merge: true,
             record: true,
             hooks: false,

@@ -135,7 +135,7 @@ impl Run {
                 },
             };
             course.take(&end, part);
-            if !self.goes_on(&end, &variant.key, index + 1) {
+            if !self.works_on(&end, &variant.key, index + 1) {
                 steps[index + 1..].iter().for_each(|part| course.left_out(part));
                 break;
             }
@@ -167,7 +167,7 @@ impl Run {
 
     /// Whether the work goes on after a step that ended so: a step's own cap ends the step and not the
     /// variant, as long as there are tokens for the next.
-    fn goes_on(&self, end: &AgentEnd, key: &VariantKey, next: usize) -> bool {
+    fn works_on(&self, end: &AgentEnd, key: &VariantKey, next: usize) -> bool {
         match end {
             AgentEnd::Finished => true,
             AgentEnd::OverTokens => self.accounts.left(key, next).is_none_or(|left| left > Tokens::ZERO),

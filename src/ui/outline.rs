@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
 use crate::engine::outline::{Contestant, Isolation, Outline};
@@ -167,10 +168,16 @@ fn land(outline: &Outline) -> Lines {
     if !land.automatic {
         return vec![(format!("→ {}", land.branch), "nothing is merged; the winner stays on its branch".to_owned())];
     }
-    let supported = if land.require_supported { "only a supported winner" } else { "automatic" };
+    let require = match land.require {
+        Require::Better => "what is shown to be better than the baseline",
+        Require::Leader => "whoever leads when the time ends, shown to be better or not",
+        Require::Supported => "what is shown to be better than the baseline and every rival",
+    };
+    let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
     let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());
     vec![
-        (format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", "))),
+        (format!("→ {}", land.branch), require.to_owned()),
+        (String::new(), rewrites),
         match land.record {
             "commit" => line("no winner", "a commit of the document alone says how it ended"),
             _ => line("no winner", "only the journal says how it ended"),
@@ -233,7 +240,7 @@ mod tests {
             measure_seconds: 900,
             lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
             lanes_asked: false,
-            require_supported: false,
+            require: Require::Better,
             merge: true,
             record: true,
             hooks: false,
@@ -282,7 +289,8 @@ mod tests {
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
         Measure   one after another  2 cores, lanes need 4
-        Land      → main             merge commit, automatic; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+        Land      → main             what is shown to be better than the baseline
+                                     merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
         ! measures on 2 CPUs: other work on this machine shows in the values
