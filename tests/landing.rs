@@ -344,3 +344,16 @@ fn retry_does_anew_what_does_not_fit_the_target_any_more() {
     repo.blueprint(&["retry"]).ends_with(0).says(&["does not fit `main` any more", "nothing of run"]);
     assert_eq!(repo.read("cost.txt"), "20\n");
 }
+
+#[test]
+fn a_run_whose_end_was_recorded_undecided_lands_when_it_is_measured_on() {
+    let repo = Arena { slice: "0.3", ..Arena::default() }.build();
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 3s"));
+    let before = repo.commit("little time");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(3);
+    let document = repo.read(DOCUMENT);
+    assert!(document.contains("are needed") && document.contains("- Next: measure on"), "{document}");
+    repo.blueprint(&["resume", "--measure", "90s"]).ends_with(0);
+    assert_eq!((repo.read("cost.txt").as_str(), status(&repo, "main").as_str()), ("20\n", "completed"));
+    assert_eq!(repo.git(&["rev-parse", "main^1^"]), before, "the recorded end is the merge's parent");
+}

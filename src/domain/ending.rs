@@ -47,7 +47,7 @@ pub fn why(board: &Scoreboard, reckonings: &[Reckoning], known: &Circumstances) 
         | Verdict::Undecided { .. } => {
             sentences.extend(reckonings.iter().filter(|r| is_eligible(board, &r.variant)).map(Reckoning::trade));
             sentences.extend(closest(board, known));
-            sentences.push(format!("Next: measure longer (`measure: {{budget: …}}`){}", outlook(board)));
+            sentences.push(format!("Next: measure on (blueprint resume --measure …){}", outlook(board)));
         }
     }
     sentences
@@ -61,7 +61,7 @@ fn outlook(board: &Scoreboard) -> String {
             let noun = if blocks == 1 { "block" } else { "blocks" };
             format!(": {blocks} {noun} like those so far would decide, {}", roughly(block * blocks))
         }
-        None => " or on a calmer machine".to_owned(),
+        None => ", best on a calmer machine".to_owned(),
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
         let undecided = Verdict::Undecided { leader: None, support: None, smallest_seen: None };
         let board = Scoreboard { outlook, verdict: undecided, ..board(NoWinner::NotSupported) };
         let said = why(&board, &[], &known((6, 8), 20));
-        let expected = "Next: measure longer (`measure: {budget: …}`): 4 blocks like those so far would decide, 80 s";
+        let expected = "Next: measure on (blueprint resume --measure …): 4 blocks like those so far would decide, 80 s";
         assert_eq!(said.last().unwrap(), expected);
     }
 

@@ -27,7 +27,7 @@ pub fn sizes(facts: &Facts) -> BTreeMap<VariantKey, ChangeSize> {
 /// What a run's records say of why it landed nothing.
 pub fn circumstances(facts: &Facts) -> Circumstances {
     let block = (!facts.blocks.is_empty()).then(|| replay::block_time(facts));
-    Circumstances { leads: leads(facts), block, budget: facts.started.measure_budget }
+    Circumstances { leads: leads(facts), block, budget: facts.measure_budget }
 }
 
 /// In how many counted blocks each variant was above the baseline.

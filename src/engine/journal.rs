@@ -406,6 +406,8 @@ impl Facts {
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
+                // The end that was recorded is not the end any more.
+                (self.recording, self.recorded) = (None, None);
             }
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
