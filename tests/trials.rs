@@ -78,7 +78,9 @@ fn replaced_by(how: &str) -> Repo {
         "case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; W=$PWD; R=$(git rev-parse --path-format=absolute --git-common-dir); \
          cd /; {how};;\n*) echo 60 > cost.txt;;\nesac\n"
     );
-    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), ..Arena::default() }.build();
+    // What is looked at is who is out, not how sure the verdict is on a busy machine.
+    let config = "land: {require: leader}\n".to_owned();
+    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), config, ..Arena::default() }.build();
     repo.write("agent.sh", &script);
     repo.commit("an agent");
     let precious = repo.home().join("precious/work");
@@ -126,7 +128,7 @@ fn a_worktree_that_was_replaced_puts_its_variant_out_and_nothing_behind_a_link_i
 
 #[test]
 fn a_judged_tree_that_was_replaced_puts_its_variant_out() {
-    let repo = Arena::default().build();
+    let repo = Arena { config: "land: {require: leader}\n".to_owned(), ..Arena::default() }.build();
     let test = "#!/bin/sh\ncost=$(cat cost.txt)\nif [ \"$cost\" = 20 ]; then W=$PWD; cd /; mv $W $W.moved; \
         ln -s $HOME/precious $W; fi\ntest \"$cost\" -lt 1000\n";
     repo.write("tests/run.sh", test);

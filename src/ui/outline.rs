@@ -291,8 +291,13 @@ mod tests {
         Measure   one after another  2 cores, lanes need 4
         Land      → main             what is shown to be better than the baseline
                                      merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+                  no winner          a commit of the document alone says how it ended
+                  unfinished         a variant is out of which a work item was not carried out
+                  hooks              skipped
+                  signature          none
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
+        ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
         ! measures on 2 CPUs: other work on this machine shows in the values
 
         Plan: 4 variants + baseline, ≤ 80,000 tokens, ≤ 60 min (estimate 30 min), measuring ≤ 15 min

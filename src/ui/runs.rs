@@ -181,8 +181,9 @@ mod tests {
         Run                   Document                 Started               Took  State
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  landed 3f2a1c9
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  live
-        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  interrupted – resume with `blueprint resume 20260105-100000-1a2b`
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  interrupted – go on with `blueprint resume 20260105-100000-1a2b`
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  no winner
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  no winner, recorded 9e1b3c4
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  finished, not landed
         ");
         assert_eq!(runs(&[], Style::PLAIN), "nothing was run here yet\n");

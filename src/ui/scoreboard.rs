@@ -271,6 +271,11 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   3f2a1c9 on main
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
@@ -313,7 +318,16 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   nothing
+        why      A gained 9.9 points (latency_p95 78 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 B gained 3.0 points (latency_p95 33 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 No variant is worth more than the baseline by these weights
+                 Next: where the trade is wanted, change the weights and approve the document
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
                  B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency

@@ -271,6 +271,11 @@ mod tests {
         B is out: agent failed: I can't
         B is out: nothing changed
         B is out: over budget (tokens) with nothing to judge
+        B went over budget; what it had done is judged, without `The cost`
+        B is unfinished and judged without `The cost` and `A cache`
+        B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
+        B is out: its work can't be taken over: `notes/x` is a nested git repository
+        B is out: its worktree was replaced by a link
         B is out: outside the diff contract: elsewhere.txt
         B is out: outside the diff contract: a.txt, b
         B is out: set-up failed: `make` ended with status 2
@@ -290,6 +295,11 @@ mod tests {
         B is out: agent failed: I can't
         B is out: nothing changed
         B is out: over budget (tokens) with nothing to judge
+        B went over budget; what it had done is judged, without `The cost`
+        B is unfinished and judged without `The cost` and `A cache`
+        B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
+        B is out: its work can't be taken over: `notes/x` is a nested git repository
+        B is out: its worktree was replaced by a link
         B is out: outside the diff contract: elsewhere.txt
         B is out: outside the diff contract:
           a.txt

@@ -171,6 +171,12 @@ mod tests {
           - elsewhere.txt
           - more\|&lt;b&gt;.txt
 
+        ## Points against the baseline
+
+        - A: Tests +0.0, Performance +9.9 (latency\_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+        - B: Tests +0.0, Performance +3.0 (latency\_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+        - C: Tests +0.0, Performance +0.5 (latency\_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         ## Changes
 
         - A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
