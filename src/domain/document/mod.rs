@@ -128,9 +128,9 @@ impl Document {
         let item = |span: &Range<usize>| &self.source[entries::item_text(&self.source, span.clone())];
         let analysis = self.places.analysis.iter().flat_map(|field| &field.items).map(item);
         let artifacts = self.places.artifacts.iter().flat_map(|(_, items)| items).map(item);
-        let told = analysis.filter_map(|text| text.strip_prefix("Run: "));
-        let listed = artifacts.filter_map(|text| text.strip_prefix("Run ")?.split(':').next());
-        listed.filter(|id| is_run(id)).last().or(told.filter(|id| is_run(id)).last())
+        let mut told = analysis.filter_map(|text| text.strip_prefix("Run: "));
+        let mut listed = artifacts.filter_map(|text| text.strip_prefix("Run ")?.split(':').next());
+        listed.rfind(|id| is_run(id)).or_else(|| told.rfind(|id| is_run(id)))
     }
 
     /// The parts outside of all regions.
