@@ -11,6 +11,7 @@ pub mod disturbance;
 pub mod document;
 pub mod ending;
 pub mod event;
+pub mod gate;
 pub mod key;
 pub mod landing;
 pub mod lanes;

@@ -316,6 +316,10 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            // What the code as it is leaves behind is no variant's doing, and would be no measurement.
+            Err(MetricError::Left(why)) if contender.key().is_none() => {
+                Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
+            }
             Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
                 Ok(Err(patience.exhausted(source)))
             }
@@ -325,7 +329,9 @@ impl Run {
 
     pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
-            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Variant(message) | MetricError::Left(message) => {
+                Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
             MetricError::Process(error) => Err(super::lease::machine(error)),
             MetricError::Stopped => {
@@ -335,6 +341,10 @@ impl Run {
         }
     }
 }
+
+/// What to do about a harness that leaves something running.
+const STAYS: &str = "let the command end all that it starts (such as gradle's --no-daemon); a server is started by `http`, \
+     a database by `database`";
 
 /// What a slice cost, with what the machine did beside it.
 fn beside(timing: Timing, load: Load) -> Timing {

@@ -239,7 +239,7 @@ impl Run {
             parent: step.parent,
             message: &message,
             except: &self.settings.carry,
-            agent_ref: &format!("{}-agent", self.kept_ref(&slug)),
+            agent_ref: &format!("{}_agent", self.kept_ref(&slug)),
         };
         match self.ports.git.harvest(&order).await {
             Ok(commit) => Ok(match self.replaced(step.lease).await {
