@@ -110,6 +110,7 @@ pub async fn prepare(
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
         rehearsal,
+        merge: true,
     };
     Ok(Prepared { started, ports, settings })
 }
@@ -153,6 +154,7 @@ pub async fn again(
     let mut settings = settings(project, &started.plan, &started.run);
     settings.state = started.state.clone();
     settings.measure_budget = started.measure_budget;
+    settings.merge = started.merge;
     let mut ports = ports(project, &started.plan, journal, events).await?;
     if started.rehearsal {
         rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
@@ -173,7 +175,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let settings = settings(project, plan, "<run>");
     let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
     let head = project.git.head().await?;
-    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch };
+    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
     let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
     Ok(outline::outline(&outline::Known {
         plan,
@@ -194,6 +196,11 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
         require: settings.require,
         merge: settings.merge,
+        record: settings.record,
+        hooks: settings.hooks,
+        sign: settings.sign,
+        customs: &project.git.customs().await?,
+        judge_unfinished: settings.judge_unfinished,
         contestants_write_tests: settings.contestants_write_tests,
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
         cache: ports.cache.as_ref().map(|port| port.choice()),
@@ -282,6 +289,10 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         lanes: config.lanes,
         require: config.require,
         merge: true,
+        record: !config.journal_only,
+        hooks: config.hooks,
+        sign: config.sign,
+        judge_unfinished: config.judge_unfinished,
         contestants_write_tests: config.contestants_write_tests,
         state: project.state_root().join(run),
         env: project.inherited(),

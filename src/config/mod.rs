@@ -77,6 +77,14 @@ pub struct Config {
     pub require: landing::Require,
     /// How long measuring may wait for a calmer machine.
     pub wait: Option<Duration>,
+    /// Whether the end of a run that landed nothing is kept out of the branch.
+    pub journal_only: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
 }
@@ -142,6 +150,10 @@ impl Config {
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
             wait: duration("measure.wait", raw.measure.wait.as_deref())?,
+            journal_only: raw.land.record == Some(raw::Record::Journal),
+            hooks: raw.land.hooks == Some(raw::Hooks::Run),
+            sign: raw.land.sign == Some(raw::Sign::Auto),
+            judge_unfinished: raw.unfinished == Some(raw::Unfinished::Judge),
             text: text.to_owned(),
         })
     }

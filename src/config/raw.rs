@@ -47,6 +47,18 @@ pub struct Raw {
     pub measure: Measure,
     /// Where and when a winner lands.
     pub land: Land,
+    /// What becomes of a variant of which work items were not carried out; `out` where absent.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// What becomes of a variant of which work items were not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unfinished {
+    /// It is out, and its work is kept.
+    Out,
+    /// It competes as it is, and is marked.
+    Judge,
 }
 
 /// What implements the variants: the name of a preset, or settings.
@@ -410,6 +422,42 @@ pub struct Land {
     pub branch: Option<String>,
     /// What must be shown before a variant lands: `better` than the baseline where absent.
     pub require: Option<Require>,
+    /// Where the end of a run is told that landed nothing; `commit` where absent.
+    pub record: Option<Record>,
+    /// What becomes of `pre-merge-commit`, `pre-commit` and `commit-msg`; `skip` where absent.
+    pub hooks: Option<Hooks>,
+    /// Whether commits are signed; `never` where absent.
+    pub sign: Option<Sign>,
+}
+
+/// Where the end of a run is told that landed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// In the document, by a commit of it alone on the branch.
+    Commit,
+    /// In the journal only.
+    Journal,
+}
+
+/// What becomes of the repository's hooks when something lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Hooks {
+    /// They are run as git would, and what they refuse does not land.
+    Run,
+    /// They are not run.
+    Skip,
+}
+
+/// Whether commits that land are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// As git's own configuration says.
+    Auto,
+    /// Never.
+    Never,
 }
 
 /// What must be shown before a variant lands.

@@ -30,6 +30,9 @@ pub enum Outcome {
     Eligible {
         /// Set where the agent was stopped by a cap and what it left was judged.
         over_budget: bool,
+        /// Titles of work items that were not carried out, where such work may compete.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unfinished: Vec<String>,
     },
     /// Out of the race, with the reason.
     Disqualified {
@@ -65,6 +68,25 @@ pub enum Disqualification {
     OverBudget {
         /// Which cap.
         cap: String,
+    },
+    /// Work items were not carried out; what there is of the work is kept.
+    Unfinished {
+        /// Titles of the items that are missing, in document order.
+        missing: Vec<String>,
+        /// What ended the work before its end.
+        why: String,
+        /// Whether that was a cap or the deadline.
+        over_budget: bool,
+    },
+    /// What the agent left could not be taken over.
+    NotHarvested {
+        /// What is in the way.
+        message: String,
+    },
+    /// A directory of the trial is not what it was when the trial began.
+    Replaced {
+        /// Which directory, and what stands in its place.
+        message: String,
     },
     /// Files outside the plan's, or changes that the contract does not allow.
     ContractBroken {
@@ -110,6 +132,19 @@ impl std::fmt::Display for Disqualification {
             Self::AgentFailed { message } => write!(f, "agent failed: {message}"),
             Self::NothingChanged => f.write_str("nothing changed"),
             Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
+            Self::Unfinished { missing, why, .. } => {
+                write!(
+                    f,
+                    "unfinished: {} {} not carried out ({why})",
+                    quoted(missing),
+                    match missing.len() {
+                        1 => "was",
+                        _ => "were",
+                    }
+                )
+            }
+            Self::NotHarvested { message } => write!(f, "its work can't be taken over: {message}"),
+            Self::Replaced { message } => f.write_str(message),
             Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
             Self::TestsFailed { tests } => f.write_str(&failed(tests)),
@@ -119,6 +154,16 @@ impl std::fmt::Display for Disqualification {
             }
             Self::InvalidMeasurement { message } => write!(f, "invalid measurement: {message}"),
         }
+    }
+}
+
+/// `` `The cost` and `A cache` ``.
+pub fn quoted(titles: &[String]) -> String {
+    let quoted: Vec<_> = titles.iter().map(|title| format!("`{title}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
 
@@ -327,6 +372,9 @@ pub struct Harvest {
     pub commit: String,
     /// Changed paths relative to the base, sorted.
     pub changed: Vec<String>,
+    /// Titles of work items that were not carried out, in document order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
 use super::context::{PerContender, Run};
-use super::journal::{Facts, Record};
+use super::journal::{Facts, Record, Resource};
 use super::judging::{Judged, Judgement, tests_outcome};
 use super::replay;
 use crate::adapters::git::CommitId;
@@ -25,6 +26,8 @@ pub struct Conclusion {
     pub scoreboard: Scoreboard,
     /// The merge commit, where something landed.
     pub landed: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
 }
 
 /// Carries out a run, or what is left of it.
@@ -33,7 +36,11 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
     // However it ended, every lease was given back: what held them goes too.
     let removed = run.ports.workspace.remove(&run.started.state).await;
     let conclusion = concluded?;
-    removed.map_err(super::lease::machine)?;
+    if let Err(error) = removed {
+        let resource = Resource::Directory { path: run.started.state.clone() };
+        run.log.write(&Record::Intended { contender: Contender::Baseline, resource }).await?;
+        run.warn(format!("something of the run is left, which `blueprint gc` removes: {error}"));
+    }
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
     Ok(conclusion)
@@ -51,9 +58,15 @@ impl Run {
             Some(scoreboard) => scoreboard,
             None => self.compete(self.facts().await?).await?,
         };
+        self.decided.store(true, Ordering::Relaxed);
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
-        Ok(Conclusion { scoreboard, landed })
+        let recorded = match &landed {
+            Some(_) => None,
+            None if scoreboard.lands().is_some() => None,
+            None => self.record_end(&scoreboard, &facts).await?,
+        };
+        Ok(Conclusion { scoreboard, landed, recorded })
     }
 
     /// What the journal says of this run.
@@ -111,20 +124,32 @@ impl Run {
         let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
         let (baseline, shadow, variants) = tokio::join!(baseline, self.judge_shadow(facts), variants);
         let mut failure = None;
+        let mut troubles = Vec::new();
         let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
-        let results = variants.into_iter().chain([baseline.map(Some), shadow]);
-        for result in results {
+        let variants = self.plan().variants.iter().zip(variants).map(|(variant, result)| (Some(&variant.key), result));
+        for (key, result) in variants.chain([(None, baseline.map(Some)), (None, shadow)]) {
             match result {
                 Ok(Some((contender, tree, report))) => {
                     reports.insert(contender.clone(), report);
                     judged.insert(contender, tree);
                 }
                 Ok(None) => {}
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => match key.filter(|_| error.is_of_one_trial()) {
+                    Some(key) => troubles.push((key, error)),
+                    None => failure = failure.or(Some(error)),
+                },
             }
+        }
+        // What happened to all of them is not one trial's trouble.
+        if failure.is_none() && troubles.len() == self.plan().variants.len() {
+            failure = troubles.drain(..).next().map(|(_, error)| error);
         }
         if let Some(error) = failure {
             return Err(error);
+        }
+        for (key, error) in troubles {
+            let outcome = Outcome::Infrastructure { message: error.message };
+            self.end(&Contender::Variant(key.clone()), outcome).await?;
         }
         self.compare_tests(&reports, judged).await
     }

@@ -70,6 +70,14 @@ pub struct Started {
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether a winner is to land, and the document to be told how it ended.
+    #[serde(default = "yes")]
+    pub merge: bool,
+}
+
+/// What runs did before there was a choice on record.
+fn yes() -> bool {
+    true
 }
 
 fn first_rules() -> u32 {
@@ -236,6 +244,16 @@ pub enum Record {
         /// The merge commit.
         commit: CommitId,
     },
+    /// The document's end is about to be committed on the target branch.
+    Recording {
+        /// The commit of the document alone.
+        to: CommitId,
+    },
+    /// It was committed.
+    Recorded {
+        /// The commit.
+        commit: CommitId,
+    },
     /// Nothing is left to do.
     Finished,
 }
@@ -343,6 +361,10 @@ pub struct Facts {
     pub landing: Option<LandingIntent>,
     /// What landed.
     pub landed: Option<CommitId>,
+    /// The commit of the document's end that was about to be made, the last one.
+    pub recording: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
     /// Nothing is left to do.
     pub finished: bool,
     /// Time used.
@@ -372,6 +394,8 @@ impl Facts {
             scoreboard: None,
             landing: None,
             landed: None,
+            recording: None,
+            recorded: None,
             finished: false,
             elapsed: Duration::ZERO,
         }
@@ -401,6 +425,8 @@ impl Facts {
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
+                // The end that was recorded is not the end any more.
+                (self.recording, self.recorded) = (None, None);
             }
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
@@ -434,6 +460,8 @@ impl Facts {
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),
+            Record::Recording { to } => self.recording = Some(to),
+            Record::Recorded { commit } => self.recorded = Some(commit),
             Record::Finished => self.finished = true,
         }
     }

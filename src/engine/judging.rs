@@ -41,8 +41,8 @@ impl Run {
         tree: &str,
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
-        let lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&lease, tree, restored).await {
+        let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
+        match self.furnish(&mut lease, tree, restored).await {
             Ok(None) => {
                 let site = Site {
                     tree: lease.tree(),
@@ -65,10 +65,11 @@ impl Run {
         }
     }
 
-    async fn furnish(&self, lease: &Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
+    async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
+        self.stand_on(lease, "judged tree", into.clone()).await?;
         for carried in &self.settings.carry {
             self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
         }
@@ -95,7 +96,7 @@ impl Run {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
-        let tested = self.run_suites(contender, &judged.site).await;
+        let tested = self.run_suites(contender, &judged).await;
         self.settle(&judged.lease).await;
         match (tested, known) {
             (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
@@ -119,15 +120,18 @@ impl Run {
     pub async fn run_suites(
         &self,
         contender: &Contender,
-        site: &Site,
+        judged: &Judged,
     ) -> Result<Result<TestReport, Disqualification>, Error> {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
         let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
         for (at, suite) in self.ports.suites.iter().enumerate() {
             self.check_stop()?;
+            if let Some(message) = self.replaced(&judged.lease).await {
+                return Ok(Err(Disqualification::Replaced { message }));
+            }
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
-            match suite.run(site, wanted).await {
+            match suite.run(&judged.site, wanted).await {
                 Ok(part) => report.add(suite.name(), part),
                 Err(SuiteError::Variant(message)) => {
                     let tests = vec![format!("{}: {message}", suite.name())];

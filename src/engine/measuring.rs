@@ -279,6 +279,9 @@ impl Run {
         let Some(tree) = judged.get(contender) else {
             return Err(Error::machine(format!("{contender} has no judged tree to be measured in")));
         };
+        if let Some(replaced) = self.replaced(&tree.lease).await {
+            return Ok(Err(Spoiled::Contender(replaced)));
+        }
         let place = (at, contender.clone());
         if !meters.contains_key(&place) {
             match source.open(&tree.site).await {

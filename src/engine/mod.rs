@@ -9,6 +9,7 @@ pub mod context;
 pub mod contract;
 pub mod controls;
 pub mod doctor;
+pub mod ending;
 #[cfg(test)]
 mod fixtures;
 mod gates;
@@ -27,7 +28,9 @@ pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
 pub mod replay;
+mod retry;
 pub mod spending;
 pub mod step;
 pub mod ties;
 pub mod trial;
+mod vetting;

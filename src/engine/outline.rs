@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::adapters::git::Customs;
 use crate::domain::gate::Gate;
 use crate::domain::instructions;
 use crate::domain::landing::Require;
@@ -53,6 +54,16 @@ pub struct Known<'a> {
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the end of a run that landed nothing is committed in the document.
+    pub record: bool,
+    /// Whether the repository's hooks are run.
+    pub hooks: bool,
+    /// Whether commits are signed as the user's git is set to.
+    pub sign: bool,
+    /// What the user's git does when it commits.
+    pub customs: &'a Customs,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// The level of database isolation and why it was chosen.
@@ -259,6 +270,14 @@ pub struct Landing {
     pub automatic: bool,
     pub require: Require,
     pub rewrites: Vec<String>,
+    /// `commit` or `journal`: where a run that landed nothing tells its end.
+    pub record: &'static str,
+    /// `run` or `skip`.
+    pub hooks: &'static str,
+    /// `auto` or `never`.
+    pub sign: &'static str,
+    /// `out` or `judge`: what becomes of a variant of which work items were not carried out.
+    pub unfinished: &'static str,
 }
 
 /// What may be spent; absent is unlimited.
@@ -316,6 +335,10 @@ pub fn outline(known: &Known<'_>) -> Outline {
             automatic: known.merge,
             require: known.require,
             rewrites: REGIONS.map(str::to_owned).into(),
+            record: if known.record { "commit" } else { "journal" },
+            hooks: if known.hooks { "run" } else { "skip" },
+            sign: if known.sign { "auto" } else { "never" },
+            unfinished: if known.judge_unfinished { "judge" } else { "out" },
         },
         budget: caps(&plan.budget, known.measure_seconds),
         risks: risks(known),
@@ -425,6 +448,17 @@ fn risks(known: &Known<'_>) -> Vec<String> {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
+        let hooks = known.customs.hooks.join(", ");
+        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
+    }
+    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
+        risk(
+            true,
+            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
+        );
+    }
+    risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
     let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
@@ -478,6 +512,7 @@ mod tests {
     }
 
     static NONE: Reach = Reach::None;
+    static PLAIN: Customs = Customs { hooks: Vec::new(), signs: None };
 
     fn known(plan: &Plan) -> Known<'_> {
         Known {
@@ -499,6 +534,11 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &PLAIN,
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: None,
             cache: None,
@@ -522,12 +562,16 @@ mod tests {
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
         let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
+        let strict = Customs { hooks: vec!["commit-msg".to_owned()], signs: Some("ssh".to_owned()) };
         let cases = [
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
             (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
             (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
+            (Known { customs: &strict, ..known(&plain) }, vec!["commit-msg", "set to sign (ssh)"]),
+            (Known { customs: &strict, hooks: true, sign: true, ..known(&plain) }, vec![]),
+            (Known { judge_unfinished: true, ..known(&plain) }, vec!["not carried out"]),
             (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
             (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),

@@ -204,7 +204,27 @@ fn land(outline: &Outline) -> Lines {
         Require::Supported => "what is shown to be better than the baseline and every rival",
     };
     let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
-    vec![(format!("→ {}", land.branch), require.to_owned()), (String::new(), rewrites)]
+    let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());
+    vec![
+        (format!("→ {}", land.branch), require.to_owned()),
+        (String::new(), rewrites),
+        match land.record {
+            "commit" => line("no winner", "a commit of the document alone says how it ended"),
+            _ => line("no winner", "only the journal says how it ended"),
+        },
+        match land.unfinished {
+            "judge" => line("unfinished", "a variant may compete of which work items were not carried out"),
+            _ => line("unfinished", "a variant is out of which a work item was not carried out"),
+        },
+        match land.hooks {
+            "run" => line("hooks", "run: pre-merge-commit, pre-commit and commit-msg may refuse what lands"),
+            _ => line("hooks", "skipped"),
+        },
+        match land.sign {
+            "auto" => line("signature", "as git is set to sign"),
+            _ => line("signature", "none"),
+        },
+    ]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -225,6 +245,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
     use crate::engine::outline::{Known, Reach};
 
@@ -251,6 +272,11 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
@@ -298,8 +324,13 @@ mod tests {
         Measure   one after another  2 cores, lanes need 4
         Land      → main             what is shown to be better than the baseline
                                      merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+                  no winner          a commit of the document alone says how it ended
+                  unfinished         a variant is out of which a work item was not carried out
+                  hooks              skipped
+                  signature          none
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
+        ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
         ! measures on 2 CPUs: other work on this machine shows in the values
 
         Plan: 4 variants + baseline, ≤ 80,000 tokens, ≤ 60 min (estimate 30 min), measuring ≤ 15 min
