@@ -51,7 +51,13 @@ async fn unfinished(project: &Project, wanted: Option<&str>) -> Result<Option<Fa
             continue;
         }
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
-        if !facts.finished {
+        // A try is begun again by whoever wants it; what is left of it is `gc`'s.
+        if facts.started.trying && wanted.is_some() && !facts.finished {
+            return Err(Error::usage(format!("run {run} only tried the harness of {}", facts.started.document))
+                .hint(format!("try it again: blueprint plan --try {}", facts.started.document))
+                .hint("what it left is removed by: blueprint gc"));
+        }
+        if !facts.finished && !facts.started.trying {
             return Ok(Some(facts));
         }
         if wanted.is_some() {

@@ -78,6 +78,9 @@ pub enum Disqualification {
     TestsFailed {
         /// Names of failing tests, sorted.
         tests: Vec<String>,
+        /// The end of what they printed, and where all of it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// A bound was missed at 20:1.
     BoundBroken {
@@ -103,7 +106,7 @@ impl std::fmt::Display for Disqualification {
             Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
             Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
-            Self::TestsFailed { tests } => match tests.as_slice() {
+            Self::TestsFailed { tests, .. } => match tests.as_slice() {
                 [] => f.write_str("tests failed"),
                 [one] => write!(f, "test failed: {one}"),
                 [first, rest @ ..] => write!(f, "tests failed: {first} and {} more", rest.len()),
@@ -138,6 +141,21 @@ pub enum TestStatus {
 pub struct TestReport {
     /// Every case, in the order of the suites.
     pub cases: Vec<TestCase>,
+    /// What failing tests printed, as far as it is known: of a test by its name, or of a whole suite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// The file that holds all that was printed, where something failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// What a failing test printed last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The test, or the suite where what a test printed is not told apart.
+    pub test: String,
+    /// An [`excerpt`](super::excerpt::excerpt).
+    pub output: String,
 }
 
 impl TestReport {
@@ -149,6 +167,24 @@ impl TestReport {
     /// Cases that passed or failed.
     pub fn counted(&self) -> usize {
         self.cases.iter().filter(|c| c.status != TestStatus::Skipped).count()
+    }
+
+    /// A report of these cases.
+    pub fn of(cases: Vec<TestCase>) -> Self {
+        Self { cases, ..Self::default() }
+    }
+
+    /// The end of what these tests printed, or else of what anything that failed did, and where all of it is.
+    pub fn detail(&self, tests: &[String]) -> Option<String> {
+        let of = |failure: &&Failure| tests.contains(&failure.test);
+        let failure = self.failures.iter().find(of).or_else(|| self.failures.first());
+        let output = failure.map(|failure| match tests {
+            [one] if *one == failure.test => failure.output.clone(),
+            _ => format!("{}:\n{}", failure.test, failure.output),
+        });
+        let log = self.log.as_ref().map(|log| format!("all of it: {log}"));
+        let lines: Vec<_> = output.into_iter().chain(log).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Names of failed cases, sorted.

@@ -13,7 +13,7 @@ use super::replay;
 use crate::adapters::git::CommitId;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{Outcome, Phase, TestReport};
+use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
 use crate::domain::verdict::Scoreboard;
 use crate::error::{Error, ExitCode};
 
@@ -28,26 +28,38 @@ pub struct Conclusion {
 
 /// Carries out a run, or what is left of it.
 pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
-    let concluded = run.conclude().await;
-    // However it ended, every lease was given back: what held them goes too.
-    let removed = run.ports.workspace.remove(&run.started.state).await;
+    let mut judged = PerContender::new();
+    let concluded = run.conclude(&mut judged).await;
+    // Nothing that lands waits for files to go; the first error is the one told.
+    let cleared = run.clear(judged).await;
     let conclusion = concluded?;
-    removed.map_err(super::lease::machine)?;
+    cleared?;
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
     Ok(conclusion)
 }
 
+/// Tries a run's harness on the baseline, and nothing else; what was seen.
+pub async fn try_out(run: &Run) -> Result<Facts, Error> {
+    let mut judged = PerContender::new();
+    let tried = run.try_baseline(&mut judged).await;
+    let cleared = run.clear(judged).await;
+    tried?;
+    cleared?;
+    run.log.write(&Record::Finished).await?;
+    run.facts().await
+}
+
 impl Run {
     /// Everything up to the landing.
-    async fn conclude(&self) -> Result<Conclusion, Error> {
+    async fn conclude(&self, judged: &mut PerContender<Judged>) -> Result<Conclusion, Error> {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
         self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
-            None => self.compete(self.facts().await?).await?,
+            None => self.compete(self.facts().await?, judged).await?,
         };
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
@@ -82,36 +94,53 @@ impl Run {
         }
     }
 
-    /// From nothing to a verdict.
-    async fn compete(&self, facts: Facts) -> Result<Scoreboard, Error> {
-        if let Some(database) = &self.ports.database {
-            database.prepare().await.map_err(super::lease::database_error)?;
-        }
-        let mut judged = PerContender::new();
-        let worked = self.trials(&facts, &mut judged).await;
-        let measured = match worked {
-            Ok(()) => self.decide(&judged).await,
-            Err(error) => Err(error),
-        };
-        // Whatever happened, what the trials hold is given back; the first error is the one told.
-        let mut closed = Ok(());
+    /// Gives back what contenders hold, and waits until nothing of it is left.
+    async fn clear(&self, judged: PerContender<Judged>) -> Result<(), Error> {
+        let mut cleared = Ok(());
         for (_, tree) in judged {
-            closed = closed.and(self.close_lease(tree.lease).await);
+            cleared = cleared.and(self.close_lease(tree.lease).await);
         }
-        let scoreboard = measured?;
-        closed?;
-        Ok(scoreboard)
+        cleared = cleared.and(self.removed().await);
+        cleared.and(self.ports.workspace.remove(&self.started.state).await.map_err(super::lease::machine))
     }
 
-    /// Implements and judges every contender; ready trees end in `judged`.
-    async fn trials(&self, facts: &Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
-        let baseline = self.judge_baseline(facts);
-        let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
-        let (baseline, shadow, variants) = tokio::join!(baseline, self.judge_shadow(facts), variants);
-        let mut failure = None;
+    /// From nothing to a verdict.
+    async fn compete(&self, mut facts: Facts, judged: &mut PerContender<Judged>) -> Result<Scoreboard, Error> {
+        self.prepare_database().await?;
+        self.trials(&mut facts, judged).await?;
+        self.decide(judged).await
+    }
+
+    async fn prepare_database(&self) -> Result<(), Error> {
+        match &self.ports.database {
+            Some(database) => database.prepare().await.map_err(super::lease::database_error),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges the baseline and asks every source on it, before anything is spent.
+    async fn try_baseline(&self, judged: &mut PerContender<Judged>) -> Result<(), Error> {
+        let mut facts = self.facts().await?;
+        self.prepare_database().await?;
+        let (contender, tree, report) = self.judge_baseline(&facts).await?;
+        judged.insert(contender.clone(), tree);
+        facts.tests.insert(contender, report);
+        self.smoke(judged, &mut facts).await
+    }
+
+    /// Tries everything on the baseline, and then implements and judges every other contender; ready trees
+    /// end in `judged`.
+    async fn trials(&self, facts: &mut Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
         let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
-        let results = variants.into_iter().chain([baseline.map(Some), shadow]);
-        for result in results {
+        let (contender, tree, report) = self.judge_baseline(facts).await?;
+        judged.insert(contender.clone(), tree);
+        reports.insert(contender, report);
+        self.smoke(judged, facts).await?;
+        let facts = &*facts;
+        let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
+        let (shadow, variants) = tokio::join!(self.judge_shadow(facts), variants);
+        let mut failure = None;
+        for result in variants.into_iter().chain([shadow]) {
             match result {
                 Ok(Some((contender, tree, report))) => {
                     reports.insert(contender.clone(), report);
@@ -133,8 +162,14 @@ impl Run {
         match self.judge(&contender, &self.started.base.0, known).await? {
             Judgement::Ready(tree, report) => Ok((contender, tree, report)),
             Judgement::Broken(reason) => {
-                Err(Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}"))
-                    .hint("the commands of the document and of blueprint.yaml must work on the code as it is"))
+                let detail = match &reason {
+                    Disqualification::TestsFailed { detail: Some(detail), .. } => format!("\n{detail}"),
+                    _ => String::new(),
+                };
+                let error = Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}{detail}"))
+                    .hint("the commands of the document and of blueprint.yaml must work on the baseline")
+                    .hint("no agent was started: correct them, commit that, and run again");
+                Err(self.unfit(error).await)
             }
         }
     }
@@ -197,6 +232,8 @@ impl Run {
 
     /// Measures what can be measured and concludes.
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
+        // Nothing else is at work on the disk from here on.
+        self.removed().await?;
         let facts = self.facts().await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };

@@ -18,6 +18,7 @@ use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
+use crate::domain::estimate::Smoke;
 use crate::domain::lanes::Decision;
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::{Plan, VariantKey};
@@ -58,6 +59,9 @@ pub struct Started {
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether only the harness is tried, on the baseline: no variant takes part.
+    #[serde(default)]
+    pub trying: bool,
 }
 
 /// Something outside that a run makes and must remove.
@@ -166,6 +170,8 @@ pub enum Record {
         /// What came out.
         report: TestReport,
     },
+    /// Every source was asked on the baseline, before anything was spent.
+    Smoked(Smoke),
     /// A metric that does not vary was read.
     Exact {
         /// Whose.
@@ -286,6 +292,8 @@ pub struct Facts {
     pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
     /// Tests by contender.
     pub tests: BTreeMap<Contender, TestReport>,
+    /// What the sources said of the baseline before anything was spent.
+    pub smoke: Option<Smoke>,
     /// Metrics that do not vary.
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
@@ -318,6 +326,7 @@ impl Facts {
             steps: BTreeMap::new(),
             harvests: BTreeMap::new(),
             tests: BTreeMap::new(),
+            smoke: None,
             exact: BTreeMap::new(),
             lanes: None,
             blocks: Vec::new(),
@@ -368,6 +377,7 @@ impl Facts {
                 self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
+            Record::Smoked(smoke) => self.smoke = Some(smoke),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
             Record::Block(block) => {

@@ -1,17 +1,22 @@
 //! Judging a tree: a clean checkout with protected files restored, set-up, migrations, tests.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::context::Run;
 use super::journal::Record;
-use super::lease::{Lease, Purpose, machine};
+use super::lease::{Lease, Purpose, judge_name, machine};
 use crate::adapters::git::CheckoutOrder;
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
 use crate::domain::event::Event;
+use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport, TestStatus};
+use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport, TestStatus};
 use crate::error::Error;
+
+/// What the suites of a tree print, in its scratch directory.
+const TESTS_LOG: &str = "tests.log";
 
 /// A tree that is ready to be measured.
 pub struct Judged {
@@ -67,13 +72,14 @@ impl Run {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
-        for carried in &self.settings.carry {
-            self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
+        self.carry(&into).await?;
+        self.build_on_baseline(&lease.contender, &into).await?;
+        for lines in [&self.settings.setup, &self.settings.build, &self.settings.migrate] {
+            if let Some(failure) = self.set_up(lease, &into, lines).await? {
+                return Ok(Some(failure));
+            }
         }
-        if let Some(failure) = self.set_up(lease, &into, &self.settings.setup).await? {
-            return Ok(Some(failure));
-        }
-        self.set_up(lease, &into, &self.settings.migrate).await
+        Ok(None)
     }
 
     /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
@@ -88,7 +94,7 @@ impl Run {
         let _turn = self.judges.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
         self.check_stop()?;
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
-        let name = format!("{}-judge", contender.slug());
+        let name = judge_name(contender);
         let judged = match self.fresh_tree(contender, &name, commit, &self.settings.protect).await? {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
@@ -129,10 +135,17 @@ impl Run {
                 Ok(part) => {
                     let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
                     report.cases.extend(new);
+                    report.failures.extend(part.failures.into_iter().map(|failure| self.shown(failure)));
                 }
                 Err(SuiteError::Variant(message)) => {
-                    let tests = vec![format!("{}: {message}", suite.name())];
-                    return Ok(Err(Disqualification::TestsFailed { tests }));
+                    let message = excerpt(&self.settings.redactor.text(&message));
+                    let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+                    let tests = vec![format!("{}: {first}", suite.name())];
+                    let output = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
+                    let log = self.keep_log(&site.scratch, TESTS_LOG).await;
+                    let lines: Vec<_> = output.into_iter().chain(log.map(|log| format!("all of it: {log}"))).collect();
+                    let detail = (!lines.is_empty()).then(|| lines.join("\n"));
+                    return Ok(Err(Disqualification::TestsFailed { tests, detail }));
                 }
                 Err(SuiteError::Stopped) => {
                     self.check_stop()?;
@@ -141,7 +154,29 @@ impl Run {
                 Err(other) => return Err(machine(other)),
             }
         }
+        if !report.failed().is_empty() {
+            report.log = self.keep_log(&site.scratch, TESTS_LOG).await;
+        }
         Ok(Ok(report))
+    }
+
+    fn shown(&self, failure: Failure) -> Failure {
+        Failure { output: excerpt(&self.settings.redactor.text(&failure.output)), ..failure }
+    }
+
+    /// Keeps all that a lease's programs printed, by the log's name; where, if there was anything. A log that
+    /// can't be kept is no reason to end anything.
+    pub(super) async fn keep_log(&self, scratch: &Path, name: &str) -> Option<String> {
+        let lease = scratch.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let kept = self.settings.logs.join(format!("{lease}-{name}"));
+        match self.ports.workspace.keep(&scratch.join(name), &kept).await {
+            Ok(true) => Some(kept.display().to_string()),
+            Ok(false) => None,
+            Err(error) => {
+                self.warn(format!("{name} of {lease} could not be kept: {error}"));
+                None
+            }
+        }
     }
 
     /// The tests that the work items of a contender name; the baseline has those of all.
@@ -188,7 +223,11 @@ pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outc
     } else if nothing_passed {
         tests = variant.failed();
     }
-    (!tests.is_empty()).then_some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } })
+    if tests.is_empty() {
+        return None;
+    }
+    let detail = variant.detail(&tests);
+    Some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests, detail } })
 }
 
 #[cfg(test)]
@@ -198,7 +237,7 @@ mod tests {
 
     fn report(cases: &[(&str, TestStatus)]) -> TestReport {
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };
-        TestReport { cases: cases.iter().map(case).collect() }
+        TestReport::of(cases.iter().map(case).collect())
     }
 
     #[test]

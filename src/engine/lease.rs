@@ -1,6 +1,6 @@
 //! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Run;
 use super::journal::{Record, Resource};
@@ -8,11 +8,20 @@ use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
 use crate::adapters::process::Environment;
+use crate::adapters::workspace::Carry;
 use crate::domain::measurement::Contender;
 use crate::error::Error;
 
 /// Ports that each lease gets.
 const PORTS: usize = 4;
+
+/// The judged tree's folder in its lease.
+const TREE: &str = "tree";
+
+/// The name of the lease in which a contender is judged.
+pub fn judge_name(contender: &Contender) -> String {
+    format!("{}-judge", contender.slug())
+}
 
 /// What a trial holds while it is worked on or judged.
 #[derive(Debug)]
@@ -34,7 +43,7 @@ impl Lease {
 
     /// The judged tree.
     pub fn tree(&self) -> PathBuf {
-        self.dir.join("tree")
+        self.dir.join(TREE)
     }
 
     /// The agent's worktree.
@@ -98,7 +107,7 @@ impl Run {
     }
 
     /// What marks every process of a lease.
-    fn marker(&self, dir: &std::path::Path) -> String {
+    fn marker(&self, dir: &Path) -> String {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         format!("{}/{name}", self.started.run)
     }
@@ -129,9 +138,35 @@ impl Run {
         let worktree = Resource::Worktree { path: path.clone(), branch: branch.clone(), kept };
         self.intend(lease, worktree.clone()).await?;
         self.ports.git.add_worktree(&path, &branch, base).await?;
-        self.made(lease, worktree).await?;
-        for carried in &self.settings.carry {
-            self.ports.workspace.carry(carried, self.ports.git.root(), &path).await.map_err(machine)?;
+        self.made(lease, worktree).await
+    }
+
+    /// Copies what is to be carried from the user's checkout into a tree. What git has is as the tree has it.
+    pub async fn carry(&self, into: &Path) -> Result<(), Error> {
+        if self.settings.carry.is_empty() {
+            return Ok(());
+        }
+        let known = || async { Ok::<_, Error>(self.ports.git.paths_at(&self.started.base).await?) };
+        let without = self.tracked.get_or_try_init(known).await?;
+        for path in &self.settings.carry {
+            let order = Carry { path, from: self.ports.git.root(), into, without };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a tree what was built in the baseline's: copies of its folders, which nobody else sees, and to
+    /// files that are the same the times that they have there.
+    pub async fn build_on_baseline(&self, contender: &Contender, into: &Path) -> Result<(), Error> {
+        let baseline = self.place(&judge_name(&Contender::Baseline)).join(TREE);
+        if *contender == Contender::Baseline || self.settings.built.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
+        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        for path in &self.settings.built {
+            let order = Carry { path, from: &baseline, into, without: &[] };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
     }
@@ -150,11 +185,18 @@ impl Run {
         self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
 
-    /// Ends every process of a lease and removes what it holds, last made first.
+    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
+    /// place when this returns, and gone when [`Run::removed`] does.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
+        let aside = self.put_aside(&lease.dir).await;
         while let Some(resource) = lease.held.pop() {
-            self.remove(resource).await?;
+            match &resource {
+                Resource::Directory { path } if *path == lease.dir => {
+                    self.remove_in_background(aside.clone(), resource).await;
+                }
+                _ => self.remove(resource).await?,
+            }
         }
         Ok(())
     }

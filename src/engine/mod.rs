@@ -9,6 +9,7 @@ pub mod context;
 pub mod contract;
 pub mod controls;
 pub mod doctor;
+pub mod estimate;
 #[cfg(test)]
 mod fixtures;
 pub mod journal;
@@ -23,7 +24,9 @@ mod outputs;
 pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
+pub mod removal;
 pub mod replay;
+mod smoke;
 pub mod spending;
 pub mod step;
 pub mod trial;

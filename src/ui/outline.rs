@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::estimate::{DECIDING, Difference, Estimate};
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
 use crate::engine::outline::{Contestant, Isolation, Outline};
@@ -100,12 +101,14 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
     let joined = |what: &str, items: &[String]| -> Lines {
         if items.is_empty() { Vec::new() } else { vec![(what.to_owned(), items.join(", "))] }
     };
-    let files = &outline.files;
+    let (files, environment) = (&outline.files, &outline.environment);
     vec![
         (
             "Commands",
             [
                 titled("set-up", &commands.setup),
+                titled("build", &commands.build),
+                joined("built in", &commands.built),
                 titled("migrate", &commands.migrate),
                 titled("tests", &commands.tests),
                 titled("metrics", &metrics),
@@ -121,11 +124,13 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
             ]
             .concat(),
         ),
+        ("Variables", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
+        ("Estimate", outline.estimate.as_ref().map(estimate).unwrap_or_default()),
         ("Land", land(outline)),
     ]
 }
@@ -160,6 +165,36 @@ fn measure(outline: &Outline) -> Lines {
         return vec![("in lanes".to_owned(), text)];
     }
     outline.measure.why.iter().map(|why| ("one after another".to_owned(), why.clone())).collect()
+}
+
+/// What a block takes, how many fit, and what they tell.
+fn estimate(estimate: &Estimate) -> Lines {
+    let seconds = |seconds: f64| words::duration(Duration::from_secs_f64(seconds));
+    let each = estimate.sources.iter().map(|source| format!("{} {}", source.source, seconds(source.seconds)));
+    let each: Vec<_> = each.collect();
+    if each.is_empty() {
+        return vec![("a block".to_owned(), "nothing is measured in blocks".to_owned())];
+    }
+    let contenders = words::count(estimate.contenders, "contender");
+    let block =
+        format!("{}: {} ({contenders}; run {})", seconds(estimate.block_seconds), each.join(", "), estimate.from);
+    let fits = format!(
+        "{} after the warm-up in {}; {DECIDING} are the fewest that can decide ({})",
+        words::count(estimate.blocks as usize, "block"),
+        seconds(estimate.budget_seconds),
+        seconds(estimate.needed().as_secs_f64())
+    );
+    let tells = match &estimate.tells {
+        None => "no difference".to_owned(),
+        Some(Difference { points, percent: None }) => {
+            format!("{points:.1} points in half of all runs, which no value of the metrics would earn")
+        }
+        Some(Difference { points, percent: Some(percent) }) => {
+            let percent = if *percent < 1.0 { "less than 1".to_owned() } else { format!("about {percent:.0}") };
+            format!("{points:.1} points in half of all runs: metrics that are {percent} % better than the baseline's")
+        }
+    };
+    [("a block", block), ("fits", fits), ("tells", tells)].map(|(what, text)| (what.to_owned(), text)).into()
 }
 
 fn land(outline: &Outline) -> Lines {
@@ -207,6 +242,14 @@ mod tests {
             agent: "command ./agent.sh",
             models: &Reach::Through("openai at http://127.0.0.1:11434/v1".to_owned()),
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
+            build: &lines(&["cargo build --release"]),
+            built: &lines(&["target"]),
+            environment: crate::engine::outline::Environment {
+                set: lines(&["MODE"]),
+                passed: lines(&["HTTPS_PROXY"]),
+                missing: Vec::new(),
+            },
+            estimate: None,
             migrate: &lines(&["psql -f db/schema.sql"]),
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),

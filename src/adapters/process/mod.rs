@@ -6,6 +6,7 @@
 mod exchange;
 mod program;
 mod pulse;
+mod redact;
 mod secret;
 mod site;
 
@@ -20,6 +21,7 @@ pub use tokio_util::sync::CancellationToken as Stop;
 pub use exchange::{Exchange, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
+pub use redact::Redactor;
 pub use secret::secret;
 pub use site::Site;
 
