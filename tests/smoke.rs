@@ -145,7 +145,8 @@ fn what_git_ignores_is_carried_and_never_merged() {
 
 #[test]
 fn of_a_carried_folder_that_is_partly_tracked_the_tracked_part_is_the_commits() {
-    let work = "test \"$(cat lib/tracked)\" = base && test -e lib/own || exit 8\necho theirs > lib/tracked; rm lib/gone\n";
+    let work =
+        "test \"$(cat lib/tracked)\" = base && test -e lib/own || exit 8\necho theirs > lib/tracked; rm lib/gone\n";
     let repo = with_agent("carry: [lib]\n", work);
     repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("cost.txt, notes/**", "cost.txt, notes/**, lib/**"));
     for file in ["tracked", "gone", "kept"] {
@@ -200,9 +201,11 @@ fn recorded_work_is_applied_without_set_up() {
 
 #[test]
 fn variables_of_the_file_and_of_proxies_reach_every_program_and_are_shown_by_name() {
-    let config = "env: {MODE: \"of the file\"}\npass_env: [MINE, ABSENT]\nsetup: [\"test \\\"$MODE\\\" = 'of the file' && test $MINE = my-own && test $HTTPS_PROXY = http://127.0.0.1:1\"]\n";
-    let check = "test \"$MODE\" = 'of the file' && test $MINE = my-own && test -z \"$YOURS\" || exit 5\n";
+    let config = "env: {MODE: \"of the file\"}\npass_env: [MINE, ABSENT]\nsetup: [sh check.sh]\n";
+    let check = "test \"$MODE\" = 'of the file' && test $MINE = my-own && test -z \"$YOURS\" || exit 5\n\
+                 test $HTTPS_PROXY = http://127.0.0.1:1 && test \"$NO_PROXY\" = localhost,127.0.0.1,::1 || exit 6\n";
     let repo = with_agent(config, check);
+    repo.write("check.sh", check);
     for file in ["tests/run.sh", "bench/cost.sh"] {
         repo.write(file, &repo.read(file).replace("#!/bin/sh\n", &format!("#!/bin/sh\n{check}")));
     }

@@ -167,9 +167,12 @@ impl Run {
                     _ => String::new(),
                 };
                 let error = Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}{detail}"))
-                    .hint("the commands of the document and of blueprint.yaml must work on the baseline")
-                    .hint("no agent was started: correct them, commit that, and run again");
-                Err(self.unfit(error).await)
+                    .hint("the commands of the document and of blueprint.yaml must work on the baseline");
+                // Once something was spent, what fails may well work again when the run is resumed.
+                if !facts.harvests.is_empty() || !facts.steps.is_empty() {
+                    return Err(error);
+                }
+                Err(self.unfit(error.hint("no agent was started: correct them, commit that, and run again")).await)
             }
         }
     }

@@ -124,7 +124,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
             ]
             .concat(),
         ),
-        ("Variables", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
+        ("Env", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
@@ -286,6 +286,8 @@ mod tests {
 
         Commands  set-up             python3 -m venv .venv
                                      .venv/bin/pip install -r requirements.txt
+                  build              cargo build --release
+                  built in           target
                   migrate            psql -f db/schema.sql
                   tests              sh tests/run.sh
                                      Load test with 1000 concurrent requests
@@ -293,6 +295,8 @@ mod tests {
         Files     may change         cache.txt, cost.txt, notes/**
                   from base          tests/**, bench/**
                   copied             .venv
+        Env       set                MODE
+                  passed on          HTTPS_PROXY
         Models    proxy              openai at http://127.0.0.1:11434/v1
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
@@ -317,6 +321,9 @@ mod tests {
         bare.database = None;
         bare.cache = None;
         bare.commands.setup.clear();
+        bare.commands.build.clear();
+        bare.commands.built.clear();
+        bare.environment = crate::engine::outline::Environment::default();
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();

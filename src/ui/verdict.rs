@@ -245,6 +245,9 @@ mod tests {
         B is out: set-up failed: `make` ended with status 2
           no rule
         B is out: test failed: one
+          Error: Cannot find module
+            at x
+          all of it: /logs/b
         B is out: 12 tests failed:
           tests/test_users.py::test_1
           tests/test_users.py::test_2

@@ -46,8 +46,11 @@ impl Content {
         Ok(Some(if found.is_symlink() {
             Self::Link(fs::read_link(path)?.as_os_str().as_bytes().to_vec())
         } else if found.is_file() {
-            let digest = git2::Oid::hash_file(git2::ObjectType::Blob, path).map_err(io::Error::other)?;
-            Self::File(found.permissions().mode() & 0o100 != 0, digest)
+            match git2::Oid::hash_file(git2::ObjectType::Blob, path) {
+                Ok(digest) => Self::File(found.permissions().mode() & 0o100 != 0, digest),
+                // What can't be read is what it was as long as it can't.
+                Err(_) => Self::Other,
+            }
         } else {
             Self::Other
         }))
