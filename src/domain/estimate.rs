@@ -187,7 +187,7 @@ fn percent(points: f64, gain: impl Fn(f64) -> Option<f64>) -> Option<f64> {
 /// 100 ms by a fifth is 80 ms, a rate of 100 a second by a fifth is 125.
 pub fn gain(scorer: &Scorer, criteria: &Criteria, values: &BTreeMap<MetricName, Quantity>, share: f64) -> Option<f64> {
     let better = scorer.improved(values, share);
-    let performance = scorer.performance(&better)?;
+    let performance = scorer.performance(&better, values)?;
     Some(scorer.exact_total(&Criteria { performance, ..*criteria }) - scorer.exact_total(criteria))
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::journal::{Facts, Record};
-use super::replay;
+use super::replay::{self, Scaled};
 use crate::domain::estimate::{self, Estimate};
 use crate::domain::measurement::{Block, Contender, Slice};
-use crate::domain::score::{self, Criteria};
+use crate::domain::race::Rules;
+use crate::domain::score::{self, Criteria, Scorer};
 use crate::domain::statistics;
 use crate::domain::trial::ChangeSize;
 
@@ -56,16 +57,18 @@ fn spread(facts: &Facts, rounds: &[Vec<Slice>]) -> Option<(f64, impl Fn(f64) -> 
     let mut alone = Facts::new(facts.started.clone());
     alone.tests.clone_from(&facts.tests);
     alone.exact.clone_from(&facts.exact);
-    for (index, slices) in (0..).zip(rounds) {
+    // As blocks that count.
+    let rules = Rules::default();
+    for (index, slices) in (rules.warmup..).zip(rounds) {
         alone.take(Record::Block(Block { index, slices: slices.clone() }));
     }
-    let scorer = replay::scorer(&alone);
-    let of = |block: &Block| replay::totals(&alone, &scorer, block, &[Contender::Baseline]).into_values().next();
-    let totals: Vec<f64> = alone.blocks.iter().filter_map(of).collect();
+    let scorer = Scorer::new(&alone.started.plan);
+    let of = |scaled: &Scaled<'_>| replay::totals(&alone, &scorer, scaled, &[Contender::Baseline]).into_values().next();
+    let totals: Vec<f64> = replay::scaled(&alone, &rules).iter().filter_map(of).collect();
     let values = replay::displayed(&alone, &Contender::Baseline);
     let criteria = Criteria {
         tests: score::tests_points(facts.tests.get(&Contender::Baseline)?)?,
-        performance: scorer.performance(&values)?,
+        performance: scorer.performance(&values, &values)?,
         simplicity: score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() }),
     };
     let spread = estimate::spread(&totals)?;

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod estimate;
 #[cfg(test)]
 mod fixtures;
+mod gates;
 pub mod journal;
 pub mod judging;
 pub mod landing;
@@ -21,6 +22,7 @@ pub mod measuring;
 pub mod opening;
 pub mod outline;
 mod outputs;
+mod pace;
 pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;

@@ -9,6 +9,7 @@ use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::lanes;
 use super::measuring::{Meters, Spoiled, close};
+use super::pace::Patience;
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::estimate::{DECIDING, Estimate, Smoke, Taken};
 use crate::domain::event::Event;
@@ -110,7 +111,7 @@ impl Run {
                 let seed = race::block_seed(self.started.seed, index);
                 let slot = Slot { block: index, seed, limit: self.time_left() };
                 let began = Instant::now();
-                match self.slice(at, &Contender::Baseline, judged, meters, slot).await? {
+                match self.slice(at, &Contender::Baseline, judged, meters, slot, Patience::until(slot)).await? {
                     Ok(slice) => {
                         round.extend(each.then(|| Taken { slice, took: began.elapsed() }));
                         break;
@@ -123,6 +124,12 @@ impl Run {
                         }
                         let names: Vec<_> = source.metrics().iter().map(ToString::to_string).collect();
                         return Err(self.unfit(unmeasured(&names, &message)).await);
+                    }
+                    Err(Spoiled::OutOfTime) => {
+                        let message = format!("{}: one slice takes longer than the time cap leaves", source.name());
+                        return Err(self
+                            .unfit(Error::refused(message).hint("raise the time cap of the document"))
+                            .await);
                     }
                     Err(Spoiled::Machine(why)) => {
                         tries += 1;
@@ -139,7 +146,10 @@ impl Run {
 
     /// Refuses a run in which no block could be counted, and warns where too few could.
     fn fits(&self, estimate: &Estimate) -> Result<(), Error> {
-        if estimate.blocks >= DECIDING {
+        // Where that decides, measuring goes on beyond its budget, up to the time cap.
+        let whole = estimate.block_seconds <= estimate.budget_seconds;
+        let extends = whole && self.started.extends && self.time_left().is_some_and(|left| estimate.needed() <= left);
+        if estimate.blocks >= DECIDING || extends {
             return Ok(());
         }
         let seconds = |seconds: f64| show_duration(Duration::from_secs_f64(seconds));

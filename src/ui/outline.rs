@@ -7,6 +7,7 @@ use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::domain::estimate::{DECIDING, Difference, Estimate};
+use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
 use crate::engine::outline::{Contestant, Isolation, Outline};
@@ -202,8 +203,13 @@ fn land(outline: &Outline) -> Lines {
     if !land.automatic {
         return vec![(format!("→ {}", land.branch), "nothing is merged; the winner stays on its branch".to_owned())];
     }
-    let supported = if land.require_supported { "only a supported winner" } else { "automatic" };
-    vec![(format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", ")))]
+    let require = match land.require {
+        Require::Better => "what is shown to be better than the baseline",
+        Require::Leader => "whoever leads when the time ends, shown to be better or not",
+        Require::Supported => "what is shown to be better than the baseline and every rival",
+    };
+    let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
+    vec![(format!("→ {}", land.branch), require.to_owned()), (String::new(), rewrites)]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -256,7 +262,7 @@ mod tests {
             measure_seconds: 900,
             lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
             lanes_asked: false,
-            require_supported: false,
+            require: Require::Better,
             merge: true,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
@@ -304,7 +310,8 @@ mod tests {
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
         Measure   one after another  2 cores, lanes need 4
-        Land      → main             merge commit, automatic; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+        Land      → main             what is shown to be better than the baseline
+                                     merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
         ! measures on 2 CPUs: other work on this machine shows in the values

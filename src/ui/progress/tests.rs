@@ -49,7 +49,7 @@ fn events() -> Vec<Event> {
         bound: Bound::parse("<80ms").unwrap(),
         value: Quantity::parse("85ms").unwrap(),
     };
-    let support = Support { rival: v("C"), difference: 1.92, half_width: 0.41, e_value: 212.0, blocks: 23 };
+    let support = Support { rival: v("C"), difference: 1.92, half_width: Some(0.41), e_value: 212.0, blocks: 23 };
     let mut events = vec![
         started(),
         Event::Choice { what: "database".to_owned(), text: "postgresql server: initdb 16 found".to_owned() },
@@ -70,7 +70,10 @@ fn events() -> Vec<Event> {
     events.extend([
         Event::Dropped { contender: v("C"), by: v("A"), e_value: 52.3 },
         phase("A", Phase::Done),
-        Event::Concluded { verdict: Verdict::Winner { key: VariantKey::new("A").unwrap(), support: Some(support) } },
+        Event::Concluded {
+            verdict: Verdict::Winner { key: VariantKey::new("A").unwrap(), support: Some(support) },
+            landing: None,
+        },
         Event::Landing { text: "merging A onto main in memory".to_owned() },
         Event::Warning { text: "`main` moved while the merge was verified; 100 % sure".to_owned() },
         Event::Landed { commit: "3f2a1c9d0000".to_owned(), branch: "main".to_owned() },

@@ -12,7 +12,9 @@ use crate::engine::journal::Facts;
 /// The whole report.
 pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     let mut out = format!("# {}\n\n", escape(&facts.started.plan.title));
-    let _ = write!(out, "**{}**\n\n", escape(&verdict::sentence(&board.verdict, Some(board.blocks))));
+    for sentence in scoreboard::conclusion(facts, board) {
+        let _ = write!(out, "**{}**\n\n", escape(&sentence));
+    }
     out.push_str(&table(facts, board));
     out.push('\n');
     for row in &board.rows {
@@ -57,7 +59,7 @@ fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
         points(row.criteria.map(|c| c.performance.to_string())),
         points(row.criteria.map(|c| c.simplicity.to_string())),
         points(row.total.map(|t| t.to_string())),
-        scoreboard::mark(row, &board.verdict)
+        scoreboard::mark(row, board)
     );
     for metric in &plan.metrics {
         let cross = if scoreboard::missed(row, metric, board) { " ✗" } else { "" };
@@ -88,7 +90,7 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     item("Run", format!("`{}`, {}", started.run, words::duration(facts.elapsed)));
     item("Document", escape(&started.document));
     item("Base", format!("`{}`, seed {}", started.base.short(), started.seed));
-    match (&facts.landed, board.verdict.landing()) {
+    match (&facts.landed, board.lands()) {
         (Some(commit), _) => item("Landed", format!("`{}` on {}", commit.short(), escape(&started.target))),
         (None, _) => item("Landed", "nothing".to_owned()),
     }
