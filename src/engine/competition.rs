@@ -160,7 +160,7 @@ impl Run {
         let contender = Contender::Baseline;
         let known = facts.tests.get(&contender);
         match self.judge(&contender, &self.started.base.0, known).await? {
-            Judgement::Ready(tree, report) => Ok((contender, tree, report)),
+            Judgement::Ready(tree, report) => Ok((contender, *tree, report)),
             Judgement::Broken(reason) => {
                 let detail = match &reason {
                     Disqualification::TestsFailed { detail: Some(detail), .. } => format!("\n{detail}"),
@@ -190,7 +190,7 @@ impl Run {
             Err(error) => return Err(error),
         };
         match self.judge(&contender, &harvest.commit, facts.tests.get(&contender)).await {
-            Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, tree, report))),
+            Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, *tree, report))),
             Ok(Judgement::Broken(reason)) => {
                 self.end(&contender, Outcome::Disqualified { reason }).await?;
                 Ok(None)

@@ -90,7 +90,7 @@ impl Run {
             return Ok(None);
         }
         match self.judge(&contender, &self.started.base.0, facts.tests.get(&contender)).await? {
-            Judgement::Ready(tree, report) => Ok(Some((contender, tree, report))),
+            Judgement::Ready(tree, report) => Ok(Some((contender, *tree, report))),
             Judgement::Broken(reason) => {
                 Err(Error::machine(format!("a second tree of the code as it is can't be judged: {reason}"))
                     .hint(LOOK)

@@ -29,7 +29,7 @@ pub struct Judged {
 /// What judging came to before tests were compared with the baseline's.
 pub enum Judgement {
     /// Ready, with its tests.
-    Ready(Judged, TestReport),
+    Ready(Box<Judged>, TestReport),
     /// The tree could not even be set up or tested.
     Broken(Disqualification),
 }
@@ -101,10 +101,10 @@ impl Run {
         };
         let tested = self.run_suites(contender, &judged.site).await;
         match (tested, known) {
-            (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
+            (Ok(_), Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
             (Ok(Ok(report)), None) => {
                 self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
-                Ok(Judgement::Ready(judged, report))
+                Ok(Judgement::Ready(Box::new(judged), report))
             }
             (Ok(Err(reason)), None) => {
                 self.close_lease(judged.lease).await?;
