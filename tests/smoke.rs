@@ -274,3 +274,37 @@ fn what_a_failing_test_printed_is_in_every_report_and_all_of_it_in_a_file() {
     assert!(all.starts_with("line 0\n") && all.contains("line 99"), "{all}");
     assert!(Path::new(log).starts_with(repo.root().join(".git/blueprint/logs")), "{log}");
 }
+
+#[test]
+fn cargo_builds_again_what_a_variant_changed_and_nothing_else() {
+    let config = "build: {run: [\"cargo build --offline 2>> $HOME/log-$BLUEPRINT_VARIANT\"], cache: [target]}\n";
+    let work = "sed 's/dep::cost()/2 * dep::cost()/' app/src/main.rs > new && mv new app/src/main.rs\n";
+    let repo = with_agent(config, work);
+    let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
+    repo.write("Cargo.toml", "[workspace]\nmembers = [\"app\", \"dep\"]\nresolver = \"2\"\n");
+    repo.write("app/Cargo.toml", &format!("{}[dependencies]\ndep = {{path = \"../dep\"}}\n", package("app")));
+    repo.write("app/src/main.rs", "fn main() { println!(\"{}\", dep::cost()); }\n");
+    repo.write("dep/Cargo.toml", &package("dep"));
+    repo.write("dep/src/lib.rs", "pub fn cost() -> u32 { 90 }\n");
+    repo.write(".gitignore", "target\nCargo.lock\n");
+    repo.write("tests/run.sh", "#!/bin/sh\n./target/debug/app\n");
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("cost.txt, notes/**", "cost.txt, notes/**, app/src/**"));
+    repo.commit("a workspace");
+    let own = |name: &str, folder: &str| {
+        let home = std::env::var_os("HOME").unwrap_or_default();
+        std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(folder).into())
+    };
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    command.env("RUSTUP_HOME", own("RUSTUP_HOME", ".rustup")).env("CARGO_HOME", own("CARGO_HOME", ".cargo"));
+    common::Done::of(command.args(["run", DOCUMENT]).output().unwrap()).ends_with(0);
+    landed(&repo);
+    let compiled = |who: &str| -> Vec<String> {
+        let log = std::fs::read_to_string(repo.home().join(format!("log-{who}"))).unwrap();
+        let lines = log.lines().filter_map(|line| line.trim().strip_prefix("Compiling "));
+        lines.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    assert_eq!(compiled("baseline"), ["dep", "app"]);
+    assert_eq!(compiled("shadow"), Vec::<String>::new());
+    assert_eq!(compiled("B"), ["app"]);
+    assert_eq!(compiled("A"), ["app", "app"], "judged, and once more when it was merged");
+}

@@ -18,6 +18,9 @@ const PORTS: usize = 4;
 /// The judged tree's folder in its lease.
 const TREE: &str = "tree";
 
+/// The folder for reports, logs and prompts.
+pub const SCRATCH: &str = "scratch";
+
 /// The name of the lease in which a contender is judged.
 pub fn judge_name(contender: &Contender) -> String {
     format!("{}-judge", contender.slug())
@@ -38,7 +41,7 @@ pub struct Lease {
 impl Lease {
     /// Reports, logs and prompts.
     pub fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+        self.dir.join(SCRATCH)
     }
 
     /// The judged tree.

@@ -13,7 +13,6 @@ use super::pace::Patience;
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::estimate::{DECIDING, Estimate, Smoke, Taken};
 use crate::domain::event::Event;
-use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::Contender;
 use crate::domain::quantity::show_duration;
 use crate::domain::race;
@@ -117,11 +116,11 @@ impl Run {
                         break;
                     }
                     Err(Spoiled::Contender(message)) => {
-                        let message = excerpt(&self.settings.redactor.text(&message));
                         if source.metrics().iter().all(|metric| self.settings.missing_on_base.contains(metric)) {
                             self.invalid(&Contender::Baseline, message, facts).await?;
                             return Ok(None);
                         }
+                        let message = self.with_output(&Contender::Baseline, &message).await;
                         let names: Vec<_> = source.metrics().iter().map(ToString::to_string).collect();
                         return Err(self.unfit(unmeasured(&names, &message)).await);
                     }
