@@ -37,6 +37,9 @@ pub struct Taken {
 pub struct Smoke {
     /// Sources that are asked in every block, once each in every round.
     pub rounds: Vec<Vec<Taken>>,
+    /// Metrics that the baseline does not have, and need not have; nothing else was asked then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MetricName>,
 }
 
 impl Smoke {
@@ -265,8 +268,10 @@ mod tests {
             },
             took: Duration::from_secs_f64(seconds),
         };
-        let smoke =
-            Smoke { rounds: vec![vec![taken("a", 9.0), taken("b", 1.0)], vec![taken("a", 2.0), taken("b", 3.0)]] };
+        let smoke = Smoke {
+            missing: Vec::new(),
+            rounds: vec![vec![taken("a", 9.0), taken("b", 1.0)], vec![taken("a", 2.0), taken("b", 3.0)]],
+        };
         assert_eq!(smoke.seconds(), [("a".to_owned(), 2.0), ("b".to_owned(), 1.0)]);
     }
 }

@@ -13,7 +13,7 @@ use super::pace::Patience;
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::estimate::{DECIDING, Estimate, Smoke, Taken};
 use crate::domain::event::Event;
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::quantity::show_duration;
 use crate::domain::race;
 use crate::error::{Error, ExitCode};
@@ -40,7 +40,7 @@ impl Run {
         let mut meters = Meters::new();
         let rounds = self.rounds(judged, facts, &mut meters).await;
         close(&mut meters).await;
-        let Some(smoke) = rounds? else { return Ok(()) };
+        let smoke = rounds?;
         self.note(facts, Record::Smoked(smoke)).await?;
         let Some(estimate) = self.estimate(facts) else { return Ok(()) };
         if self.started.trying || self.started.rehearsal {
@@ -59,18 +59,21 @@ impl Run {
         estimate::of(facts, contenders, self.settings.measure_budget)
     }
 
-    /// Rounds of slices; `None` where the baseline need not have a value, and has none.
+    /// Rounds of slices, or what the baseline does not have and need not have.
     async fn rounds(
         &self,
         judged: &PerContender<Judged>,
         facts: &mut Facts,
         meters: &mut Meters,
-    ) -> Result<Option<Smoke>, Error> {
+    ) -> Result<Smoke, Error> {
         let (mut smoke, began) = (Smoke::default(), Instant::now());
         loop {
             // Inputs are drawn anew in every round, as they are in every block.
             let index = SMOKE.saturating_sub(u32::try_from(smoke.rounds.len()).unwrap_or(0));
-            let Some(round) = self.round(index, judged, facts, meters).await? else { return Ok(None) };
+            let round = match self.round(index, judged, facts, meters).await? {
+                Ok(round) => round,
+                Err(missing) => return Ok(Smoke { missing, ..Smoke::default() }),
+            };
             let nothing = round.is_empty();
             smoke.rounds.push(round);
             let (taken, late) = (smoke.rounds.len(), began.elapsed() >= PATIENCE);
@@ -80,7 +83,7 @@ impl Run {
                 false => taken > 1 || self.seems_to_fit(&smoke),
             };
             if enough || nothing {
-                return Ok(Some(smoke));
+                return Ok(smoke);
             }
         }
     }
@@ -90,14 +93,15 @@ impl Run {
         Estimate::new("", &smoke.seconds(), contenders, self.settings.measure_budget).blocks >= DECIDING
     }
 
-    /// One slice of every source, of those that are read once only in the first round.
+    /// One slice of every source, of those that are read once only in the first round; or the metrics of the
+    /// first that the baseline does not have and need not have.
     async fn round(
         &self,
         index: u32,
         judged: &PerContender<Judged>,
         facts: &mut Facts,
         meters: &mut Meters,
-    ) -> Result<Option<Vec<Taken>>, Error> {
+    ) -> Result<Result<Vec<Taken>, Vec<MetricName>>, Error> {
         let mut round = Vec::new();
         for (at, source) in self.ports.sources.iter().enumerate() {
             let each = source.cadence() == Cadence::EachBlock;
@@ -118,7 +122,7 @@ impl Run {
                     Err(Spoiled::Contender(message)) => {
                         if source.metrics().iter().all(|metric| self.settings.missing_on_base.contains(metric)) {
                             self.invalid(&Contender::Baseline, message, facts).await?;
-                            return Ok(None);
+                            return Ok(Err(source.metrics()));
                         }
                         let message = self.with_output(&Contender::Baseline, &message).await;
                         let names: Vec<_> = source.metrics().iter().map(ToString::to_string).collect();
@@ -140,7 +144,7 @@ impl Run {
                 }
             }
         }
-        Ok(Some(round))
+        Ok(Ok(round))
     }
 
     /// Refuses a run in which no block could be counted, and warns where too few could.
