@@ -12,6 +12,7 @@ pub mod document;
 pub mod estimate;
 pub mod event;
 pub mod excerpt;
+pub mod gate;
 pub mod key;
 pub mod landing;
 pub mod lanes;

@@ -69,7 +69,7 @@ struct Counted {
 impl Scorer {
     /// A scorer for this plan.
     pub fn new(plan: &Plan) -> Self {
-        let note = plan.weights.performance.note.as_deref();
+        let note = plan.weights.performance.selection();
         let counted: Vec<_> = selected(note, &plan.metrics)
             .map(|metric| Counted { name: metric.name.clone(), bound: metric.bound })
             .collect();

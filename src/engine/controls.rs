@@ -70,7 +70,7 @@ pub fn overruled(facts: &Facts, control: &Control, scoreboard: Scoreboard) -> Sc
 /// Whether two trees of the base can be compared: something that the race scores is measured in every block.
 pub fn has_shadow(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> bool {
     let performance = &plan.weights.performance;
-    let scored: Vec<_> = score::selected(performance.note.as_deref(), &plan.metrics).collect();
+    let scored: Vec<_> = score::selected(performance.selection(), &plan.metrics).collect();
     let scores = |metric: &_| scored.iter().any(|s| s.name == *metric);
     let mut each = sources.iter().filter(|source| source.cadence() == Cadence::EachBlock);
     performance.percent > 0.0 && each.any(|source| source.metrics().iter().any(scores))

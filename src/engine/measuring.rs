@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
-use super::lease::{SCRATCH, judge_name};
+use super::lease::{SCRATCH, judging};
 use super::pace::{Pace, Patience};
 use super::replay::{self, Standing};
 use crate::adapters::machine::Load;
@@ -223,7 +223,7 @@ impl Run {
 
     /// What was wrong with a slice, with the end of what was printed as it may be shown, and where all of it is.
     pub(super) async fn with_output(&self, contender: &Contender, message: &str) -> String {
-        let scratch = self.place(&judge_name(contender)).join(SCRATCH);
+        let scratch = self.place(&judging(&contender.slug())).join(SCRATCH);
         let shown = excerpt(&self.settings.redactor.text(message));
         match self.keep_log(&scratch, METRICS_LOG).await {
             Some(log) => format!("{shown}\nall of it: {log}"),
@@ -329,6 +329,10 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            // What the code as it is leaves behind is no variant's doing, and would be no measurement.
+            Err(MetricError::Left(why)) if contender.key().is_none() => {
+                Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
+            }
             Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
                 Ok(Err(patience.exhausted(source)))
             }
@@ -338,7 +342,9 @@ impl Run {
 
     pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
-            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Variant(message) | MetricError::Left(message) => {
+                Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
             MetricError::Process(error) => Err(super::lease::machine(error)),
             MetricError::Stopped => {
@@ -348,6 +354,10 @@ impl Run {
         }
     }
 }
+
+/// What to do about a harness that leaves something running.
+const STAYS: &str = "let the command end all that it starts (such as gradle's --no-daemon); a server is started by `http`, \
+     a database by `database`";
 
 /// What a slice cost, with what the machine did beside it.
 fn beside(timing: Timing, load: Load) -> Timing {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::load::{self, Fault, Metric, Shape};
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
 use crate::adapters::http::{Client, HttpError, RequestSettings, ServeSettings, Server};
-use crate::domain::measurement::{MetricName, Timing};
+use crate::domain::measurement::MetricName;
 use crate::domain::quantity::{Dimension, show_duration};
 
 /// Requests that wake a server which idled while others were measured; at once, and not counted.
@@ -100,7 +100,7 @@ struct Load {
 #[async_trait]
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        let (started, before) = (Instant::now(), self.server.cpu());
+        let (started, before) = (Instant::now(), self.server.usage());
         let client = self.client.clone().ok_or_else(|| MetricError::Machine("the server was stopped".to_owned()))?;
         let limit = slot.limit.unwrap_or(Duration::MAX);
         let taken = tokio::select! {
@@ -111,8 +111,9 @@ impl Meter for Load {
         let late = || Fault::Target(format!("the slice did not end within {}", show_duration(limit)));
         match taken.unwrap_or_else(|_| Err(late())) {
             Ok(readings) => {
-                let cpu = self.server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-                let timing = Timing { wall: started.elapsed(), cpu, ..Timing::default() };
+                let wall = started.elapsed();
+                let usage = self.server.usage().since(before);
+                let timing = slice::timing(&self.site, wall, usage);
                 Ok(Sample { readings, timing, own: None, output: None })
             }
             Err(Fault::Target(failure)) => Err(MetricError::Variant(self.server.explain(&failure).await)),

@@ -26,6 +26,9 @@ pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
             }
         }
     }
+    if let Some(missed) = scoreboard::missed_gate(facts) {
+        let _ = writeln!(out, "- {}", escape(&missed));
+    }
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
@@ -96,6 +99,9 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     }
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
+    }
+    if let Some(how) = scoreboard::priority(facts) {
+        item("Priority", escape(&how));
     }
     item("Tokens", scoreboard::spent(facts, prices).map_or_else(|| "none".to_owned(), |text| escape(&text)));
     for variant in &started.plan.variants {
