@@ -65,7 +65,7 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
 fn scoreboard() -> Scoreboard {
     let tests = ["tests/performance/test_user_query.py::test_query_speed[<1000|all>]", "z"].map(str::to_owned).to_vec();
     let out = Row {
-        outcome: Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } },
+        outcome: Outcome::Disqualified { reason: Disqualification::TestsFailed { tests, detail: None } },
         criteria: None,
         total: None,
         metrics: BTreeMap::new(),

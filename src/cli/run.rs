@@ -232,7 +232,11 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     if let Some(scoreboard) = &facts.scoreboard {
         context.out.print(&ui::scoreboard(&facts, scoreboard, &started.prices, context.out.style()));
     }
-    let conclusion = carried_out.map_err(|error| resumable(signals.named(error), run))?;
+    let conclusion = carried_out.map_err(|error| match facts.finished {
+        // It holds to a commit and a configuration that can't decide anything.
+        true => error,
+        false => resumable(signals.named(error), run),
+    })?;
     written?;
     if run.started.rehearsal {
         return Ok(rehearsed(&rehearsal::findings(&facts, &conclusion.scoreboard), &run.started.run)?);

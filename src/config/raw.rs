@@ -27,8 +27,14 @@ pub struct Raw {
     pub database: Option<Database>,
     /// A Redis for each contender.
     pub cache: Option<Cache>,
-    /// Shell lines run in every tree before anything else.
+    /// Variables for every program of a run: set-up, tests, benchmarks and agents.
+    pub env: BTreeMap<String, String>,
+    /// Names of variables of your own that every program of a run gets as well; those of proxies and certificates always do.
+    pub pass_env: Vec<String>,
+    /// Shell lines run in every judged tree, and in the worktrees of agents, before anything else.
     pub setup: Vec<String>,
+    /// What is built in a judged tree after set-up: shell lines, or `{run: […], cache: […]}`.
+    pub build: Build,
     /// Shell lines run in a judged tree against its fresh database.
     pub migrate: Vec<String>,
     /// Untracked paths that are copied into every tree.
@@ -59,6 +65,32 @@ pub enum Unfinished {
     Out,
     /// It competes as it is, and is marked.
     Judge,
+}
+
+/// What is built in a judged tree after set-up.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "shell lines, or `{run: […], cache: […]}`")]
+pub enum Build {
+    /// Shell lines.
+    Lines(Vec<String>),
+    /// Shell lines, and where their results are.
+    Settings(BuildSettings),
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self::Lines(Vec::new())
+    }
+}
+
+/// What is built, and where the results are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{run: [\"cargo build --release\"], cache: [target]}`")]
+pub struct BuildSettings {
+    /// Shell lines.
+    pub run: Vec<String>,
+    /// Folders with what was built, such as `target`: every tree begins with a private copy of the baseline's.
+    pub cache: Vec<String>,
 }
 
 /// What implements the variants: the name of a preset, or settings.
@@ -302,6 +334,8 @@ pub struct Http {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
+    /// Whether the baseline need not have a value: what is measured does not exist there yet.
+    pub missing_on_base: bool,
     /// The kind of source: the format of a benchmark report (`pytest-benchmark`, `criterion`, `hyperfine`, `k6`, `go-bench`),
     /// `file`, `command`, `time` or `instructions`; not needed beside `sql`, `sql_load` and `http`.
     pub from: Option<String>,

@@ -8,7 +8,7 @@ use super::landing::{Because, Landing};
 use super::measurement::Contender;
 use super::plan::{Plan, Status, VariantKey};
 use super::reckoning::{self, Reckoning};
-use super::trial::{self, ChangeSize, Outcome};
+use super::trial::{self, ChangeSize, Disqualification, Outcome};
 use super::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
 
 /// The largest e-value that is worth its digits.
@@ -118,8 +118,8 @@ fn standing(plan: &Plan, row: &Row) -> String {
     };
     let mut parts = Vec::new();
     match &row.outcome {
-        Outcome::Disqualified { reason } => parts.push(format!("out – {reason}")),
-        Outcome::Infrastructure { message } => parts.push(format!("not judged – {message}")),
+        Outcome::Disqualified { reason } => parts.push(format!("out – {}", first_line(&reason.to_string()))),
+        Outcome::Infrastructure { message } => parts.push(format!("not judged – {}", first_line(message))),
         Outcome::Eligible { over_budget, unfinished } => {
             match (row.total, row.criteria) {
                 (Some(total), Some(c)) => parts.push(format!(
@@ -140,7 +140,29 @@ fn standing(plan: &Plan, row: &Row) -> String {
     if !metrics.is_empty() {
         parts.push(metrics.join(", "));
     }
-    format!("{who}: {}", parts.join("; "))
+    format!("{who}: {}{}", parts.join("; "), printed(&row.outcome))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Lines of what a failing command or test printed that a document gets.
+const PRINTED: usize = 12;
+
+/// The end of what was printed, below the line that says what failed.
+fn printed(outcome: &Outcome) -> String {
+    let Outcome::Disqualified { reason } = outcome else { return String::new() };
+    let lines: Vec<&str> = match reason {
+        Disqualification::TestsFailed { detail: Some(detail), .. } => detail.lines().collect(),
+        Disqualification::SetupFailed { message } | Disqualification::InvalidMeasurement { message } => {
+            message.lines().skip(1).collect()
+        }
+        _ => Vec::new(),
+    };
+    // Where all of it is on one machine is no matter of a document.
+    let lines: Vec<_> = lines.into_iter().filter(|line| !line.starts_with("all of it: ")).collect();
+    lines[lines.len().saturating_sub(PRINTED)..].iter().map(|line| format!("\n{line}")).collect()
 }
 
 fn metric(plan: &Plan, name: &str, value: &super::quantity::Quantity) -> String {

@@ -102,6 +102,9 @@ pub enum Disqualification {
     TestsFailed {
         /// Names of failing tests, sorted.
         tests: Vec<String>,
+        /// The end of what they printed, and where all of it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// Tests failed that a weight's note demands, whether or not the baseline passes them.
     GateMissed {
@@ -147,7 +150,7 @@ impl std::fmt::Display for Disqualification {
             Self::Replaced { message } => f.write_str(message),
             Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
-            Self::TestsFailed { tests } => f.write_str(&failed(tests)),
+            Self::TestsFailed { tests, .. } => f.write_str(&failed(tests)),
             Self::GateMissed { gate, tests } => write!(f, "the weights say \"{gate}\": {}", failed(tests)),
             Self::BoundBroken { metric, bound, value } => {
                 write!(f, "{metric} is {}, must be {bound}", beside(*value, *bound))
@@ -211,6 +214,12 @@ pub struct TestReport {
     /// What each suite came to by itself, in their order; a case of two suites counts in both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<SuiteRun>,
+    /// What failing tests printed, as far as it is known: of a test by its name, or of a whole suite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// The file that holds all that was printed, where something failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// What one suite came to.
@@ -224,10 +233,19 @@ pub struct SuiteRun {
     pub failed: Vec<String>,
 }
 
+/// What a failing test printed last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The test, or the suite where what a test printed is not told apart.
+    pub test: String,
+    /// An [`excerpt`](super::excerpt::excerpt).
+    pub output: String,
+}
+
 impl TestReport {
     /// The report of one suite.
     pub fn of(cases: Vec<TestCase>) -> Self {
-        Self { cases, suites: Vec::new() }
+        Self { cases, ..Self::default() }
     }
 
     /// Adds what a suite reported: its cases as far as no suite before it had them.
@@ -235,6 +253,7 @@ impl TestReport {
         self.suites.push(SuiteRun { suite: suite.to_owned(), ran: part.counted(), failed: part.failed() });
         let known: BTreeSet<String> = self.cases.iter().map(|case| case.name.clone()).collect();
         self.cases.extend(part.cases.into_iter().filter(|case| !known.contains(&case.name)));
+        self.failures.extend(part.failures);
     }
 
     /// Passed cases.
@@ -245,6 +264,19 @@ impl TestReport {
     /// Cases that passed or failed.
     pub fn counted(&self) -> usize {
         self.cases.iter().filter(|c| c.status != TestStatus::Skipped).count()
+    }
+
+    /// The end of what these tests printed, or else of what anything that failed did, and where all of it is.
+    pub fn detail(&self, tests: &[String]) -> Option<String> {
+        let of = |failure: &&Failure| tests.contains(&failure.test);
+        let failure = self.failures.iter().find(of).or_else(|| self.failures.first());
+        let output = failure.map(|failure| match tests {
+            [one] if *one == failure.test => failure.output.clone(),
+            _ => format!("{}:\n{}", failure.test, failure.output),
+        });
+        let log = self.log.as_ref().map(|log| format!("all of it: {log}"));
+        let lines: Vec<_> = output.into_iter().chain(log).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Names of failed cases, sorted.

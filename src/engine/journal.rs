@@ -18,6 +18,7 @@ use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
+use crate::domain::estimate::Smoke;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Decision, Lanes};
 use crate::domain::load::Rate;
@@ -70,6 +71,9 @@ pub struct Started {
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether only the harness is tried, on the baseline: no variant takes part.
+    #[serde(default)]
+    pub trying: bool,
     /// Whether a winner is to land, and the document to be told how it ended.
     #[serde(default = "yes")]
     pub merge: bool,
@@ -195,6 +199,8 @@ pub enum Record {
         /// What came out.
         report: TestReport,
     },
+    /// Every source was asked on the baseline, before anything was spent.
+    Smoked(Smoke),
     /// A metric that does not vary was read.
     Exact {
         /// Whose.
@@ -337,6 +343,8 @@ pub struct Facts {
     pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
     /// Tests by contender.
     pub tests: BTreeMap<Contender, TestReport>,
+    /// What the sources said of the baseline before anything was spent.
+    pub smoke: Option<Smoke>,
     /// Metrics that do not vary.
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
@@ -382,6 +390,7 @@ impl Facts {
             steps: BTreeMap::new(),
             harvests: BTreeMap::new(),
             tests: BTreeMap::new(),
+            smoke: None,
             exact: BTreeMap::new(),
             lanes: None,
             rates: BTreeMap::new(),
@@ -448,6 +457,7 @@ impl Facts {
                 self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
+            Record::Smoked(smoke) => self.smoke = Some(smoke),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
             Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),

@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// The winner itself does not fit the target, which no waiting changes.
-    fn unfit(&self, winner: &VariantKey, target: &CommitId, message: String) -> Error {
+    fn unlandable(&self, winner: &VariantKey, target: &CommitId, message: String) -> Error {
         let error = self.kept(winner, message);
         if *target == self.started.base {
             return error
@@ -108,7 +108,7 @@ impl Run {
             Merge::Clean(tree) => tree,
             Merge::Conflict(paths) => {
                 let message = format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "));
-                return Err(self.unfit(winner, target, message));
+                return Err(self.unlandable(winner, target, message));
             }
         };
         self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
@@ -117,13 +117,13 @@ impl Run {
         let expected = facts.tests.get(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
-            return Err(self.unfit(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
+            return Err(self.unlandable(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
         }
         if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));
         }
         if merged.counted() == 0 {
-            return Err(self.unfit(winner, target, "no test ran on the merged tree".to_owned()));
+            return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
         }
         let unfinished = facts.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
         Ok(Verified { tree, onto: target.clone(), unfinished })
@@ -136,20 +136,20 @@ impl Run {
         let judged = match self.fresh_tree(contender, &format!("{}_merged", contender.slug()), tree, &[]).await? {
             Ok(judged) => judged,
             Err(message) => {
-                return Err(self.unfit(winner, target, format!("the merged tree can't be set up: {message}")));
+                return Err(self.unlandable(winner, target, format!("the merged tree can't be set up: {message}")));
             }
         };
         let tested = self.run_suites(contender, &judged).await;
         if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
             self.close_lease(judged.lease).await?;
-            return tested?.map_err(|reason| self.unfit(winner, target, format!("after the merge, {reason}")));
+            return tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")));
         }
         self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
         let missed = self.missed_after_merge(contender, judged, target).await?;
         if !missed.is_empty() {
-            return Err(self.unfit(winner, target, missed.join("; ")));
+            return Err(self.unlandable(winner, target, missed.join("; ")));
         }
-        tested?.map_err(|reason| self.unfit(winner, target, format!("after the merge, {reason}")))
+        tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")))
     }
 
     /// The merge commit with the document as rewritten onto the same target; `None` where that moved

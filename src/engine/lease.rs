@@ -8,7 +8,7 @@ use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
 use crate::adapters::process::{Environment, PREFIX};
-use crate::adapters::workspace::Footing;
+use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
 use crate::error::Error;
@@ -16,6 +16,11 @@ use crate::error::Error;
 /// Ports that each lease gets.
 const PORTS: usize = 4;
 
+/// The judged tree's folder in its lease.
+const TREE: &str = "tree";
+
+/// The folder for reports, logs and prompts.
+pub const SCRATCH: &str = "scratch";
 /// The block whose seed everything is told that is no slice: no block has its number.
 const SET_UP: u32 = u32::MAX - 1;
 /// Variables that name places for results, each with the file's name.
@@ -47,12 +52,12 @@ struct Ground {
 impl Lease {
     /// Reports, logs and prompts.
     pub fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+        self.dir.join(SCRATCH)
     }
 
     /// The judged tree.
     pub fn tree(&self) -> PathBuf {
-        self.dir.join("tree")
+        self.dir.join(TREE)
     }
 
     /// The agent's worktree.
@@ -206,9 +211,35 @@ impl Run {
         self.intend(lease, worktree.clone()).await?;
         self.ports.git.add_worktree(&path, &branch, base).await?;
         self.made(lease, worktree).await?;
-        self.stand_on(lease, "worktree", path.clone()).await?;
-        for carried in &self.settings.carry {
-            self.ports.workspace.carry(carried, self.ports.git.root(), &path).await.map_err(machine)?;
+        self.stand_on(lease, "worktree", path.clone()).await
+    }
+
+    /// Copies what is to be carried from the user's checkout into a tree. What git has is as the tree has it.
+    pub async fn carry(&self, into: &Path) -> Result<(), Error> {
+        if self.settings.carry.is_empty() {
+            return Ok(());
+        }
+        let known = || async { Ok::<_, Error>(self.ports.git.paths_at(&self.started.base).await?) };
+        let without = self.tracked.get_or_try_init(known).await?;
+        for path in &self.settings.carry {
+            let order = Carry { path, from: self.ports.git.root(), into, without };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a tree what was built in the baseline's: copies of its folders, which nobody else sees, and to
+    /// files that are the same the times that they have there.
+    pub async fn build_on_baseline(&self, contender: &Contender, into: &Path) -> Result<(), Error> {
+        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+        if *contender == Contender::Baseline || self.settings.built.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
+        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        for path in &self.settings.built {
+            let order = Carry { path, from: &baseline, into, without: &[] };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
     }
@@ -235,17 +266,24 @@ impl Run {
         self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
 
-    /// Ends every process of a lease and removes what it holds, last made first. What can't be removed is
-    /// told and stays in the journal, for `gc` to take.
+    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
+    /// place when this returns, and gone when [`Run::removed`] does. What can't be removed is told and stays in the
+    /// journal, for `gc` to take.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
+        let aside = self.put_aside(&lease.dir).await;
         while let Some(resource) = lease.held.pop() {
-            match remove(&self.ports, &self.started.state, &resource).await {
-                Ok(()) => self.log.write(&Record::Removed { resource }).await?,
-                Err(error) => self.warn(format!(
-                    "something of {} is left, which `blueprint gc` removes: {}",
-                    lease.contender, error.message
-                )),
+            match &resource {
+                Resource::Directory { path } if *path == lease.dir => {
+                    self.remove_in_background(aside.clone(), resource).await;
+                }
+                _ => match remove(&self.ports, &self.started.state, &resource).await {
+                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
+                    Err(error) => self.warn(format!(
+                        "something of {} is left, which `blueprint gc` removes: {}",
+                        lease.contender, error.message
+                    )),
+                },
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod controls;
 pub mod doctor;
 pub mod ending;
+pub mod estimate;
 #[cfg(test)]
 mod fixtures;
 mod gates;
@@ -27,8 +28,10 @@ pub mod rates;
 pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
+pub mod removal;
 pub mod replay;
 mod retry;
+mod smoke;
 pub mod spending;
 pub mod step;
 pub mod ties;

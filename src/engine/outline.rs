@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::adapters::git::Customs;
+use crate::domain::estimate::{DECIDING, Estimate};
 use crate::domain::gate::Gate;
 use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
-use crate::domain::quantity::Bound;
+use crate::domain::quantity::{Bound, show_duration};
 use crate::domain::score;
 
 /// CPUs below which the plan points out that measuring shares them.
@@ -38,6 +39,12 @@ pub struct Known<'a> {
     pub agent: &'a str,
     /// Lines for `sh -c`, run in every tree.
     pub setup: &'a [String],
+    /// Lines for `sh -c`, run in every judged tree after set-up.
+    pub build: &'a [String],
+    /// Folders with what they build, of which every tree gets a copy of the baseline's.
+    pub built: &'a [String],
+    /// Variables of the configuration that every program gets.
+    pub environment: Environment,
     /// Lines for `sh -c`, run against a fresh database.
     pub migrate: &'a [String],
     /// Untracked paths copied into every tree.
@@ -78,6 +85,8 @@ pub struct Known<'a> {
     pub tie_break: Option<&'a str>,
     /// How the agent's requests reach their models.
     pub models: &'a Reach,
+    /// What measuring will take and can tell, as far as an earlier run or try showed.
+    pub estimate: Option<Estimate>,
     /// Whether agents and judged code run in a sandbox.
     pub sandboxed: bool,
     /// CPUs of this machine.
@@ -116,11 +125,14 @@ pub struct Outline {
     pub models: Option<String>,
     pub variants: Vec<Contestant>,
     pub commands: Commands,
+    pub environment: Environment,
     pub files: Files,
     pub database: Option<Isolation>,
     pub cache: Option<Isolation>,
     pub judge: Judge,
     pub measure: Measuring,
+    /// From an earlier run or try of the same document and configuration; absent where there is none.
+    pub estimate: Option<Estimate>,
     pub land: Landing,
     pub budget: Caps,
     /// What a reviewer should know before approving, a sentence each.
@@ -154,9 +166,23 @@ pub struct Step {
 #[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
 pub struct Commands {
     pub setup: Vec<String>,
+    pub build: Vec<String>,
+    /// Folders with what is built.
+    pub built: Vec<String>,
     pub migrate: Vec<String>,
     pub tests: Vec<String>,
     pub metrics: Vec<Source>,
+}
+
+/// Variables that programs get beside those of every run, by name; values are never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Environment {
+    /// Set by the configuration.
+    pub set: Vec<String>,
+    /// Passed on from the environment of whoever starts the run.
+    pub passed: Vec<String>,
+    /// To be passed on, and not set.
+    pub missing: Vec<String>,
 }
 
 /// Where metrics come from.
@@ -319,6 +345,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         },
         variants: contestants(plan),
         commands: commands(known),
+        environment: known.environment.clone(),
         files: files(known),
         database: isolation(&known.database),
         cache: isolation(&known.cache),
@@ -330,6 +357,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             bounds: bounds(plan),
         },
         measure: Measuring::of(known),
+        estimate: known.estimate.clone(),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
@@ -366,6 +394,8 @@ fn commands(known: &Known<'_>) -> Commands {
         known.sources.iter().map(|(source, metrics)| Source { source: source.clone(), metrics: metrics.clone() });
     Commands {
         setup: known.setup.to_vec(),
+        build: known.build.to_vec(),
+        built: known.built.to_vec(),
         migrate: known.migrate.to_vec(),
         tests: known.plan.tests.iter().map(EvaluationTest::text).map(str::to_owned).collect(),
         metrics: sources.collect(),
@@ -460,6 +490,19 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     }
     risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+    let missing = &known.environment.missing;
+    risk(!missing.is_empty(), format!("to be passed on, and not set here: {}", missing.join(", ")));
+    if let Some(estimate) = known.estimate.as_ref().filter(|estimate| estimate.blocks < DECIDING) {
+        risk(
+            true,
+            format!(
+                "the time for measuring is enough for {} blocks after the warm-up, and {DECIDING} are the fewest that \
+                 can decide: {} are needed",
+                estimate.blocks,
+                show_duration(estimate.needed())
+            ),
+        );
+    }
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
     let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
     let uses_models = *known.models != Reach::None;
@@ -526,6 +569,10 @@ mod tests {
             agent: "patch recorded/",
             models: &NONE,
             setup: &[],
+            build: &[],
+            built: &[],
+            environment: Environment::default(),
+            estimate: None,
             migrate: &[],
             carry: &[],
             protect: &[],

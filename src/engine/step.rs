@@ -8,7 +8,7 @@ use super::context::Run;
 use super::contract;
 use super::lease::{Lease, machine};
 use crate::adapters::agent::{AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::git::{CommitId, HarvestOrder};
+use crate::adapters::git::{CommitId, HarvestOrder, Survey};
 use crate::adapters::process::Stop;
 use crate::adapters::proxy::{Opening, Proxy};
 use crate::domain::event::Event;
@@ -31,6 +31,8 @@ pub struct Step<'a> {
     pub lease: &'a Lease,
     /// The variant's tip before it.
     pub parent: &'a CommitId,
+    /// What stood in the worktree before the first step.
+    pub before: &'a Survey,
 }
 
 /// What a step came to.
@@ -238,7 +240,7 @@ impl Run {
             branch: &self.branch(&slug),
             parent: step.parent,
             message: &message,
-            except: &self.settings.carry,
+            before: step.before,
             agent_ref: &format!("{}_agent", self.kept_ref(&slug)),
         };
         match self.ports.git.harvest(&order).await {

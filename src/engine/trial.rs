@@ -8,14 +8,21 @@ use super::journal::{Facts, Record};
 use super::lease::{Lease, Purpose};
 use super::step::{Step, Stepped};
 use crate::adapters::agent::AgentEnd;
-use crate::adapters::git::CommitId;
+use crate::adapters::git::{CommitId, Survey};
 use crate::domain::change;
 use crate::domain::event::Event;
+use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Variant, VariantKey, WorkItem};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::{Disqualification, Harvest, Outcome, Phase};
 use crate::error::Error;
+
+/// What set-up, building and migrations print, in the lease's scratch directory.
+const SETUP_LOG: &str = "setup.log";
+
+/// Lines of each stream that are looked at for what is shown of a failure.
+const TOLD: usize = 40;
 
 /// What implementing came to.
 enum Implemented {
@@ -112,10 +119,10 @@ impl Run {
         let done = facts.steps.get(&variant.key).cloned().unwrap_or_default();
         let mut tip = done.last().map_or_else(|| self.started.base.clone(), |(commit, _)| commit.clone());
         self.lease_worktree(lease, &lease.contender.slug(), &tip).await?;
-        let tree = lease.worktree();
-        if let Some(failure) = self.set_up(lease, &tree, &self.settings.setup).await? {
-            return Ok(Implemented::Nothing(Disqualification::SetupFailed { message: failure }));
-        }
+        let before = match self.furnish_worktree(lease, &tip).await? {
+            Ok(before) => before,
+            Err(message) => return Ok(Implemented::Nothing(Disqualification::SetupFailed { message })),
+        };
         self.tell(Event::PhaseEntered { contender: lease.contender.clone(), phase: Phase::Implement });
         let items: Vec<&WorkItem> = self.plan().items_of(&variant.key).collect();
         // One call of recorded work stands for all items.
@@ -126,13 +133,15 @@ impl Run {
             let Some(item) = part.first() else { continue };
             let end = match done.get(index) {
                 Some((_, report)) => report.end.clone(),
-                None => match self.next_step(Step { variant, item, index, lease, parent: &tip }).await? {
-                    Ok((commit, end)) => {
-                        tip = commit;
-                        end
+                None => {
+                    match self.next_step(Step { variant, item, index, lease, parent: &tip, before: &before }).await? {
+                        Ok((commit, end)) => {
+                            tip = commit;
+                            end
+                        }
+                        Err(reason) => return Ok(Implemented::Nothing(reason)),
                     }
-                    Err(reason) => return Ok(Implemented::Nothing(reason)),
-                },
+                }
             };
             course.take(&end, part);
             if !self.works_on(&end, &variant.key, index + 1) {
@@ -175,6 +184,21 @@ impl Run {
         }
     }
 
+    /// Makes a worktree ready for its agent; what stands in it then, or what failed. Recorded work is only
+    /// applied, and needs nothing but the files of the commit.
+    async fn furnish_worktree(&self, lease: &Lease, start: &CommitId) -> Result<Result<Survey, String>, Error> {
+        if self.ports.agent.whole_variant() {
+            return Ok(Ok(Survey::untouched(start)));
+        }
+        let tree = lease.worktree();
+        self.carry(&tree).await?;
+        if let Some(failure) = self.set_up(lease, &tree, &self.settings.setup).await? {
+            return Ok(Err(failure));
+        }
+        Ok(Ok(self.ports.git.survey(&tree, start, &self.settings.carry).await?))
+    }
+
+    /// What an agent left is judged, as far as it came, as long as it left something.
     fn implemented(&self, commit: CommitId, course: Course) -> Implemented {
         if commit != self.started.base {
             return Implemented::Commit(commit, course);
@@ -243,14 +267,17 @@ impl Run {
                 return Ok(Some(replaced));
             }
             let mut command = Command::shell(line, tree).env(&lease.env).limit(self.time_left());
-            command.log = Some(lease.scratch().join("setup.log"));
+            command.log = Some(lease.scratch().join(SETUP_LOG));
             command.grace = Duration::from_secs(5);
             let done = self.ports.exec.run(command, &self.stop).await.map_err(super::lease::machine)?;
             if done.exit == Exit::Stopped {
                 self.check_stop()?;
             }
             if !done.exit.success() {
-                return Ok(Some(format!("`{line}` ended with {}\n{}", done.exit, done.tail(8))));
+                let output = excerpt(&self.settings.redactor.text(&done.tail(TOLD)));
+                let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
+                let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
+                return Ok(Some(format!("`{line}` ended with {}\n{output}{log}", done.exit)));
             }
         }
         Ok(None)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::estimate::{DECIDING, Difference, Estimate};
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
@@ -102,12 +103,14 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
     let joined = |what: &str, items: &[String]| -> Lines {
         if items.is_empty() { Vec::new() } else { vec![(what.to_owned(), items.join(", "))] }
     };
-    let files = &outline.files;
+    let (files, environment) = (&outline.files, &outline.environment);
     vec![
         (
             "Commands",
             [
                 titled("set-up", &commands.setup),
+                titled("build", &commands.build),
+                joined("built in", &commands.built),
                 titled("migrate", &commands.migrate),
                 titled("tests", &commands.tests),
                 titled("metrics", &metrics),
@@ -123,11 +126,13 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
             ]
             .concat(),
         ),
+        ("Env", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
+        ("Estimate", outline.estimate.as_ref().map(estimate).unwrap_or_default()),
         ("Land", land(outline)),
     ]
 }
@@ -191,6 +196,36 @@ fn in_lanes(outline: &Outline) -> Lines {
         return vec![("in lanes".to_owned(), text)];
     }
     outline.measure.why.iter().map(|why| ("one after another".to_owned(), why.clone())).collect()
+}
+
+/// What a block takes, how many fit, and what they tell.
+fn estimate(estimate: &Estimate) -> Lines {
+    let seconds = |seconds: f64| words::duration(Duration::from_secs_f64(seconds));
+    let each = estimate.sources.iter().map(|source| format!("{} {}", source.source, seconds(source.seconds)));
+    let each: Vec<_> = each.collect();
+    if each.is_empty() {
+        return vec![("a block".to_owned(), "nothing is measured in blocks".to_owned())];
+    }
+    let contenders = words::count(estimate.contenders, "contender");
+    let block =
+        format!("{}: {} ({contenders}; run {})", seconds(estimate.block_seconds), each.join(", "), estimate.from);
+    let fits = format!(
+        "{} after the warm-up in {}; {DECIDING} are the fewest that can decide ({})",
+        words::count(estimate.blocks as usize, "block"),
+        seconds(estimate.budget_seconds),
+        seconds(estimate.needed().as_secs_f64())
+    );
+    let tells = match &estimate.tells {
+        None => "no difference".to_owned(),
+        Some(Difference { points, percent: None }) => {
+            format!("{points:.1} points in half of all runs, which no value of the metrics would earn")
+        }
+        Some(Difference { points, percent: Some(percent) }) => {
+            let percent = if *percent < 1.0 { "less than 1".to_owned() } else { format!("about {percent:.0}") };
+            format!("{points:.1} points in half of all runs: metrics that are {percent} % better than the baseline's")
+        }
+    };
+    [("a block", block), ("fits", fits), ("tells", tells)].map(|(what, text)| (what.to_owned(), text)).into()
 }
 
 fn land(outline: &Outline) -> Lines {
@@ -264,6 +299,14 @@ mod tests {
             agent: "command ./agent.sh",
             models: &Reach::Through("openai at http://127.0.0.1:11434/v1".to_owned()),
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
+            build: &lines(&["cargo build --release"]),
+            built: &lines(&["target"]),
+            environment: crate::engine::outline::Environment {
+                set: lines(&["MODE"]),
+                passed: lines(&["HTTPS_PROXY"]),
+                missing: Vec::new(),
+            },
+            estimate: None,
             migrate: &lines(&["psql -f db/schema.sql"]),
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),
@@ -307,6 +350,8 @@ mod tests {
 
         Commands  set-up             python3 -m venv .venv
                                      .venv/bin/pip install -r requirements.txt
+                  build              cargo build --release
+                  built in           target
                   migrate            psql -f db/schema.sql
                   tests              sh tests/run.sh
                                      Load test with 1000 concurrent requests
@@ -314,6 +359,8 @@ mod tests {
         Files     may change         cache.txt, cost.txt, notes/**
                   from base          tests/**, bench/**
                   copied             .venv
+        Env       set                MODE
+                  passed on          HTTPS_PROXY
         Models    proxy              openai at http://127.0.0.1:11434/v1
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
@@ -345,6 +392,9 @@ mod tests {
         bare.database = None;
         bare.cache = None;
         bare.commands.setup.clear();
+        bare.commands.build.clear();
+        bare.commands.built.clear();
+        bare.environment = crate::engine::outline::Environment::default();
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();

@@ -23,6 +23,8 @@ pub enum RunState {
     NoWinner(Option<String>),
     /// Finished with a winner that was not to be landed.
     Finished,
+    /// Only the harness was tried; `false` where that was broken off.
+    Tried(bool),
     /// A rehearsal that is over, and whether the harness passed it.
     Rehearsed(bool),
 }
@@ -50,6 +52,7 @@ impl RunLine {
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
             (_, true, _) => RunState::Live,
+            (_, false, over) if facts.started.trying => RunState::Tried(over),
             (_, false, false) => RunState::Interrupted(way_on(facts)),
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
@@ -74,6 +77,10 @@ impl RunLine {
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
             RunState::NoWinner(None) => (Tone::Plain, "no winner".to_owned()),
             RunState::NoWinner(Some(commit)) => (Tone::Plain, format!("no winner, recorded {}", words::short(commit))),
+            RunState::Tried(true) => (Tone::Plain, "tried on the baseline".to_owned()),
+            RunState::Tried(false) => {
+                (Tone::Warn, "a try that was broken off – remove it with `blueprint gc`".to_owned())
+            }
             RunState::Rehearsed(true) => (Tone::Good, "rehearsal: the harness passed".to_owned()),
             RunState::Rehearsed(false) => (Tone::Warn, "rehearsal: the harness did not pass".to_owned()),
             RunState::Finished => (Tone::Plain, "finished, not landed".to_owned()),

@@ -152,8 +152,15 @@ pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String
         Disqualification::ContractBroken { paths } if paths.len() > 1 => {
             format!("{contender} is out: outside the diff contract:{}", below(paths, usize::MAX))
         }
-        Disqualification::TestsFailed { tests } if tests.len() > 1 => {
-            format!("{contender} is out: {} failed:{}", words::count(tests.len(), "test"), below(tests, NAMED))
+        Disqualification::TestsFailed { tests, detail } => {
+            let failed = match tests.len() {
+                0 | 1 => words::one_line(&format!("{contender} is out: {reason}")),
+                many => format!("{contender} is out: {} failed:{}", words::count(many, "test"), below(tests, NAMED)),
+            };
+            match detail {
+                Some(detail) => format!("{failed}\n  {}", in_full(detail)),
+                None => failed,
+            }
         }
         Disqualification::GateMissed { gate, tests } if tests.len() > 1 => {
             let failed = words::count(tests.len(), "test");
@@ -252,8 +259,11 @@ mod tests {
             out(Disqualification::ContractBroken { paths: names(&["elsewhere.txt"]) }),
             out(Disqualification::ContractBroken { paths: names(&["a.txt", "b\n.txt"]) }),
             out(Disqualification::SetupFailed { message: "`make` ended with status 2\nno rule\n".to_owned() }),
-            out(Disqualification::TestsFailed { tests: names(&["one"]) }),
-            out(Disqualification::TestsFailed { tests: many }),
+            out(Disqualification::TestsFailed {
+                tests: names(&["one"]),
+                detail: Some("Error: Cannot find module\n  at x\nall of it: /logs/b".to_owned()),
+            }),
+            out(Disqualification::TestsFailed { tests: many, detail: None }),
             out(Disqualification::BoundBroken {
                 metric: MetricName::new("latency_p95").unwrap(),
                 bound: Bound::parse("<80ms").unwrap(),
@@ -312,6 +322,9 @@ mod tests {
         B is out: set-up failed: `make` ended with status 2
           no rule
         B is out: test failed: one
+          Error: Cannot find module
+            at x
+          all of it: /logs/b
         B is out: 12 tests failed:
           tests/test_users.py::test_1
           tests/test_users.py::test_2

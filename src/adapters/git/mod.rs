@@ -16,8 +16,10 @@ mod history;
 mod moving;
 mod program;
 mod repository;
+mod survey;
 
 pub use repository::Repository;
+pub use survey::Survey;
 
 /// A commit's object name in hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,9 +175,13 @@ pub trait Git: Send + Sync {
     /// Points a ref at a commit.
     async fn keep(&self, reference: &str, commit: &CommitId) -> Result<(), GitError>;
 
-    /// Turns what stands in a worktree into a commit on `parent`, without trusting anything in it
-    /// but its content, and moves `branch` there. `None` where nothing differs. `except` are
-    /// paths that are no work of the agent's.
+    /// What stands in a worktree of `start` that is about to be handed to its agent: what set-up made of
+    /// tracked files, untracked files, and the paths that were carried in.
+    async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError>;
+
+    /// Turns what the agent changed in a worktree into a commit on `parent`, without trusting anything in
+    /// it but its content, and moves `branch` there. `None` where nothing differs. What is as the survey
+    /// saw it is no work of the agent's.
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError>;
 
     /// Writes a commit's tree into an empty directory, with paths that match `restored` as they
@@ -229,8 +235,8 @@ pub struct HarvestOrder<'a> {
     pub parent: &'a CommitId,
     /// The commit message.
     pub message: &'a str,
-    /// Untracked paths that were carried in and are no work of the agent's.
-    pub except: &'a [String],
+    /// What stood there before the agent's first step since the worktree was made.
+    pub before: &'a Survey,
     /// Where a ref goes if the agent moved the branch itself.
     pub agent_ref: &'a str,
 }

@@ -3,6 +3,7 @@
 //! It never runs on configuration that an agent can write: harvesting and checking out use a
 //! private git directory whose configuration was copied, key by key, before any agent ran.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
+use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
 
@@ -32,6 +34,28 @@ pub struct Program {
 struct Private {
     dir: tempfile::TempDir,
     _lock: fs::File,
+}
+
+/// An index of ours with what git is told to work on a directory by it: no configuration of the
+/// repository, the user or the system, and objects where the repository has them.
+struct Desk {
+    git_dir: PathBuf,
+    file: PathBuf,
+    objects: PathBuf,
+    index: tempfile::TempDir,
+}
+
+impl Desk {
+    fn environment<'a>(&'a self, worktree: &'a Path) -> [(&'static str, &'a Path); 6] {
+        [
+            ("GIT_DIR", &self.git_dir),
+            ("GIT_WORK_TREE", worktree),
+            ("GIT_INDEX_FILE", &self.file),
+            ("GIT_OBJECT_DIRECTORY", &self.objects),
+            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
+            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
+        ]
+    }
 }
 
 /// The file in a private directory that its user holds locked.
@@ -137,9 +161,29 @@ impl Program {
                 let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
                 self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
             }
+            self.copy_excludes(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
         Ok(made.await?.dir.path())
+    }
+
+    /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,
+    /// and before it by the file that `core.excludesFile` names or by git's own place for one.
+    async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
+        let named = self.git(&self.root, &["config", "--type=path", "--get", "core.excludesFile"], &[]).await?;
+        let named = Some(named.text().trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let usual = || set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
+        let global = named.map(|path| self.root.join(path)).or_else(|| Some(usual()?.join("git/ignore")));
+        let mut all = Vec::new();
+        for file in global.into_iter().chain([self.common.join("info/exclude")]) {
+            // One that is not there, or can't be read, ignores nothing; so git has it too.
+            all.extend(fs::read(&file).unwrap_or_default());
+            all.push(b'\n');
+        }
+        let place = private.join("info");
+        let io = |source| GitError::Io { what: place.display().to_string(), source };
+        fs::create_dir_all(&place).and_then(|()| fs::write(place.join("exclude"), all)).map_err(io)
     }
 
     pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
@@ -202,46 +246,78 @@ impl Program {
         }
     }
 
-    /// The content of a worktree as a tree object.
+    /// What stands in a worktree that is about to be handed to its agent.
+    pub async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
+        let before = Survey { carried: carried.to_vec(), ..Survey::untouched(start) };
+        let desk = self.desk(worktree).await?;
+        let listed = self.read_worktree(&desk, worktree, &before).await?;
+        let mut untracked = BTreeMap::new();
+        for path in listed {
+            if let Some(content) = survey::content(worktree, &path)? {
+                untracked.insert(path, content);
+            }
+        }
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, ..before })
+    }
+
+    /// The content of a worktree as a tree object, without untracked files that are as the survey saw them.
     pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<String, GitError> {
-        let git_dir = self.private().await?;
-        let index = tempfile::TempDir::new_in(git_dir)
-            .map_err(|source| GitError::Io { what: git_dir.display().to_string(), source })?;
-        let index_file = index.path().join("index");
-        let objects = self.common.join("objects");
-        let extra: [(&str, &Path); 6] = [
-            ("GIT_DIR", git_dir),
-            ("GIT_WORK_TREE", order.worktree),
-            ("GIT_INDEX_FILE", &index_file),
-            ("GIT_OBJECT_DIRECTORY", &objects),
-            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
-            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
-        ];
-        self.must(order.worktree, &["read-tree", &order.parent.0], &extra).await?;
-        let excluded: Vec<_> = order.except.iter().map(|path| format!(":(exclude,top,literal){path}")).collect();
-        let mut args = vec!["add", "--all", "--", "."];
-        args.extend(excluded.iter().map(String::as_str));
-        self.must(order.worktree, &args, &extra).await?;
-        let tree = self.must(order.worktree, &["write-tree"], &extra).await?;
+        let desk = self.desk(order.worktree).await?;
+        let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
+        let new = order.before.changed(order.worktree, listed)?;
+        if let Some(nested) = new.iter().find(|path| path.ends_with(b"/")) {
+            let nested = String::from_utf8_lossy(nested);
+            let path = nested.trim_end_matches('/');
+            return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
+        }
+        if !new.is_empty() {
+            let list: Vec<u8> = new.into_iter().flat_map(|path| path.into_iter().chain([0])).collect();
+            let args = ["update-index", "--add", "--remove", "-z", "--stdin"];
+            let command = || Command {
+                stdin: Some(list.clone()),
+                ..self.command(order.worktree, &args, &desk.environment(order.worktree))
+            };
+            self.again(command, &args).await?;
+        }
+        self.write_tree(&desk, order.worktree).await
+    }
+
+    /// Reads the tracked files of a worktree into an index of ours; the others' paths, but for ignored ones.
+    async fn read_worktree(&self, desk: &Desk, worktree: &Path, from: &Survey) -> Result<Vec<Vec<u8>>, GitError> {
+        let extra = desk.environment(worktree);
+        let excludes = desk.index.path().join("carried");
+        let io = |source| GitError::Io { what: excludes.display().to_string(), source };
+        fs::write(&excludes, survey::excludes(&from.carried)).map_err(io)?;
+        self.must(worktree, &["read-tree", &from.start.0], &extra).await?;
+        self.must(worktree, &["add", "--update", "--", "."], &extra).await?;
+        let setting = format!("core.excludesFile={}", excludes.display());
+        let args = ["-c", &setting, "ls-files", "--others", "--exclude-standard", "-z"];
+        // A listing is read whole, however long it is.
+        let command = || Command { keep: usize::MAX, ..self.command(worktree, &args, &extra) };
+        let listed = self.again(command, &args).await?.stdout;
+        Ok(listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+    }
+
+    async fn write_tree(&self, desk: &Desk, worktree: &Path) -> Result<String, GitError> {
+        let tree = self.must(worktree, &["write-tree"], &desk.environment(worktree)).await?;
         Ok(tree.text().trim().to_owned())
+    }
+
+    /// An empty index of ours.
+    async fn desk(&self, worktree: &Path) -> Result<Desk, GitError> {
+        let git_dir = self.private().await?;
+        let io = |source| GitError::Io { what: worktree.display().to_string(), source };
+        let index = tempfile::TempDir::new_in(git_dir).map_err(io)?;
+        let file = index.path().join("index");
+        Ok(Desk { git_dir: git_dir.to_owned(), file, objects: self.common.join("objects"), index })
     }
 
     /// Writes a tree into a directory through the repository's filters.
     pub async fn check_out(&self, tree: &str, into: &Path) -> Result<(), GitError> {
         let io = |source| GitError::Io { what: into.display().to_string(), source };
         fs::create_dir_all(into).map_err(io)?;
-        let git_dir = self.private().await?;
-        let index = tempfile::TempDir::new_in(git_dir).map_err(io)?;
-        let index_file = index.path().join("index");
-        let objects = self.common.join("objects");
-        let extra: [(&str, &Path); 6] = [
-            ("GIT_DIR", git_dir),
-            ("GIT_WORK_TREE", into),
-            ("GIT_INDEX_FILE", &index_file),
-            ("GIT_OBJECT_DIRECTORY", &objects),
-            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
-            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
-        ];
+        let desk = self.desk(into).await?;
+        let extra = desk.environment(into);
         self.must(into, &["read-tree", tree], &extra).await?;
         self.must(into, &["checkout-index", "--all", "--force"], &extra).await?;
         Ok(())

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::program::Program;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, checkout, history,
+    ReplayOrder, Survey, checkout, history, survey,
 };
 use crate::adapters::process::Executor;
 
@@ -188,6 +188,10 @@ impl Git for Repository {
         .await
     }
 
+    async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
+        self.program.survey(worktree, start, carried).await
+    }
+
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError> {
         let reference = format!("refs/heads/{}", order.branch);
         let parent = order.parent.clone();
@@ -202,12 +206,14 @@ impl Git for Repository {
         }
         let tree = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());
+        let before = order.before.clone();
         let commit = self
             .blocking(move |repo| {
-                let before = repo.find_commit(oid(&parent)?)?;
+                let last = repo.find_commit(oid(&parent)?)?;
+                let tree = survey::agents_part(repo, &before, &tree)?;
                 let tree = repo.find_tree(git2::Oid::from_str(&tree)?)?;
-                checkout::refuse_new_gitlinks(repo, &before.tree()?, &tree)?;
-                if before.tree_id() == tree.id() {
+                checkout::refuse_new_gitlinks(repo, &last.tree()?, &tree)?;
+                if last.tree_id() == tree.id() {
                     return Ok(None);
                 }
                 let order = CommitOrder {

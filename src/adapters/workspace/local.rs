@@ -3,14 +3,16 @@
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{Footing, Workspace, WorkspaceError};
+use super::copying::{self, Copying};
+use super::{Carry, Footing, Workspace, WorkspaceError, removing};
+use crate::adapters::process;
 
 /// This machine's disk and loopback.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +39,7 @@ impl Workspace for LocalWorkspace {
 
     async fn remove(&self, path: &Path) -> Result<(), WorkspaceError> {
         let owned = path.to_owned();
-        blocking(format!("removing {}", path.display()), move || remove_stubborn(&owned)).await
+        blocking(format!("removing {}", path.display()), move || removing::remove(&owned)).await
     }
 
     async fn footing(&self, path: &Path) -> Result<Footing, WorkspaceError> {
@@ -70,9 +72,31 @@ impl Workspace for LocalWorkspace {
         Ok(())
     }
 
-    async fn carry(&self, path: &str, from: &Path, into: &Path) -> Result<(), WorkspaceError> {
-        let (from, into) = (from.join(path), into.join(path));
-        blocking(format!("carrying {}", from.display()), move || copy_all(&from, &into)).await
+    async fn put_aside(&self, path: &Path, aside: &Path) -> Result<(), WorkspaceError> {
+        match fs::rename(path, aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => named(|| format!("putting {} aside", path.display()), other),
+        }
+    }
+
+    async fn carry(&self, order: &Carry<'_>) -> Result<(), WorkspaceError> {
+        let path = PathBuf::from(order.path.trim_end_matches('/'));
+        let (from, into) = (order.from.to_owned(), order.into.to_owned());
+        let without =
+            order.without.iter().filter(|file| Path::new(file).starts_with(&path)).map(PathBuf::from).collect();
+        blocking(format!("carrying {}", order.path), move || Copying { from: &from, into: &into, without }.run(&path))
+            .await
+    }
+
+    async fn same_times(&self, from: &Path, into: &Path, without: &[String]) -> Result<(), WorkspaceError> {
+        let (from, into) = (from.to_owned(), into.to_owned());
+        let without = without.iter().map(|path| PathBuf::from(path.trim_end_matches('/'))).collect();
+        blocking(format!("comparing {}", into.display()), move || copying::same_times(&from, &into, &without)).await
+    }
+
+    async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError> {
+        let (file, into) = (file.to_owned(), into.to_owned());
+        blocking(format!("keeping {}", file.display()), move || keep(&file, &into)).await
     }
 
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError> {
@@ -115,50 +139,15 @@ fn stand(path: &Path) -> io::Result<Footing> {
 /// The longest `.git` file that is one: a path and a few letters.
 const GITFILE_LIMIT: u64 = 1 << 16;
 
-/// Removes a tree in which folders may have been made read-only.
-fn remove_stubborn(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) => {
-            open_folders(path)?;
-            fs::remove_dir_all(path)
-        }
+/// Adds what a program of a trial left in a file to one of ours; links and whatever is no file are not followed.
+fn keep(file: &Path, into: &Path) -> io::Result<bool> {
+    let Some(bytes) = process::read_untrusted(file, 0)?.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
+    if let Some(folder) = into.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-}
-
-fn open_folders(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(path)? {
-            open_folders(&entry?.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies a file, link or folder with its permissions. `fs::copy` shares blocks where it can.
-fn copy_all(from: &Path, into: &Path) -> io::Result<()> {
-    let kind = match fs::symlink_metadata(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if let Some(parent) = into.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    if kind.is_symlink() {
-        std::os::unix::fs::symlink(fs::read_link(from)?, into)
-    } else if kind.is_dir() {
-        fs::create_dir_all(into)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy_all(&entry.path(), &into.join(entry.file_name()))?;
-        }
-        fs::set_permissions(into, kind.permissions())
-    } else {
-        fs::copy(from, into).map(drop)
-    }
+    let mut kept = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(into)?;
+    kept.write_all(&bytes)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -166,14 +155,32 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn carried_folders_keep_links_and_modes_and_a_missing_one_is_nothing() {
-        let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::create_dir_all(from.path().join("lib/deep")).unwrap();
-        fs::write(from.path().join("lib/deep/file"), "x").unwrap();
-        std::os::unix::fs::symlink("deep/file", from.path().join("lib/link")).unwrap();
-        LocalWorkspace.carry("lib", from.path(), into.path()).await.unwrap();
-        assert_eq!(fs::read_to_string(into.path().join("lib/link")).unwrap(), "x");
-        LocalWorkspace.carry("absent", from.path(), into.path()).await.unwrap();
+    async fn what_a_trial_left_is_kept_privately_and_a_link_in_its_place_is_not_followed() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let (log, kept) = (place.path().join("tests.log"), place.path().join("logs/r/a.log"));
+        assert!(!LocalWorkspace.keep(&log, &kept).await.unwrap());
+        for _ in 0..2 {
+            fs::write(&log, "one\n").unwrap();
+            assert!(LocalWorkspace.keep(&log, &kept).await.unwrap());
+        }
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "one\none\n");
+        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(&log).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &log).unwrap();
+        LocalWorkspace.keep(&log, &kept).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_is_put_aside_is_gone_from_its_place_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let (dir, aside) = (place.path().join("a"), place.path().join("aside"));
+        fs::create_dir_all(dir.join("b")).unwrap();
+        LocalWorkspace.put_aside(&dir, &aside).await.unwrap();
+        assert!(!dir.exists() && aside.join("b").exists());
+        LocalWorkspace.put_aside(&dir, &aside).await.unwrap();
+        LocalWorkspace.remove(&aside).await.unwrap();
+        LocalWorkspace.remove(&aside).await.unwrap();
     }
 
     #[tokio::test]
