@@ -35,6 +35,7 @@ use crate::project::{CONFIGURATION, Project};
 pub mod agents;
 mod measures;
 mod queries;
+pub mod starter;
 
 pub use measures::bindings;
 

@@ -13,6 +13,8 @@ use crate::adapters::process::{Environment, Executor};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
+pub mod files;
+
 /// The name of the configuration, at the repository's root.
 pub const CONFIGURATION: &str = "blueprint.yaml";
 

@@ -6,6 +6,7 @@ mod agent;
 mod keys;
 mod models;
 mod raw;
+mod starter;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
     Words,
 };
+pub use starter::{starter, tools};
 
 /// Measuring gets at least this much of a run without a time cap.
 const LEAST_MEASURING: Duration = Duration::from_secs(120);
