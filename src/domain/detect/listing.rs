@@ -174,8 +174,12 @@ impl<'a> Folder<'a> {
     }
 }
 
-/// Whether a file among production code holds tests, or configures what runs them.
+/// Whether a file among production code holds tests or benchmarks, or configures what runs them.
 fn is_test(name: &str) -> bool {
     let marks = [".test.", ".spec.", "_test.", ".config.", "conftest.py"];
-    is_python_test(name) || marks.iter().any(|mark| name.contains(mark)) || name == "setup.py" || name == "build.rs"
+    is_python_test(name)
+        || name.starts_with("bench")
+        || marks.iter().any(|mark| name.contains(mark))
+        || name == "setup.py"
+        || name == "build.rs"
 }
