@@ -144,7 +144,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Demo(args) => demo::main(&args, context).await,
         Command::Init(args) => init::main(&args, context),
         Command::New(args) => init::new(&args, context),
-        Command::Check(args) => check::main(&args, context),
+        Command::Check(args) => check::main(&args, context).await,
         Command::Plan(args) => plan::main(&args, context).await,
         Command::Approve(args) => approve::main(&args, context),
         Command::Run(args) => run::main(&args, context).await,

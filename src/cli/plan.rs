@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Context, Outcome, documents};
+use super::documents::{self, Chosen};
+use super::run::{Look, look, passed_over};
+use super::{Context, Failure, Outcome};
 use crate::compose;
-use crate::domain::plan::Status;
 use crate::engine::opening;
 use crate::engine::outline::Outline;
 use crate::error::ExitCode;
@@ -12,35 +13,84 @@ use crate::project::{self, Project};
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint plan docs/blueprints/faster-listing.md")]
 pub struct Args {
-    /// The document.
+    /// Documents to plan [default: all in docs/blueprints].
     #[arg(value_name = "DOCUMENT")]
-    document: PathBuf,
-    /// One JSON document.
+    documents: Vec<PathBuf>,
+    /// Print one JSON document; an array of them if several documents are named.
     #[arg(long)]
     json: bool,
-    /// Write the plan as JSON into this file as well.
+    /// Also write the plan as JSON into this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// End with 10 where there is work to do.
+    /// Exit as `run` would if it would not start, and with 10 if there is work to do.
     #[arg(long)]
     detailed_exitcode: bool,
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let outline = outline(&args.document, &project, context).await?;
-    let json = ui::outline_json(&outline);
-    if let Some(path) = &args.out {
+    let Chosen { paths, alone } = documents::named(&args.documents, context)?;
+    let (mut outlines, mut worst) = (Vec::new(), ExitCode::Done);
+    for path in &paths {
+        let code = match planned(path, alone, args.detailed_exitcode, &project, context).await {
+            Ok((outline, code)) => {
+                outlines.push(outline);
+                code
+            }
+            Err(Failure::Told(code)) => code,
+            Err(Failure::Error(error)) => {
+                context.out.error(&error);
+                error.kind
+            }
+        };
+        worst = worst.max(code);
+    }
+    let json = match outlines.as_slice() {
+        [one] if alone => ui::outline_json(one),
+        all => ui::outlines_json(all),
+    };
+    if let Some(path) = args.out.as_ref().filter(|_| !outlines.is_empty()) {
         project::write(path, json.as_bytes())?;
     }
-    if args.json {
-        context.out.print_document(&json);
-    } else {
-        context.out.print(&ui::outline(&outline, context.out.style()));
+    match () {
+        () if outlines.is_empty() => {}
+        () if args.json => context.out.print_document(&json),
+        () => outlines.iter().for_each(|outline| context.out.print(&ui::outline(outline, context.out.style()))),
     }
-    let work = args.detailed_exitcode && outline.status == Status::Approved;
-    Ok(if work { ExitCode::Work } else { ExitCode::Done })
+    Ok(worst)
+}
+
+/// The outline of a document, and what `run` would come to before it starts, where that is asked for.
+async fn planned(
+    path: &Path,
+    alone: bool,
+    detailed: bool,
+    project: &Project,
+    context: &Context,
+) -> Result<(Outline, ExitCode), Failure> {
+    let outline = outline(path, project, context).await?;
+    let code = if detailed { would_be(path, alone, project, context).await } else { Ok(ExitCode::Done) };
+    match code {
+        Ok(code) | Err(Failure::Told(code)) => Ok((outline, code)),
+        Err(Failure::Error(error)) => {
+            context.out.error(&error);
+            Ok((outline, error.kind))
+        }
+    }
+}
+
+/// 10 where a run would start; else what it would end with.
+async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context) -> Outcome {
+    let loaded = documents::load(path, context)?;
+    match look(&loaded, path, true, project, context).await? {
+        Look::NotNow(status) => Ok(passed_over(&loaded, status, alone, context)?),
+        Look::Ready(target) => {
+            compose::preflight(project, &loaded.document, &target).await?;
+            Ok(ExitCode::Work)
+        }
+    }
 }
 
 /// Shows what would be done with each document.
@@ -52,7 +102,7 @@ pub async fn show(paths: &[PathBuf], project: &Project, context: &Context) -> Ou
     Ok(ExitCode::Done)
 }
 
-async fn outline(path: &Path, project: &Project, context: &Context) -> Result<Outline, super::Failure> {
+async fn outline(path: &Path, project: &Project, context: &Context) -> Result<Outline, Failure> {
     let loaded = documents::load(path, context)?;
     documents::bind(&loaded, project, context)?;
     let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::documents::{self, Loaded};
+use super::documents::{self, Chosen, Loaded};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
@@ -18,11 +18,12 @@ use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::competition;
 use crate::engine::context::Run;
 use crate::engine::controls;
+use crate::engine::journal::Facts;
 use crate::engine::opening;
 use crate::engine::rehearsal::{self, Finding};
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
-use crate::ui;
+use crate::ui::{self, DocumentLine, RunLine};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -65,7 +66,7 @@ enum Merge {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let paths = documents::named(&args.documents, context)?;
+    let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
     }
@@ -73,8 +74,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let Args { merge, verify_harness: verify, .. } = *args;
     let session = Session { project, signals, merge, verify, events: args.events.clone() };
     let mut worst = ExitCode::Done;
+    let mut lines = Vec::new();
     for path in &paths {
-        let code = match session.carry_out(path, args.documents.len() == 1, context).await {
+        let before = session.newest().await?;
+        let code = match session.carry_out(path, alone, context).await {
             Ok(code) | Err(Failure::Told(code)) => code,
             Err(Failure::Error(error)) => {
                 context.out.error(&error);
@@ -82,9 +85,14 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             }
         };
         worst = worst.max(code);
+        let run = session.newest().await?.filter(|run| before.as_ref().is_none_or(|before| before.run != run.run));
+        lines.push(DocumentLine { document: path.display().to_string(), code, run });
         if session.signals.stop.is_cancelled() {
             break;
         }
+    }
+    if paths.len() > 1 {
+        context.out.print(&ui::documents(&lines, context.out.style()));
     }
     Ok(worst)
 }
@@ -107,19 +115,12 @@ struct Session {
 
 impl Session {
     async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
-        let project = &self.project;
         let loaded = documents::load(path, context)?;
-        let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
-        let relative = project.relative(&context.directory.join(path))?;
-        let candidate =
-            Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
-        if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
-            return Ok(passed_over(&loaded, status, alone, context)?);
-        }
-        documents::bind(&loaded, project, context)?;
-        if self.merge == Merge::Auto {
-            opening::document_is_committed(&*project.git, &target, &relative).await?;
-        }
+        let target = match look(&loaded, path, self.merge == Merge::Auto, &self.project, context).await? {
+            Look::Ready(target) => target,
+            Look::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
+        };
+        let relative = self.project.relative(&context.directory.join(path))?;
         let ready = Ready { path: &relative, document: &loaded.document, target: &target };
         if let Some(then) = self.verify {
             let code = self.carry(&ready, Purpose::Rehearsal, context).await?;
@@ -128,6 +129,16 @@ impl Session {
             }
         }
         self.carry(&ready, Purpose::Document, context).await
+    }
+
+    /// The newest run of the repository.
+    async fn newest(&self) -> Result<Option<RunLine>> {
+        if !self.project.has_journal() {
+            return Ok(None);
+        }
+        let journal = self.project.journal().await?;
+        let Some(run) = journal.runs().await?.pop() else { return Ok(None) };
+        Ok(Facts::read(&journal.entries(&run).await?)?.map(|facts| RunLine::of(&facts, false)))
     }
 
     async fn carry(&self, ready: &Ready<'_>, purpose: Purpose, context: &Context) -> Outcome {
@@ -158,8 +169,37 @@ struct Ready<'a> {
     target: &'a opening::Target,
 }
 
+/// What a run would make of a document before it starts.
+pub enum Look {
+    /// It may run, and its winner lands here.
+    Ready(opening::Target),
+    /// It is not meant to run now.
+    NotNow(crate::domain::plan::Status),
+}
+
+/// Looks whether a document may run now; what is wrong with it is told, or an error.
+pub async fn look(
+    loaded: &Loaded,
+    path: &Path,
+    lands: bool,
+    project: &Project,
+    context: &Context,
+) -> std::result::Result<Look, Failure> {
+    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+    let relative = project.relative(&context.directory.join(path))?;
+    let candidate = Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
+    if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
+        return Ok(Look::NotNow(status));
+    }
+    documents::bind(loaded, project, context)?;
+    if lands {
+        opening::document_is_committed(&*project.git, &target, &relative).await?;
+    }
+    Ok(Look::Ready(target))
+}
+
 /// A document that is not to run now is passed over among others and refused alone.
-fn passed_over(
+pub fn passed_over(
     loaded: &Loaded,
     status: crate::domain::plan::Status,
     alone: bool,
@@ -169,7 +209,7 @@ fn passed_over(
     let shown = &loaded.shown;
     let message = format!("{shown} is {status}, and only approved documents run");
     if !alone || status == Status::Completed {
-        context.out.note(&format!("{message}; passed over\n"));
+        context.out.note(&format!("{message}; skipped\n"));
         return Ok(ExitCode::Done);
     }
     Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))

@@ -27,3 +27,4 @@ pub mod replay;
 pub mod spending;
 pub mod step;
 pub mod trial;
+pub mod uncommitted;

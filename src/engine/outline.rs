@@ -59,6 +59,8 @@ pub struct Known<'a> {
     pub sources: &'a [(String, Vec<String>)],
     /// How the agent's requests reach their models.
     pub models: &'a Reach,
+    /// Files that the plan names and that the target does not have as they are, a sentence each.
+    pub uncommitted: &'a [String],
     /// Whether agents and judged code run in a sandbox.
     pub sandboxed: bool,
     /// CPUs of this machine.
@@ -104,6 +106,8 @@ pub struct Outline {
     pub measure: Measuring,
     pub land: Landing,
     pub budget: Caps,
+    /// Files that the plan names and that the target does not have as they are on disk, a sentence each.
+    pub uncommitted: Vec<String>,
     /// What a reviewer should know before approving, a sentence each.
     pub risks: Vec<String>,
 }
@@ -270,6 +274,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             rewrites: REGIONS.map(str::to_owned).into(),
         },
         budget: caps(&plan.budget, known.measure_seconds),
+        uncommitted: known.uncommitted.to_vec(),
         risks: risks(known),
     }
 }
@@ -418,6 +423,7 @@ mod tests {
             database: None,
             cache: None,
             sources: &[],
+            uncommitted: &[],
             sandboxed: true,
             cpus: 8,
         }

@@ -22,7 +22,7 @@ pub fn outline(outline: &Outline, style: Style) -> String {
         }
     }
     out.push_str(&details.render(style));
-    for risk in &outline.risks {
+    for risk in outline.uncommitted.iter().chain(&outline.risks) {
         let _ = writeln!(out, "{} {}", style.paint(Tone::Warn, "!"), words::one_line(risk));
     }
     out.push_str(&summary(outline, style));
@@ -32,6 +32,11 @@ pub fn outline(outline: &Outline, style: Style) -> String {
 /// The same as JSON, for programs.
 pub fn outline_json(outline: &Outline) -> String {
     super::report::json_text(outline)
+}
+
+/// Several of them, as one array.
+pub fn outlines_json(outlines: &[Outline]) -> String {
+    super::report::json_text(&outlines)
 }
 
 fn heading(outline: &Outline, style: Style) -> String {
@@ -219,6 +224,7 @@ mod tests {
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
             sources: &sources,
+            uncommitted: &lines(&["bench/cost.sh is not committed"]),
             sandboxed: false,
             cpus: 2,
         })

@@ -44,6 +44,16 @@ pub enum Material {
     Branch(String),
 }
 
+impl Settings {
+    /// The file of a variant's recorded work, relative to the repository; none where it is a branch or can't be told.
+    pub fn file(&self, repository: &Path, variant: &Variant) -> Option<String> {
+        match (Patch { settings: self.clone() }).material(repository, variant) {
+            Ok(Material::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+}
+
 impl Source {
     /// A directory, or why it can't be one.
     pub fn directory(text: &str) -> Result<Self, String> {
