@@ -1,5 +1,5 @@
 //! The controls of the measuring through the binary: a shadow baseline that finds a harness out, and
-//! rehearsals in which the code as it is and cheats compete and must not win.
+//! rehearsals in which the baseline and cheats compete and must not win.
 
 mod common;
 
@@ -137,7 +137,7 @@ async fn an_honest_harness_passes_its_rehearsal_without_an_agent_and_then_carrie
         assert!(done.out.contains(line), "`{line}` is missing:\n{}", done.out);
     }
     assert!(done.out.contains("it changed conftest.py") && done.out.contains("the harness passed"), "{}", done.out);
-    assert!(done.out.contains("like the code as it is, with 3 files changed"), "{}", done.out);
+    assert!(done.out.contains("like the baseline, with 3 files changed"), "{}", done.out);
     only_rehearsed(&repo, &before);
     assert_eq!(left(&repo).await, Vec::<String>::new());
     assert_eq!(repo.blueprint(&["report", "--replay"]).ends_with(0).out.lines().nth(2), done.out.lines().nth(2));

@@ -15,14 +15,15 @@ use crate::project::{self, Project};
 use crate::ui::diagnostics::{self, Checked};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint check docs/blueprints/*.md")]
 pub struct Args {
-    /// Documents; all in docs/blueprints where none is named.
+    /// Documents to check [default: all in docs/blueprints].
     #[arg(value_name = "DOCUMENT")]
     documents: Vec<PathBuf>,
-    /// How findings are printed.
+    /// How to print findings.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
-    /// Repair what can be repaired without a question, in the file.
+    /// Repair in the file what needs no question.
     #[arg(long)]
     fix: bool,
 }

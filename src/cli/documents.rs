@@ -10,6 +10,9 @@ use crate::error::{Error, ExitCode};
 use crate::project::{self, Project};
 use crate::ui::diagnostics;
 
+/// Where documents usually are, relative to the root.
+pub const FOLDER: &str = "docs/blueprints";
+
 /// A document that can be read, with what is to be said about it.
 pub struct Loaded {
     /// As named on the command line.
@@ -61,7 +64,7 @@ pub fn named(paths: &[PathBuf], context: &Context) -> Result<Chosen, Error> {
     if let [one] = paths {
         return Ok(Chosen { paths: vec![one.clone()], alone: true });
     }
-    let folder = Path::new("docs/blueprints");
+    let folder = Path::new(FOLDER);
     let all = if paths.is_empty() { listed(folder, context)? } else { paths.to_vec() };
     let mut chosen = Vec::new();
     for path in all {

@@ -11,9 +11,11 @@ use crate::project::{self, CONFIGURATION, Project, files};
 use crate::ui::{self, Missing};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint init")]
 pub struct Args {}
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint new \"Faster user listing\"")]
 pub struct NewArgs {
     /// What is to change, in a few words.
     #[arg(value_name = "TITLE")]

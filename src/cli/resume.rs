@@ -13,11 +13,12 @@ use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint resume")]
 pub struct Args {
-    /// The run; the newest that is not finished where none is named.
+    /// The run [default: the newest that is not finished].
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Append every event to this file, a JSON document a line.
+    /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<std::path::PathBuf>,
 }

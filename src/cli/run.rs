@@ -26,21 +26,21 @@ use crate::project::Project;
 use crate::ui::{self, DocumentLine, RunLine};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint run docs/blueprints/faster-listing.md")]
 pub struct Args {
-    /// Documents; all in docs/blueprints where none is named.
+    /// Documents to run [default: all in docs/blueprints].
     #[arg(value_name = "DOCUMENT")]
     documents: Vec<PathBuf>,
-    /// What becomes of a winner.
+    /// What to do with the winner.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     merge: Merge,
-    /// Append every event to this file, a JSON document a line.
+    /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// First let controls compete that must not win: the code as it is, and cheats. With `only`,
-    /// nothing else is done.
+    /// Run the harness check first: the baseline and cheats compete and must not win. With `only`, stop after it.
     #[arg(long, value_enum, value_name = "THEN", num_args = 0..=1, require_equals = true, default_missing_value = "run")]
     verify_harness: Option<Verify>,
-    /// Only show what would be done; the same as `blueprint plan`.
+    /// Only show what would be done, as `blueprint plan` does.
     #[arg(long)]
     dry_run: bool,
 }
@@ -257,7 +257,7 @@ fn rehearsed(findings: &[Finding], run: &str) -> Result<ExitCode> {
 
 /// What a run that its shadow baseline made invalid ends with.
 fn biased(run: &str) -> Error {
-    Error::machine(format!("run {run} is invalid: two trees of the code as it is did not come out alike"))
+    Error::machine(format!("run {run} is invalid: the baseline and its shadow did not come out alike"))
         .hint(controls::LOOK)
         .hint(format!("nothing landed; the variants' work is kept under refs/blueprint/{run}/"))
 }

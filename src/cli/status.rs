@@ -7,6 +7,7 @@ use crate::project::Project;
 use crate::ui::{self, RunLine};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint status --json")]
 pub struct Args {
     /// Print one JSON document.
     #[arg(long)]

@@ -117,10 +117,10 @@ fn support(verdict: &Verdict, blocks: u32) -> String {
         }
         Verdict::NoWinner { reason } => match reason {
             NoWinner::NoneEligible => "No variant passed its gates",
-            NoWinner::BaselineBetter => "The code as it is beats every variant",
+            NoWinner::BaselineBetter => "The baseline beats every variant",
             NoWinner::NotSupported => "No winner is supported by the measurements, and support is required",
             NoWinner::NotMeasured => "The time ended before anything was measured",
-            NoWinner::HarnessBiased { .. } => "Two trees of the code as it is did not come out alike",
+            NoWinner::HarnessBiased { .. } => "The baseline and its shadow did not come out alike",
         }
         .to_owned(),
     }

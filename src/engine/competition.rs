@@ -134,7 +134,7 @@ impl Run {
             Judgement::Ready(tree, report) => Ok((contender, tree, report)),
             Judgement::Broken(reason) => {
                 Err(Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}"))
-                    .hint("the commands of the document and of blueprint.yaml must work on the code as it is"))
+                    .hint("the commands of the document and of blueprint.yaml must work on the baseline"))
             }
         }
     }
@@ -178,7 +178,7 @@ impl Run {
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
-                "{failed} of {all} tests fail on the code as it is, and no variant is out for failing them: {first}{}",
+                "{failed} of {all} tests fail on the baseline, and no variant is out for failing them: {first}{}",
                 if failed > 1 { ", …" } else { "" }
             ));
         }

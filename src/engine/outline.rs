@@ -367,7 +367,7 @@ fn risks(known: &Known<'_>) -> Vec<String> {
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
         format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
     );
-    risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the code as it is".to_owned());
+    risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
     risks
 }

@@ -157,7 +157,7 @@ impl Run {
                 self.check_stop()?;
             }
             if !done.exit.success() {
-                return Ok(Some(format!("`{line}` ended with {}\n{}", done.exit, done.tail(8))));
+                return Ok(Some(format!("`{line}` {}\n{}", done.exit.ending(), done.tail(8))));
             }
         }
         Ok(None)

@@ -73,8 +73,8 @@ fn variants(outline: &Outline, style: Style) -> String {
         table.row([head, Cell::from(&variant.name), Cell::from(agent), Cell::from(&cap), Cell::from(branch)]);
     }
     let mut out = String::new();
-    for (line, variant) in table.render(style).lines().zip(&outline.variants) {
-        let _ = write!(out, "{line}\n{}", steps(variant));
+    for (row, variant) in table.rows(style).iter().zip(&outline.variants) {
+        let _ = write!(out, "{row}{}", steps(variant));
     }
     out.push('\n');
     out
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = outline(&example(), Style { coloured: true });
+        let coloured = outline(&example(), Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), outline(&example(), Style::PLAIN));
     }
 }

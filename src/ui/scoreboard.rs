@@ -31,12 +31,15 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     out.push_str(&table(board, &started.plan, style));
     let tone = if board.verdict.is_supported() { Tone::Good } else { Tone::Warn };
     let _ = write!(out, "\n{}\n", style.paint(tone, &verdict::sentence(&board.verdict, Some(board.blocks))));
+    if let Some(meaning) = words::evidence(&verdict::sentence(&board.verdict, Some(board.blocks))) {
+        let _ = writeln!(out, "{}", style.paint(Tone::Faint, &format!("({meaning})")));
+    }
     let endings: Vec<_> =
         board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
-    let _ = write!(out, "\n{}", whereabouts(facts, board, prices));
+    let _ = write!(out, "\n{}", whereabouts(facts, board, prices, style));
     out
 }
 
@@ -123,7 +126,7 @@ pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 
-fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
+fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style) -> String {
     let run = &facts.started.run;
     let mut table = Table::bare([Align::Left, Align::Left]);
     let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
@@ -153,7 +156,7 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
         line("tokens", text);
     }
     line("report", format!("blueprint report {run}"));
-    table.render(Style::PLAIN)
+    table.render(style)
 }
 
 /// What agents used, and what that cost where it is known; `None` where they used nothing.
@@ -291,7 +294,7 @@ mod tests {
     fn colours_change_nothing_but_colours() {
         let facts = fixtures::finished();
         let board = facts.scoreboard.as_ref().unwrap();
-        let coloured = scoreboard(&facts, board, &Prices::default(), Style { coloured: true });
+        let coloured = scoreboard(&facts, board, &Prices::default(), Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), scoreboard(&facts, board, &Prices::default(), Style::PLAIN));
     }
 }

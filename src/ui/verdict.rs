@@ -106,6 +106,12 @@ pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String
     })
 }
 
+/// Whether what an ending says below its first line is a list of names, and not what a program printed.
+pub fn lists(outcome: &Outcome) -> bool {
+    let Outcome::Disqualified { reason } = outcome else { return false };
+    matches!(reason, Disqualification::ContractBroken { .. } | Disqualification::TestsFailed { .. })
+}
+
 fn below(items: &[String], most: usize) -> String {
     let mut out: String = items.iter().take(most).map(|item| format!("\n  {}", words::one_line(item))).collect();
     if items.len() > most {

@@ -388,7 +388,7 @@ fn words(finished: &Finished) -> String {
     let lines: Vec<_> = text.lines().map(|l| l.trim_start_matches("error: ").trim_start_matches("fatal: ")).collect();
     // An option of git's is no way out for our reader.
     let said = lines.join("; ").replace(" (allow with \"--allow-empty\")", "");
-    if said.is_empty() { format!("git ended with {}", finished.exit) } else { said }
+    if said.is_empty() { format!("git {}", finished.exit.ending()) } else { said }
 }
 
 #[cfg(test)]

@@ -245,7 +245,7 @@ fn silence_is_broken_while_a_run_is_on_and_not_after_it() {
 #[test]
 fn on_a_terminal_only_milestones_stay_above_the_bars() {
     let screen = Screen::default();
-    let bars = Bars::new(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255));
+    let bars = Bars::new(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255), None);
     let terminal = Terminal::to(Captured::default(), Captured::default(), Colour::Never, Surroundings::default());
     let progress = Progress::with(Arc::new(terminal), Some(bars), SILENCE);
     for event in events() {
