@@ -29,6 +29,7 @@ use crate::engine::lease;
 use crate::engine::opening::{self, Target};
 use crate::engine::outline::{self, Outline};
 use crate::engine::rehearsal;
+use crate::engine::replay;
 use crate::engine::uncommitted;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -105,7 +106,9 @@ pub async fn prepare(
         at,
         configuration: fingerprint(config),
         measure_budget: settings.measure_budget,
-        require_supported: settings.require_supported,
+        extends: settings.extends,
+        require: settings.require,
+        rules: replay::RULES,
         sources: named(&ports.sources),
         rehearsal,
     };
@@ -145,6 +148,14 @@ pub async fn again(
     events: Arc<dyn Sink>,
 ) -> Result<(Ports, Settings)> {
     let started = &facts.started;
+    if started.rules != replay::RULES {
+        return Err(Error::refused(format!(
+            "run {} was begun by another version of blueprint, which decides by other rules",
+            started.run
+        ))
+        .hint("finish it with that version")
+        .hint(format!("or start anew: blueprint gc, then blueprint run {}", started.document)));
+    }
     if started.configuration != fingerprint(&project.config) {
         return Err(Error::refused(format!("{CONFIGURATION} changed since run {} began", started.run))
             .hint("restore it and resume")
@@ -192,7 +203,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         measure_seconds: settings.measure_budget.as_secs(),
         lanes: lanes::planned(&ports, settings.lanes, plan.variants.len() + 1),
         lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
-        require_supported: settings.require_supported,
+        require: settings.require,
         merge: settings.merge,
         contestants_write_tests: settings.contestants_write_tests,
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
@@ -266,11 +277,13 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         carry: config.carry.clone(),
         protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
         measure_budget: config.measure_budget(plan.budget.time_cap),
+        extends: !config.has_measure_budget(),
+        wait: config.wait,
         patience: config.patience,
         transcripts: project.transcripts(run),
         parallel: config.parallel,
         lanes: config.lanes,
-        require_supported: config.require_supported,
+        require: config.require,
         merge: true,
         contestants_write_tests: config.contestants_write_tests,
         state: project.state_root().join(run),

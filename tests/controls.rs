@@ -33,7 +33,7 @@ fn a_benchmark_that_is_slower_in_one_of_two_identical_trees_invalidates_the_run_
         let repo = biased(condition, &arena);
         let before = repo.git(&["rev-parse", "main"]);
         let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1).says(&["invalid", "identical trees", "kept under"]);
-        assert!(done.out.contains("no winner: two trees of the code as it is differ by"), "{condition}: {}", done.out);
+        assert!(done.out.contains("no winner: two trees of the baseline differ by"), "{condition}: {}", done.out);
         untouched(&repo, &before, &arena.document());
         // A verdict like any other: it is finished, and comes out of the journal again.
         repo.blueprint(&["resume"]).ends_with(0).says(&["nothing to resume"]);

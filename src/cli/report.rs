@@ -43,6 +43,15 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     };
     let facts = Facts::read(&journal.entries(&run).await?)?.ok_or_else(none)?;
     let scoreboard = match &facts.scoreboard {
+        Some(_) if args.replay && facts.started.rules != replay::RULES => {
+            return Err(Error::refused(format!(
+                "run {run} was decided by rules of version {}, and this program decides by version {}",
+                facts.started.rules,
+                replay::RULES
+            ))
+            .hint("what was decided then: the same command without --replay")
+            .into());
+        }
         Some(decided) if args.replay => {
             let again = replay::conclude(&facts)?;
             if again != *decided {

@@ -1,16 +1,19 @@
-//! `resume`: goes on with a run that was interrupted.
+//! `resume`: goes on with a run that was interrupted, or measures on where one ended undecided.
 
 use super::run::{Started, finish};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Outcome};
 use crate::compose;
+use crate::domain::quantity::parse_duration;
+use crate::domain::verdict::Verdict;
 use crate::engine::clock::Clock;
 use crate::engine::context::Run;
 use crate::engine::journal::{Facts, Log, Record};
 use crate::engine::recovery;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blueprint resume")]
@@ -18,6 +21,9 @@ pub struct Args {
     /// The run [default: the newest that is not finished].
     #[arg(value_name = "RUN")]
     run: Option<String>,
+    /// Measure a finished, undecided run for this much longer, such as `5m`.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    measure: Option<Duration>,
     /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<std::path::PathBuf>,
@@ -25,7 +31,7 @@ pub struct Args {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let Some(facts) = unfinished(&project, args.run.as_deref()).await? else {
+    let Some(mut facts) = wanted(&project, args).await? else {
         context.out.note("nothing to resume: every run of this repository is finished\n");
         return Ok(ExitCode::Done);
     };
@@ -37,12 +43,18 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let log = Log::new(journal, &facts.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
+    if let Some(by) = args.measure {
+        let record = Record::Extended { by };
+        log.write(&record).await?;
+        facts.take(record);
+    }
     let run = Run::new(&facts, ports, settings, signals.stop.clone())?;
     finish(&Started { run, prices: project.config.prices(), watch, _lock: lock }, &signals, context).await
 }
 
 /// The run that is meant, as its journal has it.
-async fn unfinished(project: &Project, wanted: Option<&str>) -> Result<Option<Facts>> {
+async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
+    let wanted = args.run.as_deref();
     if !project.has_journal() {
         return Ok(None);
     }
@@ -52,6 +64,12 @@ async fn unfinished(project: &Project, wanted: Option<&str>) -> Result<Option<Fa
             continue;
         }
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
+        if args.measure.is_some() {
+            if wanted.is_none() && !is_undecided(&facts) {
+                continue;
+            }
+            return may_be_measured_on(facts).map(Some);
+        }
         if !facts.finished {
             return Ok(Some(facts));
         }
@@ -60,9 +78,33 @@ async fn unfinished(project: &Project, wanted: Option<&str>) -> Result<Option<Fa
         }
     }
     match wanted {
+        None if args.measure.is_some() => {
+            Err(Error::refused("no run of this repository ended undecided").hint("blueprint status"))
+        }
         None => Ok(None),
         Some(wanted) => {
             Err(Error::usage(format!("there is no run {wanted} in this repository")).hint("blueprint status"))
         }
     }
+}
+
+fn is_undecided(facts: &Facts) -> bool {
+    let undecided = facts.scoreboard.as_ref().is_some_and(|board| matches!(board.verdict, Verdict::Undecided { .. }));
+    undecided && facts.landed.is_none() && !facts.started.rehearsal
+}
+
+/// Only what is open can be measured on: not what is decided, and not what has landed.
+fn may_be_measured_on(facts: Facts) -> Result<Facts> {
+    let run = &facts.started.run;
+    if is_undecided(&facts) {
+        return Ok(facts);
+    }
+    let refuse = |why: &str| Error::refused(format!("run {run} can't be measured on: {why}"));
+    Err(match (&facts.scoreboard, &facts.landed) {
+        (_, Some(commit)) => refuse("it has landed").hint(format!("git show {}", commit.short())),
+        (None, None) => refuse("it has no verdict yet").hint(format!("blueprint resume {run}")),
+        (Some(_), None) => {
+            refuse("more measuring would not change its verdict").hint(format!("blueprint report {run}"))
+        }
+    })
 }

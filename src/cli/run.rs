@@ -276,7 +276,8 @@ fn code(scoreboard: &Scoreboard) -> ExitCode {
             || row.contender == Contender::Baseline
     };
     match scoreboard.verdict {
-        Verdict::Winner { .. } | Verdict::Tie { .. } | Verdict::Undecided { .. } => ExitCode::Done,
+        _ if scoreboard.lands().is_some() => ExitCode::Done,
+        Verdict::Winner { .. } | Verdict::Tie { .. } | Verdict::Undecided { .. } => ExitCode::NoWinner,
         Verdict::NoWinner { reason: NoWinner::NotMeasured } => ExitCode::Budget,
         Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } } => ExitCode::Machine,
         Verdict::NoWinner { .. } if scoreboard.rows.iter().all(starved) => ExitCode::Budget,

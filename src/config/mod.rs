@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use crate::domain::landing;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
 use crate::domain::price::{Money, Price, Prices};
@@ -23,8 +24,7 @@ use crate::error::{Error, Result};
 pub use agent::Agent;
 pub use models::{Models, Upstream};
 pub use raw::{
-    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, Require, SqlLoad, Suite,
-    Words,
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, Words,
 };
 pub use starter::{starter, tools};
 
@@ -72,8 +72,10 @@ pub struct Config {
     pub lanes: Wanted,
     /// The branch that winners land on.
     pub branch: Option<String>,
-    /// Whether a leader without support may land.
-    pub require_supported: bool,
+    /// What must be shown before a variant may land.
+    pub require: landing::Require,
+    /// How long measuring may wait for a calmer machine.
+    pub wait: Option<Duration>,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
 }
@@ -136,7 +138,8 @@ impl Config {
             parallel: raw.measure.parallel,
             lanes: lanes(raw.measure.lanes)?,
             branch: raw.land.branch,
-            require_supported: raw.land.require == Some(Require::Supported),
+            require: raw.land.require.map_or_else(landing::Require::default, Into::into),
+            wait: duration("measure.wait", raw.measure.wait.as_deref())?,
             text: text.to_owned(),
         })
     }
@@ -149,6 +152,11 @@ impl Config {
             None => LEAST_MEASURING,
         };
         self.measure_budget.unwrap_or(fallback)
+    }
+
+    /// Whether the file says how long measuring may take.
+    pub fn has_measure_budget(&self) -> bool {
+        self.measure_budget.is_some()
     }
 
     /// What tokens cost: list prices, and in front of them what the file says.

@@ -352,8 +352,11 @@ pub struct Drawn {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{budget: 10m}`")]
 pub struct Measure {
-    /// Such as `10m`; a quarter of the document's time cap and at least 2 minutes where absent.
+    /// Such as `10m`, which then holds; a quarter of the document's time cap and at least 2 minutes where absent, with
+    /// what the time cap leaves where that would decide.
     pub budget: Option<String>,
+    /// How long to wait for a calmer machine before measuring, such as `10m`; not at all where absent.
+    pub wait: Option<String>,
     /// How many variants are implemented and tested at a time; all of them where absent.
     pub parallel: Option<usize>,
     /// Contenders that are measured at the same time, each on cores of its own: `auto`, `off` or a number.
@@ -386,16 +389,28 @@ pub enum LanesWord {
 pub struct Land {
     /// The branch; the one that is checked out where absent.
     pub branch: Option<String>,
-    /// What a winner needs.
+    /// What must be shown before a variant lands: `better` than the baseline where absent.
     pub require: Option<Require>,
 }
 
-/// What a winner needs before it lands.
+/// What must be shown before a variant lands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Require {
-    /// To lead when the time ends.
+    /// That it is better than the baseline.
+    Better,
+    /// Nothing: whoever leads when the time ends lands.
     Leader,
-    /// Support by the measurements.
+    /// That it is better than the baseline and than every rival.
     Supported,
+}
+
+impl From<Require> for crate::domain::landing::Require {
+    fn from(require: Require) -> Self {
+        match require {
+            Require::Better => Self::Better,
+            Require::Leader => Self::Leader,
+            Require::Supported => Self::Supported,
+        }
+    }
 }

@@ -1,21 +1,19 @@
-//! Bounds under uncertainty: pass, fail or not yet known, at 20:1 and valid at any stopping time.
+//! Bounds under uncertainty: kept, missed or open, with the evidence that the race asks for and valid at
+//! any stopping time.
 
 use serde::{Deserialize, Serialize};
 
-/// The odds at which a bound is known.
-const ODDS: f64 = 20.0;
-/// Betting fractions that are averaged over.
-const BETS: [f64; 3] = [0.2, 0.5, 0.9];
+use super::race::Rules;
 
 /// What is known of a bound so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// Kept, at 20:1.
+    /// Kept.
     Passed,
-    /// Missed, at 20:1.
+    /// Missed.
     Failed,
-    /// Not known yet.
+    /// Open: not known yet. Who holds it is neither out nor cleared.
     Uncertain,
 }
 
@@ -26,44 +24,59 @@ impl Standing {
     }
 }
 
-/// A sequential sign test of one bound on one contender: is a typical slice within it?
-///
-/// Under "half of the slices or fewer hold" the stake Π (1 + b·x), x = ±1, gains nothing on
-/// average, so that its mean over several b reaches 20 with probability at most 1 in 20 at any time
-/// (Ville's inequality); the other way round alike. Six slices that agree settle it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BoundTest {
-    held: [f64; 3],
-    missed: [f64; 3],
-    standing: Standing,
+/// What one block says of a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Its value is within the bound.
+    Held,
+    /// Its value is not.
+    Missed,
+    /// Its value is not, but would be without what the machine took from it: that is nobody's answer.
+    Hindered,
 }
 
-impl Default for BoundTest {
-    fn default() -> Self {
-        Self::new()
-    }
+/// A sequential sign test of one bound on one contender: is a typical block within it?
+///
+/// Under "half of the blocks or fewer hold" the stake Π (1 + b·x), x = ±1, gains nothing on average, so that
+/// its mean over several b reaches the race's threshold T with probability at most 1/T at any time
+/// (Ville's inequality); the other way round alike. Eight blocks that agree settle it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundTest {
+    rules: Rules,
+    held: Vec<f64>,
+    missed: Vec<f64>,
+    standing: Standing,
+    hindered: u32,
 }
 
 impl BoundTest {
-    /// A test that has seen nothing.
-    pub fn new() -> Self {
-        Self { held: [0.0; 3], missed: [0.0; 3], standing: Standing::Uncertain }
+    /// A test that has seen nothing and holds to the race's rules.
+    pub fn new(rules: &Rules) -> Self {
+        let none = vec![0.0; rules.bets.len()];
+        Self { rules: rules.clone(), held: none.clone(), missed: none, standing: Standing::Uncertain, hindered: 0 }
     }
 
-    /// One slice's answer.
-    pub fn record(&mut self, held: bool) {
-        let x = if held { 1.0 } else { -1.0 };
-        for (at, bet) in BETS.iter().enumerate() {
+    /// One block's answer.
+    pub fn record(&mut self, answer: Answer) {
+        let x = match answer {
+            Answer::Held => 1.0,
+            Answer::Missed => -1.0,
+            Answer::Hindered => {
+                self.hindered += 1;
+                return;
+            }
+        };
+        for (at, bet) in self.rules.bets.iter().enumerate() {
             self.held[at] += (bet * x).ln_1p();
             self.missed[at] += (-bet * x).ln_1p();
         }
         if self.standing != Standing::Uncertain {
             return;
         }
-        let wealth = |logs: &[f64; 3]| logs.iter().map(|l| l.min(700.0).exp()).sum::<f64>() / 3.0;
-        if wealth(&self.held) >= ODDS {
+        let wealth = |logs: &[f64]| logs.iter().map(|l| l.min(700.0).exp()).sum::<f64>() / logs.len() as f64;
+        if wealth(&self.held) >= self.rules.threshold {
             self.standing = Standing::Passed;
-        } else if wealth(&self.missed) >= ODDS {
+        } else if wealth(&self.missed) >= self.rules.threshold {
             self.standing = Standing::Failed;
         }
     }
@@ -72,47 +85,73 @@ impl BoundTest {
     pub fn standing(&self) -> Standing {
         self.standing
     }
+
+    /// Blocks that said nothing because of the machine.
+    pub fn hindered(&self) -> u32 {
+        self.hindered
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn after(answers: &[bool]) -> Standing {
-        let mut test = BoundTest::new();
-        answers.iter().for_each(|held| test.record(*held));
-        test.standing()
+    fn test_after(answers: &[Answer]) -> BoundTest {
+        let mut test = BoundTest::new(&Rules::default());
+        answers.iter().for_each(|answer| test.record(*answer));
+        test
+    }
+
+    fn after(held: &[bool]) -> Standing {
+        let answers: Vec<_> = held.iter().map(|h| if *h { Answer::Held } else { Answer::Missed }).collect();
+        test_after(&answers).standing()
     }
 
     #[test]
-    fn six_slices_that_agree_settle_a_bound_and_five_do_not() {
-        assert_eq!(after(&[true; 6]), Standing::Passed);
-        assert_eq!(after(&[false; 6]), Standing::Failed);
-        assert_eq!(after(&[true; 5]), Standing::Uncertain);
+    fn eight_blocks_that_agree_settle_a_bound_and_seven_do_not() {
+        assert_eq!(after(&[true; 8]), Standing::Passed);
+        assert_eq!(after(&[false; 8]), Standing::Failed);
+        assert_eq!(after(&[true; 7]), Standing::Uncertain);
+        assert_eq!(after(&[false; 7]), Standing::Uncertain);
     }
 
     #[test]
-    fn slices_that_disagree_settle_nothing() {
+    fn blocks_that_disagree_settle_nothing() {
         let answers: Vec<_> = (0..200).map(|i| i % 2 == 0).collect();
         assert_eq!(after(&answers), Standing::Uncertain);
     }
 
     #[test]
     fn what_is_known_stays_known() {
-        let mut answers = vec![true; 6];
+        let mut answers = vec![true; 9];
         answers.extend([false; 50]);
         assert_eq!(after(&answers), Standing::Passed);
     }
 
     #[test]
-    fn a_fair_coin_is_rarely_called_either_way() {
+    fn what_the_machine_took_is_no_answer_however_often() {
+        let test = test_after(&[Answer::Hindered; 500]);
+        assert_eq!((test.standing(), test.hindered()), (Standing::Uncertain, 500));
+        let mut answers = vec![Answer::Missed; 7];
+        answers.extend([Answer::Hindered; 5]);
+        assert_eq!(test_after(&answers).standing(), Standing::Uncertain);
+        answers.push(Answer::Missed);
+        assert_eq!(test_after(&answers).standing(), Standing::Failed);
+    }
+
+    #[test]
+    fn a_fair_coin_is_called_in_each_direction_in_at_most_one_of_forty() {
         use rand_core::{Rng, SeedableRng};
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-        let called = (0..2_000).filter(|_| {
+        let mut called = [0, 0];
+        for _ in 0..2_000 {
             let coins: Vec<_> = (0..100).map(|_| random.next_u32() & 1 == 0).collect();
-            after(&coins) != Standing::Uncertain
-        });
-        let share = called.count() as f64 / 2_000.0;
-        assert!(share <= 0.1, "{share}");
+            match after(&coins) {
+                Standing::Passed => called[0] += 1,
+                Standing::Failed => called[1] += 1,
+                Standing::Uncertain => {}
+            }
+        }
+        assert!(called.iter().all(|n| (1..=50).contains(n)), "{called:?} of 2000");
     }
 }

@@ -84,7 +84,7 @@ impl Control {
         Some(Support {
             rival: Contender::Shadow,
             difference: statistics::trimmed_mean(&self.differences, 0.2)?,
-            half_width: statistics::half_width(&self.differences, seed).unwrap_or(0.0),
+            half_width: statistics::half_width(&self.differences, seed),
             e_value: self.reached.unwrap_or_else(|| self.e_value()),
             blocks: self.counted(),
         })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::landing::Landing;
 use super::measurement::Contender;
 use super::quantity::Tokens;
 use super::trial::{Outcome, Phase};
@@ -89,6 +90,8 @@ pub enum Event {
     Concluded {
         /// It.
         verdict: Verdict,
+        /// What may land by it.
+        landing: Option<Landing>,
     },
     /// A step of the landing.
     Landing {

@@ -15,6 +15,12 @@
 //! (Ville's inequality; Ramdas et al., *Game-theoretic statistics and safe anytime-valid inference*,
 //! 2023). The same gambler staking against v tells when two contenders tie.
 //!
+//! **Better than one.** Who is out says that somebody is better, not who. For a claim about each of
+//! several rivals of w, every set of them must be refuted that the claim's variant is in, by the mean of the
+//! set's e-values: then all claims that are ever made are right with probability 1 − 1/T (closed testing; Vovk &
+//! Wang, *E-values: calibration, combination and applications*, Annals of Statistics 49, 2021). The
+//! baseline leaves the race only when such a claim can be made, because what lands rests on one.
+//!
 //! What is asked of the noise is only that swapping v and w within a block would change nothing. Where one
 //! variant alone has lopsided noise, neither mean nor median of d decides but the mean of z, which lies between.
 
@@ -194,7 +200,7 @@ impl Race {
         let mut beaten: Vec<_> = (0..self.entrants.len())
             .filter(|w| self.running[*w])
             .map(|w| (w, e_value(self.against[w])))
-            .filter(|(_, stakes)| *stakes >= self.rules.threshold)
+            .filter(|(w, stakes)| *stakes >= self.rules.threshold && self.may_leave(*w))
             .collect();
         beaten.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         // Somebody always stays.
@@ -209,6 +215,70 @@ impl Race {
         dropped
     }
 
+    /// The baseline stays until somebody is known to be better than it; others may go.
+    fn may_leave(&self, w: usize) -> bool {
+        let who = &self.entrants[w];
+        *who != Contender::Baseline || !self.shown_over(who).is_empty()
+    }
+
+    /// By e-values of the pairs against `w`, adjusted for being several (closed testing); only
+    /// variants make claims.
+    fn claims_over(&self, w: &Contender) -> BTreeMap<Contender, f64> {
+        let variants = self.entrants.iter().filter(|v| *v != w && v.key().is_some());
+        let all: Vec<(&Contender, f64)> = variants.map(|v| (v, self.e_value(v, w))).collect();
+        let adjusted = |at: usize| {
+            let mut others: Vec<f64> = all.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, (_, e))| *e).collect();
+            others.sort_by(f64::total_cmp);
+            let mut sum = all[at].1;
+            let mut least = sum;
+            for (count, e) in (2..).zip(others) {
+                sum += e;
+                least = least.min(sum / f64::from(count));
+            }
+            least
+        };
+        all.iter().enumerate().map(|(at, (v, _))| ((*v).clone(), adjusted(at))).collect()
+    }
+
+    /// The variants that are known to be better than `reference` by more than the indifference: by their own
+    /// differences from it, or because they are known to be better than one that is. With the
+    /// e-value of the claim, or of its weakest part.
+    pub fn shown_over(&self, reference: &Contender) -> BTreeMap<Contender, f64> {
+        let claims = self.claims_over(reference);
+        let mut shown: BTreeMap<_, _> = claims.into_iter().filter(|(_, e)| *e >= self.rules.threshold).collect();
+        loop {
+            let more: Vec<_> = self.entrants.iter().filter(|v| v.key().is_some() && !shown.contains_key(*v)).collect();
+            let over = |v: &Contender| {
+                let parts = shown.iter().map(|(known, e)| e.min(self.e_value(v, known)));
+                parts.max_by(f64::total_cmp).filter(|e| *e >= self.rules.threshold)
+            };
+            let found: Vec<_> = more.into_iter().filter_map(|v| Some((v.clone(), over(v)?))).collect();
+            if found.is_empty() {
+                return shown;
+            }
+            shown.extend(found);
+        }
+    }
+
+    /// How many more blocks like those so far would decide who is out; `None` where that can't be told
+    /// because the differences point nowhere, or where nothing is left to decide.
+    pub fn blocks_to_go(&self) -> Option<u32> {
+        let survivors: Vec<usize> = (0..self.entrants.len()).filter(|v| self.running[*v]).collect();
+        if self.is_decided() || self.counted == 0 {
+            return None;
+        }
+        let wanted = self.rules.threshold.ln();
+        let left = |w: &usize| {
+            let rate = self.against[*w] / f64::from(self.counted);
+            (rate > 0.0).then(|| ((wanted - self.against[*w]).max(0.0) / rate).ceil().max(1.0))
+        };
+        let mut needed: Vec<f64> = survivors.iter().map(|w| left(w).unwrap_or(f64::INFINITY)).collect();
+        needed.sort_by(f64::total_cmp);
+        // Whoever would be the last stays.
+        let last = needed.get(needed.len().checked_sub(2)?)?;
+        last.is_finite().then_some(last.min(1e6) as u32)
+    }
+
     fn strongest_against(&self, w: usize) -> Option<Contender> {
         let n = self.entrants.len();
         let e = |v: usize| log_mean(&self.pairs[v * n + w].wins);
@@ -220,6 +290,11 @@ impl Race {
         if let Some(at) = self.place(contender) {
             self.running[at] = false;
         }
+    }
+
+    /// Everybody who is or was in, in entry order.
+    pub fn entrants(&self) -> &[Contender] {
+        &self.entrants
     }
 
     /// Who is still in, in entry order.
@@ -353,6 +428,68 @@ mod tests {
         run(&mut race, 10_000, |key, _| if key == "A" { 60.0 } else { 58.0 });
         let (up, down) = (race.e_value(&v("A"), &v("B")), race.e_value(&v("B"), &v("A")));
         assert!(up.is_finite() && up > 1e300 && down == 0.0);
+    }
+
+    #[test]
+    fn the_baseline_leaves_when_somebody_is_known_to_be_better_and_not_before() {
+        // B and C equal the baseline: that somebody beats it is known before it is known who.
+        let baseline = Contender::Baseline;
+        let mut race = Race::new(Rules::default(), &[v("A"), v("B"), v("C"), baseline.clone()]);
+        let out = run(&mut race, 60, |key, _| if key == "A" { 62.0 } else { 60.0 });
+        assert!(out.iter().any(|(_, dropped)| dropped.contender == baseline));
+        assert_eq!(race.shown_over(&baseline).keys().cloned().collect::<Vec<_>>(), [v("A")]);
+    }
+
+    #[test]
+    fn who_beats_one_that_is_known_to_be_better_than_the_baseline_is_known_to_be_better_too() {
+        let baseline = Contender::Baseline;
+        let mut race = Race::new(Rules::default(), &[v("A"), v("B"), baseline.clone()]);
+        // B takes the lead after the baseline has left.
+        let total = |key: &str, index: u32| match key {
+            "A" => 62.0,
+            "B" if index > 14 => 66.0,
+            "B" => {
+                if index.is_multiple_of(2) {
+                    64.0
+                } else {
+                    60.0
+                }
+            }
+            _ => 60.0,
+        };
+        run(&mut race, 80, total);
+        assert_eq!(race.survivors(), [v("B")]);
+        let shown = race.shown_over(&baseline);
+        assert!(shown.keys().eq([&v("A"), &v("B")]), "{shown:?}");
+    }
+
+    #[test]
+    fn of_many_variants_that_equal_the_baseline_one_is_called_better_in_at_most_one_race_of_forty() {
+        use rand_core::Rng as _;
+        let all = ["A", "B", "C", "D", "E", "F", "G", "H"].map(v);
+        let entrants: Vec<_> = all.iter().cloned().chain([Contender::Baseline]).collect();
+        let called = (0..400).filter(|seed| {
+            let mut random = ChaCha8Rng::seed_from_u64(*seed);
+            let mut race = Race::new(Rules { indifference: 0.0, ..Rules::default() }, &entrants);
+            (1..40).any(|index| {
+                let mut noise = || f64::from(random.next_u32() % 2000) / 1000.0;
+                let totals = race.survivors().into_iter().map(|c| (c, noise())).collect();
+                race.record(index, &totals);
+                !race.shown_over(&Contender::Baseline).is_empty()
+            })
+        });
+        let called = called.count();
+        assert!(called <= 10, "{called} of 400");
+    }
+
+    #[test]
+    fn how_many_blocks_are_left_is_told_from_those_so_far() {
+        let mut race = Race::new(Rules::default(), &[v("A"), v("B")]);
+        assert_eq!(race.blocks_to_go(), None);
+        run(&mut race, 7, |key, _| if key == "A" { 60.0 } else { 58.0 });
+        assert!(race.blocks_to_go().is_some_and(|left| (1..=5).contains(&left)), "{:?}", race.blocks_to_go());
+        run(&mut race, 40, |key, _| if key == "A" { 60.0 } else { 58.0 });
+        assert_eq!(race.blocks_to_go(), None, "decided");
     }
 
     proptest! {

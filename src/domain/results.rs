@@ -1,6 +1,7 @@
 //! What a run writes into its document: the numbers that decided, and why.
 
 use super::document::{Regions, ResultRow};
+use super::landing::{Because, Landing};
 use super::measurement::Contender;
 use super::plan::{Plan, Status, VariantKey};
 use super::trial::Outcome;
@@ -11,12 +12,12 @@ const MOST: f64 = 1e6;
 
 /// The regions of a document whose winner lands. `at` is in seconds since 1970.
 pub fn landed(plan: &Plan, scoreboard: &Scoreboard, run: &str, at: i64) -> Regions {
-    let winner = scoreboard.verdict.landing();
+    let winner = scoreboard.lands();
     let mut artifacts = vec![format!("Run {run}: blueprint report {run}")];
     artifacts.extend(winner.map(|key| format!("Winning variant: {}", named(plan, key))));
     Regions {
         results: Some(scoreboard.rows.iter().filter_map(|row| result_row(row, winner)).collect()),
-        winner: Some(winner_line(plan, &scoreboard.verdict)),
+        winner: Some(winner_line(plan, scoreboard)),
         analysis: Some(analysis(plan, scoreboard, run)),
         status: Some(if winner.is_some() { Status::Completed } else { Status::Failed }),
         updated: Some(moment(at)),
@@ -43,13 +44,18 @@ fn named(plan: &Plan, key: &VariantKey) -> String {
     }
 }
 
-fn winner_line(plan: &Plan, verdict: &Verdict) -> String {
-    match (verdict, verdict.landing()) {
-        (Verdict::Undecided { .. }, Some(key)) => {
+fn winner_line(plan: &Plan, scoreboard: &Scoreboard) -> String {
+    match &scoreboard.landing {
+        Some(Landing::Lands { key, because: Because::Leads }) => {
             format!("Variant {} – not supported by the measurements", named(plan, key))
         }
-        (_, Some(key)) => format!("Variant {}", named(plan, key)),
-        (_, None) => "none".to_owned(),
+        Some(Landing::Lands { key, because: Because::Better { among, .. } }) if among.len() > 1 => {
+            let among: Vec<_> = among.iter().map(VariantKey::as_str).collect();
+            let among = list(&among);
+            format!("Variant {} – the simplest of {among}, which can't be told apart", named(plan, key))
+        }
+        Some(Landing::Lands { key, .. }) => format!("Variant {}", named(plan, key)),
+        Some(Landing::Nothing { .. }) | None => "none".to_owned(),
     }
 }
 
@@ -108,9 +114,10 @@ fn support(verdict: &Verdict, blocks: u32) -> String {
             format!("No difference worth having between {} over {blocks} blocks; {key} is the simplest", list(&among))
         }
         Verdict::Undecided { leader, support, smallest_seen } => {
-            let lead = match support {
-                Some(support) => comparison(leader, "leads", support),
-                None => format!("{leader} leads"),
+            let lead = match (leader, support) {
+                (Some(leader), Some(support)) => comparison(leader, "is ahead of", support),
+                (Some(leader), None) => format!("{leader} is ahead"),
+                (None, _) => "Nobody is ahead".to_owned(),
             };
             let seen = smallest_seen.map(|d| format!("; a difference of {d:.1} points would have been seen"));
             format!("{lead}: not enough to be sure{}", seen.unwrap_or_default())
@@ -135,9 +142,10 @@ fn comparison(key: &VariantKey, verb: &str, support: &Support) -> String {
     };
     let evidence =
         if support.e_value > MOST { "E > 1,000,000".to_owned() } else { format!("E = {:.0}", support.e_value) };
+    let width = support.half_width.map_or_else(String::new, |width| format!(" ± {width:.1}"));
     format!(
-        "{key} {verb} {rival} by {:.1} ± {:.1} points over {} blocks, {evidence}",
-        support.difference, support.half_width, support.blocks
+        "{key} {verb} {rival} by {:.1}{width} points over {} blocks, {evidence}",
+        support.difference, support.blocks
     )
 }
 
@@ -159,7 +167,7 @@ mod tests {
     }
 
     fn against(rival: Contender) -> Support {
-        Support { rival, difference: 1.94, half_width: 0.42, e_value: 212.3, blocks: 40 }
+        Support { rival, difference: 1.94, half_width: Some(0.42), e_value: 212.3, blocks: 40 }
     }
 
     #[test]
@@ -175,13 +183,13 @@ mod tests {
             "No difference worth having between A, B and C over 40 blocks; A is the simplest"
         );
         let undecided = Verdict::Undecided {
-            leader: key("A"),
+            leader: Some(key("A")),
             support: Some(Support { e_value: f64::INFINITY, ..against(Contender::Baseline) }),
             smallest_seen: Some(2.34),
         };
         assert_eq!(
             says(undecided),
-            "A leads the baseline by 1.9 ± 0.4 points over 40 blocks, E > 1,000,000: not enough to be sure; \
+            "A is ahead of the baseline by 1.9 ± 0.4 points over 40 blocks, E > 1,000,000: not enough to be sure; \
              a difference of 2.3 points would have been seen"
         );
         assert_eq!(says(Verdict::Winner { key: key("A"), support: None }), "A had no rival");

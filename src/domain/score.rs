@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measurement::MetricName;
 use super::plan::{MetricBound, Plan, Weight, Weights};
-use super::quantity::{Direction, Finite, Quantity};
+use super::quantity::{Bound, Direction, Finite, Quantity};
 use super::trial::{ChangeSize, TestReport};
 
 /// Points from 0 to 100.
@@ -62,22 +62,16 @@ pub struct Scorer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Counted {
     name: MetricName,
-    direction: Direction,
-    /// The value that earns half the points; absent while the baseline that it is relative to is not known.
-    half: Option<Quantity>,
+    /// Its limit is the value that earns half the points.
+    bound: Bound,
 }
 
 impl Scorer {
-    /// A scorer for this plan; `baseline` holds the baseline's values, needed where a bound is
-    /// relative to them.
-    pub fn new(plan: &Plan, baseline: &BTreeMap<MetricName, Quantity>) -> Self {
+    /// A scorer for this plan.
+    pub fn new(plan: &Plan) -> Self {
         let note = plan.weights.performance.note.as_deref();
         let counted: Vec<_> = selected(note, &plan.metrics)
-            .map(|metric| Counted {
-                name: metric.name.clone(),
-                direction: metric.bound.direction(),
-                half: metric.bound.resolve(baseline.get(&metric.name).copied()).ok(),
-            })
+            .map(|metric| Counted { name: metric.name.clone(), bound: metric.bound })
             .collect();
         let weights = [&plan.weights.tests, &plan.weights.performance, &plan.weights.simplicity].map(|w| w.percent);
         Self { weights, names: counted.iter().map(|c| c.name.clone()).collect(), counted }
@@ -88,11 +82,17 @@ impl Scorer {
         &self.names
     }
 
-    /// The Performance points of these values: the mean over the counted metrics. `None` where one
-    /// of the metrics is missing, of another dimension, or relative to a baseline that is unknown.
+    /// The Performance points of these values: the mean over the counted metrics; `baseline` holds the
+    /// baseline's values of the same moment, which relative bounds are relative to. `None` where one of the
+    /// metrics is missing, of another dimension, or relative to a baseline that is unknown.
     /// A plan without metrics has no Performance to speak of, and its weight is 0.
-    pub fn performance(&self, values: &BTreeMap<MetricName, Quantity>) -> Option<Points> {
-        let points = self.counted.iter().map(|metric| metric.points(*values.get(&metric.name)?));
+    pub fn performance(
+        &self,
+        values: &BTreeMap<MetricName, Quantity>,
+        baseline: &BTreeMap<MetricName, Quantity>,
+    ) -> Option<Points> {
+        let of = |metric: &Counted| metric.points(*values.get(&metric.name)?, baseline.get(&metric.name).copied());
+        let points = self.counted.iter().map(of);
         let points: Vec<f64> = points.collect::<Option<_>>()?;
         let mean = if points.is_empty() { 0.0 } else { points.iter().sum::<f64>() / points.len() as f64 };
         Points::new(mean)
@@ -116,12 +116,12 @@ impl Scorer {
 }
 
 impl Counted {
-    fn points(&self, value: Quantity) -> Option<f64> {
-        let half = self.half.filter(|half| half.dimension() == value.dimension())?;
+    fn points(&self, value: Quantity, baseline: Option<Quantity>) -> Option<f64> {
+        let half = self.bound.resolve(baseline).ok().filter(|half| half.dimension() == value.dimension())?;
         let (h, x) = (half.value(), value.value());
         // At 0 of 0 the bound is met exactly, which is worth half.
         let share = if h + x == 0.0 { 0.5 } else { h / (h + x) };
-        Some(match self.direction {
+        Some(match self.bound.direction() {
             Direction::LowerIsBetter => 100.0 * share,
             Direction::HigherIsBetter => 100.0 * (1.0 - share),
         })
@@ -203,14 +203,13 @@ mod tests {
     }
 
     fn scorer(metrics: &[MetricBound], note: Option<&str>, weights: [f64; 3]) -> Scorer {
-        let counted: Vec<_> = selected(note, metrics)
-            .map(|m| Counted {
-                name: m.name.clone(),
-                direction: m.bound.direction(),
-                half: m.bound.resolve(Quantity::new(0.1, Dimension::Time)).ok(),
-            })
-            .collect();
+        let counted: Vec<_> =
+            selected(note, metrics).map(|m| Counted { name: m.name.clone(), bound: m.bound }).collect();
         Scorer { weights, names: counted.iter().map(|c| c.name.clone()).collect(), counted }
+    }
+
+    fn alone(scorer: &Scorer, values: &BTreeMap<MetricName, Quantity>) -> Option<Points> {
+        scorer.performance(values, &BTreeMap::new())
     }
 
     fn points(value: f64) -> Points {
@@ -229,7 +228,7 @@ mod tests {
         let scorer = scorer(&[metric("latency", "<100ms")], None, [50.0, 30.0, 20.0]);
         let total = |latency: f64, lines: u64, tests: f64| {
             let size = ChangeSize { added: lines, nesting_surplus: 1.0, ..ChangeSize::default() };
-            let performance = scorer.performance(&seconds("latency", latency)).unwrap();
+            let performance = scorer.performance(&seconds("latency", latency), &BTreeMap::new()).unwrap();
             scorer.exact_total(&Criteria { tests: points(tests), performance, simplicity: simplicity_points(&size) })
         };
         let plain = total(0.1, 0, 100.0);
@@ -246,7 +245,7 @@ mod tests {
     fn a_value_at_its_bound_earns_half_at_half_of_it_two_thirds_and_at_a_tenth_ten_elevenths() {
         let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
         for (value, expected) in [(0.1, 50.0), (0.05, 66.7), (0.01, 90.9), (0.0, 100.0)] {
-            assert_eq!(scorer.performance(&seconds("latency", value)).unwrap().shown(), expected);
+            assert_eq!(alone(&scorer, &seconds("latency", value)).unwrap().shown(), expected);
         }
     }
 
@@ -257,17 +256,27 @@ mod tests {
             BTreeMap::from([(MetricName::new("throughput").unwrap(), Quantity::new(value, Dimension::Rate).unwrap())])
         };
         for (value, expected) in [(500.0, 50.0), (1000.0, 66.7), (0.0, 0.0)] {
-            assert_eq!(scorer.performance(&rate(value)).unwrap().shown(), expected);
+            assert_eq!(alone(&scorer, &rate(value)).unwrap().shown(), expected);
         }
     }
 
     #[test]
     fn a_missing_value_or_one_of_another_dimension_has_no_points() {
         let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
-        assert_eq!(scorer.performance(&BTreeMap::new()), None);
+        assert_eq!(alone(&scorer, &BTreeMap::new()), None);
         let bytes =
             BTreeMap::from([(MetricName::new("latency").unwrap(), Quantity::new(1.0, Dimension::Bytes).unwrap())]);
-        assert_eq!(scorer.performance(&bytes), None);
+        assert_eq!(alone(&scorer, &bytes), None);
+    }
+
+    #[test]
+    fn a_relative_bound_earns_half_at_the_baselines_value_of_the_same_moment() {
+        let scorer = scorer(&[metric("latency", "<=+0%")], None, [0.0, 100.0, 0.0]);
+        for machine in [1.0, 5.0] {
+            let points = scorer.performance(&seconds("latency", 0.05 * machine), &seconds("latency", 0.1 * machine));
+            assert_eq!(points.unwrap().shown(), 66.7, "however slow the machine is in that block");
+        }
+        assert_eq!(alone(&scorer, &seconds("latency", 0.05)), None);
     }
 
     #[test]
@@ -323,7 +332,7 @@ mod tests {
         #[test]
         fn less_time_never_earns_less_and_points_stay_within_their_range(a in 0.0..1e6f64, b in 0.0..1e6f64) {
             let scorer = scorer(&[metric("latency", "<100ms")], None, [0.0, 100.0, 0.0]);
-            let of = |v| scorer.performance(&seconds("latency", v)).unwrap().get();
+            let of = |v| alone(&scorer, &seconds("latency", v)).unwrap().get();
             let (low, high) = if a < b { (a, b) } else { (b, a) };
             proptest::prop_assert!(of(low) >= of(high));
             proptest::prop_assert!((0.0..=100.0).contains(&of(low)));

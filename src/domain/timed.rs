@@ -1,27 +1,34 @@
 //! What a program's time is on a machine that it shares.
 //!
 //! On a busy machine the elapsed time of a slice is mostly the wait for a core, which is nobody's
-//! merit. So the time by which programs are compared is chosen, for each source by its warm-up
-//! slices alone, before anything counts; what is chosen holds for all contenders to the end:
+//! merit. So slices are compared by one of three times, the same for all contenders:
 //!
-//! 1. CPU time, where for every contender it is within 5 % of the elapsed time without the waits:
-//!    the program does nothing but compute, one thing at a time.
-//! 2. Elapsed time less the waits for a core, where these are known.
+//! 1. CPU time, where the program does nothing but compute, one thing at a time.
+//! 2. Elapsed time less the waits for a core that others caused, where these are known.
 //! 3. Elapsed time.
+//!
+//! A time that a program told itself (a report, a file) is taken by 2 or 3: it is shortened by the
+//! share of its slice that was spent waiting.
+//!
+//! The first of these that can be used is used, and each block says anew whether it still can be
+//! ([`Clocks::observe`]). Where it can't, the next one takes its place for all contenders, and what
+//! was measured before counts no more: it was compared by a clock that was wrong for somebody.
 //!
 //! Where nothing can be taken out, a block that others disturbed is taken again as a whole: by a
 //! rule that looks at what *others* used and never at what was measured.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::measurement::{Block, Contender, Reading, Slice, Timing};
-use super::quantity::Quantity;
+use super::quantity::{Dimension, Quantity};
+use super::statistics;
 
-/// By which time a source's slices are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// By which time a source's slices are compared; a later one asks less of the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
     /// CPU time.
@@ -35,37 +42,32 @@ pub enum Clock {
 /// How far CPU time may be from the unhindered time of a program that only computes.
 const COMPUTES: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
-/// Cores that others may use beyond the least that they were seen to use, before a block is taken again.
-pub const DISTURBED: f64 = 0.25;
+/// How far the shares of computing of two contenders may be apart: 1 % of time is worth at most a quarter of a
+/// point, which is the indifference of the race, and what few slices can't tell more exactly is
+/// tolerated until there are more.
+fn tolerated(slices: usize) -> f64 {
+    0.01 + 0.04 / slices.max(1) as f64
+}
+
+/// The slices that are looked back on.
+const WINDOW: usize = 20;
+
+/// As many slices of these as must agree before they decide anything.
+const SEVERAL: usize = 2;
 
 /// Less time than this tells nothing of others: the kernel's counters of the whole machine tick a hundred
 /// times a second.
 const TOLD: Duration = Duration::from_millis(500);
 
-/// Times in a row that a block is taken again because of others; after that it counts as it is.
-pub const PATIENCE: u32 = 2;
+/// Above this share of the elapsed time, tasks that ran or waited did so beside each other.
+const SERIAL: f64 = 1.05;
 
 impl Clock {
-    /// By a source's warm-up slices, one a contender.
-    pub fn choose<'a>(timings: impl IntoIterator<Item = &'a Timing>) -> Self {
-        let mut chosen = Self::Cpu;
-        let mut any = false;
-        for timing in timings {
-            any = true;
-            let Some(unhindered) = Self::Unhindered.of(timing) else { return Self::Wall };
-            let computes = timing.cpu.is_some_and(|cpu| COMPUTES.contains(&ratio(cpu, unhindered)));
-            if !computes {
-                chosen = Self::Unhindered;
-            }
-        }
-        if any { chosen } else { Self::Wall }
-    }
-
     /// A slice's time, where the slice tells it.
     pub fn of(self, timing: &Timing) -> Option<Duration> {
         match self {
             Self::Cpu => timing.cpu,
-            Self::Unhindered => timing.delay.map(|delay| timing.wall.saturating_sub(delay)),
+            Self::Unhindered => timing.unhindered(),
             Self::Wall => Some(timing.wall),
         }
     }
@@ -80,76 +82,251 @@ impl Clock {
     }
 }
 
+impl Timing {
+    /// The elapsed time less the waits for a core that others caused; absent where those are not known.
+    ///
+    /// Tasks that ran or waited one after another, R in all and waiting D of it, lost D. Where they did so
+    /// beside each other (R > the elapsed time W), D · W / R is what each of the W / R that went on at a time
+    /// lost. But then they may have waited for each other, which is nobody else's doing: what was lost is
+    /// at most what others took from the cores.
+    pub fn unhindered(&self) -> Option<Duration> {
+        let delay = self.delay?;
+        let busy = self.cpu.unwrap_or_default() + delay;
+        if busy.as_secs_f64() <= SERIAL * self.wall.as_secs_f64() {
+            return Some(self.wall.saturating_sub(delay));
+        }
+        let each = delay.mul_f64(ratio(self.wall, busy));
+        // Counters of the whole machine say nothing of a short slice.
+        let taken = self.others.filter(|_| self.wall >= TOLD)? + self.steal.unwrap_or_default();
+        Some(self.wall.saturating_sub(each.min(taken)))
+    }
+
+    /// By how much the machine made the slice longer, at least 1; absent where that is not known.
+    pub fn hindrance(&self) -> Option<f64> {
+        let unhindered = self.unhindered()?;
+        Some(ratio(self.wall, unhindered)).filter(|factor| factor.is_finite())
+    }
+}
+
 /// The ratio of two durations; infinite over nothing.
 fn ratio(a: Duration, b: Duration) -> f64 {
     if b.is_zero() { f64::INFINITY } else { a.as_secs_f64() / b.as_secs_f64() }
 }
 
-/// The clock of every source whose metric is the time of its slices.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Clocks(BTreeMap<String, Clock>);
+/// What made a clock give way to the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Untrue {
+    /// A contender does something beside computing, or computes several things at once.
+    Waits {
+        /// Who.
+        contender: Contender,
+    },
+    /// Two contenders compute for different shares of their time.
+    Apart {
+        /// Who computes for the larger share.
+        more: Contender,
+        /// Who for the smaller.
+        less: Contender,
+    },
+    /// What a contender waited is not known for most of its slices.
+    Untold {
+        /// Whose.
+        contender: Contender,
+    },
+}
 
-impl Clocks {
-    /// By the warm-up block.
-    pub fn chosen(warm_up: &[Slice]) -> Self {
-        let mut timings: BTreeMap<&str, Vec<&Timing>> = BTreeMap::new();
-        for slice in warm_up.iter().filter(|slice| slice.own.is_some()) {
-            timings.entry(&slice.source).or_default().push(&slice.timing);
+impl fmt::Display for Untrue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waits { contender } => write!(f, "{contender} does more than compute, one thing at a time"),
+            Self::Apart { more, less } => write!(f, "{more} computes for a larger share of its time than {less}"),
+            Self::Untold { contender } => write!(f, "how long {contender} waits for a core is mostly not known"),
         }
-        let choose = |(source, all): (&str, Vec<&Timing>)| (source.to_owned(), Clock::choose(all));
-        Self(timings.into_iter().map(choose).collect())
+    }
+}
+
+/// A clock that stopped telling the truth of somebody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The last block that was compared by the old clock; it counts no more, nor do those before it.
+    pub block: u32,
+    /// Whose slices.
+    pub source: String,
+    /// The old clock.
+    pub from: Clock,
+    /// The new one.
+    pub to: Clock,
+    /// Why.
+    #[serde(flatten)]
+    pub why: Untrue,
+}
+
+/// What the slices of one contender at one source said since the clock was chosen.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Seen {
+    /// CPU time over unhindered time, where both are known; newest last.
+    shares: Vec<f64>,
+    /// Of the newest slices, whether both times were known.
+    told: Vec<bool>,
+}
+
+impl Seen {
+    fn take(&mut self, timing: &Timing) {
+        let share = timing.cpu.zip(timing.unhindered()).map(|(cpu, own)| ratio(cpu, own));
+        self.told.push(share.is_some());
+        self.shares.extend(share.filter(|share| share.is_finite()));
     }
 
-    /// A reading's value: as the source said, or by the clock where it is the slice's own time.
-    /// `None` where the slice does not tell that time.
-    pub fn value(&self, slice: &Slice, reading: &Reading) -> Option<Quantity> {
-        if slice.own.as_ref() != Some(&reading.metric) {
-            return Some(reading.value);
+    fn newest<T>(all: &[T]) -> &[T] {
+        &all[all.len().saturating_sub(WINDOW)..]
+    }
+
+    fn is_untold(&self) -> bool {
+        let newest = Self::newest(&self.told);
+        let untold = newest.iter().filter(|told| !**told).count();
+        untold >= SEVERAL && 2 * untold > newest.len()
+    }
+
+    fn waits(&self) -> bool {
+        Self::newest(&self.shares).iter().filter(|share| !COMPUTES.contains(share)).count() >= SEVERAL
+    }
+}
+
+/// One source's clock with what speaks for and against it.
+#[derive(Debug, Clone, PartialEq)]
+struct Watch {
+    clock: Clock,
+    seen: BTreeMap<Contender, Seen>,
+}
+
+impl Watch {
+    /// By a block of slices, of which none decides alone.
+    fn new(slices: &[&Slice]) -> Self {
+        let mut watch = Self { clock: Clock::Wall, seen: BTreeMap::new() };
+        watch.take(slices);
+        let told = watch.seen.values().filter(|seen| !seen.shares.is_empty()).count();
+        let computes = |seen: &&Seen| seen.shares.iter().any(|share| COMPUTES.contains(share));
+        if told > 0 && 2 * told >= slices.len() {
+            let own = slices.iter().all(|slice| slice.own.is_some());
+            let computing = watch.seen.values().filter(computes).count();
+            watch.clock = if own && 2 * computing >= told { Clock::Cpu } else { Clock::Unhindered };
         }
-        let clock = self.0.get(&slice.source).copied().unwrap_or(Clock::Wall);
-        let share = ratio(clock.of(&slice.timing)?, slice.timing.wall);
-        Quantity::new(reading.value.value() * share, reading.value.dimension())
+        watch
+    }
+
+    fn take(&mut self, slices: &[&Slice]) {
+        for slice in slices {
+            self.seen.entry(slice.contender.clone()).or_default().take(&slice.timing);
+        }
+    }
+
+    /// Why the clock is wrong for somebody, and which one is not.
+    fn untrue(&self) -> Option<(Clock, Untrue)> {
+        if self.clock == Clock::Wall {
+            return None;
+        }
+        if let Some((contender, _)) = self.seen.iter().find(|(_, seen)| seen.is_untold()) {
+            return Some((Clock::Wall, Untrue::Untold { contender: contender.clone() }));
+        }
+        if self.clock == Clock::Unhindered {
+            return None;
+        }
+        if let Some((contender, _)) = self.seen.iter().find(|(_, seen)| seen.waits()) {
+            return Some((Clock::Unhindered, Untrue::Waits { contender: contender.clone() }));
+        }
+        // Of two, the median is half of one.
+        let medians = self.seen.iter().filter(|(_, seen)| seen.shares.len() > SEVERAL);
+        let medians =
+            medians.filter_map(|(who, seen)| Some((who, statistics::median(&seen.shares)?, seen.shares.len())));
+        let medians: Vec<_> = medians.collect();
+        let least = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let most = medians.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let apart = most.1 - least.1 > tolerated(most.2.min(least.2));
+        apart.then(|| (Clock::Unhindered, Untrue::Apart { more: most.0.clone(), less: least.0.clone() }))
+    }
+}
+
+/// The clock of every source whose metrics are times.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Clocks {
+    sources: BTreeMap<String, Watch>,
+    changes: Vec<Change>,
+}
+
+impl Clocks {
+    /// By one block alone, such as a check before the first.
+    pub fn chosen(slices: &[Slice]) -> Self {
+        let mut clocks = Self::default();
+        clocks.observe(&Block { index: 0, slices: slices.to_vec() });
+        clocks
+    }
+
+    /// Takes what a block says of the clocks; returns those that gave way by it.
+    pub fn observe(&mut self, block: &Block) -> Vec<Change> {
+        let mut sources: BTreeMap<&str, Vec<&Slice>> = BTreeMap::new();
+        for slice in block.slices.iter().filter(|slice| is_timed(slice)) {
+            sources.entry(&slice.source).or_default().push(slice);
+        }
+        let mut changed = Vec::new();
+        for (source, slices) in sources {
+            let Some(watch) = self.sources.get_mut(source) else {
+                self.sources.insert(source.to_owned(), Watch::new(&slices));
+                continue;
+            };
+            watch.take(&slices);
+            if let Some((to, why)) = watch.untrue() {
+                changed.push(Change { block: block.index, source: source.to_owned(), from: watch.clock, to, why });
+                watch.clock = to;
+            }
+        }
+        self.changes.extend(changed.iter().cloned());
+        changed
+    }
+
+    /// The first block that counts, as far as the clocks are concerned.
+    pub fn since(&self) -> u32 {
+        self.changes.last().map_or(0, |change| change.block + 1)
+    }
+
+    /// Which clocks gave way, in order.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// A reading's value: as the source said, or by the clock where it is a time. `None` where the slice
+    /// does not tell that time.
+    pub fn value(&self, slice: &Slice, reading: &Reading) -> Option<Quantity> {
+        let (value, dimension) = (reading.value.value(), reading.value.dimension());
+        let Some(watch) = self.sources.get(&slice.source).filter(|watch| watch.clock != Clock::Wall) else {
+            return Some(reading.value);
+        };
+        // What a program told of itself is no CPU time, whatever others are compared by.
+        let own = slice.own.as_ref() == Some(&reading.metric);
+        let clock = if own { watch.clock } else { Clock::Unhindered };
+        let share = || Some(ratio(clock.of(&slice.timing)?, slice.timing.wall));
+        match dimension {
+            Dimension::Time => Quantity::new(value * share()?, dimension),
+            Dimension::Rate => Quantity::new(value / share()?, dimension),
+            Dimension::Bytes | Dimension::Percent | Dimension::Count => Some(reading.value),
+        }
     }
 
     /// Each source with its clock.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Clock)> {
-        self.0.iter().map(|(source, clock)| (source.as_str(), *clock))
+        self.sources.iter().map(|(source, watch)| (source.as_str(), watch.clock))
     }
 
-    fn hindered(&self, slice: &Slice) -> bool {
-        slice.own.is_none() || !matches!(self.0.get(&slice.source), Some(Clock::Cpu | Clock::Unhindered))
+    /// Whether waits for a core are in what this slice says.
+    pub fn hindered(&self, slice: &Slice) -> bool {
+        self.sources.get(&slice.source).is_none_or(|watch| watch.clock == Clock::Wall)
     }
 }
 
-/// How many cores others used during a slice, a hypervisor included.
-fn others(slice: &Slice) -> Option<f64> {
-    let used = slice.timing.others? + slice.timing.steal.unwrap_or_default();
-    Some(ratio(used, slice.timing.wall)).filter(|cores| cores.is_finite())
-}
-
-/// By how many cores others disturbed the slices of a block, beyond the least that they used in earlier
-/// blocks beside the same contender and source. What belongs to a contender and is not known as
-/// its own (a database server that is shared) is in that least too. Slices whose clock takes waits
-/// out do not count, and what is left must have taken half a second.
-pub fn disturbance(slices: &[Slice], earlier: &[Block], clocks: &Clocks) -> f64 {
-    let mut least: BTreeMap<(&Contender, &str), f64> = BTreeMap::new();
-    for slice in earlier.iter().flat_map(|block| &block.slices) {
-        if let Some(cores) = others(slice) {
-            let known = least.entry((&slice.contender, &slice.source)).or_insert(cores);
-            *known = known.min(cores);
-        }
-    }
-    let excess = |slice: &Slice| {
-        let least = least.get(&(&slice.contender, slice.source.as_str()))?;
-        Some((slice.timing.wall, others(slice)? - least))
-    };
-    let all: Vec<_> = slices.iter().filter(|slice| clocks.hindered(slice)).filter_map(excess).collect();
-    let wall: Duration = all.iter().map(|(wall, _)| *wall).sum();
-    if wall < TOLD {
-        return 0.0;
-    }
-    let beyond = all.iter().map(|(wall, cores)| wall.as_secs_f64() * cores).sum::<f64>();
-    (beyond / wall.as_secs_f64()).max(0.0)
+/// Whether anything that a slice says is a time of a program that was run for it.
+fn is_timed(slice: &Slice) -> bool {
+    let times = slice.readings.iter().any(|r| matches!(r.value.dimension(), Dimension::Time | Dimension::Rate));
+    slice.timing.cpu.is_some() && times || slice.own.is_some()
 }
 
 #[cfg(test)]
@@ -157,7 +334,6 @@ mod tests {
     use super::*;
     use crate::domain::measurement::MetricName;
     use crate::domain::plan::VariantKey;
-    use crate::domain::quantity::Dimension;
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -181,70 +357,116 @@ mod tests {
         }
     }
 
-    #[test]
-    fn programs_that_only_compute_are_compared_by_cpu_time() {
-        assert_eq!(Clock::choose([&timing(300, 198, Some(100)), &timing(150, 149, Some(0))]), Clock::Cpu);
+    /// The clocks after these blocks of own times, each a timing for A and one for B.
+    fn after(blocks: &[(Timing, Timing)]) -> Clocks {
+        let mut clocks = Clocks::default();
+        for (index, (a, b)) in (0..).zip(blocks) {
+            clocks.observe(&Block { index, slices: vec![slice("A", *a, true), slice("B", *b, true)] });
+        }
+        clocks
+    }
+
+    fn clock(clocks: &Clocks) -> Clock {
+        clocks.iter().next().unwrap().1
     }
 
     #[test]
-    fn one_program_that_waits_for_something_else_takes_all_to_unhindered_time() {
-        assert_eq!(Clock::choose([&timing(300, 198, Some(100)), &timing(300, 100, Some(0))]), Clock::Unhindered);
+    fn programs_that_only_compute_are_compared_by_cpu_time() {
+        let clocks = after(&vec![(timing(300, 198, Some(100)), timing(150, 149, Some(0))); 5]);
+        assert_eq!((clock(&clocks), clocks.since()), (Clock::Cpu, 0));
+    }
+
+    #[test]
+    fn a_program_that_begins_to_wait_later_takes_all_to_another_clock_and_what_was_measured_counts_no_more() {
+        let honest = (timing(100, 99, Some(0)), timing(100, 99, Some(0)));
+        let waiting = (timing(100, 2, Some(0)), timing(100, 99, Some(0)));
+        let mut blocks = vec![honest; 14];
+        blocks.extend([waiting; 2]);
+        let clocks = after(&blocks);
+        assert_eq!((clock(&clocks), clocks.since()), (Clock::Unhindered, 16));
+        assert!(matches!(&clocks.changes()[0].why, Untrue::Waits { contender } if contender.to_string() == "A"));
+    }
+
+    #[test]
+    fn a_program_that_waits_in_every_other_slice_is_found_as_well() {
+        let honest = (timing(100, 99, Some(0)), timing(100, 99, Some(0)));
+        let waiting = (timing(100, 2, Some(0)), timing(100, 99, Some(0)));
+        assert_eq!(clock(&after(&[honest, honest, waiting, honest, honest, waiting])), Clock::Unhindered);
+    }
+
+    #[test]
+    fn one_slice_decides_nothing() {
+        let honest = (timing(100, 99, Some(0)), timing(100, 99, Some(0)));
+        for odd in [timing(300, 99, Some(0)), timing(100, 99, None)] {
+            let mut blocks = vec![honest; 6];
+            for at in [0, 3, 5] {
+                let mut blocks = blocks.clone();
+                blocks[at].0 = odd;
+                assert_eq!(clock(&after(&blocks)), Clock::Cpu, "{odd:?} at {at}");
+            }
+            blocks[1].0 = odd;
+            blocks[2].0 = odd;
+            assert_ne!(clock(&after(&blocks)), Clock::Cpu, "{odd:?} twice");
+        }
+    }
+
+    #[test]
+    fn programs_that_compute_for_different_shares_of_their_time_are_not_compared_by_cpu_time() {
+        // 3 % apart by CPU time, 0.8 % the other way by what they took: within 5 % each.
+        let apart = (timing(1000, 960, Some(0)), timing(992, 989, Some(0)));
+        let clocks = after(&[apart; 9]);
+        assert_eq!(clock(&clocks), Clock::Unhindered);
+        assert!(matches!(clocks.changes()[0].why, Untrue::Apart { .. }));
+        let alike = (timing(1000, 985, Some(0)), timing(992, 979, Some(0)));
+        assert_eq!(clock(&after(&[alike; 30])), Clock::Cpu);
     }
 
     #[test]
     fn threads_side_by_side_are_never_compared_by_cpu_time() {
-        assert_eq!(Clock::choose([&timing(100, 190, Some(0))]), Clock::Unhindered);
+        let threads = Timing { others: Some(ms(0)), ..timing(1000, 1900, Some(0)) };
+        assert_eq!(clock(&after(&[(threads, threads); 2])), Clock::Unhindered);
     }
 
     #[test]
-    fn unknown_waits_leave_elapsed_time() {
-        assert_eq!(Clock::choose([&timing(100, 99, None), &timing(100, 99, Some(0))]), Clock::Wall);
-        assert_eq!(Clock::choose([]), Clock::Wall);
+    fn waits_that_are_mostly_unknown_leave_elapsed_time() {
+        let clocks = after(&[(timing(100, 99, None), timing(100, 99, Some(0))); 3]);
+        assert_eq!(clock(&clocks), Clock::Wall);
+        assert_eq!(clock(&after(&[(timing(100, 99, None), timing(100, 99, None))])), Clock::Wall);
     }
 
     #[test]
-    fn a_reading_of_the_slices_own_time_follows_the_clock_and_others_do_not() {
+    fn waits_of_tasks_beside_each_other_count_for_what_others_took_and_no_more() {
+        // Two busy threads on two cores beside a third program: each had two thirds of a core.
+        let beside = |others| Timing { others: Some(ms(others)), ..timing(1500, 2000, Some(1000)) };
+        assert_eq!(beside(1000).unhindered(), Some(ms(1000)));
+        // Fifty threads that only wait for each other.
+        let own = Timing { others: Some(ms(10)), ..timing(1000, 2000, Some(48_000)) };
+        assert_eq!(own.unhindered(), Some(ms(990)));
+        let short = Timing { others: Some(ms(100)), ..timing(100, 150, Some(50)) };
+        assert_eq!(short.unhindered(), None, "the kernel counts in hundredths of a second");
+        assert_eq!(timing(120, 10, Some(10)).unhindered(), Some(ms(110)), "who sleeps and computes");
+    }
+
+    #[test]
+    fn a_reading_of_the_slices_own_time_follows_the_clock() {
         let own = slice("A", timing(300, 198, Some(100)), true);
         let clocks = Clocks::chosen(std::slice::from_ref(&own));
         // Two runs in 300 ms of which 198 ms were spent computing.
         assert!((clocks.value(&own, &own.readings[0]).unwrap().value() - 0.099).abs() < 1e-12);
-        let report = slice("A", timing(300, 198, Some(100)), false);
-        assert_eq!(Clocks::chosen(std::slice::from_ref(&report)), Clocks::default());
-        assert_eq!(clocks.value(&report, &report.readings[0]), Some(report.readings[0].value));
         let untold = slice("A", Timing { cpu: None, ..own.timing }, true);
         assert_eq!(clocks.value(&untold, &untold.readings[0]), None);
     }
 
-    fn beside(key: &str, others: u64, own: bool) -> Slice {
-        slice(key, Timing { others: Some(ms(others)), ..timing(1000, 900, Some(50)) }, own)
-    }
-
     #[test]
-    fn a_block_is_disturbed_by_what_others_use_beyond_the_least_beside_the_same_contender() {
-        // A shared server works half a core for A and a tenth for B, in every block.
-        let quiet = Block { index: 0, slices: vec![beside("A", 500, false), beside("B", 100, false)] };
-        let earlier = [quiet];
-        let at = |a, b| disturbance(&[beside("A", a, false), beside("B", b, false)], &earlier, &Clocks::default());
-        assert!(at(500, 100) < 1e-9 && at(400, 50) < 1e-9);
-        assert!((at(900, 500) - 0.4).abs() < 1e-9, "both by 0.4 cores");
-        assert!((at(500, 900) - 0.4).abs() < 1e-9, "one by 0.8 cores, the other not");
-    }
-
-    #[test]
-    fn a_block_that_is_too_short_for_the_kernels_counters_is_never_called_disturbed() {
-        let short = |others| {
-            let timing = Timing { wall: ms(20), others: Some(ms(others)), ..Timing::default() };
-            ["A", "B"].map(|key| slice(key, timing, false)).to_vec()
-        };
-        let earlier = [Block { index: 0, slices: short(0) }];
-        assert!(disturbance(&short(10), &earlier, &Clocks::default()) < 1e-9);
-    }
-
-    #[test]
-    fn where_waits_are_taken_out_nothing_disturbs() {
-        let warm_up = [beside("A", 0, true)];
-        let clocks = Clocks::chosen(&warm_up);
-        let earlier = [Block { index: 0, slices: warm_up.to_vec() }];
-        assert!(disturbance(&[beside("A", 1900, true)], &earlier, &clocks) < 1e-9);
+    fn a_time_that_a_program_told_itself_is_shortened_by_what_its_slice_waited_and_a_size_is_not() {
+        let mut report = slice("A", timing(300, 198, Some(100)), false);
+        let clocks = Clocks::chosen(std::slice::from_ref(&report));
+        assert_eq!(clock(&clocks), Clock::Unhindered);
+        let of = |slice: &Slice| clocks.value(slice, &slice.readings[0]).unwrap().value();
+        assert!((of(&report) - 0.1).abs() < 1e-12);
+        report.readings[0].value = Quantity::new(30.0, Dimension::Rate).unwrap();
+        assert!((of(&report) - 45.0).abs() < 1e-9);
+        report.readings[0].value = Quantity::new(30.0, Dimension::Bytes).unwrap();
+        assert!((of(&report) - 30.0).abs() < 1e-12);
     }
 }

@@ -1,9 +1,11 @@
 //! The verdict: never a guess sold as a fact.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::landing::{Ground, Landing, Require};
 use super::measurement::{Contender, MetricName};
 use super::plan::VariantKey;
 use super::quantity::Quantity;
@@ -30,11 +32,11 @@ pub enum Verdict {
         /// All that tie, the simplest among them, in document order.
         among: Vec<VariantKey>,
     },
-    /// The time ended first; the survivor with the highest total leads.
+    /// The time ended first.
     Undecided {
-        /// The leader; lands as not supported unless support is required.
-        leader: VariantKey,
-        /// Its difference to the closest survivor.
+        /// The survivor with the highest total, where it is a variant and ahead of everybody.
+        leader: Option<VariantKey>,
+        /// Its difference to the closest rival.
         support: Option<Support>,
         /// The smallest difference in points that could have been seen in the blocks there were.
         smallest_seen: Option<f64>,
@@ -47,15 +49,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The variant to land, if any.
-    pub fn landing(&self) -> Option<&VariantKey> {
-        match self {
-            Self::Winner { key, .. } | Self::Tie { key, .. } => Some(key),
-            Self::Undecided { leader, .. } => Some(leader),
-            Self::NoWinner { .. } => None,
-        }
-    }
-
     /// Whether the measurements support it.
     pub fn is_supported(&self) -> bool {
         matches!(self, Self::Winner { .. } | Self::Tie { .. })
@@ -68,13 +61,13 @@ impl Verdict {
 pub enum NoWinner {
     /// No variant passed its gates.
     NoneEligible,
-    /// The code as it is beat every variant.
+    /// The baseline beat every variant.
     BaselineBetter,
-    /// The winner's support was required and is missing.
+    /// The winner's support was required and is missing: so said by runs whose verdict and landing were one.
     NotSupported,
     /// The time ended before anything was measured.
     NotMeasured,
-    /// Two trees of the code as it is did not come out alike, so that no comparison of this run
+    /// Two trees of the baseline did not come out alike, so that no comparison of this run
     /// means anything.
     HarnessBiased {
         /// The baseline against its shadow; the e-value is that of a difference in either direction.
@@ -89,8 +82,9 @@ pub struct Support {
     pub rival: Contender,
     /// Difference in total points.
     pub difference: f64,
-    /// Half the width of its 95 % interval.
-    pub half_width: f64,
+    /// Half the width of its 95 % interval; absent where too few blocks were counted for one.
+    #[serde(default)]
+    pub half_width: Option<f64>,
     /// The e-value of "better than the rival by more than the indifference".
     pub e_value: f64,
     /// Blocks counted.
@@ -110,6 +104,21 @@ pub struct Row {
     pub total: Option<Points>,
     /// Each metric's value as displayed: the 20 % trimmed mean over blocks.
     pub metrics: BTreeMap<MetricName, Quantity>,
+    /// Metrics whose bound was not settled: neither kept nor missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<MetricName>,
+    /// Why it is known to be better than the baseline, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub better: Option<Ground>,
+}
+
+/// What more measuring would bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Blocks like those so far that would decide who is out; absent where they point nowhere.
+    pub blocks: Option<u32>,
+    /// What a block took, at the median.
+    pub block: Duration,
 }
 
 /// Everything the Results table, the Analysis and the report are made from.
@@ -121,6 +130,22 @@ pub struct Scoreboard {
     pub verdict: Verdict,
     /// Blocks counted.
     pub blocks: u32,
+    /// Blocks that were measured, the warm-up and all that did not count among them.
+    #[serde(default)]
+    pub measured: u32,
+    /// What may land; absent in runs whose verdict said so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Landing>,
+    /// What more measuring would bring, where it is not decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
+}
+
+impl Scoreboard {
+    /// The variant to land, if any.
+    pub fn lands(&self) -> Option<&VariantKey> {
+        self.landing.as_ref().and_then(Landing::key)
+    }
 }
 
 /// What a verdict is made from.
@@ -133,20 +158,35 @@ pub struct Evidence<'a> {
     pub blocks: &'a [(u32, BTreeMap<Contender, f64>)],
     /// Whether every bound was known when measuring ended.
     pub bounds_known: bool,
-    /// Whether an unsupported leader may not win.
-    pub require_supported: bool,
+    /// What must be shown before a variant may land.
+    pub require: Require,
+    /// Blocks that were measured, counted or not.
+    pub measured: u32,
+    /// What a block took, at the median.
+    pub block: Duration,
     /// The run's seed, for the intervals.
     pub seed: u64,
 }
 
-/// The verdict with the table it was made from.
+/// The verdict with the table it was made from, and what may land by it.
 ///
 /// One survivor that is a variant wins. Survivors that all tie are settled by simplicity, which
-/// the code as it is always wins: a change that brings nothing is not landed. Where the time ended
+/// the baseline always wins: a change that brings nothing is not landed. Where the time ended
 /// first, or a bound is not known, the survivor with the highest total leads and is not supported.
-pub fn decide(evidence: Evidence<'_>) -> Scoreboard {
+pub fn decide(mut evidence: Evidence<'_>) -> Scoreboard {
     let verdict = evidence.verdict();
-    Scoreboard { blocks: evidence.race.counted(), rows: evidence.rows, verdict }
+    evidence.show_better(&verdict);
+    let landing = Landing::decide(evidence.require, &verdict, &evidence.rows, evidence.race);
+    let outlook = matches!(verdict, Verdict::Undecided { .. })
+        .then(|| Outlook { blocks: evidence.race.blocks_to_go(), block: evidence.block });
+    Scoreboard {
+        blocks: evidence.race.counted(),
+        measured: evidence.measured,
+        landing: Some(landing),
+        outlook,
+        rows: evidence.rows,
+        verdict,
+    }
 }
 
 impl Evidence<'_> {
@@ -168,6 +208,23 @@ impl Evidence<'_> {
             (true, [Contender::Variant(key)]) => Verdict::Winner { key: key.clone(), support: self.support(key) },
             (true, _) => self.tie(&survivors),
             (false, _) => self.undecided(&survivors),
+        }
+    }
+
+    /// Notes in the rows who is known to be better than the baseline by its lead. Whoever is left of a
+    /// decided race that the baseline was in and left is better than it.
+    fn show_better(&mut self, verdict: &Verdict) {
+        let baseline = Contender::Baseline;
+        let raced = self.race.entrants().contains(&baseline);
+        let mut shown = if raced { self.race.shown_over(&baseline) } else { BTreeMap::new() };
+        if raced && verdict.is_supported() {
+            for survivor in self.race.survivors() {
+                let e_value = self.race.e_value(&survivor, &baseline);
+                shown.entry(survivor).or_insert(e_value);
+            }
+        }
+        for row in self.rows.iter_mut().filter(|row| row.outcome.is_eligible() && row.better.is_none()) {
+            row.better = shown.get(&row.contender).map(|e_value| Ground::Lead { e_value: *e_value });
         }
     }
 
@@ -195,13 +252,10 @@ impl Evidence<'_> {
     }
 
     fn undecided(&self, survivors: &[Contender]) -> Verdict {
-        if self.require_supported {
-            return Verdict::NoWinner { reason: NoWinner::NotSupported };
-        }
         let mut leader: Option<(&Contender, f64)> = None;
         for contender in survivors {
             let total = self.row(contender).and_then(|row| row.total).map(Points::get);
-            // The code as it is keeps its place where a variant only equals it.
+            // The baseline keeps its place where a variant only equals it.
             let better = |best: f64, total: f64| total > best || (total >= best && *contender == Contender::Baseline);
             if let Some(total) = total
                 && leader.is_none_or(|(_, best)| better(best, total))
@@ -209,17 +263,16 @@ impl Evidence<'_> {
                 leader = Some((contender, total));
             }
         }
-        match leader {
-            None => Verdict::NoWinner { reason: NoWinner::NotMeasured },
-            Some((Contender::Baseline | Contender::Shadow, _)) => {
-                Verdict::NoWinner { reason: NoWinner::BaselineBetter }
-            }
-            Some((Contender::Variant(key), _)) => {
-                let support = self.support(key);
-                let smallest_seen = support.as_ref().and_then(|s| self.smallest_seen(key, &s.rival));
-                Verdict::Undecided { leader: key.clone(), support, smallest_seen }
-            }
-        }
+        let Some((first, _)) = leader else { return Verdict::NoWinner { reason: NoWinner::NotMeasured } };
+        let key = first.key();
+        let support = key.and_then(|key| self.support(key));
+        // Who is not ahead of its closest rival leads nobody.
+        let behind = support.as_ref().is_some_and(|support| support.difference <= 0.0);
+        let Some(key) = key.filter(|_| !behind) else {
+            return Verdict::Undecided { leader: None, support: None, smallest_seen: None };
+        };
+        let smallest_seen = support.as_ref().and_then(|s| self.smallest_seen(key, &s.rival));
+        Verdict::Undecided { leader: Some(key.clone()), support, smallest_seen }
     }
 
     /// Differences in total between two contenders over the counted blocks that both were in.
@@ -239,7 +292,7 @@ impl Evidence<'_> {
             Some(Support {
                 rival: rival.clone(),
                 difference,
-                half_width: statistics::half_width(&differences, self.seed).unwrap_or(0.0),
+                half_width: statistics::half_width(&differences, self.seed),
                 e_value: self.race.e_value(&ours, rival),
                 blocks: u32::try_from(differences.len()).unwrap_or(u32::MAX),
             })
@@ -293,17 +346,21 @@ mod tests {
         runners: &'a [Runner<'a>],
         blocks: u32,
         bounds_known: bool,
-        require_supported: bool,
     }
 
     fn row(contender: Contender, simplicity: f64, total: Option<f64>, outcome: Outcome) -> Row {
         let points = |p| Points::new(p).unwrap();
         let criteria =
             total.map(|_| Criteria { tests: points(100.0), performance: points(50.0), simplicity: points(simplicity) });
-        Row { contender, outcome, criteria, total: total.map(points), metrics: BTreeMap::new() }
+        let (metrics, open) = (BTreeMap::new(), Vec::new());
+        Row { contender, outcome, criteria, total: total.map(points), metrics, open, better: None }
     }
 
     fn conclude(case: &Case<'_>) -> Verdict {
+        concluded(case).verdict
+    }
+
+    fn concluded(case: &Case<'_>) -> Scoreboard {
         let entrants: Vec<_> = case.runners.iter().map(|r| v(r.0)).collect();
         let mut race = Race::new(Rules::default(), &entrants);
         let mut blocks = Vec::new();
@@ -320,17 +377,19 @@ mod tests {
             race: &race,
             blocks: &blocks,
             bounds_known: case.bounds_known,
-            require_supported: case.require_supported,
+            require: Require::Better,
+            measured: case.blocks,
+            block: Duration::from_secs(2),
             seed: 1,
         };
-        decide(evidence).verdict
+        decide(evidence)
     }
 
     fn key(text: &str) -> VariantKey {
         VariantKey::new(text).unwrap()
     }
 
-    const PLAIN: Case<'static> = Case { runners: &[], blocks: 40, bounds_known: true, require_supported: false };
+    const PLAIN: Case<'static> = Case { runners: &[], blocks: 40, bounds_known: true };
 
     #[test]
     fn a_variant_that_beats_all_wins_with_its_closest_rival_named() {
@@ -341,7 +400,7 @@ mod tests {
         };
         let support = support.unwrap();
         assert_eq!((winner, support.rival), (key("A"), v("B")));
-        assert!((support.difference - 2.1).abs() < 0.1 && support.half_width < 0.2 && support.e_value >= 40.0);
+        assert!((support.difference - 2.1).abs() < 0.1 && support.half_width.unwrap() < 0.2 && support.e_value >= 40.0);
     }
 
     #[test]
@@ -353,13 +412,15 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_that_is_beaten_by_the_code_as_it_is_or_only_equals_it_does_not_win() {
+    fn a_variant_that_is_beaten_by_the_baseline_or_only_equals_it_does_not_win() {
         let better = Verdict::NoWinner { reason: NoWinner::BaselineBetter };
         for own in [40.0, 60.0] {
             let of = move |_| own;
             let runners: &[Runner<'_>] = &[("A", 90.0, &of), ("@baseline", 100.0, &|_| 60.0)];
             assert_eq!(conclude(&Case { runners, ..PLAIN }), better, "{own}");
-            assert_eq!(conclude(&Case { runners, blocks: 2, ..PLAIN }), better, "{own}, undecided");
+            let undecided = concluded(&Case { runners, blocks: 2, ..PLAIN });
+            assert!(matches!(undecided.verdict, Verdict::Undecided { leader: None, .. }), "{own}: nobody leads");
+            assert_eq!(undecided.lands(), None);
         }
     }
 
@@ -367,15 +428,35 @@ mod tests {
     fn when_the_time_ends_first_the_highest_total_leads_unsupported_and_what_could_be_seen_is_told() {
         let noise = |i: u32| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         let runners: &[Runner<'_>] =
-            &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 69.9), ("@baseline", 100.0, &|_| 50.0)];
+            &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 70.1), ("@baseline", 100.0, &|_| 50.0)];
         let verdict = conclude(&Case { runners, ..PLAIN });
         let Verdict::Undecided { leader, support, smallest_seen } = verdict else { panic!("{verdict:?}") };
         assert!(support.is_some());
-        assert_eq!(leader, key("B"));
+        assert_eq!(leader, Some(key("B")));
         let smallest = smallest_seen.unwrap();
         assert!((0.25..10.0).contains(&smallest), "{smallest}");
-        let required = conclude(&Case { runners, require_supported: true, ..PLAIN });
-        assert_eq!(required, Verdict::NoWinner { reason: NoWinner::NotSupported });
+    }
+
+    #[test]
+    fn where_the_time_ends_first_who_is_known_to_be_better_than_the_baseline_lands_and_the_simplest_of_them() {
+        let noise = |i: u32| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let runners: &[Runner<'_>] =
+            &[("A", 90.0, &move |i| 70.0 + noise(i)), ("B", 95.0, &|_| 69.9), ("@baseline", 100.0, &|_| 50.0)];
+        let board = concluded(&Case { runners, ..PLAIN });
+        assert_eq!(board.lands(), Some(&key("B")));
+        assert!(
+            board.rows[..2].iter().all(|row| matches!(row.better, Some(Ground::Lead { e_value }) if e_value >= 40.0))
+        );
+        assert_eq!(board.outlook.map(|outlook| outlook.block), Some(Duration::from_secs(2)));
+        let early = concluded(&Case { runners, blocks: 6, ..PLAIN });
+        assert_eq!(early.lands(), None, "five blocks show nothing");
+    }
+
+    #[test]
+    fn an_interval_is_told_only_where_there_is_one() {
+        let runners: &[Runner<'_>] = &[("A", 90.0, &|_| 70.0), ("@baseline", 100.0, &|_| 50.0)];
+        let Verdict::Undecided { support, .. } = conclude(&Case { runners, blocks: 2, ..PLAIN }) else { panic!() };
+        assert_eq!(support.unwrap().half_width, None);
     }
 
     #[test]
@@ -393,8 +474,16 @@ mod tests {
             [(out, NoWinner::NoneEligible), (Outcome::Eligible { over_budget: false }, NoWinner::NotMeasured)]
         {
             let rows = vec![row(v("A"), 90.0, None, outcome)];
-            let evidence =
-                Evidence { rows, race: &race, blocks: &[], bounds_known: true, require_supported: false, seed: 1 };
+            let evidence = Evidence {
+                rows,
+                race: &race,
+                blocks: &[],
+                bounds_known: true,
+                require: Require::Better,
+                measured: 0,
+                block: Duration::ZERO,
+                seed: 1,
+            };
             assert_eq!(decide(evidence).verdict, Verdict::NoWinner { reason });
         }
     }

@@ -206,7 +206,7 @@ impl Run {
         for contender in judged.keys() {
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Done });
         }
-        self.tell(Event::Concluded { verdict: scoreboard.verdict.clone() });
+        self.tell(Event::Concluded { verdict: scoreboard.verdict.clone(), landing: scoreboard.landing.clone() });
         Ok(scoreboard)
     }
 }

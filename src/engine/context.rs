@@ -22,6 +22,7 @@ use crate::adapters::proxy::Proxy;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
 use crate::domain::event::{Event, Sink};
+use crate::domain::landing::Require;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Plan;
@@ -69,14 +70,18 @@ pub struct Settings {
     pub protect: Vec<String>,
     /// How long measuring may take.
     pub measure_budget: Duration,
+    /// Whether more may be taken of the time cap where that would decide.
+    pub extends: bool,
+    /// How long measuring may wait for a calmer machine.
+    pub wait: Option<Duration>,
     /// After so long without any sign of life an agent's program is stopped.
     pub patience: Duration,
     /// Trials at a time; as many as there are variants where absent.
     pub parallel: Option<usize>,
     /// Parallel lanes of measuring.
     pub lanes: Wanted,
-    /// Whether an unsupported leader may land.
-    pub require_supported: bool,
+    /// What must be shown before a variant may land.
+    pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
     /// Whether contestants may write the tests that judge them.

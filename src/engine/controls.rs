@@ -7,9 +7,10 @@ use super::judging::{Judged, Judgement};
 use super::replay;
 use crate::adapters::metric::Cadence;
 use crate::domain::control::{Control, THRESHOLD};
+use crate::domain::landing::{Landing, Withheld};
 use crate::domain::measurement::Contender;
 use crate::domain::race::Rules;
-use crate::domain::score;
+use crate::domain::score::{self, Scorer};
 use crate::domain::trial::TestReport;
 use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
 use crate::error::Error;
@@ -19,11 +20,11 @@ type Ready = (Contender, Judged, TestReport);
 
 /// What the blocks say about the harness.
 pub fn control(facts: &Facts) -> Control {
-    let scorer = replay::scorer(facts);
-    let mut control = Control::new(&Rules::default());
+    let (scorer, rules) = (Scorer::new(&facts.started.plan), Rules::default());
+    let mut control = Control::new(&rules);
     let pair = [Contender::Baseline, Contender::Shadow];
-    for block in &facts.blocks {
-        control.record(block.index, &replay::totals(facts, &scorer, block, &pair));
+    for scaled in &replay::scaled(facts, &rules) {
+        control.record(scaled.block.index, &replay::totals(facts, &scorer, scaled, &pair));
     }
     control
 }
@@ -56,7 +57,8 @@ pub fn overruled(facts: &Facts, control: &Control, scoreboard: Scoreboard) -> Sc
     match control.support(facts.started.seed).filter(|_| control.is_biased()) {
         Some(support) => {
             let verdict = Verdict::NoWinner { reason: NoWinner::HarnessBiased { support } };
-            Scoreboard { verdict, ..scoreboard }
+            let landing = Some(Landing::Nothing { why: Withheld::NoWinner });
+            Scoreboard { verdict, landing, outlook: None, ..scoreboard }
         }
         None => scoreboard,
     }

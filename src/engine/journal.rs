@@ -18,10 +18,11 @@ use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
-use crate::domain::lanes::Decision;
+use crate::domain::landing::Require;
+use crate::domain::lanes::{Decision, Lanes};
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::{Plan, VariantKey};
-use crate::domain::timed::Clocks;
+use crate::domain::timed::{Change, Clocks};
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
@@ -51,13 +52,24 @@ pub struct Started {
     pub configuration: String,
     /// How long measuring may take.
     pub measure_budget: Duration,
-    /// Whether an unsupported leader may land.
-    pub require_supported: bool,
+    /// Whether more may be taken of the time cap where that would decide.
+    #[serde(default)]
+    pub extends: bool,
+    /// What must be shown before a variant may land.
+    #[serde(default)]
+    pub require: Require,
+    /// By which rules it is decided; the first ones where absent.
+    #[serde(default = "first_rules")]
+    pub rules: u32,
     /// The names of the metric sources with the metrics that each provides.
     pub sources: Vec<(String, Vec<String>)>,
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+}
+
+fn first_rules() -> u32 {
+    1
 }
 
 /// Something outside that a run makes and must remove.
@@ -110,6 +122,11 @@ pub enum Record {
     Started(Started),
     /// A session of it began again.
     Resumed,
+    /// A run that ended undecided is measured on.
+    Extended {
+        /// For so long.
+        by: Duration,
+    },
     /// Something is about to be made.
     Intended {
         /// For whom.
@@ -177,6 +194,9 @@ pub enum Record {
     Lanes(Decision),
     /// A block was measured.
     Block(Block),
+    /// A clock stopped telling the truth of somebody. What follows from it is worked out from the blocks
+    /// again; the record is for readers.
+    Clock(Change),
     /// A block was thrown away whole, for a reason that is blind to its result.
     Discarded {
         /// Its index.
@@ -292,7 +312,11 @@ pub struct Facts {
     pub lanes: Option<Decision>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
-    /// By which time the sources whose metric is their slices' own are compared; chosen by the first block.
+    /// How long measuring may take, with what was added later.
+    pub measure_budget: Duration,
+    /// Blocks that were thrown away.
+    pub discarded: u32,
+    /// By which time slices are compared, as all blocks so far say.
     pub clocks: Clocks,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
@@ -311,6 +335,7 @@ pub struct Facts {
 impl Facts {
     /// Facts of a run that only just started.
     pub fn new(started: Started) -> Self {
+        let measure_budget = started.measure_budget;
         Self {
             started,
             live: Vec::new(),
@@ -321,6 +346,8 @@ impl Facts {
             exact: BTreeMap::new(),
             lanes: None,
             blocks: Vec::new(),
+            measure_budget,
+            discarded: 0,
             clocks: Clocks::default(),
             ended: BTreeMap::new(),
             scoreboard: None,
@@ -348,7 +375,15 @@ impl Facts {
     /// Adds one record to what is known.
     pub fn take(&mut self, record: Record) {
         match record {
-            Record::Started(_) | Record::Resumed | Record::Discarded { .. } => {}
+            Record::Started(_) | Record::Resumed | Record::Clock(_) => {}
+            Record::Extended { by } => {
+                self.measure_budget = self.measured() + by;
+                let cap = &mut self.started.plan.budget.time_cap;
+                // What is asked for comes on top of a whole run's time: trees are made and tested again.
+                *cap = cap.map(|cap| self.elapsed + cap + by);
+                (self.scoreboard, self.finished) = (None, false);
+            }
+            Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
             Record::Made { contender, resource } => {
                 // The made resource may know more than the intended one; it takes its place.
@@ -371,9 +406,7 @@ impl Facts {
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
             Record::Block(block) => {
-                if self.blocks.is_empty() {
-                    self.clocks = Clocks::chosen(&block.slices);
-                }
+                self.clocks.observe(&block);
                 self.blocks.push(block);
             }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
@@ -399,6 +432,13 @@ impl Facts {
             }
         }
         usage
+    }
+
+    /// Time that was spent on measuring, as far as the blocks that were kept tell.
+    pub fn measured(&self) -> Duration {
+        let lanes = self.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, Lanes::count);
+        let slices = self.blocks.iter().flat_map(|block| &block.slices);
+        slices.map(|slice| slice.timing.wall).sum::<Duration>() / u32::try_from(lanes.max(1)).unwrap_or(1)
     }
 
     /// Variants that may still win.

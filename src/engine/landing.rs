@@ -11,7 +11,7 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::{Status, VariantKey};
 use crate::domain::results;
 use crate::domain::trial::TestReport;
-use crate::domain::verdict::{Scoreboard, Verdict};
+use crate::domain::verdict::Scoreboard;
 use crate::error::{Error, ExitCode};
 
 /// How often a target that moves away is followed.
@@ -29,7 +29,7 @@ impl Run {
         if let Some(commit) = &facts.landed {
             return Ok(Some(commit.clone()));
         }
-        let Some(winner) = self.to_land(&scoreboard.verdict) else { return Ok(None) };
+        let Some(winner) = scoreboard.lands().filter(|_| self.settings.merge).cloned() else { return Ok(None) };
         if let Some(done) = self.finish_landing(facts).await? {
             return Ok(Some(done));
         }
@@ -50,11 +50,6 @@ impl Run {
         }
         Err(self
             .blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
-    }
-
-    fn to_land(&self, verdict: &Verdict) -> Option<VariantKey> {
-        let supported = verdict.is_supported() || !self.started.require_supported;
-        verdict.landing().filter(|_| self.settings.merge && supported).cloned()
     }
 
     /// A landing that was begun before a crash: done if the branch has it.

@@ -9,6 +9,7 @@ use super::context::{PerContender, Ports, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled};
+use super::pace::Patience;
 use super::replay::Standing;
 use crate::adapters::metric::{Cadence, MetricSource, Slot};
 use crate::adapters::process::Site;
@@ -174,7 +175,8 @@ impl Run {
             Ok(meter) => meter,
             Err(error) => return self.spoiled(source.name(), error),
         };
-        let slice = self.sample(source.name(), contender, &mut *meter, Some((lane, cpus)), slot).await;
+        let slice =
+            self.sample(source.name(), contender, &mut *meter, Some((lane, cpus)), slot, Patience::until(slot)).await;
         meter.close().await;
         slice
     }
@@ -255,6 +257,9 @@ impl Check<'_> {
                 // Whose fault it is will show when it is measured.
                 Err(Spoiled::Contender(why) | Spoiled::Machine(why)) => {
                     return Ok(Err(format!("the check failed: {why}")));
+                }
+                Err(Spoiled::OutOfTime) => {
+                    return Ok(Err("the check did not end within a quarter of the time for measuring".to_owned()));
                 }
             }
         }

@@ -2,19 +2,20 @@
 //! every bound is known, or the time ends. What is decided from the blocks is `replay`'s work.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
+use super::pace::{Pace, Patience};
 use super::replay::{self, Standing};
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
 use crate::domain::event::Event;
 use crate::domain::measurement::{Block, Contender, MetricName, Slice, Timing};
-use crate::domain::race;
-use crate::domain::timed::{self, DISTURBED, PATIENCE};
+use crate::domain::timed::Change;
 use crate::domain::trial::{Disqualification, Outcome, Phase};
+use crate::domain::{disturbance, race};
 use crate::error::Error;
 
 /// Blocks in a row that the machine may spoil.
@@ -31,6 +32,8 @@ pub(super) enum Spoiled {
     Contender(String),
     /// The machine's doing; the block is repeated.
     Machine(String),
+    /// The time for measuring ended in the middle of it.
+    OutOfTime,
 }
 
 /// Stops whatever was started to be measured.
@@ -58,48 +61,90 @@ impl Run {
         facts: &mut Facts,
         meters: &mut Meters,
     ) -> Result<(), Error> {
-        self.read_exact(judged, facts, meters).await?;
-        let started = Instant::now();
-        let budget =
-            self.time_left().map_or(self.settings.measure_budget, |left| left.min(self.settings.measure_budget));
-        self.choose_lanes(judged, facts, budget).await?;
-        let (mut spoiled, mut disturbed) = (0, 0);
+        if !self.read_exact(judged, facts, meters).await? {
+            return Ok(());
+        }
+        self.await_calm().await?;
+        let left = facts.measure_budget.saturating_sub(facts.measured());
+        let mut pace = Pace::new(self.time_left().map_or(left, |cap| cap.min(left)));
+        self.choose_lanes(judged, facts, pace.budget()).await?;
+        let ended = self.blocks(judged, facts, meters, &mut pace).await;
+        self.warn_of_load(facts);
+        self.warn_of_short_time(facts, &pace);
+        ended
+    }
+
+    /// Block after block.
+    async fn blocks(
+        &self,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+        meters: &mut Meters,
+        pace: &mut Pace,
+    ) -> Result<(), Error> {
+        let mut spoiled = 0;
         loop {
             self.check_stop()?;
             let standing = self.settle_bounds(facts).await?;
             self.tell_drops(facts, &standing);
             let index = facts.blocks.last().map_or(0, |b| b.index + 1);
-            let elapsed = started.elapsed();
-            let late = elapsed >= budget && !self.measures_on(standing.race.counted());
-            if standing.concluded() || late || index >= BLOCK_LIMIT {
+            if standing.concluded() || index >= BLOCK_LIMIT || !self.goes_on(pace, facts, &standing) {
                 return Ok(());
             }
-            match self.block(index, judged, facts, &standing, meters, budget.saturating_sub(elapsed)).await? {
+            match self.block(index, judged, facts, &standing, meters, pace).await? {
                 Ok(block) => {
-                    let by = timed::disturbance(&block.slices, &facts.blocks, &facts.clocks);
-                    if by > DISTURBED && disturbed < PATIENCE {
-                        disturbed += 1;
-                        self.log.write(&Record::Discarded { index, why: disturbance(by) }).await?;
+                    let by = disturbance::beyond_the_usual(&block.slices, &facts.blocks, &facts.clocks);
+                    let kept = u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX);
+                    if disturbance::is_taken_again(by, kept, facts.discarded) {
+                        let why = format!("others used {by:.2} cores more than they usually do in this run");
+                        self.note(facts, Record::Discarded { index, why }).await?;
                         continue;
                     }
-                    (spoiled, disturbed) = (0, 0);
-                    self.note(facts, Record::Block(block)).await?;
+                    spoiled = 0;
+                    self.keep(facts, block).await?;
                     let survivors = standing.active.iter().filter(|c| **c != Contender::Shadow).cloned().collect();
-                    self.tell(Event::BlockMeasured { index, survivors, elapsed: started.elapsed(), budget });
+                    let (elapsed, budget) = (pace.elapsed(), pace.budget());
+                    self.tell(Event::BlockMeasured { index, survivors, elapsed, budget });
                 }
                 Err(Spoiled::Contender(_)) => {}
+                Err(Spoiled::OutOfTime) => {
+                    let why = "the time for measuring ended in the middle of it".to_owned();
+                    self.note(facts, Record::Discarded { index, why }).await?;
+                    return Ok(());
+                }
                 Err(Spoiled::Machine(why)) => {
                     spoiled += 1;
-                    self.log.write(&Record::Discarded { index, why: why.clone() }).await?;
-                    if spoiled >= SPOILED_LIMIT {
-                        return Err(Error::machine(format!(
-                            "block {index} could not be measured {spoiled} times: {why}"
-                        )));
+                    self.note(facts, Record::Discarded { index, why: why.clone() }).await?;
+                    if spoiled < SPOILED_LIMIT {
+                        self.warn(format!("block {index} is repeated: {why}"));
+                        continue;
                     }
-                    self.warn(format!("block {index} is repeated: {why}"));
+                    let told = format!("block {index} could not be measured {spoiled} times: {why}");
+                    if facts.blocks.len() < 2 {
+                        return Err(Error::machine(told));
+                    }
+                    self.warn(format!("{told}; measuring ends with what there is"));
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// Writes a block down, with the clocks that gave way by it.
+    async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
+        let before = facts.clocks.changes().len();
+        self.note(facts, Record::Block(block)).await?;
+        for change in facts.clocks.changes()[before..].to_vec() {
+            let Change { source, from, to, why, .. } = &change;
+            self.warn(format!(
+                "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \
+                 starts anew",
+                from.name(),
+                to.name()
+            ));
+            self.log.write(&Record::Clock(change)).await?;
+        }
+        Ok(())
     }
 
     /// Writes a record and keeps the facts in step with the journal.
@@ -134,13 +179,13 @@ impl Run {
         }
     }
 
-    /// Metrics that do not vary are read once for each contender.
+    /// Metrics that do not vary are read once for each contender; whether there was time for all of them.
     async fn read_exact(
         &self,
         judged: &PerContender<Judged>,
         facts: &mut Facts,
         meters: &mut Meters,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         for (at, source) in self.ports.sources.iter().enumerate() {
             if source.cadence() != Cadence::Once {
                 continue;
@@ -153,17 +198,19 @@ impl Run {
                     continue;
                 }
                 let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left() };
-                match self.slice(at, contender, judged, meters, slot).await? {
+                let patience = Patience::until(slot);
+                match self.slice(at, contender, judged, meters, slot, patience).await? {
                     Ok(slice) => {
                         let readings = slice.readings;
                         self.note(facts, Record::Exact { contender: contender.clone(), readings }).await?;
                     }
                     Err(Spoiled::Contender(message)) => self.invalid(contender, message, facts).await?,
+                    Err(Spoiled::OutOfTime) => return Ok(false),
                     Err(Spoiled::Machine(why)) => return Err(Error::machine(format!("{}: {why}", source.name()))),
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(super) async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
@@ -181,10 +228,9 @@ impl Run {
         facts: &mut Facts,
         standing: &Standing,
         meters: &mut Meters,
-        left: Duration,
+        pace: &Pace,
     ) -> Result<Result<Block, Spoiled>, Error> {
-        let slot =
-            Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(left.max(SLICE_FLOOR)) };
+        let slot = Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(pace.left()) };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
             return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;
         }
@@ -197,7 +243,9 @@ impl Run {
                     continue;
                 }
                 self.check_stop()?;
-                match self.slice(at, &contender, judged, meters, slot).await? {
+                let patience = self.patience(facts, source.name(), pace.left());
+                let slot = Slot { limit: patience.limit, ..slot };
+                match self.slice(at, &contender, judged, meters, slot, patience).await? {
                     Ok(slice) => slices.push(slice),
                     Err(Spoiled::Contender(message)) => {
                         self.invalid(&contender, message.clone(), facts).await?;
@@ -221,6 +269,7 @@ impl Run {
         judged: &PerContender<Judged>,
         meters: &mut Meters,
         slot: Slot,
+        patience: Patience,
     ) -> Result<Result<Slice, Spoiled>, Error> {
         let source = &self.ports.sources[at];
         let Some(tree) = judged.get(contender) else {
@@ -236,7 +285,7 @@ impl Run {
         let Some(meter) = meters.get_mut(&place) else {
             return Err(Error::machine(format!("{} can't be measured for {contender}", source.name())));
         };
-        self.sample(source.name(), contender, &mut **meter, None, slot).await
+        self.sample(source.name(), contender, &mut **meter, None, slot, patience).await
     }
 
     /// What a meter says in one slot, with what it cost; in this lane and on its CPUs, where there are lanes.
@@ -247,9 +296,10 @@ impl Run {
         meter: &mut dyn Meter,
         lane: Option<(u32, &[usize])>,
         slot: Slot,
+        patience: Patience,
     ) -> Result<Result<Slice, Spoiled>, Error> {
         let cpus = lane.map_or(&[][..], |(_, cpus)| cpus);
-        let before = self.ports.machine.load(cpus);
+        let (began, before) = (Instant::now(), self.ports.machine.load(cpus));
         match meter.sample(slot).await {
             Ok(sample) => Ok(Ok(Slice {
                 contender: contender.clone(),
@@ -260,6 +310,9 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
+                Ok(Err(patience.exhausted(source)))
+            }
             Err(error) => self.spoiled(source, error),
         }
     }
@@ -277,19 +330,11 @@ impl Run {
     }
 }
 
-/// Why a block is taken again.
-fn disturbance(cores: f64) -> String {
-    format!("others used {cores:.2} cores more than at best")
-}
-
 /// What a slice cost, with what the machine did beside it.
 fn beside(timing: Timing, load: Load) -> Timing {
     let others = load.busy.map(|busy| busy.saturating_sub(timing.cpu.unwrap_or_default()));
     Timing { others, steal: load.steal, pressure: load.pressure, ..timing }
 }
-
-/// The last slice of a budget may run over it by this much, so that it is not cut short.
-const SLICE_FLOOR: Duration = Duration::from_secs(30);
 
 impl Standing {
     /// Whether a source that provides these metrics has still something to tell of a contender.

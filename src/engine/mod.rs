@@ -11,6 +11,7 @@ pub mod controls;
 pub mod doctor;
 #[cfg(test)]
 mod fixtures;
+mod gates;
 pub mod journal;
 pub mod judging;
 pub mod landing;
@@ -20,6 +21,7 @@ pub mod measuring;
 pub mod opening;
 pub mod outline;
 mod outputs;
+mod pace;
 pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
@@ -46,7 +47,7 @@ pub struct Known<'a> {
     /// Whether the configuration asks for a number of them.
     pub lanes_asked: bool,
     /// Whether an unsupported leader may land.
-    pub require_supported: bool,
+    pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
     /// Whether contestants may write the tests that judge them.
@@ -214,7 +215,7 @@ impl Measuring {
 pub struct Landing {
     pub branch: String,
     pub automatic: bool,
-    pub require_supported: bool,
+    pub require: Require,
     pub rewrites: Vec<String>,
 }
 
@@ -270,7 +271,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
-            require_supported: known.require_supported,
+            require: known.require,
             rewrites: REGIONS.map(str::to_owned).into(),
         },
         budget: caps(&plan.budget, known.measure_seconds),
@@ -417,7 +418,7 @@ mod tests {
             measure_seconds: 60,
             lanes: Err(Refusal::Off),
             lanes_asked: false,
-            require_supported: false,
+            require: Require::Better,
             merge: true,
             contestants_write_tests: false,
             database: None,

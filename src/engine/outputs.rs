@@ -4,6 +4,7 @@ use super::context::{PerContender, Run};
 use super::journal::Facts;
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled};
+use super::pace::Patience;
 use crate::adapters::metric::Slot;
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::error::Error;
@@ -24,7 +25,7 @@ impl Run {
         while let Outputs::Disputed { source } = compare_outputs(slices) {
             let at = self.ports.sources.iter().position(|known| known.name() == source);
             let (Some(at), false) = (at, facts.ended.contains_key(&baseline)) else { return Ok(Ok(())) };
-            match self.slice(at, &baseline, judged, meters, slot).await? {
+            match self.slice(at, &baseline, judged, meters, slot, Patience::until(slot)).await? {
                 Ok(slice) => slices.push(slice),
                 Err(Spoiled::Contender(message)) => return self.out(&baseline, message, facts).await,
                 Err(machine) => return Ok(Err(machine)),

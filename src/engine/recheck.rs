@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use super::context::{PerContender, Run};
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled, close};
+use super::pace::Patience;
 use crate::adapters::git::CommitId;
 use crate::adapters::metric::{Cadence, Slot};
-use crate::domain::bounds::{BoundTest, Standing};
+use crate::domain::bounds::{Answer, BoundTest, Standing};
 use crate::domain::measurement::{Contender, MetricName, Reading};
 use crate::domain::plan::MetricBound;
 use crate::domain::quantity::{Limit, Quantity};
+use crate::domain::race::{self, Rules};
+use crate::domain::statistics;
 use crate::domain::timed::Clocks;
-use crate::domain::{race, statistics};
 use crate::error::Error;
 
 /// A bound that so many blocks could not settle is judged by the value as tables show it.
@@ -31,7 +33,8 @@ impl Watched<'_> {
         let relative = matches!(self.metric.bound.limit, Limit::Relative(_));
         let Some(value) = value.filter(|_| !relative || baseline.is_some()) else { return Ok(()) };
         let held = self.metric.bound.holds(value, baseline);
-        self.test.record(held.map_err(|error| Error::usage(format!("{}: {error}", self.metric.name)))?);
+        let held = held.map_err(|error| Error::usage(format!("{}: {error}", self.metric.name)))?;
+        self.test.record(if held { Answer::Held } else { Answer::Missed });
         self.values.push(value);
         self.baselines.extend(baseline);
         Ok(())
@@ -92,7 +95,12 @@ impl Run {
         trees: &PerContender<Judged>,
         meters: &mut Meters,
     ) -> Result<Vec<Watched<'a>>, Error> {
-        let new = |metric| Watched { metric, test: BoundTest::new(), values: Vec::new(), baselines: Vec::new() };
+        let new = |metric| Watched {
+            metric,
+            test: BoundTest::new(&Rules::default()),
+            values: Vec::new(),
+            baselines: Vec::new(),
+        };
         let mut watched: Vec<_> = self.plan().metrics.iter().map(new).collect();
         let mut exact: BTreeMap<(Contender, MetricName), Quantity> = BTreeMap::new();
         let everyone: Vec<_> = trees.keys().cloned().collect();
@@ -108,9 +116,12 @@ impl Run {
                         continue;
                     }
                     self.check_stop()?;
-                    let slice = match self.slice(at, &who, trees, meters, slot).await? {
+                    let slice = match self.slice(at, &who, trees, meters, slot, Patience::until(slot)).await? {
                         Ok(slice) => slice,
                         Err(Spoiled::Contender(why)) | Err(Spoiled::Machine(why)) => return Err(Error::machine(why)),
+                        Err(Spoiled::OutOfTime) => {
+                            return Err(Error::machine("the time cap ended while the bounds were measured again"));
+                        }
                     };
                     if source.cadence() == Cadence::Once {
                         exact.extend(slice.readings.iter().map(|r| ((who.clone(), r.metric.clone()), r.value)));

@@ -2,13 +2,14 @@
 //! run is measuring and when its journal is read again later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::controls;
+use super::gates::{self, Gates};
 use super::journal::Facts;
-use crate::domain::bounds::{self, BoundTest};
 use crate::domain::control::Control;
 use crate::domain::measurement::{Block, Contender, MetricName};
-use crate::domain::plan::{MetricBound, VariantKey};
+use crate::domain::plan::VariantKey;
 use crate::domain::quantity::{Limit, Quantity};
 use crate::domain::race::{Dropped, Race, Rules};
 use crate::domain::score::{self, Criteria, Points, Scorer};
@@ -16,6 +17,9 @@ use crate::domain::statistics;
 use crate::domain::trial::{ChangeSize, Disqualification, Outcome};
 use crate::domain::verdict::{self, Scoreboard};
 use crate::error::Error;
+
+/// By which rules this program decides. Runs that were decided by others can be reported and not replayed.
+pub const RULES: u32 = 2;
 
 /// What the blocks so far have settled.
 pub struct Standing {
@@ -48,7 +52,7 @@ impl Standing {
 }
 
 /// One contender's values in one block: what does not vary and what was read there.
-fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
+pub(super) fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
     let exact = facts.exact.get(contender.stands_for()).into_iter().flatten();
     let slices = block.into_iter().flat_map(|b| &b.slices).filter(|s| s.contender == *contender);
     let read = slices.flat_map(|s| s.readings.iter().map(move |r| (s, r)));
@@ -56,14 +60,44 @@ fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeM
     exact.map(|r| (r.metric.clone(), r.value)).chain(read).collect()
 }
 
-/// The baseline's values before the first counted block: what relative bounds earn their half
-/// points by. Fixed before anything is decided.
-fn reference(facts: &Facts) -> BTreeMap<MetricName, Quantity> {
-    values(facts, facts.blocks.first(), &Contender::Baseline)
+/// The blocks that count: after the warm-up, and compared by a clock that is still believed.
+pub(super) fn counted<'a>(facts: &'a Facts, rules: &Rules) -> impl Iterator<Item = &'a Block> {
+    let first = rules.warmup.max(facts.clocks.since());
+    facts.blocks.iter().filter(move |block| block.index >= first)
 }
 
-pub(super) fn scorer(facts: &Facts) -> Scorer {
-    Scorer::new(&facts.started.plan, &reference(facts))
+/// A block with the baseline's values that relative bounds are relative to in it: its own, or where the
+/// baseline is not measured any more the median of those before. So what slows a machine down cancels, and
+/// nothing that is measured later changes what a block said.
+pub(super) struct Scaled<'a> {
+    pub block: &'a Block,
+    pub baseline: BTreeMap<MetricName, Quantity>,
+}
+
+/// Every block that counts, in order.
+pub(super) fn scaled<'a>(facts: &'a Facts, rules: &Rules) -> Vec<Scaled<'a>> {
+    let relative = facts.started.plan.metrics.iter().filter(|m| matches!(m.bound.limit, Limit::Relative(_)));
+    let relative: Vec<&MetricName> = relative.map(|metric| &metric.name).collect();
+    let mut earlier: BTreeMap<&MetricName, Vec<Quantity>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for block in counted(facts, rules) {
+        let own = if relative.is_empty() { BTreeMap::new() } else { values(facts, Some(block), &Contender::Baseline) };
+        let mut baseline = BTreeMap::new();
+        for name in &relative {
+            let known = earlier.entry(*name).or_default();
+            known.extend(own.get(*name));
+            let value = own.get(*name).copied().or_else(|| middle(known, statistics::median));
+            baseline.extend(value.map(|value| ((*name).clone(), value)));
+        }
+        all.push(Scaled { block, baseline });
+    }
+    all
+}
+
+/// One value for several of one dimension.
+fn middle(values: &[Quantity], of: impl Fn(&[f64]) -> Option<f64>) -> Option<Quantity> {
+    let numbers: Vec<_> = values.iter().map(|value| value.value()).collect();
+    Quantity::new(of(&numbers)?, values.first()?.dimension())
 }
 
 /// Tests and simplicity of a contender; they do not vary.
@@ -80,18 +114,19 @@ fn fixed(facts: &Facts, contender: &Contender) -> Option<(Points, Points)> {
 pub(super) fn totals(
     facts: &Facts,
     scorer: &Scorer,
-    block: &Block,
+    scaled: &Scaled<'_>,
     contenders: &[Contender],
 ) -> BTreeMap<Contender, f64> {
     let total = |contender: &Contender| {
         let (tests, simplicity) = fixed(facts, contender)?;
-        let performance = scorer.performance(&values(facts, Some(block), contender))?;
+        let own = values(facts, Some(scaled.block), contender);
+        let performance = scorer.performance(&own, &scaled.baseline)?;
         Some((contender.clone(), scorer.exact_total(&Criteria { tests, performance, simplicity })))
     };
     contenders.iter().filter_map(total).collect()
 }
 
-/// Who can still take part: the baseline unless it could not be measured, and open candidates.
+/// Who can still take part: open candidates, and the baseline unless it could not be measured.
 fn contenders(facts: &Facts) -> Vec<Contender> {
     let variants = facts.candidates().into_iter().map(Contender::Variant);
     let judged = variants.filter(|c| facts.tests.contains_key(c));
@@ -99,21 +134,32 @@ fn contenders(facts: &Facts) -> Vec<Contender> {
     judged.chain(baseline).collect()
 }
 
+/// Of these, those who race: the baseline does not where all others are known to keep a bound or to pass
+/// a test that it fails. It would be out itself, were it a variant.
+fn entrants(all: Vec<Contender>, gates: &Gates) -> Vec<Contender> {
+    let mut variants = all.iter().filter_map(Contender::key).peekable();
+    let excelled = variants.peek().is_some() && variants.all(|key| gates.grounds.contains_key(key));
+    all.into_iter().filter(|c| c.key().is_some() || !excelled).collect()
+}
+
 /// What the facts settle now.
 pub fn standing(facts: &Facts) -> Result<Standing, Error> {
     let rules = Rules::default();
     let all = contenders(facts);
-    let (failed, uncertain) = judge_bounds(facts, &all, &rules)?;
-    let out: BTreeSet<_> = failed.iter().map(|(key, _)| Contender::Variant(key.clone())).collect();
-    let entrants: Vec<_> = all.into_iter().filter(|c| !out.contains(c)).collect();
-    let scorer = scorer(facts);
-    let (race, dropped) = run_race(facts, &scorer, &entrants, rules);
-    let settled = settled(facts, &scorer, &race, &entrants, &uncertain);
+    let gates = gates::judge(facts, &all, &rules)?;
+    let out: BTreeSet<_> = gates.failed.iter().map(|(key, _)| Contender::Variant(key.clone())).collect();
+    let eligible: Vec<_> = all.into_iter().filter(|c| !out.contains(c)).collect();
+    let entrants = entrants(eligible, &gates);
+    let scorer = Scorer::new(&facts.started.plan);
+    let blocks = scaled(facts, &rules);
+    let (race, dropped) = run_race(facts, &scorer, &blocks, &entrants, rules);
+    let settled = settled(facts, &scorer, &blocks, &race, &entrants, &gates.uncertain);
     let control = controls::control(facts);
-    let active = active(&race, entrants, &uncertain, settled);
+    let active = active(&race, entrants, &gates.uncertain, settled);
     let active = controls::accompanied(facts, &control, settled && race.is_decided(), active);
     let performance = scorer.performance_metrics().iter().cloned().collect();
     let dropped = if settled { dropped } else { Vec::new() };
+    let Gates { failed, uncertain, .. } = gates;
     Ok(Standing { active, failed, performance, uncertain, settled, dropped, race, control })
 }
 
@@ -126,7 +172,14 @@ fn is_open(uncertain: &Uncertain, contender: &Contender) -> bool {
 /// Whether open bounds can change nothing any more: a decided race whose survivors' bounds are known, and
 /// who would be left as well if those whose bounds are open missed them. Who is beaten only by a
 /// variant that then misses its bound is not beaten.
-fn settled(facts: &Facts, scorer: &Scorer, race: &Race, entrants: &[Contender], uncertain: &Uncertain) -> bool {
+fn settled(
+    facts: &Facts,
+    scorer: &Scorer,
+    blocks: &[Scaled<'_>],
+    race: &Race,
+    entrants: &[Contender],
+    uncertain: &Uncertain,
+) -> bool {
     if uncertain.iter().all(|(who, _)| who.key().is_none()) {
         return true;
     }
@@ -136,7 +189,7 @@ fn settled(facts: &Facts, scorer: &Scorer, race: &Race, entrants: &[Contender], 
     }
     let sure = |c: &&Contender| c.key().is_none() || !is_open(uncertain, c);
     let sure: Vec<_> = entrants.iter().filter(sure).cloned().collect();
-    let (without, _) = run_race(facts, scorer, &sure, race.rules().clone());
+    let (without, _) = run_race(facts, scorer, blocks, &sure, race.rules().clone());
     without.is_decided() && without.survivors() == survivors
 }
 
@@ -144,104 +197,38 @@ fn settled(facts: &Facts, scorer: &Scorer, race: &Race, entrants: &[Contender], 
 /// the time that is left goes to those who lead with a bound open.
 fn active(race: &Race, entrants: Vec<Contender>, uncertain: &Uncertain, settled: bool) -> Vec<Contender> {
     let survivors = race.survivors();
-    let leaders: Vec<_> = survivors.iter().filter(|c| c.key().is_some() && is_open(uncertain, c)).cloned().collect();
     if settled {
-        survivors
-    } else if race.is_decided() && !leaders.is_empty() {
-        let relative = is_open(uncertain, &Contender::Baseline).then_some(Contender::Baseline);
-        leaders.into_iter().chain(relative).collect()
-    } else {
-        entrants
+        return survivors;
     }
+    let leaders: Vec<_> = survivors.iter().filter(|c| c.key().is_some() && is_open(uncertain, c)).cloned().collect();
+    let mut active = if race.is_decided() && !leaders.is_empty() { leaders } else { entrants };
+    if is_open(uncertain, &Contender::Baseline) && !active.contains(&Contender::Baseline) {
+        active.push(Contender::Baseline);
+    }
+    active
 }
 
-fn run_race(facts: &Facts, scorer: &Scorer, entrants: &[Contender], rules: Rules) -> (Race, Vec<(u32, Dropped)>) {
+fn run_race(
+    facts: &Facts,
+    scorer: &Scorer,
+    blocks: &[Scaled<'_>],
+    entrants: &[Contender],
+    rules: Rules,
+) -> (Race, Vec<(u32, Dropped)>) {
     let mut race = Race::new(rules, entrants);
     let mut dropped = Vec::new();
-    for block in &facts.blocks {
-        let totals = totals(facts, scorer, block, &race.survivors());
-        let out = race.record(block.index, &totals);
-        dropped.extend(out.into_iter().map(|d| (block.index, d)));
+    for scaled in blocks {
+        let totals = totals(facts, scorer, scaled, &race.survivors());
+        let out = race.record(scaled.block.index, &totals);
+        dropped.extend(out.into_iter().map(|d| (scaled.block.index, d)));
     }
     (race, dropped)
 }
 
-type BoundsSoFar = (Vec<(VariantKey, Disqualification)>, Uncertain);
-
-/// Every candidate's bounds: those known to be missed, and those not known yet.
-fn judge_bounds(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<BoundsSoFar, Error> {
-    let mut failed = Vec::new();
-    let mut uncertain = BTreeSet::new();
-    // Controls are to come out like the baseline, which may well miss its bounds.
-    let contenders = if facts.started.rehearsal { &[] } else { contenders };
-    for contender in contenders {
-        let Some(key) = contender.key() else { continue };
-        let mut missed = None;
-        for metric in &facts.started.plan.metrics {
-            match standing_of(facts, contender, metric, rules)? {
-                bounds::Standing::Passed => {}
-                bounds::Standing::Failed => missed = missed.or(Some(metric)),
-                bounds::Standing::Uncertain => {
-                    uncertain.insert((contender.clone(), metric.name.clone()));
-                    if matches!(metric.bound.limit, Limit::Relative(_)) {
-                        uncertain.insert((Contender::Baseline, metric.name.clone()));
-                    }
-                }
-            }
-        }
-        if let Some(metric) = missed {
-            uncertain.retain(|(who, _)| who != contender);
-            failed.push((key.clone(), broken(facts, contender, metric)));
-        }
-    }
-    if uncertain.iter().all(|(who, _)| *who == Contender::Baseline) {
-        uncertain.clear();
-    }
-    Ok((failed, uncertain))
-}
-
-fn broken(facts: &Facts, contender: &Contender, metric: &MetricBound) -> Disqualification {
-    match displayed(facts, contender).get(&metric.name) {
-        Some(value) => {
-            Disqualification::BoundBroken { metric: metric.name.clone(), bound: metric.bound, value: *value }
-        }
-        None => Disqualification::InvalidMeasurement { message: format!("{} has no value", metric.name) },
-    }
-}
-
-fn standing_of(
-    facts: &Facts,
-    contender: &Contender,
-    metric: &MetricBound,
-    rules: &Rules,
-) -> Result<bounds::Standing, Error> {
-    let wrong = |error: crate::domain::quantity::QuantityError| Error::usage(format!("{}: {error}", metric.name));
-    let exact = |who: &Contender| {
-        let readings = facts.exact.get(who).into_iter().flatten();
-        readings.filter(|r| r.metric == metric.name).map(|r| r.value).next()
-    };
-    if let Some(value) = exact(contender) {
-        let held = metric.bound.holds(value, exact(&Contender::Baseline)).map_err(wrong)?;
-        return Ok(bounds::Standing::of_exact(held));
-    }
-    let mut test = BoundTest::new();
-    for block in facts.blocks.iter().filter(|b| b.index >= rules.warmup) {
-        let baseline = values(facts, Some(block), &Contender::Baseline).get(&metric.name).copied();
-        let needs_baseline = matches!(metric.bound.limit, Limit::Relative(_));
-        let Some(value) = values(facts, Some(block), contender).get(&metric.name).copied() else { continue };
-        if needs_baseline && baseline.is_none() {
-            continue;
-        }
-        test.record(metric.bound.holds(value, baseline).map_err(wrong)?);
-    }
-    Ok(test.standing())
-}
-
 /// Each metric's value as tables show it: exact, or the 20 % trimmed mean over counted blocks.
 pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
-    let warmup = Rules::default().warmup;
     let mut series: BTreeMap<MetricName, Vec<Quantity>> = BTreeMap::new();
-    for block in facts.blocks.iter().filter(|b| b.index >= warmup) {
+    for block in counted(facts, &Rules::default()) {
         for slice in block.slices.iter().filter(|s| s.contender == *contender) {
             for reading in &slice.readings {
                 let value = facts.clocks.value(slice, reading);
@@ -249,10 +236,7 @@ pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Q
             }
         }
     }
-    let mean = |values: Vec<Quantity>| {
-        let numbers: Vec<_> = values.iter().map(|v| v.value()).collect();
-        Quantity::new(statistics::trimmed_mean(&numbers, 0.2)?, values.first()?.dimension())
-    };
+    let mean = |values: Vec<Quantity>| middle(&values, |numbers| statistics::trimmed_mean(numbers, 0.2));
     let mut shown: BTreeMap<_, _> = series.into_iter().filter_map(|(m, v)| Some((m, mean(v)?))).collect();
     let exact = facts.exact.get(contender).into_iter().flatten();
     shown.extend(exact.map(|r| (r.metric.clone(), r.value)));
@@ -261,50 +245,82 @@ pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Q
 
 /// The scoreboard that the facts amount to, whenever measuring ended.
 pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
+    let rules = Rules::default();
     let standing = standing(facts)?;
-    let scorer = scorer(facts);
+    let scorer = Scorer::new(&facts.started.plan);
     let mut ended = facts.ended.clone();
     let failed = standing.failed.iter().cloned();
     ended.extend(failed.map(|(key, reason)| (Contender::Variant(key), Outcome::Disqualified { reason })));
-    for (contender, metric) in &standing.uncertain {
-        // The time ended before the bound was known: the value as shown decides, and the verdict
-        // can't be a supported one.
-        let bound = facts.started.plan.metrics.iter().find(|m| m.name == *metric);
-        let (Some(bound), Some(_)) = (bound, contender.key()) else { continue };
-        let baseline = displayed(facts, &Contender::Baseline).get(metric).copied();
-        let value = displayed(facts, contender).get(metric).copied();
-        let held = value.is_some_and(|v| bound.bound.holds(v, baseline).unwrap_or(false));
-        if !held {
-            let reason = broken(facts, contender, bound);
-            ended.entry(contender.clone()).or_insert(Outcome::Disqualified { reason });
-        }
-    }
+    let all: Vec<_> = contenders(facts).into_iter().filter(|c| !ended.contains_key(c)).collect();
+    let gates = gates::judge(facts, &all, &rules)?;
+    let blocks = scaled(facts, &rules);
+    let table = Table { facts, scorer: &scorer, blocks: &blocks, ended: &ended, gates: &gates };
     let variants = facts.started.plan.variants.iter().map(|v| Contender::Variant(v.key.clone()));
-    let rows = variants.chain([Contender::Baseline]).map(|contender| row(facts, &scorer, contender, &ended)).collect();
-    let entrants: Vec<_> = contenders(facts).into_iter().filter(|c| !ended.contains_key(c)).collect();
-    let blocks: Vec<_> = facts.blocks.iter().map(|b| (b.index, totals(facts, &scorer, b, &entrants))).collect();
-    let (race, _) = run_race(facts, &scorer, &entrants, Rules::default());
-    let mut uncertain = standing.uncertain;
-    uncertain.retain(|(who, _)| !ended.contains_key(who));
-    let bounds_known = settled(facts, &scorer, &race, &entrants, &uncertain);
+    let rows = variants.chain([Contender::Baseline]).map(|contender| table.row(contender)).collect();
+    let entrants = entrants(all, &gates);
+    let seen: Vec<_> = blocks.iter().map(|b| (b.block.index, totals(facts, &scorer, b, &entrants))).collect();
+    let (race, _) = run_race(facts, &scorer, &blocks, &entrants, rules);
+    let bounds_known = settled(facts, &scorer, &blocks, &race, &entrants, &gates.uncertain);
     let decided = verdict::decide(verdict::Evidence {
         rows,
         race: &race,
-        blocks: &blocks,
+        blocks: &seen,
         bounds_known,
-        require_supported: facts.started.require_supported,
+        require: facts.started.require,
+        measured: u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX),
+        block: block_time(facts),
         seed: facts.started.seed,
     });
     Ok(controls::overruled(facts, &standing.control, decided))
 }
 
-fn row(facts: &Facts, scorer: &Scorer, contender: Contender, ended: &BTreeMap<Contender, Outcome>) -> verdict::Row {
-    let metrics = displayed(facts, &contender);
-    let over_budget = contender.key().and_then(|k| facts.harvests.get(k)).is_some_and(|h| h.2);
-    let outcome = ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget });
-    let criteria = fixed(facts, &contender).and_then(|(tests, simplicity)| {
-        Some(Criteria { tests, performance: scorer.performance(&metrics)?, simplicity })
-    });
-    let total = criteria.filter(|_| outcome.is_eligible()).map(|c| scorer.total(&c));
-    verdict::Row { contender, outcome, criteria, total, metrics }
+/// What a block took at the median; nothing where none was measured.
+pub fn block_time(facts: &Facts) -> Duration {
+    let lanes =
+        facts.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count().max(1));
+    let of = |block: &Block| block.slices.iter().map(|slice| slice.timing.wall.as_secs_f64()).sum::<f64>();
+    let times: Vec<f64> = facts.blocks.iter().map(|block| of(block) / lanes as f64).collect();
+    Duration::from_secs_f64(statistics::median(&times).unwrap_or(0.0))
+}
+
+/// What the rows of a scoreboard are made from.
+struct Table<'a> {
+    facts: &'a Facts,
+    scorer: &'a Scorer,
+    blocks: &'a [Scaled<'a>],
+    ended: &'a BTreeMap<Contender, Outcome>,
+    gates: &'a Gates,
+}
+
+impl Table<'_> {
+    fn row(&self, contender: Contender) -> verdict::Row {
+        let metrics = displayed(self.facts, &contender);
+        let key = contender.key();
+        let over_budget = key.and_then(|k| self.facts.harvests.get(k)).is_some_and(|h| h.2);
+        let outcome = self.ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget });
+        let criteria = fixed(self.facts, &contender).and_then(|(tests, simplicity)| {
+            Some(Criteria { tests, performance: self.performance(&contender)?, simplicity })
+        });
+        let total = criteria.filter(|_| outcome.is_eligible()).map(|c| self.scorer.total(&c));
+        let mine = |(who, metric): &(Contender, MetricName)| (*who == contender).then(|| metric.clone());
+        let open = if key.is_some() { self.gates.uncertain.iter().filter_map(mine).collect() } else { Vec::new() };
+        let better = key.and_then(|key| self.gates.grounds.get(key)).cloned();
+        verdict::Row { contender, outcome, criteria, total, metrics, open, better }
+    }
+
+    /// What the blocks say of Performance, each by its own scale, as the race took them: their 20 % trimmed mean. By
+    /// the exact values alone where nothing varies.
+    fn performance(&self, contender: &Contender) -> Option<Points> {
+        let of = |scaled: &Scaled<'_>| {
+            self.scorer.performance(&values(self.facts, Some(scaled.block), contender), &scaled.baseline)
+        };
+        let points: Vec<f64> = self.blocks.iter().filter_map(of).map(Points::get).collect();
+        match statistics::trimmed_mean(&points, 0.2) {
+            Some(mean) => Points::new(mean),
+            None => {
+                let exact = |who| values(self.facts, None, who);
+                self.scorer.performance(&exact(contender), &exact(&Contender::Baseline))
+            }
+        }
+    }
 }

@@ -34,6 +34,10 @@ mod tests {
     fn each_standing_is_one_sentence_with_what_to_do() {
         let all = [Standing::Changed, Standing::Untracked, Standing::Ignored];
         let text: Vec<_> = all.into_iter().map(|standing| sentence("bench/a b.sh", standing, "main")).collect();
-        insta::assert_snapshot!(text.join("\n"), @"");
+        insta::assert_snapshot!(text.join("\n"), @"
+        bench/a b.sh has changes that are not committed on `main`; commit them: git commit 'bench/a b.sh'
+        bench/a b.sh is not committed on `main`; commit it: git add 'bench/a b.sh' && git commit
+        bench/a b.sh is only on disk, because git ignores it; commit it: git add --force 'bench/a b.sh' && git commit
+        ");
     }
 }

@@ -458,7 +458,8 @@ mod tests {
                 ]
               }
             }
-          ]
+          ],
+          "uncommitted": []
         }
         "#);
     }

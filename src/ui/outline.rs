@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
 use crate::engine::outline::{Contestant, Isolation, Outline};
@@ -172,8 +173,13 @@ fn land(outline: &Outline) -> Lines {
     if !land.automatic {
         return vec![(format!("→ {}", land.branch), "nothing is merged; the winner stays on its branch".to_owned())];
     }
-    let supported = if land.require_supported { "only a supported winner" } else { "automatic" };
-    vec![(format!("→ {}", land.branch), format!("merge commit, {supported}; rewrites {}", land.rewrites.join(", ")))]
+    let require = match land.require {
+        Require::Better => "what is shown to be better than the baseline",
+        Require::Leader => "whoever leads when the time ends, shown to be better or not",
+        Require::Supported => "what is shown to be better than the baseline and every rival",
+    };
+    let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
+    vec![(format!("→ {}", land.branch), require.to_owned()), (String::new(), rewrites)]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -218,7 +224,7 @@ mod tests {
             measure_seconds: 900,
             lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
             lanes_asked: false,
-            require_supported: false,
+            require: Require::Better,
             merge: true,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
@@ -263,7 +269,9 @@ mod tests {
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
         Measure   one after another  2 cores, lanes need 4
-        Land      → main             merge commit, automatic; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+        Land      → main             what is shown to be better than the baseline
+                                     merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+        ! bench/cost.sh is not committed
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
         ! measures on 2 CPUs: other work on this machine shows in the values
@@ -313,6 +321,7 @@ mod tests {
         Models    proxy       openai at http://127.0.0.1:11434/v1
         Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
         Land      → main      nothing is merged; the winner stays on its branch
+        ! bench/cost.sh is not committed
 
         Plan: 4 variants + baseline, no token cap, no time cap, measuring ≤ 15 min
         ");

@@ -48,7 +48,7 @@ pub struct RunLine {
 impl RunLine {
     /// From a run's facts, and whether a process holds its lock.
     pub fn of(facts: &Facts, live: bool) -> Self {
-        let wins = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.landing().is_some());
+        let wins = facts.scoreboard.as_ref().is_some_and(|board| board.lands().is_some());
         let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.started.rehearsal);
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
@@ -217,6 +217,7 @@ pub fn cleaned(runs: &[Cleaned], templates: &[String], done: bool) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::domain::landing::{Landing, Withheld};
     use crate::domain::verdict::{NoWinner, Verdict};
 
     #[test]
@@ -230,7 +231,9 @@ mod tests {
         let mut kept = facts.clone();
         kept.landed = None;
         assert_eq!(state(&kept, false), RunState::Finished);
-        kept.scoreboard.as_mut().unwrap().verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
+        let board = kept.scoreboard.as_mut().unwrap();
+        board.verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
+        board.landing = Some(Landing::Nothing { why: Withheld::NoWinner });
         assert_eq!(state(&kept, false), RunState::NoWinner);
         let mut landed = facts;
         landed.finished = false;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::landing::{Because, Landing};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
@@ -30,8 +31,11 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     );
     out.push_str(&table(board, &started.plan, style));
     let tone = if board.verdict.is_supported() { Tone::Good } else { Tone::Warn };
-    let _ = write!(out, "\n{}\n", style.paint(tone, &verdict::sentence(&board.verdict, Some(board.blocks))));
-    if let Some(meaning) = words::evidence(&verdict::sentence(&board.verdict, Some(board.blocks))) {
+    let sentences = conclusion(facts, board);
+    for sentence in &sentences {
+        let _ = write!(out, "\n{}\n", style.paint(tone, sentence));
+    }
+    if let Some(meaning) = words::evidence(&sentences.join("\n")) {
         let _ = writeln!(out, "{}", style.paint(Tone::Faint, &format!("({meaning})")));
     }
     let endings: Vec<_> =
@@ -41,6 +45,21 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     }
     let _ = write!(out, "\n{}", whereabouts(facts, board, prices, style));
     out
+}
+
+/// What was concluded and what lands; of a run that is not finished, that it is not.
+pub fn conclusion(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    if facts.scoreboard.is_none() {
+        return vec![format!(
+            "unfinished: the run has no verdict yet; what is shown is what was known when it stopped. Go on with it: \
+             blueprint resume {}",
+            facts.started.run
+        )];
+    }
+    let landing = board.landing.as_ref().filter(|_| !matches!(board.verdict, Verdict::NoWinner { .. }));
+    let landing = landing.filter(|landing| landing.key().is_none() || !board.verdict.is_supported());
+    let sentence = verdict::sentence(&board.verdict, Some(board.blocks));
+    [Some(sentence), landing.map(verdict::lands)].into_iter().flatten().collect()
 }
 
 /// The table alone: a row a contender, a column a criterion and a metric.
@@ -57,7 +76,7 @@ pub fn table(board: &Scoreboard, plan: &Plan, style: Style) -> String {
 }
 
 fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
-    let mark = mark(row, &board.verdict);
+    let mark = mark(row, board);
     let tone = match mark {
         "out" => Tone::Faint,
         "" => Tone::Plain,
@@ -83,14 +102,20 @@ fn name(contender: &Contender, plan: &Plan) -> String {
 }
 
 /// What the Winner column says.
-pub fn mark(row: &Row, verdict: &Verdict) -> &'static str {
-    let wins = row.contender.key().is_some() && row.contender.key() == verdict.landing();
-    match verdict {
+pub fn mark(row: &Row, board: &Scoreboard) -> &'static str {
+    let key = row.contender.key();
+    let lands = key.is_some() && key == board.lands();
+    match (&board.verdict, &board.landing) {
         _ if !row.outcome.is_eligible() => "out",
-        Verdict::Winner { .. } if wins => "✓",
-        Verdict::Tie { .. } if wins => "✓ simplest",
-        Verdict::Tie { among, .. } if row.contender.key().is_some_and(|key| among.contains(key)) => "tie",
-        Verdict::Undecided { .. } if wins => "leads",
+        (Verdict::Winner { .. }, _) if lands => "✓",
+        (Verdict::Tie { .. }, _) if lands => "✓ simplest",
+        (_, Some(Landing::Lands { because: Because::Better { among, .. }, .. })) if lands && among.len() > 1 => {
+            "✓ simplest"
+        }
+        (_, Some(Landing::Lands { because: Because::Better { .. }, .. })) if lands => "✓",
+        (Verdict::Tie { among, .. }, _) if key.is_some_and(|key| among.contains(key)) => "tie",
+        (Verdict::Undecided { leader, .. }, _) if key.is_some() && leader.as_ref() == key => "ahead",
+        _ if !row.open.is_empty() => "open",
         _ => "",
     }
 }
@@ -130,7 +155,7 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
     let run = &facts.started.run;
     let mut table = Table::bare([Align::Left, Align::Left]);
     let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
-    match (&facts.landed, board.verdict.landing()) {
+    match (&facts.landed, board.lands()) {
         (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
@@ -187,6 +212,7 @@ fn priced(cost: &Cost) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::domain::landing::{Ground, Withheld};
     use crate::domain::verdict::NoWinner;
 
     #[test]
@@ -203,6 +229,7 @@ mod tests {
         baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
         A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65
+        (E is the strength of the evidence: without a difference it reaches 40 at most once in 40 runs, whenever measuring stops; from there on it decides)
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms
@@ -232,6 +259,7 @@ mod tests {
         facts.landed = None;
         let mut board = facts.scoreboard.clone().unwrap();
         board.verdict = Verdict::NoWinner { reason: NoWinner::BaselineBetter };
+        board.landing = Some(Landing::Nothing { why: Withheld::NoWinner });
         let text = scoreboard(&facts, &board, &Prices::default(), Style::PLAIN);
         insta::assert_snapshot!(text, @"
         Lower the cost  run 20260105-100000-1a2b, 23 blocks, 42 s
@@ -243,7 +271,7 @@ mod tests {
         D Elsewhere | <b>      –            –           –      –  out                       –              –
         baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
-        no winner: no variant beats the code as it is
+        no winner: no variant is better than the baseline
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms
@@ -272,19 +300,30 @@ mod tests {
         let facts = fixtures::finished();
         let board = facts.scoreboard.unwrap();
         let key = |text: &str| VariantKey::new(text).unwrap();
+        let lands = |because| Landing::Lands { key: key("A"), because };
+        let undecided = || Verdict::Undecided { leader: Some(key("A")), support: None, smallest_seen: None };
+        let ground = Ground::Lead { e_value: 50.0 };
+        let better = Because::Better { ground, among: vec![key("A"), key("B")] };
         let verdicts = [
-            Verdict::Winner { key: key("A"), support: None },
-            Verdict::Tie { key: key("A"), among: vec![key("A"), key("B")] },
-            Verdict::Undecided { leader: key("A"), support: None, smallest_seen: None },
-            Verdict::NoWinner { reason: NoWinner::NotMeasured },
+            (Verdict::Winner { key: key("A"), support: None }, lands(Because::Best)),
+            (Verdict::Tie { key: key("A"), among: vec![key("A"), key("B")] }, lands(Because::Simplest)),
+            (undecided(), lands(Because::Leads)),
+            (undecided(), lands(better)),
+            (undecided(), Landing::Nothing { why: Withheld::NotBetter }),
+            (Verdict::NoWinner { reason: NoWinner::NotMeasured }, Landing::Nothing { why: Withheld::NoWinner }),
         ];
-        let marks = verdicts.map(|verdict| board.rows.iter().map(|row| mark(row, &verdict)).collect::<Vec<_>>());
+        let marks = verdicts.map(|(verdict, landing)| {
+            let board = Scoreboard { verdict, landing: Some(landing), ..board.clone() };
+            board.rows.iter().map(|row| mark(row, &board)).collect::<Vec<_>>()
+        });
         assert_eq!(
             marks,
             [
                 ["✓", "", "out", "out", ""],
                 ["✓ simplest", "tie", "out", "out", ""],
-                ["leads", "", "out", "out", ""],
+                ["ahead", "", "out", "out", ""],
+                ["✓ simplest", "", "out", "out", ""],
+                ["ahead", "", "out", "out", ""],
                 ["", "", "out", "out", ""],
             ]
         );

@@ -169,10 +169,21 @@ mod tests {
     #[test]
     fn on_a_narrow_terminal_a_row_is_a_line_a_cell_and_no_line_is_wider() {
         let narrow = Style { columns: Some(20), ..Style::PLAIN };
-        insta::assert_snapshot!(table().render(narrow), @"");
+        insta::assert_snapshot!(table().render(narrow), @"
+        日本
+          Points: 9.5
+        a long name of two
+        lines
+          Points: 100.0
+        short
+        ");
         let mut bare = Table::bare([Align::Left, Align::Left]);
         bare.row(["kept".into(), "refs/blueprint/run/a and more of it".into()]);
-        insta::assert_snapshot!(bare.render(narrow), @"");
+        insta::assert_snapshot!(bare.render(narrow), @"
+        kept  refs/blueprint
+              /run/a and
+              more of it
+        ");
         for columns in 1..60 {
             let style = Style { columns: Some(columns), ..Style::PLAIN };
             let text = table().render(style) + &bare.render(style);

@@ -1,6 +1,7 @@
 //! A verdict and an outcome as sentences.
 
 use super::words;
+use crate::domain::landing::{Because, Ground, Landing, Withheld};
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{Disqualification, Outcome};
 use crate::domain::verdict::{NoWinner, Support, Verdict};
@@ -24,13 +25,14 @@ pub fn sentence(verdict: &Verdict, blocks: Option<u32>) -> String {
         Verdict::Undecided { leader, support, smallest_seen } => {
             let blocks = blocks.or(support.as_ref().map(|s| s.blocks));
             let after = blocks.map(|n| format!(" after {}", counted(n))).unwrap_or_default();
-            let lead = support.as_ref().map_or_else(String::new, |s| {
-                format!(" {} by {:.1} ± {:.1} points", rival(&s.rival), s.difference, s.half_width)
-            });
+            let Some(leader) = leader else { return format!("undecided{after}: no variant is ahead") };
+            let lead = support
+                .as_ref()
+                .map_or_else(String::new, |s| format!(" of {} by {} points", rival(&s.rival), difference(s)));
             let seen = smallest_seen.map_or_else(String::new, |points| {
                 format!("; a difference of {points:.1} points could have been seen")
             });
-            format!("undecided{after}: {leader} leads{lead}, not supported{seen}")
+            format!("undecided{after}: {leader} is ahead{lead}, which is not enough to be sure{seen}")
         }
         Verdict::NoWinner { reason } => format!("no winner: {}", why_nobody(reason, blocks)),
     }
@@ -39,22 +41,65 @@ pub fn sentence(verdict: &Verdict, blocks: Option<u32>) -> String {
 fn why_nobody(reason: &NoWinner, blocks: Option<u32>) -> String {
     match reason {
         NoWinner::NoneEligible => "no variant passed its gates".to_owned(),
-        NoWinner::BaselineBetter => "no variant beats the code as it is".to_owned(),
+        NoWinner::BaselineBetter => "no variant is better than the baseline".to_owned(),
         NoWinner::NotSupported => {
             let after = blocks.map(|n| format!(" after {}", counted(n))).unwrap_or_default();
             format!("support is required, and is missing{after}")
         }
         NoWinner::NotMeasured => "the time ended before anything was measured".to_owned(),
         NoWinner::HarnessBiased { support } => format!(
-            "two trees of the code as it is differ by {}, E {}: no comparison of this run counts",
+            "two trees of the baseline differ by {}, E {}: no comparison of this run counts",
             margin(&Support { difference: support.difference.abs(), ..support.clone() }),
             words::e_value(support.e_value)
         ),
     }
 }
 
+/// What lands and on what grounds, or why nothing does, in one sentence.
+pub fn lands(landing: &Landing) -> String {
+    match landing {
+        Landing::Lands { key, because: Because::Best } => format!("{key} lands: it is better than all others"),
+        Landing::Lands { key, because: Because::Simplest } => {
+            format!("{key} lands: it is the simplest of those that tie")
+        }
+        Landing::Lands { key, because: Because::Leads } => {
+            format!("{key} lands although nothing shows that it is better: `land.require` is `leader`")
+        }
+        Landing::Lands { key, because: Because::Better { ground, among } } => {
+            let simplest = if among.len() > 1 {
+                format!("; {} can't be told apart, and it is the simplest", words::list(among))
+            } else {
+                String::new()
+            };
+            format!("{key} lands: {}{simplest}", grounds(ground))
+        }
+        Landing::Nothing { why } => match why {
+            Withheld::NoWinner => "nothing lands".to_owned(),
+            Withheld::NotBetter => "nothing lands: no variant was shown to be better than the baseline".to_owned(),
+            Withheld::NotSupported => {
+                "nothing lands: no winner is supported, and `land.require` asks for it".to_owned()
+            }
+            Withheld::NoLeader => "nothing lands: no variant is ahead".to_owned(),
+        },
+    }
+}
+
+/// Why a variant is known to be better than the baseline.
+pub fn grounds(ground: &Ground) -> String {
+    match ground {
+        Ground::Lead { e_value } => format!("it is better than the baseline, E {}", words::e_value(*e_value)),
+        Ground::Bound { metric } => format!("it keeps the bound of {metric}, which the baseline misses"),
+        Ground::Test { name } => format!("it passes {}, which the baseline fails", words::one_line(name)),
+    }
+}
+
+fn difference(support: &Support) -> String {
+    let width = support.half_width.map_or_else(String::new, |width| format!(" ± {width:.1}"));
+    format!("{:.1}{width}", support.difference)
+}
+
 fn margin(support: &Support) -> String {
-    format!("{:.1} ± {:.1} points over {}", support.difference, support.half_width, counted(support.blocks))
+    format!("{} points over {}", difference(support), counted(support.blocks))
 }
 
 fn counted(blocks: u32) -> String {
@@ -141,7 +186,7 @@ mod tests {
 
     fn support(rival: &str) -> Option<Support> {
         let rival = Contender::try_from(rival.to_owned()).unwrap();
-        Some(Support { rival, difference: 1.92, half_width: 0.41, e_value: 212.4, blocks: 23 })
+        Some(Support { rival, difference: 1.92, half_width: Some(0.41), e_value: 212.4, blocks: 23 })
     }
 
     #[test]
@@ -152,8 +197,8 @@ mod tests {
             Verdict::Winner { key: key("A"), support: support("@baseline") },
             Verdict::Winner { key: key("A"), support: None },
             Verdict::Tie { key: key("B"), among: vec![key("A"), key("B"), key("C")] },
-            Verdict::Undecided { leader: key("A"), support: support("B"), smallest_seen: Some(2.04) },
-            Verdict::Undecided { leader: key("A"), support: None, smallest_seen: None },
+            Verdict::Undecided { leader: Some(key("A")), support: support("B"), smallest_seen: Some(2.04) },
+            Verdict::Undecided { leader: Some(key("A")), support: None, smallest_seen: None },
             none(NoWinner::NoneEligible),
             none(NoWinner::BaselineBetter),
             none(NoWinner::NotSupported),
@@ -166,15 +211,15 @@ mod tests {
         A wins: beats the baseline by 1.9 ± 0.4 points over 23 blocks, E = 212
         A wins: nobody was left to compare it with
         tie between A, B and C: no difference worth having; B is the simplest
-        undecided after 23 blocks: A leads B by 1.9 ± 0.4 points, not supported; a difference of 2.0 points could have been seen
-        undecided after 23 blocks: A leads, not supported
+        undecided after 23 blocks: A is ahead of B by 1.9 ± 0.4 points, which is not enough to be sure; a difference of 2.0 points could have been seen
+        undecided after 23 blocks: A is ahead, which is not enough to be sure
         no winner: no variant passed its gates
-        no winner: no variant beats the code as it is
+        no winner: no variant is better than the baseline
         no winner: support is required, and is missing after 23 blocks
         no winner: the time ended before anything was measured
-        no winner: two trees of the code as it is differ by 1.9 ± 0.4 points over 23 blocks, E = 212: no comparison of this run counts
+        no winner: two trees of the baseline differ by 1.9 ± 0.4 points over 23 blocks, E = 212: no comparison of this run counts
         ");
-        assert_eq!(sentence(&verdicts[5], None), "undecided: A leads, not supported");
+        assert_eq!(sentence(&verdicts[5], None), "undecided: A is ahead, which is not enough to be sure");
     }
 
     fn outcomes() -> Vec<Outcome> {

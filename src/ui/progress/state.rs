@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::{Outcome, Phase};
+use crate::domain::verdict::Verdict;
 
 use super::super::{verdict, words};
 
@@ -114,8 +115,12 @@ impl State {
                 let odds = words::odds(*e_value);
                 line(Weight::Milestone, format!("{} has lost to {by} ({odds})", verdict::rival(contender)))
             }
-            Event::Concluded { verdict: reached } => {
-                let text = verdict::sentence(reached, None);
+            Event::Concluded { verdict: reached, landing } => {
+                let open = matches!(reached, Verdict::Undecided { .. });
+                let lands = landing.as_ref().filter(|landing| open || landing.key().is_none());
+                let lands = lands.filter(|_| !matches!(reached, Verdict::NoWinner { .. }));
+                let lands = lands.map_or_else(String::new, |landing| format!("; {}", verdict::lands(landing)));
+                let text = format!("{}{lands}", verdict::sentence(reached, None));
                 self.doing.clone_from(&text);
                 line(Weight::Milestone, text)
             }

@@ -49,7 +49,7 @@ fn events() -> Vec<Event> {
         bound: Bound::parse("<80ms").unwrap(),
         value: Quantity::parse("85ms").unwrap(),
     };
-    let support = Support { rival: v("C"), difference: 1.92, half_width: 0.41, e_value: 212.0, blocks: 23 };
+    let support = Support { rival: v("C"), difference: 1.92, half_width: Some(0.41), e_value: 212.0, blocks: 23 };
     let mut events = vec![
         started(),
         Event::Choice { what: "database".to_owned(), text: "postgresql server: initdb 16 found".to_owned() },
@@ -70,7 +70,10 @@ fn events() -> Vec<Event> {
     events.extend([
         Event::Dropped { contender: v("C"), by: v("A"), e_value: 52.3 },
         phase("A", Phase::Done),
-        Event::Concluded { verdict: Verdict::Winner { key: VariantKey::new("A").unwrap(), support: Some(support) } },
+        Event::Concluded {
+            verdict: Verdict::Winner { key: VariantKey::new("A").unwrap(), support: Some(support) },
+            landing: None,
+        },
         Event::Landing { text: "merging A onto main in memory".to_owned() },
         Event::Warning { text: "`main` moved while the merge was verified; 100 % sure".to_owned() },
         Event::Landed { commit: "3f2a1c9d0000".to_owned(), branch: "main".to_owned() },
@@ -108,7 +111,7 @@ fn without_a_terminal_each_change_of_state_is_a_line() {
     block 12 · A B C baseline · 14 s of 60 s
     B is out: latency_p95 is 85 ms, must be < 80 ms
     block 13 · A C baseline · 15 s of 60 s
-    C left the race (E = 52 against it, closest A)
+    C has lost to A (52 : 1)
     A wins: beats C by 1.9 ± 0.4 points over 23 blocks, E = 212
     merging A onto main in memory
     warning: `main` moved while the merge was verified; 100 % sure
@@ -140,7 +143,7 @@ fn a_job_gets_groups_and_annotations() {
     block 12 · A B C baseline · 14 s of 60 s
     B is out: latency_p95 is 85 ms, must be < 80 ms
     block 13 · A C baseline · 15 s of 60 s
-    C left the race (E = 52 against it, closest A)
+    C has lost to A (52 : 1)
     A wins: beats C by 1.9 ± 0.4 points over 23 blocks, E = 212
     ::endgroup::
     ::group::Landing
@@ -209,14 +212,14 @@ fn what_is_going_on_reads_as_a_line_a_contender_and_one_for_the_session() {
 
     A        measuring · 1,100 of 1,000 tokens · 14 blocks
     B        out: latency_p95 is 85 ms, must be < 80 ms · 13 blocks
-    C        left the race · 14 blocks
+    C        has lost to A · 14 blocks
     baseline measuring · 14 blocks
              block 13 · A C baseline · 15 s of 60 s  3 min 20 s of 60 min
     20260105-100000-1a2b  still running: block 13 · A C baseline · 15 s of 60 s · 3 min 20 s of 60 min
 
     A        done · 1,100 of 1,000 tokens · 14 blocks
     B        out: latency_p95 is 85 ms, must be < 80 ms · 13 blocks
-    C        left the race · 14 blocks
+    C        has lost to A · 14 blocks
     baseline measuring · 14 blocks
              merging A onto main in memory  3 min 20 s of 60 min
     20260105-100000-1a2b  still running: merging A onto main in memory · 3 min 20 s of 60 min

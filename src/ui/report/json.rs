@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{scoreboard, verdict};
+use crate::domain::landing::Landing;
 use crate::domain::lanes::Lanes;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::price::Prices;
 use crate::domain::quantity::{Dimension, Tokens};
+use crate::domain::timed::Change;
 use crate::domain::timed::Clock;
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
@@ -47,6 +49,11 @@ struct Report<'a> {
     rehearsal: bool,
     verdict: Conclusion<'a>,
     blocks: u32,
+    /// Blocks that were measured, counted or not.
+    measured_blocks: u32,
+    /// Clocks that stopped telling the truth of somebody.
+    #[serde(skip_serializing_if = "<[Change]>::is_empty")]
+    clock_changes: &'a [Change],
     /// By which time each source is compared whose metric is its slices' own time.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     clocks: BTreeMap<&'a str, Clock>,
@@ -70,6 +77,8 @@ struct Conclusion<'a> {
     text: String,
     supported: bool,
     lands: Option<&'a str>,
+    /// On what grounds something lands, or why nothing does.
+    landing: Option<&'a Landing>,
     detail: &'a Verdict,
 }
 
@@ -176,10 +185,13 @@ impl<'a> Report<'a> {
             verdict: Conclusion {
                 text: verdict::sentence(&board.verdict, Some(board.blocks)),
                 supported: board.verdict.is_supported(),
-                lands: board.verdict.landing().map(VariantKey::as_str),
+                lands: board.lands().map(VariantKey::as_str),
+                landing: board.landing.as_ref(),
                 detail: &board.verdict,
             },
             blocks: board.blocks,
+            measured_blocks: board.measured,
+            clock_changes: facts.clocks.changes(),
             clocks: facts.clocks.iter().collect(),
             lanes: facts.lanes.as_ref().map(|decision| Measuring {
                 cpus: decision.lanes.as_ref().map_or(&[], Lanes::cpus),

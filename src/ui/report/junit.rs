@@ -160,14 +160,16 @@ mod tests {
         insta::assert_snapshot!(junit(&facts, facts.scoreboard.as_ref().unwrap()), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="Lower the cost (20260105-100000-1a2b)">
-          <testsuite name="A Cost 20" tests="3" failures="0" skipped="1">
+          <testsuite name="A Cost 20" tests="5" failures="0" errors="0" skipped="1">
             <testcase classname="A" name="sh tests/run.sh"/>
             <testcase classname="A" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
             <testcase classname="A" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="A" name="latency_p95 &lt; 80 ms"/>
+            <testcase classname="A" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="B Cost 60" tests="3" failures="0" skipped="1">
+          <testsuite name="B Cost 60" tests="5" failures="0" errors="0" skipped="1">
             <properties>
               <property name="outcome" value="B went over budget; what it had done is judged"/>
             </properties>
@@ -176,8 +178,10 @@ mod tests {
             <testcase classname="B" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="B" name="latency_p95 &lt; 80 ms"/>
+            <testcase classname="B" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="C Cost 85" tests="3" failures="0" skipped="1">
+          <testsuite name="C Cost 85" tests="5" failures="1" errors="0" skipped="1">
             <properties>
               <property name="outcome" value="C is out: latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
             </properties>
@@ -186,13 +190,20 @@ mod tests {
             <testcase classname="C" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="C" name="latency_p95 &lt; 80 ms">
+              <failure message="latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
+            </testcase>
+            <testcase classname="C" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="D Elsewhere | &lt;b&gt;" tests="0" failures="0" skipped="0">
+          <testsuite name="D Elsewhere | &lt;b&gt;" tests="1" failures="1" errors="0" skipped="0">
             <properties>
               <property name="outcome" value="D is out: outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
             </properties>
+            <testcase classname="D" name="stays in the competition">
+              <failure message="outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+            </testcase>
           </testsuite>
-          <testsuite name="baseline" tests="3" failures="0" skipped="1">
+          <testsuite name="baseline" tests="3" failures="0" errors="0" skipped="1">
             <testcase classname="baseline" name="sh tests/run.sh"/>
             <testcase classname="baseline" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
             <testcase classname="baseline" name="later">

@@ -1,0 +1,199 @@
+//! What the facts say of every bound: kept, missed or open, and whether the baseline fails where a variant
+//! does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::journal::Facts;
+use super::replay::{counted, displayed, values};
+use crate::domain::bounds::{Answer, BoundTest, Standing};
+use crate::domain::landing::Ground;
+use crate::domain::measurement::{Block, Contender, MetricName, Slice};
+use crate::domain::plan::{MetricBound, VariantKey};
+use crate::domain::quantity::{Dimension, Limit, Quantity, QuantityError};
+use crate::domain::race::Rules;
+use crate::domain::statistics;
+use crate::domain::trial::{Disqualification, TestStatus};
+use crate::error::Error;
+
+/// Every candidate's bounds.
+pub(super) struct Gates {
+    /// Who is known to miss one, with the first that it misses.
+    pub failed: Vec<(VariantKey, Disqualification)>,
+    /// Those that are open, with those baseline metrics that they are relative to.
+    pub uncertain: BTreeSet<(Contender, MetricName)>,
+    /// Who is known to keep a bound or to pass a test that the baseline fails.
+    pub grounds: BTreeMap<VariantKey, Ground>,
+}
+
+/// Judges the bounds of these contenders.
+pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<Gates, Error> {
+    let mut gates = Gates { failed: Vec::new(), uncertain: BTreeSet::new(), grounds: BTreeMap::new() };
+    // Controls are to come out like the baseline, which may well miss its bounds.
+    if facts.started.rehearsal {
+        return Ok(gates);
+    }
+    let judge = Judge::new(facts, rules);
+    let baseline = judge.missed_by_the_baseline()?;
+    let failing = failing_on_the_baseline(facts);
+    for contender in contenders {
+        let Some(key) = contender.key() else { continue };
+        let (mut missed, mut open) = (None, Vec::new());
+        for metric in &facts.started.plan.metrics {
+            match judge.standing(contender, metric)? {
+                Standing::Passed => {
+                    if baseline.contains(&metric.name) {
+                        let ground = Ground::Bound { metric: metric.name.clone() };
+                        gates.grounds.entry(key.clone()).or_insert(ground);
+                    }
+                }
+                Standing::Failed => missed = missed.or(Some(metric)),
+                Standing::Uncertain => open.push(metric),
+            }
+        }
+        match missed {
+            Some(metric) => {
+                gates.grounds.remove(key);
+                gates.failed.push((key.clone(), broken(facts, contender, metric)));
+            }
+            None => {
+                let name = failing.iter().find(|name| passes(facts, contender, name));
+                let ground = name.map(|name| Ground::Test { name: name.clone() });
+                if let Some(ground) = ground {
+                    gates.grounds.entry(key.clone()).or_insert(ground);
+                }
+                gates.uncertain.extend(open.iter().map(|metric| (contender.clone(), metric.name.clone())));
+                let relative = open.iter().filter(|metric| matches!(metric.bound.limit, Limit::Relative(_)));
+                gates.uncertain.extend(relative.map(|metric| (Contender::Baseline, metric.name.clone())));
+            }
+        }
+    }
+    Ok(gates)
+}
+
+/// Tests that fail in every tree of the baseline: a test that does not agree with itself says nothing.
+fn failing_on_the_baseline(facts: &Facts) -> Vec<String> {
+    let Some(baseline) = facts.tests.get(&Contender::Baseline) else { return Vec::new() };
+    let shadow = facts.tests.get(&Contender::Shadow);
+    let agreed = |name: &String| shadow.is_none_or(|report| report.failed().contains(name));
+    baseline.failed().into_iter().filter(agreed).collect()
+}
+
+fn passes(facts: &Facts, contender: &Contender, name: &str) -> bool {
+    let cases = facts.tests.get(contender).into_iter().flat_map(|report| &report.cases);
+    cases.filter(|case| case.name == name).any(|case| case.status == TestStatus::Passed)
+}
+
+fn broken(facts: &Facts, contender: &Contender, metric: &MetricBound) -> Disqualification {
+    match displayed(facts, contender).get(&metric.name) {
+        Some(value) => {
+            Disqualification::BoundBroken { metric: metric.name.clone(), bound: metric.bound, value: *value }
+        }
+        None => Disqualification::InvalidMeasurement { message: format!("{} has no value", metric.name) },
+    }
+}
+
+/// Tells what is known of one bound of one contender.
+struct Judge<'a> {
+    facts: &'a Facts,
+    rules: &'a Rules,
+    /// The baseline's usual value of each metric that varies.
+    usual: BTreeMap<MetricName, f64>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(facts: &'a Facts, rules: &'a Rules) -> Self {
+        let mut series: BTreeMap<MetricName, Vec<f64>> = BTreeMap::new();
+        for block in counted(facts, rules) {
+            for (metric, value) in values(facts, Some(block), &Contender::Baseline) {
+                series.entry(metric).or_default().push(value.value());
+            }
+        }
+        let usual = series.into_iter().filter_map(|(metric, all)| Some((metric, statistics::median(&all)?))).collect();
+        Self { facts, rules, usual }
+    }
+
+    /// Absolute bounds that the baseline is known to miss.
+    fn missed_by_the_baseline(&self) -> Result<BTreeSet<MetricName>, Error> {
+        let mut missed = BTreeSet::new();
+        let absolute = |m: &&MetricBound| matches!(m.bound.limit, Limit::Absolute(_));
+        for metric in self.facts.started.plan.metrics.iter().filter(absolute) {
+            if self.standing(&Contender::Baseline, metric)? == Standing::Failed {
+                missed.insert(metric.name.clone());
+            }
+        }
+        Ok(missed)
+    }
+
+    fn standing(&self, contender: &Contender, metric: &MetricBound) -> Result<Standing, Error> {
+        let wrong = |error: QuantityError| Error::usage(format!("{}: {error}", metric.name));
+        let exact = |who: &Contender| {
+            let readings = self.facts.exact.get(who).into_iter().flatten();
+            readings.filter(|r| r.metric == metric.name).map(|r| r.value).next()
+        };
+        if let Some(value) = exact(contender) {
+            let held = metric.bound.holds(value, exact(&Contender::Baseline)).map_err(wrong)?;
+            return Ok(Standing::of_exact(held));
+        }
+        let mut test = BoundTest::new(self.rules);
+        for block in counted(self.facts, self.rules) {
+            if let Some(answer) = self.answer(block, contender, metric).map_err(wrong)? {
+                test.record(answer);
+            }
+        }
+        Ok(test.standing())
+    }
+
+    /// What one block says, where it says anything.
+    fn answer(
+        &self,
+        block: &Block,
+        contender: &Contender,
+        metric: &MetricBound,
+    ) -> Result<Option<Answer>, QuantityError> {
+        let of = |who: &Contender| values(self.facts, Some(block), who).get(&metric.name).copied();
+        let (value, baseline) = (of(contender), of(&Contender::Baseline));
+        let relative = matches!(metric.bound.limit, Limit::Relative(_));
+        let Some(value) = value.filter(|_| !relative || baseline.is_some()) else { return Ok(None) };
+        if metric.bound.holds(value, baseline)? {
+            return Ok(Some(Answer::Held));
+        }
+        // Within a block, the machine is the same for both.
+        let hindrance = if relative { 1.0 } else { self.hindrance(block, contender, metric, baseline) };
+        let alone = match value.dimension() {
+            Dimension::Time => value.value() / hindrance,
+            Dimension::Rate => value.value() * hindrance,
+            Dimension::Bytes | Dimension::Percent | Dimension::Count => return Ok(Some(Answer::Missed)),
+        };
+        // A rate without any limit keeps every bound.
+        let alone = Quantity::new(alone, value.dimension());
+        let would_hold = alone.map_or(Ok(true), |alone| metric.bound.holds(alone, baseline))?;
+        Ok(Some(if would_hold { Answer::Hindered } else { Answer::Missed }))
+    }
+
+    /// By which factor the machine may have made a value worse in a block, at least 1: by what the slice waited where
+    /// that is in its value, and by how much worse than usual the baseline's value is in the same block.
+    fn hindrance(&self, block: &Block, who: &Contender, metric: &MetricBound, baseline: Option<Quantity>) -> f64 {
+        let read = |slice: &&Slice| slice.contender == *who && slice.readings.iter().any(|r| r.metric == metric.name);
+        let waited = block.slices.iter().find(read).filter(|slice| self.facts.clocks.hindered(slice));
+        let waited = waited.map_or(1.0, slowed);
+        let unusual = self.usual.get(&metric.name).zip(baseline).map_or(1.0, |(usual, now)| {
+            let (worse, better) = match now.dimension() {
+                Dimension::Rate => (*usual, now.value()),
+                _ => (now.value(), *usual),
+            };
+            if better > 0.0 { worse / better } else { 1.0 }
+        });
+        waited.max(unusual).max(1.0)
+    }
+}
+
+/// By which factor waits for a core may have lengthened a slice: as it is known of its own tasks, else by the
+/// share of time in which anything on the machine waited.
+fn slowed(slice: &Slice) -> f64 {
+    let timing = &slice.timing;
+    timing.hindrance().unwrap_or_else(|| {
+        let waited = timing.pressure.unwrap_or_default() + timing.steal.unwrap_or_default();
+        let free = timing.wall.saturating_sub(waited).as_secs_f64();
+        if waited.is_zero() { 1.0 } else { timing.wall.as_secs_f64() / free.max(1e-9) }
+    })
+}

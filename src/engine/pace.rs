@@ -1,0 +1,196 @@
+//! How long measuring goes on: a budget that holds, what is added to it where that would decide, and the wait
+//! for a calmer machine before it begins.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::context::Run;
+use super::journal::Facts;
+use super::measuring::Spoiled;
+use super::replay::{self, Standing};
+use crate::adapters::metric::Slot;
+use crate::domain::disturbance;
+use crate::domain::event::Event;
+use crate::domain::measurement::Contender;
+use crate::domain::statistics;
+use crate::error::Error;
+
+/// A slice that takes so many times as long as the baseline's longest is the contender's own trouble.
+const TIMES: u32 = 10;
+/// Below this a slice is never too long.
+const SHORT: Duration = Duration::from_secs(30);
+/// A machine is calm when others use at most this share of its cores, over [`LOOK`].
+const CALM: f64 = 0.25;
+const LOOK: Duration = Duration::from_secs(3);
+/// From this share of the cores on a reader is told what others used.
+const BUSY: f64 = 0.5;
+
+/// The time that measuring may take.
+pub(super) struct Pace {
+    began: Instant,
+    budget: Duration,
+}
+
+/// Until when a slice may go on, and whose trouble it is if it does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// From the slice's start.
+    pub limit: Option<Duration>,
+    /// Whether the limit is the end of the time for measuring.
+    pub ours: bool,
+}
+
+impl Patience {
+    /// Until the end of the time for measuring, where the slot ends with it.
+    pub fn until(slot: Slot) -> Self {
+        Self { limit: slot.limit, ours: true }
+    }
+
+    /// Whose trouble it is that a slice did not end in time.
+    pub fn exhausted(self, source: &str) -> Spoiled {
+        if self.ours {
+            return Spoiled::OutOfTime;
+        }
+        Spoiled::Contender(format!("{source}: it takes more than {TIMES} times as long as the baseline's longest"))
+    }
+}
+
+impl Pace {
+    pub fn new(budget: Duration) -> Self {
+        Self { began: Instant::now(), budget }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    pub fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.elapsed())
+    }
+
+    /// Whether a block that takes this long ends in time.
+    fn has_room_for(&self, block: Duration) -> bool {
+        let left = self.left();
+        !left.is_zero() && block <= left
+    }
+}
+
+/// What the next block will take: each slice as its like did at the median. Slices that were never taken
+/// count for nothing.
+fn next_block(facts: &Facts, standing: &Standing) -> Duration {
+    let mut known: BTreeMap<(&Contender, &str), Vec<f64>> = BTreeMap::new();
+    for slice in facts.blocks.iter().flat_map(|block| &block.slices) {
+        let place = known.entry((&slice.contender, &slice.source)).or_default();
+        place.push(slice.timing.wall.as_secs_f64());
+    }
+    let active = known.iter().filter(|((who, _), _)| standing.active.contains(who));
+    let whole: f64 = active.filter_map(|(_, walls)| statistics::median(walls)).sum();
+    let lanes = facts.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count());
+    Duration::from_secs_f64(whole / lanes.max(1) as f64)
+}
+
+impl Run {
+    /// Whether another block is measured; adds to the budget where that would decide and may be done.
+    pub(super) fn goes_on(&self, pace: &mut Pace, facts: &Facts, standing: &Standing) -> bool {
+        let next = next_block(facts, standing);
+        // The first block tells how long blocks are.
+        if facts.blocks.is_empty() && !pace.left().is_zero() || pace.has_room_for(next) {
+            return true;
+        }
+        if self.measures_on(standing.race.counted()) {
+            return true;
+        }
+        let to_go = standing.race.blocks_to_go().filter(|_| self.started.extends);
+        let (Some(blocks), Some(spare)) = (to_go, self.time_left()) else { return false };
+        let needed = next * blocks;
+        if needed.is_zero() || needed > spare {
+            return false;
+        }
+        pace.budget = pace.elapsed() + needed;
+        self.tell(Event::Choice {
+            what: "measuring".to_owned(),
+            text: format!("goes on: about {blocks} more blocks decide, and the time cap leaves room for them"),
+        });
+        true
+    }
+
+    /// How long a slice at this source may take.
+    pub(super) fn patience(&self, facts: &Facts, source: &str, left: Duration) -> Patience {
+        let slices = facts.blocks.iter().flat_map(|block| &block.slices).filter(|slice| slice.source == source);
+        let baseline = slices.filter(|slice| slice.contender == Contender::Baseline).map(|slice| slice.timing.wall);
+        let own = baseline.max().map(|longest| (longest * TIMES).max(SHORT));
+        let whole = if self.started.rehearsal { self.time_left() } else { Some(left) };
+        match (own, whole) {
+            (Some(own), Some(whole)) if own < whole => Patience { limit: Some(own), ours: false },
+            (own, None) => Patience { limit: own, ours: false },
+            (_, whole) => Patience { limit: whole, ours: true },
+        }
+    }
+
+    /// Logical CPUs that this process may use; 1 where the machine does not tell.
+    fn cores(&self) -> f64 {
+        let topology = self.ports.machine.topology();
+        topology.cores.iter().map(|core| core.cpus.len()).sum::<usize>().max(1) as f64
+    }
+
+    /// Waits for a calmer machine as long as the configuration lets us.
+    pub(super) async fn await_calm(&self) -> Result<(), Error> {
+        let Some(most) = self.settings.wait else { return Ok(()) };
+        let most = self.time_left().map_or(most, |left| most.min(left));
+        let (began, cores) = (Instant::now(), self.cores());
+        let mut told = false;
+        loop {
+            let before = self.ports.machine.load(&[]);
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = self.stop.cancelled() => {}
+            }
+            self.check_stop()?;
+            let Some(busy) = self.ports.machine.load(&[]).since(before).busy else { return Ok(()) };
+            let used = busy.as_secs_f64() / LOOK.as_secs_f64();
+            if used <= CALM * cores {
+                return Ok(());
+            }
+            if began.elapsed() + LOOK > most {
+                self.warn(format!("others still use {used:.1} of {cores:.0} cores; measuring begins all the same"));
+                return Ok(());
+            }
+            if !std::mem::replace(&mut told, true) {
+                let text = format!("waits for a calmer machine: others use {used:.1} of {cores:.0} cores");
+                self.tell(Event::Choice { what: "measuring".to_owned(), text });
+            }
+        }
+    }
+
+    /// Says what others used while measuring, where it was much.
+    pub(super) fn warn_of_load(&self, facts: &Facts) {
+        let cores = self.cores();
+        if let Some(used) = disturbance::usual(&facts.blocks).filter(|used| *used > BUSY * cores) {
+            self.warn(format!(
+                "the machine was busy while measuring: other programs used {used:.1} of its {cores:.0} cores, so that \
+                 differences take longer to tell"
+            ));
+        }
+    }
+
+    /// What is told where the time ended before a block could be counted.
+    pub(super) fn warn_of_short_time(&self, facts: &Facts, pace: &Pace) {
+        let block = replay::block_time(facts);
+        let counted = facts.blocks.len().saturating_sub(1);
+        if counted == 0 && !block.is_zero() {
+            // What the race needs at least, with the warm-up.
+            let least = block * 10;
+            self.warn(format!(
+                "one block takes {:.1} s, and the budget for measuring is {:.1} s: `measure: {{budget: {}s}}` would be \
+                 enough for the fewest blocks that can decide",
+                block.as_secs_f64(),
+                pace.budget.as_secs_f64(),
+                least.as_secs_f64().ceil()
+            ));
+        }
+    }
+}
