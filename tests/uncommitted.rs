@@ -66,6 +66,14 @@ fn a_file_that_git_ignores_is_told_as_well_and_what_set_up_makes_is_not() {
 }
 
 #[test]
+fn what_a_sparse_checkout_leaves_out_is_not_missing() {
+    let repo = Arena::default().build();
+    repo.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/tests/"]);
+    assert!(!repo.root().join("tests/run.sh").exists());
+    assert_eq!(told(&repo), [""; 0]);
+}
+
+#[test]
 fn what_is_staged_is_not_committed_and_another_target_is_what_counts() {
     let repo = Arena::default().build();
     repo.write("bench/cost.sh", "#!/bin/sh\n");

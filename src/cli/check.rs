@@ -83,7 +83,8 @@ async fn uncommitted(project: &Project, path: &Path, source: &[u8], context: &Co
     else {
         return Ok(Vec::new());
     };
-    let relative = project.relative(&context.directory.join(path))?;
+    // A document elsewhere can be checked too; no run would take it.
+    let Ok(relative) = project.relative(&context.directory.join(path)) else { return Ok(Vec::new()) };
     uncommitted::sentences(&*project.git, &target, &compose::named::files(project, &relative, document.plan())).await
 }
 

@@ -36,7 +36,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     for path in &paths {
         let code = match planned(path, alone, args.detailed_exitcode, &project, context).await {
             Ok((outline, code)) => {
-                outlines.push(outline);
+                outlines.extend(outline);
                 code
             }
             Err(Failure::Told(code)) => code,
@@ -62,22 +62,32 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     Ok(worst)
 }
 
-/// The outline of a document, and what `run` would come to before it starts, where that is asked for.
+/// The outline of a document, and the code that stands for it. Where that is asked for, it is what `run` would come
+/// to before it starts, also of a document that has no outline.
 async fn planned(
     path: &Path,
     alone: bool,
     detailed: bool,
     project: &Project,
     context: &Context,
-) -> Result<(Outline, ExitCode), Failure> {
-    let outline = outline(path, project, context).await?;
-    let code = if detailed { would_be(path, alone, project, context).await } else { Ok(ExitCode::Done) };
-    match code {
-        Ok(code) | Err(Failure::Told(code)) => Ok((outline, code)),
+) -> Result<(Option<Outline>, ExitCode), Failure> {
+    if !detailed {
+        return Ok((Some(outline(path, project, context).await?), ExitCode::Done));
+    }
+    let code = match would_be(path, alone, project, context).await {
+        Ok(code) => code,
         Err(Failure::Error(error)) => {
             context.out.error(&error);
-            Ok((outline, error.kind))
+            error.kind
         }
+        // Its findings stand there already.
+        Err(told) => return Err(told),
+    };
+    match outline(path, project, context).await {
+        Ok(outline) => Ok((Some(outline), code)),
+        Err(Failure::Told(_)) => Ok((None, code)),
+        Err(Failure::Error(error)) if code == ExitCode::Work => Err(error.into()),
+        Err(Failure::Error(_)) => Ok((None, code)),
     }
 }
 

@@ -26,7 +26,7 @@ pub use models::{Models, Upstream};
 pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, Words,
 };
-pub use starter::{starter, tools};
+pub use starter::starter;
 
 /// Measuring gets at least this much of a run without a time cap.
 const LEAST_MEASURING: Duration = Duration::from_secs(120);

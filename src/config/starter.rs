@@ -30,15 +30,9 @@ pub fn starter(found: &[Found]) -> String {
 }
 
 fn told(found: &[Found]) -> String {
-    let lines = found.iter().map(|found| format!("# Found: {}.\n", tools(found)));
+    let lines = found.iter().map(|found| format!("# Found: {}.\n", found.told()));
     let notes = found.iter().flat_map(|found| &found.notes).map(|note| format!("# Note: {note}.\n"));
     lines.chain(notes).collect()
-}
-
-/// `cargo (Cargo.toml), criterion (benches/x.rs)`.
-pub fn tools(found: &Found) -> String {
-    let tools = found.tools.iter().map(|tool| format!("{} ({})", tool.name, tool.because));
-    tools.collect::<Vec<_>>().join(", ")
 }
 
 fn setup(found: &[Found]) -> String {

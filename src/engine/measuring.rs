@@ -134,7 +134,7 @@ impl Run {
     async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
         let before = facts.clocks.changes().len();
         self.note(facts, Record::Block(block)).await?;
-        for change in facts.clocks.changes()[before..].to_vec() {
+        for change in facts.clocks.changes()[before..].iter().cloned() {
             let Change { source, from, to, why, .. } = &change;
             self.warn(format!(
                 "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \

@@ -19,8 +19,7 @@ pub fn found(all: &[Found]) -> String {
     for found in all {
         let place =
             if found.folder.is_empty() { String::new() } else { format!(" in {}", words::one_line(&found.folder)) };
-        let tools: Vec<_> = found.tools.iter().map(|tool| format!("{} ({})", tool.name, tool.because)).collect();
-        let _ = writeln!(out, "found{place}: {}", words::one_line(&tools.join(", ")));
+        let _ = writeln!(out, "found{place}: {}", words::one_line(&found.told()));
         if found.tests.is_empty() && found.calls.is_none() {
             let _ = writeln!(out, "  no tests were found for it");
         }

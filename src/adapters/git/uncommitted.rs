@@ -38,6 +38,12 @@ pub fn uncommitted(
         return Ok(found);
     }
     options.disable_pathspec_match(true).include_untracked(true).recurse_untracked_dirs(true);
+    let index = repo.index()?;
+    // What a sparse checkout leaves out is not missing.
+    let sparse = |path: &Path| {
+        let entry = index.get_path(path, 0);
+        entry.is_some_and(|entry| entry.flags_extended & git2::IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0)
+    };
     let diff = repo.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
     for delta in diff.deltas() {
         let standing = match delta.status() {
@@ -45,8 +51,9 @@ pub fn uncommitted(
             git2::Delta::Unmodified | git2::Delta::Ignored => continue,
             _ => Standing::Changed,
         };
-        let path = delta.new_file().path().or(delta.old_file().path()).and_then(Path::to_str);
-        found.extend(path.map(|path| (path.to_owned(), standing)));
+        let path = delta.new_file().path().or(delta.old_file().path());
+        let path = path.filter(|path| !(delta.status() == git2::Delta::Deleted && sparse(path)));
+        found.extend(path.and_then(Path::to_str).map(|path| (path.to_owned(), standing)));
     }
     Ok(found)
 }

@@ -166,6 +166,12 @@ impl Found {
         self.tools.push(Tool { name, because: folder.path(because) });
     }
 
+    /// Its tools with what gave them away: `cargo (Cargo.toml), criterion (benches/x.rs)`.
+    pub fn told(&self) -> String {
+        let tools = self.tools.iter().map(|tool| format!("{} ({})", tool.name, tool.because));
+        tools.collect::<Vec<_>>().join(", ")
+    }
+
     /// A suite that needs a shell line: its cases are read from the report that the line writes or prints.
     fn suite(&mut self, folder: &Folder<'_>, name: &str, run: &str) {
         let place = if self.folder.is_empty() { String::new() } else { format!(" of {}", self.folder) };
