@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
 use blueprint::domain::document::{Bindings, Document, changed_lines};
+use blueprint::domain::landing::{Because, Landing};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
@@ -50,6 +51,8 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
+        open: Vec::new(),
+        better: None,
     }
 }
 
@@ -64,7 +67,7 @@ fn scoreboard() -> Scoreboard {
         ..row("C", [0.0; 3], 0.0, 1.0)
     };
     let rival = Contender::try_from("B".to_owned()).expect("a key");
-    let support = Support { rival, difference: 2.2, half_width: 0.3, e_value: 212.4, blocks: 31 };
+    let support = Support { rival, difference: 2.2, half_width: Some(0.3), e_value: 212.4, blocks: 31 };
     Scoreboard {
         rows: vec![
             row("A", [100.0, 68.5, 91.7], 88.89, 46.0),
@@ -74,6 +77,9 @@ fn scoreboard() -> Scoreboard {
         ],
         verdict: Verdict::Winner { key: VariantKey::new("A").expect("a key"), support: Some(support) },
         blocks: 31,
+        measured: 32,
+        landing: Some(Landing::Lands { key: VariantKey::new("A").expect("a key"), because: Because::Best }),
+        outlook: None,
     }
 }
 
@@ -93,8 +99,10 @@ fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
 #[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let verdict = Verdict::Undecided { leader: VariantKey::new("B").unwrap(), support: None, smallest_seen: None };
-    let regions = results::landed(seed.plan(), &Scoreboard { verdict, ..scoreboard() }, "r", 0);
+    let leader = VariantKey::new("B").unwrap();
+    let landing = Some(Landing::Lands { key: leader.clone(), because: Because::Leads });
+    let verdict = Verdict::Undecided { leader: Some(leader), support: None, smallest_seen: None };
+    let regions = results::landed(seed.plan(), &Scoreboard { verdict, landing, ..scoreboard() }, "r", 0);
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert!(
         landed.contains("\n**Winner**: Variant B (Materialized View + Caching) – not supported by the measurements\n")

@@ -70,7 +70,10 @@ impl Run {
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);
-        self.warn_of_short_time(facts, &pace);
+        let undecided = ended.is_ok() && !replay::standing(facts)?.concluded();
+        if undecided {
+            self.warn_of_short_time(facts, &pace);
+        }
         ended
     }
 
@@ -93,7 +96,7 @@ impl Run {
             }
             match self.block(index, judged, facts, &standing, meters, pace).await? {
                 Ok(block) => {
-                    let by = disturbance::beyond_the_usual(&block.slices, &facts.blocks, &facts.clocks);
+                    let by = disturbance::beyond_the_usual(&block, &facts.blocks, &facts.clocks);
                     let kept = u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX);
                     if disturbance::is_taken_again(by, kept, facts.discarded) {
                         let why = format!("others used {by:.2} cores more than they usually do in this run");
@@ -134,15 +137,15 @@ impl Run {
     async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
         let before = facts.clocks.changes().len();
         self.note(facts, Record::Block(block)).await?;
-        for change in facts.clocks.changes()[before..].iter().cloned() {
-            let Change { source, from, to, why, .. } = &change;
+        for change in &facts.clocks.changes()[before..] {
+            let Change { source, from, to, why, .. } = change;
             self.warn(format!(
                 "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \
                  starts anew",
                 from.name(),
                 to.name()
             ));
-            self.log.write(&Record::Clock(change)).await?;
+            self.log.write(&Record::Clock(change.clone())).await?;
         }
         Ok(())
     }

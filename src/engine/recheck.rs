@@ -133,7 +133,8 @@ impl Run {
                 clocks = Clocks::chosen(&slices);
             }
             for slice in &slices {
-                let value = |r: &Reading| Some(((slice.contender.clone(), r.metric.clone()), clocks.value(slice, r)?));
+                let value =
+                    |r: &Reading| Some(((slice.contender.clone(), r.metric.clone()), clocks.value(index, slice, r)?));
                 read.extend(slice.readings.iter().filter_map(value));
             }
             for watch in &mut watched {
