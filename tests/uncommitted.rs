@@ -1,5 +1,5 @@
 //! Files that a plan names and that are not on the branch that a run starts from: `check` and `plan` tell them alike.
-
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 mod common;
 
 use common::Repo;
