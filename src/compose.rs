@@ -19,6 +19,7 @@ use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
+use crate::domain::measurement::MetricName;
 use crate::domain::plan::Plan;
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
@@ -110,7 +111,9 @@ pub async fn prepare(
         require: settings.require,
         rules: replay::RULES,
         sources: named(&ports.sources),
+        counts: counts(&ports.sources),
         rehearsal,
+        merge: true,
     };
     Ok(Prepared { started, ports, settings })
 }
@@ -164,6 +167,7 @@ pub async fn again(
     let mut settings = settings(project, &started.plan, &started.run);
     settings.state = started.state.clone();
     settings.measure_budget = started.measure_budget;
+    settings.merge = started.merge;
     let mut ports = ports(project, &started.plan, journal, events).await?;
     if started.rehearsal {
         rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
@@ -184,7 +188,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let settings = settings(project, plan, "<run>");
     let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
     let head = project.git.head().await?;
-    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch };
+    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
     let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
     Ok(outline::outline(&outline::Known {
         plan,
@@ -205,11 +209,18 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
         require: settings.require,
         merge: settings.merge,
+        record: settings.record,
+        hooks: settings.hooks,
+        sign: settings.sign,
+        customs: &project.git.customs().await?,
+        judge_unfinished: settings.judge_unfinished,
         contestants_write_tests: settings.contestants_write_tests,
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
         cache: ports.cache.as_ref().map(|port| port.choice()),
         sources: &named(&ports.sources),
         uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
+        counts: &counts(&ports.sources),
+        tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         sandboxed: false,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
@@ -221,6 +232,11 @@ fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
     sources.iter().map(|source| (source.name().to_owned(), metrics(source))).collect()
 }
 
+/// The metrics whose values count work and say nothing of time.
+fn counts(sources: &[Arc<dyn MetricSource>]) -> Vec<MetricName> {
+    sources.iter().filter(|source| source.counts()).flat_map(|source| source.metrics()).collect()
+}
+
 /// The ports of a run, but for the proxy, which only a run that starts needs.
 async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
@@ -228,6 +244,7 @@ async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events
         agent: agent::build(agents::settings(configured(project)?)?),
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
+        tie_breaker: measures::tie_breaker(config)?,
         ..bare(project, plan.variants.len(), journal, events).await?
     })
 }
@@ -265,6 +282,7 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
         cache: cache_port(project).await?,
         suites: Vec::new(),
         sources: Vec::new(),
+        tie_breaker: None,
         events,
     })
 }
@@ -285,6 +303,10 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         lanes: config.lanes,
         require: config.require,
         merge: true,
+        record: !config.journal_only,
+        hooks: config.hooks,
+        sign: config.sign,
+        judge_unfinished: config.judge_unfinished,
         contestants_write_tests: config.contestants_write_tests,
         state: project.state_root().join(run),
         env: project.inherited(),

@@ -26,7 +26,7 @@ const WIRES: [Wire; 2] = [Wire::Messages, Wire::Chat];
 const TOKEN: &str = "bp-token-of-this-trial";
 
 fn plan() -> Plan {
-    let weight = |percent| Weight { percent, note: None };
+    let weight = |percent| Weight::new(percent, None);
     let item = WorkItem {
         title: "The cost".to_owned(),
         applies: Applies::All,
@@ -726,7 +726,7 @@ fn a_model_that_never_stops_uses_most_of_its_cap_through_the_proxy_and_no_more()
         let arena = Arena {
             agent: format!("{{api: {{model: scripted, wire: {wire}}}}}"),
             budget: "- Max tokens per step: 15000\n- Session token cap: 40000\n- Time cap: 5 minutes\n".to_owned(),
-            config: format!("models:\n  openai: {{url: {url}/v1}}\n  anthropic: {{url: {url}}}\n"),
+            config: format!("unfinished: judge\nmodels:\n  openai: {{url: {url}/v1}}\n  anthropic: {{url: {url}}}\n"),
             ..Arena::default()
         };
         let repo = arena.build();

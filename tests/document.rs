@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
 use blueprint::domain::document::{Bindings, Document, changed_lines};
-use blueprint::domain::landing::{Because, Landing};
+use blueprint::domain::ending::Circumstances;
+use blueprint::domain::landing::{Because, Landing, Withheld};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
-use blueprint::domain::results;
+use blueprint::domain::results::Ended;
 use blueprint::domain::score::{Criteria, Points};
-use blueprint::domain::trial::{Disqualification, Outcome};
-use blueprint::domain::verdict::{Row, Scoreboard, Support, Verdict};
+use blueprint::domain::trial::{ChangeSize, Disqualification, Outcome};
+use blueprint::domain::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
 
 const SEED: &str = include_str!("fixtures/documents/seed.md");
 
@@ -20,12 +21,16 @@ fn about<'a>(source: &'a str, found: &[Diagnostic]) -> Vec<(Code, &'a str)> {
     found.iter().map(|f| (f.code, &source[f.span.clone()])).collect()
 }
 
+/// What there is to say of a seed without a fault.
+const PROSE: (Code, &str) = (Code::ProseNote, "Simplicity: 20% (LOC, maintenance complexity)");
+
 #[test]
 fn the_seed_has_exactly_its_own_faults() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let expected = [(Code::Total, "95.6"), (Code::DoubleEncoded, "âœ…"), (Code::Total, "92.2"), (Code::Total, "92.6")];
+    let expected =
+        [PROSE, (Code::Total, "95.6"), (Code::DoubleEncoded, "âœ…"), (Code::Total, "92.2"), (Code::Total, "92.6")];
     assert_eq!(about(SEED, seed.warnings()), expected);
-    assert_eq!(seed.warnings()[0].message, "the Total of A is 95.6, and the weighted sum is 96.96");
+    assert_eq!(seed.warnings()[1].message, "the Total of A is 95.6, and the weighted sum is 96.96");
     let metrics: BTreeMap<_, _> = seed.plan().metrics.iter().map(|m| (m.name.clone(), None)).collect();
     let open = Bindings { suites: BTreeSet::new(), load_bound: false, metrics };
     assert_eq!(about(SEED, &seed.bind(&open)), [(Code::Unbound, "Load test with 1000 concurrent requests")]);
@@ -47,7 +52,7 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
     let value = Quantity::in_unit(p95, "ms").expect("a time");
     Row {
         contender: Contender::try_from(contender.to_owned()).expect("a key"),
-        outcome: Outcome::Eligible { over_budget: false },
+        outcome: Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
@@ -86,23 +91,47 @@ fn scoreboard() -> Scoreboard {
 #[test]
 fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let regions = results::landed(seed.plan(), &scoreboard(), "20251102-160000-beef", 1_762_101_600);
+    let (board, sizes) = (scoreboard(), BTreeMap::new());
+    let ended =
+        Ended { plan: seed.plan(), board: &board, sizes: &sizes, run: "20251102-160000-beef", at: 1_762_101_600 };
+    let regions = ended.landed();
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert_eq!(landed, include_str!("fixtures/documents/seed-landed.md"));
     let again = Document::parse(landed.as_bytes()).unwrap();
     assert_eq!(again.digest(), seed.digest());
-    assert_eq!(again.warnings(), []);
+    assert_eq!(about(&landed, again.warnings()), [PROSE]);
     assert_eq!(again.plan(), &Plan { status: Status::Completed, ..seed.plan().clone() });
     assert_eq!(again.rewrite(&regions), landed.as_bytes());
 }
 
 #[test]
+fn a_seed_of_which_nothing_landed_tells_why_what_to_do_next_and_which_run_it_was() {
+    let seed = Document::parse(SEED.as_bytes()).unwrap();
+    let (verdict, why) = (Verdict::NoWinner { reason: NoWinner::BaselineBetter }, Withheld::NoWinner);
+    let board = Scoreboard { verdict, landing: Some(Landing::Nothing { why }), ..scoreboard() };
+    let size = ChangeSize { added: 124, nesting_surplus: 1.0, ..ChangeSize::default() };
+    let sizes = BTreeMap::from([(VariantKey::new("B").unwrap(), size)]);
+    let run = "20251102-160000-beef";
+    let ended = Ended { plan: seed.plan(), board: &board, sizes: &sizes, run, at: 1_762_101_600 };
+    let regions = ended.failed(&Circumstances::default());
+    let failed = String::from_utf8(seed.rewrite(&regions)).unwrap();
+    assert_eq!(failed, include_str!("fixtures/documents/seed-failed.md"));
+    let again = Document::parse(failed.as_bytes()).unwrap();
+    assert_eq!((again.digest(), again.run()), (seed.digest(), Some(run)));
+    assert_eq!(again.warnings(), []);
+    assert_eq!(again.plan(), &Plan { status: Status::Failed, ..seed.plan().clone() });
+    assert_eq!(again.rewrite(&regions), failed.as_bytes());
+    assert_eq!(seed.run(), None);
+}
+
+#[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let leader = VariantKey::new("B").unwrap();
-    let landing = Some(Landing::Lands { key: leader.clone(), because: Because::Leads });
-    let verdict = Verdict::Undecided { leader: Some(leader), support: None, smallest_seen: None };
-    let regions = results::landed(seed.plan(), &Scoreboard { verdict, landing, ..scoreboard() }, "r", 0);
+    let key = VariantKey::new("B").unwrap();
+    let verdict = Verdict::Undecided { leader: Some(key.clone()), support: None, smallest_seen: None };
+    let landing = Some(Landing::Lands { key, because: Because::Leads });
+    let (board, sizes) = (Scoreboard { verdict, landing, ..scoreboard() }, BTreeMap::new());
+    let regions = Ended { plan: seed.plan(), board: &board, sizes: &sizes, run: "r", at: 0 }.landed();
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert!(
         landed.contains("\n**Winner**: Variant B (Materialized View + Caching) – not supported by the measurements\n")
@@ -123,6 +152,15 @@ fn byte_order_mark_line_endings_and_front_matter_change_nothing_of_the_plan() {
     let yaml = "---\nBlueprint_ID: '2025-11-02T14:00:00Z_optimize-db-query'\nstatus: APPROVED # by two\nMODE: competition\ntags: [a]\n---\n";
     assert_eq!(plan_of(&format!("{yaml}{}{}", &SEED[..start], &SEED[end..])), plan);
     assert_eq!(plan_of(&SEED.replace("**: ", ":** ")), plan);
+}
+
+#[test]
+fn weights_may_be_shares_of_one() {
+    let shares =
+        SEED.replace(": 50% (", ": 0.5 (").replace(": 30% (p95", ": 0.3 (p95").replace(": 20% (LOC", ": .20 (LOC");
+    assert_eq!(plan_of(&shares), plan_of(SEED));
+    let plain = SEED.replace(": 50% (", ": 50 (").replace(": 30% (p95", ": 30 (p95").replace(": 20% (LOC", ": 20 (LOC");
+    assert_eq!(plan_of(&plain), plan_of(SEED));
 }
 
 #[test]

@@ -184,6 +184,7 @@ async fn merged(git: &Repository, base: &CommitId, winner: &CommitId) -> CommitI
         parents: &[base, winner],
         message: "land",
         time: 1_700_000_000,
+        signed: false,
     };
     let commit = git.commit(&order).await.unwrap();
     assert_eq!(git.commit(&order).await.unwrap(), commit, "the same order must make the same commit");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::metric::load::Metric;
 use blueprint::adapters::metric::sql_load::{ParamsFrom, Settings, SqlLoad};
-use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Sample, Slot};
+use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Slot};
 use blueprint::adapters::process::{Environment, Site, Stop};
 use blueprint::domain::measurement::MetricName;
 use common::arena::{Arena, DOCUMENT};
@@ -129,17 +129,6 @@ fn slot(seed: u64) -> Slot {
     Slot { block: 0, seed, limit: Some(Duration::from_secs(60)) }
 }
 
-/// A slice during which this machine kept the schedule.
-async fn kept(meter: &mut dyn Meter, seed: u64) -> Result<Sample, MetricError> {
-    for _ in 0..10 {
-        match meter.sample(slot(seed)).await {
-            Err(MetricError::Machine(why)) if why.contains("fell behind") => {}
-            other => return other,
-        }
-    }
-    panic!("this machine is too busy to keep any schedule");
-}
-
 const LOOKUP: &str = "-- one by its id\nSELECT id, name FROM items WHERE id = $1;\n";
 
 fn lookup() -> Tree {
@@ -167,13 +156,14 @@ async fn an_index_shows(world: World) {
     for name in ["slow", "fast"] {
         let site = tree.site(Some(&world.url(name)));
         let mut meter = open(&settings, &site).await.unwrap();
-        kept(&mut *meter, 1).await.unwrap();
+        meter.sample(slot(1)).await.unwrap();
         // This machine is busy with other tests: the quietest of three slices counts.
         let (mut p95, mut rate, mut output) = (f64::MAX, 0.0_f64, None);
         for _ in 0..3 {
-            let sample = kept(&mut *meter, 2).await.unwrap();
+            let sample = meter.sample(slot(2)).await.unwrap();
             assert!(sample.readings[0].observations >= 59 && sample.readings[1].observations >= 30);
-            p95 = p95.min(sample.readings[0].value.value());
+            // Without what this machine sent late, which is the same for both.
+            p95 = p95.min(sample.readings[0].value.value() - sample.timing.late.unwrap().as_secs_f64());
             rate = rate.max(sample.readings[1].value.value());
             output = sample.output;
         }
@@ -204,11 +194,11 @@ async fn a_request_that_waits_for_a_connection_shows_its_wait() {
     let tree = Tree::with(&[("bench/lookup.sql", "SELECT pg_sleep(0.04)")]);
     let one = Settings { concurrency: n(1), rate: n(50), ..settings(ParamsFrom::Nowhere, &["p50"]) };
     let mut meter = open(&one, &tree.site(Some(&world.url("fast")))).await.unwrap();
-    let sample = kept(&mut *meter, 1).await.unwrap();
+    let sample = meter.sample(slot(1)).await.unwrap();
     meter.close().await;
     // Thirty statements of 40 ms, asked at 20 ms each: the fifteenth has waited for 300 ms.
     let p50 = sample.readings[0].value.value();
-    assert!((0.15..0.6).contains(&p50), "p50 is {p50} s");
+    assert!(p50 >= 0.15, "p50 is {p50} s");
     world.end().await;
 }
 
@@ -221,7 +211,7 @@ async fn outputs_tell(world: World, reorder: &str) {
     world.run("fast", "DELETE FROM items WHERE id > 100; INSERT INTO items VALUES (1, 'more')").await;
     let output = async |seed| {
         let mut meter = open(&settings, &tree.site(Some(&world.url("fast")))).await.unwrap();
-        let sample = kept(&mut *meter, seed).await.unwrap();
+        let sample = meter.sample(slot(seed)).await.unwrap();
         meter.close().await;
         sample.output.unwrap()
     };
@@ -303,7 +293,7 @@ async fn a_statement_that_fails_or_writes_is_the_variants_doing() {
     ] {
         let tree = Tree::with(&[("bench/lookup.sql", statement)]);
         let mut meter = open(&settings(range(), &["p50"]), &tree.site(Some(&world.url("fast")))).await.unwrap();
-        blames_the_variant(kept(&mut *meter, 1).await, expected);
+        blames_the_variant(meter.sample(slot(1)).await, expected);
         meter.close().await;
     }
     let count = postgres.server.as_ref().unwrap().list("fast", "SELECT count(*)::text FROM items").await;
@@ -406,7 +396,7 @@ fn migrations(engine: &str) -> Repo {
     let config = format!(
         "version: 1\nagent: {{patch: recorded}}\ndatabase: {{engine: {engine}, seed: [db/seed.sql]}}\nmigrate: [\"{apply}\"]\n\
          metrics:\n  latency_p95: {{sql_load: {{file: bench/lookup.sql, params: {{range: [1, {ROWS}]}}, concurrency: 2, \
-         slice: 200ms}}, stat: p95}}\nmeasure: {{budget: 60s}}\n"
+         slice: 200ms}}, stat: p95}}\nmeasure: {{budget: 4m}}\n"
     );
     let seed = if engine == "sqlite" {
         format!(
@@ -418,7 +408,9 @@ fn migrations(engine: &str) -> Repo {
     };
     let patch =
         |line: &str| format!("--- a/db/migrate.sql\n+++ b/db/migrate.sql\n@@ -1 +1 @@\n--- nothing yet\n+{line}\n");
-    let document = Arena::default().document().replace("cost.txt, notes/**", "db/migrate.sql");
+    // It ends when it is decided: beside other work that takes longer.
+    let arena = Arena { budget: "- Time cap: 8 minutes\n".to_owned(), ..Arena::default() };
+    let document = arena.document().replace("cost.txt, notes/**", "db/migrate.sql");
     Repo::with(&[
         (DOCUMENT, &document),
         ("blueprint.yaml", &config),
@@ -438,6 +430,9 @@ fn the_index_lands_and_the_cheat_is_named(repo: &Repo) -> Done {
     let all = format!("{}\n{}\n{}", done.out, done.err, repo.read(DOCUMENT));
     let words = "the output differs from the baseline's: `20 answers of";
     assert!(all.contains(words), "`{words}` is missing in:\n{all}");
+    let report = repo.blueprint(&["report", "--json"]).ends_with(0);
+    let report: serde_json::Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!(report["rates"][0]["asked"], 100, "the rate was decided before anything counted: {report:#}");
     done
 }
 

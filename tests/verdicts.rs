@@ -25,7 +25,7 @@ fn timed(bench: &str, budget: &str) -> Repo {
 
 #[test]
 fn variants_that_differ_from_the_baseline_in_nothing_that_counts_do_not_land_and_what_to_do_is_said() {
-    let repo = timed(NOISE, "4s");
+    let repo = timed(NOISE, "8s");
     let before = repo.commit("noise");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
     assert_eq!(repo.git(&["show", "HEAD:cost.txt"]), repo.git(&["show", &format!("{}:cost.txt", before.trim())]));
@@ -34,13 +34,13 @@ fn variants_that_differ_from_the_baseline_in_nothing_that_counts_do_not_land_and
 
 #[test]
 fn an_undecided_run_is_measured_on_without_repeating_anything_and_then_lands() {
-    let arena = Arena { slice: "0.1", agent: "{command: sh agent.sh}".to_owned(), ..Arena::default() };
+    let arena = Arena { slice: "0.4", agent: "{command: sh agent.sh}".to_owned(), ..Arena::default() };
     let repo = arena.build();
     repo.write(
         "agent.sh",
         "echo once >> ../../../../asked\ncase $BLUEPRINT_VARIANT in A|a) echo 20 > cost.txt;; *) echo 60 > cost.txt;; esac\n",
     );
-    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 2s"));
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 8s"));
     repo.commit("too little time");
     repo.blueprint(&["run", DOCUMENT]).ends_with(3);
     let refused = repo.blueprint(&["resume", "--measure", "nonsense"]).ends_with(2);
@@ -58,7 +58,7 @@ fn an_undecided_run_is_measured_on_without_repeating_anything_and_then_lands() {
 
 #[test]
 fn measuring_ends_within_its_budget_however_long_a_block_takes() {
-    let repo = timed("#!/bin/sh\nsleep 0.5\n", "5s");
+    let repo = timed("#!/bin/sh\nsleep 0.5\n", "10s");
     repo.commit("slow");
     let done = repo.blueprint(&["run", DOCUMENT, "--events", "events.jsonl"]).ends_with(3);
     let events = repo.read("events.jsonl");
@@ -68,8 +68,8 @@ fn measuring_ends_within_its_budget_however_long_a_block_takes() {
         .filter(|event| event["event"] == "block-measured")
         .map(|event| event["elapsed"]["secs"].as_f64().unwrap() + event["elapsed"]["nanos"].as_f64().unwrap() / 1e9)
         .collect();
-    assert!(spent.iter().all(|elapsed| *elapsed <= 5.0), "{spent:?}");
-    assert!(!spent.is_empty() && done.err.contains("budget"), "{}{}", done.out, done.err);
+    assert!(spent.iter().all(|elapsed| *elapsed <= 10.0), "{spent:?}");
+    assert!(!spent.is_empty() && done.out.contains("undecided"), "{}", done.out);
 }
 
 #[test]
@@ -80,7 +80,8 @@ fn a_variant_that_never_ends_does_not_take_the_time_of_the_others_for_granted() 
     let began = Instant::now();
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
-    assert!(!done.out.contains("invalid measurement") && done.err.contains("budget"), "{}{}", done.out, done.err);
+    let told = done.out + &done.err;
+    assert!(!told.contains("invalid measurement") && told.contains("budget"), "{told}");
 }
 
 #[test]
@@ -98,13 +99,14 @@ fn a_baseline_that_misses_a_bound_gives_way_to_a_variant_that_keeps_it_at_the_pr
 
 #[test]
 fn whoever_is_ahead_lands_only_where_the_configuration_says_so() {
-    let repo = timed(NOISE, "4s");
-    repo.write("blueprint.yaml", &format!("{}land: {{require: leader}}\n", repo.read("blueprint.yaml")));
-    repo.commit("the leader lands");
+    let arena = Arena { slice: "0.4", config: "land: {require: leader}\n".to_owned(), ..Arena::default() };
+    let repo = arena.build();
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 8s"));
+    repo.commit("too little time, and the leader lands");
     let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0);
     assert!(plan.out.contains("whoever leads when the time ends, shown to be better or not"), "{}", plan.out);
-    let done = repo.blueprint(&["run", DOCUMENT]);
-    let ahead = done.out.contains("lands although nothing shows that it is better");
-    let nobody = done.out.contains("no variant is ahead") || done.out.contains("no winner");
-    assert!(ahead || nobody || done.out.contains("wins") || done.out.contains("tie"), "{}", done.out);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(done.out.contains("A lands although nothing shows that it is better"), "{}", done.out);
+    assert_eq!(repo.git(&["show", "HEAD:cost.txt"]).trim(), "20");
+    assert!(repo.git(&["show", &format!("HEAD:{DOCUMENT}")]).contains("not supported by the measurements"));
 }

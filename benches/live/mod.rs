@@ -262,7 +262,7 @@ async fn meter(folder: &std::path::Path, work: Work, units: u64) -> Box<dyn Mete
     let (exec, stop) = (Arc::new(Local), Stop::new());
     let (env, cpus) = (Environment::new(), Vec::new());
     let site = Site { tree: folder.into(), env, scratch: folder.into(), exec, stop, cpus };
-    time::Time::new(time::Settings { name, command }).open(&site).await.expect("a meter")
+    time::Time::new(time::Settings { name, command, output: false }).open(&site).await.expect("a meter")
 }
 
 fn taken(sample: Sample) -> Slice {

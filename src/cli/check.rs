@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::{Context, Outcome, documents};
 use crate::compose;
-use crate::domain::diagnostic::Diagnostic;
+use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::document::{Bindings, Document, fixed};
 use crate::engine::{opening, uncommitted};
 use crate::error::{ExitCode, Result};
@@ -54,9 +54,9 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         let uncommitted = uncommitted(&project, path, &source, context).await?;
         all.push(Checked { path: path.display().to_string(), source, found, uncommitted });
     }
-    let found = || all.iter().flat_map(|checked| &checked.found);
+    let count = |severity| all.iter().flat_map(|c| &c.found).filter(|finding| finding.severity() == severity).count();
+    let errors = count(Severity::Error);
     let loose: BTreeSet<_> = all.iter().flat_map(|checked| &checked.uncommitted).cloned().collect();
-    let errors = found().filter(|finding| finding.is_error()).count();
     match args.format {
         Format::Json => context.out.print_document(&diagnostics::json(&all)),
         Format::Github => {
@@ -70,7 +70,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
                 context.out.print(&diagnostics::human(found, path, source, context.out.style().coloured));
             }
             context.out.print(&diagnostics::files(&loose, context.out.style()));
-            context.out.note(&summary(errors, found().count() - errors, loose.len()));
+            context.out.note(&summary(errors, count(Severity::Warning), count(Severity::Note), loose.len()));
         }
     }
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Done })
@@ -112,9 +112,12 @@ fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> R
     Ok(fixed.bytes)
 }
 
-fn summary(errors: usize, warnings: usize, uncommitted: usize) -> String {
+fn summary(errors: usize, warnings: usize, notes: usize, uncommitted: usize) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let loose =
-        if uncommitted == 0 { String::new() } else { format!(", {} not committed", count(uncommitted, "file")) };
-    format!("{}, {}{loose}\n", count(errors, "error"), count(warnings, "warning"))
+    let more = |n: usize, what: &str, behind: &str| match n {
+        0 => String::new(),
+        n => format!(", {}{behind}", count(n, what)),
+    };
+    let (notes, loose) = (more(notes, "note", ""), more(uncommitted, "file", " not committed"));
+    format!("{}, {}{notes}{loose}\n", count(errors, "error"), count(warnings, "warning"))
 }

@@ -11,6 +11,7 @@ mod noise;
 mod plan;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod schema;
 mod signals;
@@ -66,6 +67,8 @@ enum Command {
     Run(run::Args),
     /// Resume an interrupted run.
     Resume(resume::Args),
+    /// Carry a run's document out again from where the target is now, with what its agents wrote.
+    Retry(retry::Args),
     /// List the runs of this repository.
     Status(status::Args),
     /// Show the result of a run.
@@ -156,6 +159,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Approve(args) => approve::main(&args, context),
         Command::Run(args) => run::main(&args, context).await,
         Command::Resume(args) => resume::main(&args, context).await,
+        Command::Retry(args) => retry::main(&args, context).await,
         Command::Status(args) => status::main(&args, context).await,
         Command::Report(args) => report::main(&args, context).await,
         Command::Gc(args) => gc::main(&args, context).await,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::documents::{self, Chosen};
-use super::run::{Look, look, passed_over};
+use super::run::{Look, Wanted, ended, look, passed_over};
 use super::{Context, Failure, Outcome};
 use crate::compose;
 use crate::engine::opening;
@@ -94,7 +94,8 @@ async fn planned(
 /// 10 where a run would start; else what it would end with.
 async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context) -> Outcome {
     let loaded = documents::load(path, context)?;
-    match look(&loaded, path, true, project, context).await? {
+    match look(&loaded, path, Wanted { lands: true, again: false }, project, context).await? {
+        Look::Ended => Ok(ended(&loaded, context)),
         Look::NotNow(status) => Ok(passed_over(&loaded, status, alone, context)?),
         Look::Ready(target) => {
             compose::preflight(project, &loaded.document, &target).await?;

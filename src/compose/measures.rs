@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::queries;
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
 use crate::adapters::load;
-use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, report, sql, sql_load};
+use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, instructions, report, sql, sql_load};
 use crate::adapters::process::Program;
 use crate::adapters::suite::{self, CommandSettings, HttpSettings, Suite, SuiteSettings};
 use crate::config::{self, Config, Http, Metric};
@@ -123,6 +123,29 @@ pub fn sources(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn MetricSource>
     Ok(build(config, &wanted)?.into_iter().map(Arc::from).collect())
 }
 
+/// The name under which the tie-breaker's counts are read; no metric of a document has it.
+const TIE_BREAK: &str = "tie-break/instructions";
+
+/// What is counted of variants that can't be told apart, where the configuration asks for it.
+pub fn tie_breaker(config: &Config) -> Result<Option<Arc<dyn MetricSource>>> {
+    let Some(asked) = &config.tie_break else { return Ok(None) };
+    let place = "measure.tie_break";
+    let from = needed(place, "from", asked.from.as_ref())?;
+    if from != "instructions" {
+        return Err(wrong(format!("`{place}.from`: ties are broken by `instructions`, not by `{from}`")));
+    }
+    let command = Program::Shell(needed(place, "run", asked.run.as_ref())?.to_owned());
+    let counter = counter(place, asked.counter.as_deref())?;
+    let name = MetricName::new(TIE_BREAK).ok_or_else(|| wrong("the tie-breaker has no name"))?;
+    let settings = SourceSettings::Instructions(instructions::Settings { name, command, counter });
+    Ok(Some(Arc::from(metric::build(settings))))
+}
+
+fn counter(place: &str, text: Option<&str>) -> Result<instructions::Counter> {
+    let Some(text) = text else { return Ok(instructions::Counter::default()) };
+    text.parse().map_err(|why| wrong(format!("`{place}.counter`: {why}")))
+}
+
 /// One source for all metrics that come out of the same run of the same program.
 fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<dyn MetricSource>>> {
     let mut built: Vec<SourceSettings> = Vec::new();
@@ -144,8 +167,9 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
                 known.metrics.extend_from_slice(&new.metrics);
             }
             (File(known), File(new)) if known.command == new.command => known.metrics.extend_from_slice(&new.metrics),
-            (Command(known), Command(new)) if known.command == new.command => {
+            (Command(known), Command(new)) if known.command == new.command && together(known, new) => {
                 known.metrics.extend_from_slice(&new.metrics);
+                known.output = known.output.take().or_else(|| new.output.clone());
             }
             (Http(known), Http(new))
                 if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
@@ -162,6 +186,11 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
         return None;
     }
     Some(new)
+}
+
+/// Whether no two of them say where the document tells what was computed.
+fn together(known: &command::Settings, new: &command::Settings) -> bool {
+    known.output.is_none() || new.output.is_none() || known.output == new.output
 }
 
 /// One metric's source, for this metric alone.
@@ -186,7 +215,8 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             let unit = needed(&place, "unit", metric.unit.as_ref())?.to_owned();
             dimension(&place, metric)?;
             let one = command::Metric { name, path: metric.path.clone().unwrap_or_default(), unit };
-            SourceSettings::Command(command::Settings { command: run()?, metrics: vec![one] })
+            let output = metric.output.clone();
+            SourceSettings::Command(command::Settings { command: run()?, metrics: vec![one], output })
         }
         "sql" => {
             let query = needed(&place, "sql", metric.sql.as_ref())?.to_owned();
@@ -194,7 +224,18 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             dimension(&place, metric)?;
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
-        "time" => SourceSettings::Time(metric::time::Settings { name, command: run()? }),
+        "time" => {
+            let output = match metric.output.as_deref() {
+                None => false,
+                Some("stdout") => true,
+                Some(_) => return Err(wrong(format!("`{place}.output` of a metric from `time` can only be `stdout`"))),
+            };
+            SourceSettings::Time(metric::time::Settings { name, command: run()?, output })
+        }
+        "instructions" => {
+            let counter = counter(&place, metric.counter.as_deref())?;
+            SourceSettings::Instructions(instructions::Settings { name, command: run()?, counter })
+        }
         "sql-load" => SourceSettings::SqlLoad(queries::load(config, &place, name, metric)?),
         _ => SourceSettings::Http(http_load(config, &place, name, metric)?),
     })
@@ -243,10 +284,12 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
     let format = report::find(kind);
     let family = if format.is_some() { "report" } else { kind };
     let keys: &[(&str, bool, &[&str])] = &[
-        ("run", metric.run.is_some(), &["report", "file", "command", "time"]),
+        ("run", metric.run.is_some(), &["report", "file", "command", "time", "instructions"]),
+        ("counter", metric.counter.is_some(), &["instructions"]),
         ("test", metric.test.is_some(), &["report"]),
         ("stat", metric.stat.is_some(), &["report", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),
+        ("output", metric.output.is_some(), &["command", "time"]),
         ("unit", metric.unit.is_some(), &["report", "file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
         ("sql_load", metric.sql_load.is_some(), &["sql-load"]),

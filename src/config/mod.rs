@@ -24,7 +24,8 @@ use crate::error::{Error, Result};
 pub use agent::Agent;
 pub use models::{Models, Upstream};
 pub use raw::{
-    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, Words,
+    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
+    Words,
 };
 pub use starter::starter;
 
@@ -70,12 +71,22 @@ pub struct Config {
     pub parallel: Option<usize>,
     /// Parallel lanes of measuring.
     pub lanes: Wanted,
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<TieBreak>,
     /// The branch that winners land on.
     pub branch: Option<String>,
     /// What must be shown before a variant may land.
     pub require: landing::Require,
     /// How long measuring may wait for a calmer machine.
     pub wait: Option<Duration>,
+    /// Whether the end of a run that landed nothing is kept out of the branch.
+    pub journal_only: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
 }
@@ -137,9 +148,14 @@ impl Config {
             measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
             parallel: raw.measure.parallel,
             lanes: lanes(raw.measure.lanes)?,
+            tie_break: raw.measure.tie_break,
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
             wait: duration("measure.wait", raw.measure.wait.as_deref())?,
+            journal_only: raw.land.record == Some(raw::Record::Journal),
+            hooks: raw.land.hooks == Some(raw::Hooks::Run),
+            sign: raw.land.sign == Some(raw::Sign::Auto),
+            judge_unfinished: raw.unfinished == Some(raw::Unfinished::Judge),
             text: text.to_owned(),
         })
     }

@@ -47,6 +47,18 @@ pub struct Raw {
     pub measure: Measure,
     /// Where and when a winner lands.
     pub land: Land,
+    /// What becomes of a variant of which work items were not carried out; `out` where absent.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// What becomes of a variant of which work items were not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unfinished {
+    /// It is out, and its work is kept.
+    Out,
+    /// It competes as it is, and is marked.
+    Judge,
 }
 
 /// What implements the variants: the name of a preset, or settings.
@@ -291,9 +303,9 @@ pub struct Http {
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
     /// The kind of source: the format of a benchmark report (`pytest-benchmark`, `criterion`, `hyperfine`, `k6`, `go-bench`),
-    /// `file`, `command` or `time`; not needed beside `sql`, `sql_load` and `http`.
+    /// `file`, `command`, `time` or `instructions`; not needed beside `sql`, `sql_load` and `http`.
     pub from: Option<String>,
-    /// The shell line that measures (reports, `file`, `command`) or is measured (`time`).
+    /// The shell line that measures (reports, `file`, `command`) or is measured (`time`, `instructions`).
     pub run: Option<String>,
     /// The benchmark that is meant; not needed where the report holds one (reports).
     pub test: Option<String>,
@@ -301,9 +313,14 @@ pub struct Metric {
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
+    /// What was computed, which must be what the baseline computes from the same inputs: `stdout` (`time`), or keys
+    /// and indices of the JSON document joined by dots (`command`).
+    pub output: Option<String>,
     /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`); which figure of a
     /// benchmark, such as `B/op` (`go-bench`); what a trend of the script is in (`k6`).
     pub unit: Option<String>,
+    /// What counts (`instructions`): `callgrind`, `pmu` (the processor), or `auto`: the processor where it can.
+    pub counter: Option<String>,
     /// A query with one row and one column.
     pub sql: Option<String>,
     /// A load on the contender's own database.
@@ -361,6 +378,20 @@ pub struct Measure {
     pub parallel: Option<usize>,
     /// Contenders that are measured at the same time, each on cores of its own: `auto`, `off` or a number.
     pub lanes: Option<Lanes>,
+    /// What is counted of variants that can't be told apart, and decides between equally simple ones.
+    pub tie_break: Option<TieBreak>,
+}
+
+/// What is counted of variants that can't be told apart.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "`{from: instructions, run: …}`")]
+pub struct TieBreak {
+    /// The kind of source: `instructions`.
+    pub from: Option<String>,
+    /// The shell line whose instructions are counted.
+    pub run: Option<String>,
+    /// What counts: `auto`, `callgrind` or `pmu`.
+    pub counter: Option<String>,
 }
 
 /// Parallel lanes of measuring.
@@ -391,6 +422,42 @@ pub struct Land {
     pub branch: Option<String>,
     /// What must be shown before a variant lands: `better` than the baseline where absent.
     pub require: Option<Require>,
+    /// Where the end of a run is told that landed nothing; `commit` where absent.
+    pub record: Option<Record>,
+    /// What becomes of `pre-merge-commit`, `pre-commit` and `commit-msg`; `skip` where absent.
+    pub hooks: Option<Hooks>,
+    /// Whether commits are signed; `never` where absent.
+    pub sign: Option<Sign>,
+}
+
+/// Where the end of a run is told that landed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// In the document, by a commit of it alone on the branch.
+    Commit,
+    /// In the journal only.
+    Journal,
+}
+
+/// What becomes of the repository's hooks when something lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Hooks {
+    /// They are run as git would, and what they refuse does not land.
+    Run,
+    /// They are not run.
+    Skip,
+}
+
+/// Whether commits that land are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// As git's own configuration says.
+    Auto,
+    /// Never.
+    Never,
 }
 
 /// What must be shown before a variant lands.

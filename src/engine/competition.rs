@@ -3,15 +3,17 @@
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
 use super::context::{PerContender, Run};
-use super::journal::{Facts, Record};
+use super::journal::{Facts, Record, Resource};
 use super::judging::{Judged, Judgement, tests_outcome};
 use super::replay;
 use crate::adapters::git::CommitId;
 use crate::domain::event::Event;
+use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{Outcome, Phase, TestReport};
 use crate::domain::verdict::Scoreboard;
@@ -24,6 +26,8 @@ pub struct Conclusion {
     pub scoreboard: Scoreboard,
     /// The merge commit, where something landed.
     pub landed: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
 }
 
 /// Carries out a run, or what is left of it.
@@ -32,7 +36,11 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
     // However it ended, every lease was given back: what held them goes too.
     let removed = run.ports.workspace.remove(&run.started.state).await;
     let conclusion = concluded?;
-    removed.map_err(super::lease::machine)?;
+    if let Err(error) = removed {
+        let resource = Resource::Directory { path: run.started.state.clone() };
+        run.log.write(&Record::Intended { contender: Contender::Baseline, resource }).await?;
+        run.warn(format!("something of the run is left, which `blueprint gc` removes: {error}"));
+    }
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
     Ok(conclusion)
@@ -44,14 +52,21 @@ impl Run {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
+        self.hold_rates(&facts);
         self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
             None => self.compete(self.facts().await?).await?,
         };
+        self.decided.store(true, Ordering::Relaxed);
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
-        Ok(Conclusion { scoreboard, landed })
+        let recorded = match &landed {
+            Some(_) => None,
+            None if scoreboard.lands().is_some() => None,
+            None => self.record_end(&scoreboard, &facts).await?,
+        };
+        Ok(Conclusion { scoreboard, landed, recorded })
     }
 
     /// What the journal says of this run.
@@ -109,20 +124,32 @@ impl Run {
         let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
         let (baseline, shadow, variants) = tokio::join!(baseline, self.judge_shadow(facts), variants);
         let mut failure = None;
+        let mut troubles = Vec::new();
         let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
-        let results = variants.into_iter().chain([baseline.map(Some), shadow]);
-        for result in results {
+        let variants = self.plan().variants.iter().zip(variants).map(|(variant, result)| (Some(&variant.key), result));
+        for (key, result) in variants.chain([(None, baseline.map(Some)), (None, shadow)]) {
             match result {
                 Ok(Some((contender, tree, report))) => {
                     reports.insert(contender.clone(), report);
                     judged.insert(contender, tree);
                 }
                 Ok(None) => {}
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => match key.filter(|_| error.is_of_one_trial()) {
+                    Some(key) => troubles.push((key, error)),
+                    None => failure = failure.or(Some(error)),
+                },
             }
+        }
+        // What happened to all of them is not one trial's trouble.
+        if failure.is_none() && troubles.len() == self.plan().variants.len() {
+            failure = troubles.drain(..).next().map(|(_, error)| error);
         }
         if let Some(error) = failure {
             return Err(error);
+        }
+        for (key, error) in troubles {
+            let outcome = Outcome::Infrastructure { message: error.message };
+            self.end(&Contender::Variant(key.clone()), outcome).await?;
         }
         self.compare_tests(&reports, judged).await
     }
@@ -178,7 +205,8 @@ impl Run {
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
-                "{failed} of {all} tests fail on the baseline, and no variant is out for failing them: {first}{}",
+                "{failed} of {all} tests fail on the baseline, and no variant is out for failing them{}: {first}{}",
+                if gate::missed(&self.plan().weights, baseline).is_some() { " unless the weights say so" } else { "" },
                 if failed > 1 { ", …" } else { "" }
             ));
         }
@@ -186,7 +214,7 @@ impl Run {
             self.warn_of_flaky_tests(baseline, shadow);
         }
         for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {
-            let Some(outcome) = tests_outcome(baseline, report) else { continue };
+            let Some(outcome) = tests_outcome(&self.plan().weights, baseline, report) else { continue };
             self.end(contender, outcome).await?;
             if let Some(tree) = judged.remove(contender) {
                 self.close_lease(tree.lease).await?;
@@ -200,6 +228,7 @@ impl Run {
         let facts = self.facts().await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };
+        let facts = self.break_ties(judged, facts).await?;
         self.warn_of_suspicion(&facts);
         let scoreboard = replay::conclude(&facts)?;
         self.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;

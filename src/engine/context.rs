@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -53,6 +54,8 @@ pub struct Ports {
     pub suites: Vec<Arc<dyn Suite>>,
     /// Where the plan's metrics come from.
     pub sources: Vec<Arc<dyn MetricSource>>,
+    /// What is counted of variants that can't be told apart, where the configuration asks for it.
+    pub tie_breaker: Option<Arc<dyn MetricSource>>,
     /// Who watches.
     pub events: Arc<dyn Sink>,
 }
@@ -84,6 +87,14 @@ pub struct Settings {
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the document tells on the branch how a run ended that landed nothing.
+    pub record: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// Where leases live; outside the repository.
@@ -112,6 +123,8 @@ pub struct Run {
     pub agents: Semaphore,
     /// Limits judged trees at a time.
     pub judges: Semaphore,
+    /// Set once there is a verdict: the time cap reaches as far as that.
+    pub decided: AtomicBool,
 }
 
 impl Run {
@@ -127,6 +140,7 @@ impl Run {
             accounts,
             agents: Semaphore::new(agents),
             judges: Semaphore::new(agents),
+            decided: AtomicBool::new(false),
             started,
             ports,
             settings,
@@ -150,8 +164,11 @@ impl Run {
         self.tell(Event::Warning { text: text.into() });
     }
 
-    /// The time that is left of the plan's cap; unlimited where there is none.
+    /// The time that is left of the plan's cap; unlimited where there is none, and after the verdict.
     pub fn time_left(&self) -> Option<Duration> {
+        if self.decided.load(Ordering::Relaxed) {
+            return None;
+        }
         self.plan().budget.time_cap.map(|cap| cap.saturating_sub(self.log.elapsed()))
     }
 
@@ -164,9 +181,15 @@ impl Run {
     pub fn check_stop(&self) -> Result<(), Error> {
         if self.stop.is_cancelled() {
             return Err(Error::new(ExitCode::Interrupted, format!("run {} was interrupted", self.started.run))
-                .hint(format!("go on with it: blueprint resume {}", self.started.run)));
+                .hint(format!("go on with it: {}", self.way_on())));
         }
         Ok(())
+    }
+
+    /// The command that goes on with the run: where its time is spent, only a new one can.
+    pub fn way_on(&self) -> String {
+        let command = if self.time_left() == Some(Duration::ZERO) { "retry" } else { "resume" };
+        format!("blueprint {command} {}", self.started.run)
     }
 
     /// The branch of a variant in this run.

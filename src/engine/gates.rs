@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::Facts;
+use super::rates;
 use super::replay::{counted, displayed, values};
 use crate::domain::bounds::{Answer, BoundTest, Standing};
 use crate::domain::landing::Ground;
@@ -159,7 +160,7 @@ impl<'a> Judge<'a> {
                 test.record(answer);
             }
         }
-        Ok(test.standing())
+        Ok(rates::as_far_as_sent(self.facts, metric, test.standing()))
     }
 
     /// What one block says, where it says anything.

@@ -20,7 +20,8 @@ use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Decision, Lanes};
-use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::load::Rate;
+use crate::domain::measurement::{Block, Contender, MetricName, Reading};
 use crate::domain::plan::{Plan, VariantKey};
 use crate::domain::timed::{Change, Clocks};
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
@@ -63,9 +64,20 @@ pub struct Started {
     pub rules: u32,
     /// The names of the metric sources with the metrics that each provides.
     pub sources: Vec<(String, Vec<String>)>,
+    /// The metrics whose values count work and say nothing of time.
+    #[serde(default)]
+    pub counts: Vec<MetricName>,
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether a winner is to land, and the document to be told how it ended.
+    #[serde(default = "yes")]
+    pub merge: bool,
+}
+
+/// What runs did before there was a choice on record.
+fn yes() -> bool {
+    true
 }
 
 fn first_rules() -> u32 {
@@ -192,6 +204,8 @@ pub enum Record {
     },
     /// Whether blocks are measured in parallel lanes; the last of these counts.
     Lanes(Decision),
+    /// At which rate a source asks what it loads.
+    Rate(Rate),
     /// A block was measured.
     Block(Block),
     /// A clock stopped telling the truth of somebody. What follows from it is worked out from the blocks
@@ -211,6 +225,13 @@ pub enum Record {
         /// How.
         outcome: Outcome,
     },
+    /// What the tie-breaker counted of a variant that can't be told from another.
+    TieBreak {
+        /// Whose.
+        contender: Contender,
+        /// How many.
+        instructions: u64,
+    },
     /// The verdict.
     Concluded {
         /// With everything it was made from.
@@ -221,6 +242,16 @@ pub enum Record {
     /// It moved.
     Landed {
         /// The merge commit.
+        commit: CommitId,
+    },
+    /// The document's end is about to be committed on the target branch.
+    Recording {
+        /// The commit of the document alone.
+        to: CommitId,
+    },
+    /// It was committed.
+    Recorded {
+        /// The commit.
         commit: CommitId,
     },
     /// Nothing is left to do.
@@ -310,6 +341,8 @@ pub struct Facts {
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
     pub lanes: Option<Decision>,
+    /// At which rate sources ask what they load, by the source's name.
+    pub rates: BTreeMap<String, Rate>,
     /// Blocks in order.
     pub blocks: Vec<Block>,
     /// How long measuring may take, with what was added later.
@@ -318,6 +351,8 @@ pub struct Facts {
     pub discarded: u32,
     /// By which time slices are compared, as all blocks so far say.
     pub clocks: Clocks,
+    /// What the tie-breaker counted.
+    pub tie_break: BTreeMap<Contender, u64>,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
@@ -326,6 +361,10 @@ pub struct Facts {
     pub landing: Option<LandingIntent>,
     /// What landed.
     pub landed: Option<CommitId>,
+    /// The commit of the document's end that was about to be made, the last one.
+    pub recording: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
     /// Nothing is left to do.
     pub finished: bool,
     /// Time used.
@@ -345,14 +384,18 @@ impl Facts {
             tests: BTreeMap::new(),
             exact: BTreeMap::new(),
             lanes: None,
+            rates: BTreeMap::new(),
             blocks: Vec::new(),
             measure_budget,
             discarded: 0,
             clocks: Clocks::default(),
+            tie_break: BTreeMap::new(),
             ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
             landed: None,
+            recording: None,
+            recorded: None,
             finished: false,
             elapsed: Duration::ZERO,
         }
@@ -382,6 +425,8 @@ impl Facts {
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
+                // The end that was recorded is not the end any more.
+                (self.recording, self.recorded) = (None, None);
             }
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
@@ -405,14 +450,18 @@ impl Facts {
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
+            Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),
             Record::Block(block) => {
                 self.clocks.observe(&block);
                 self.blocks.push(block);
             }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
+            Record::TieBreak { contender, instructions } => drop(self.tie_break.insert(contender, instructions)),
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),
+            Record::Recording { to } => self.recording = Some(to),
+            Record::Recorded { commit } => self.recorded = Some(commit),
             Record::Finished => self.finished = true,
         }
     }

@@ -1,18 +1,26 @@
 //! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Run;
 use super::journal::{Record, Resource};
 use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
-use crate::adapters::process::Environment;
+use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::workspace::Footing;
 use crate::domain::measurement::Contender;
+use crate::domain::race;
 use crate::error::Error;
 
 /// Ports that each lease gets.
 const PORTS: usize = 4;
+
+/// The block whose seed everything is told that is no slice: no block has its number.
+const SET_UP: u32 = u32::MAX - 1;
+/// Variables that name places for results, each with the file's name.
+const PLACES: &[(&str, &str)] =
+    &[("BLUEPRINT_METRICS", "metrics.jsonl"), ("BLUEPRINT_JUNIT", "junit.xml"), ("CRITERION_HOME", "criterion")];
 
 /// What a trial holds while it is worked on or judged.
 #[derive(Debug)]
@@ -24,6 +32,16 @@ pub struct Lease {
     /// The environment of the lease's processes, whole.
     pub env: Environment,
     held: Vec<Resource>,
+    /// Its directories, as they were made.
+    grounds: Vec<Ground>,
+}
+
+/// A directory of a lease, and what it is known by.
+#[derive(Debug)]
+struct Ground {
+    name: &'static str,
+    path: PathBuf,
+    footing: Footing,
 }
 
 impl Lease {
@@ -43,6 +61,12 @@ impl Lease {
     }
 }
 
+/// The name of the lease that a contender is judged in. A slug has no `_`, so that this is no other
+/// variant's: `A` is not judged where `A-judge` works.
+pub fn judging(slug: &str) -> String {
+    format!("{slug}_judge")
+}
+
 /// What a lease is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -53,11 +77,16 @@ pub enum Purpose {
 }
 
 impl Run {
-    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a-judge`).
+    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
     pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
-        let mut lease =
-            Lease { contender: contender.clone(), dir: dir.clone(), env: self.settings.env.clone(), held: Vec::new() };
+        let mut lease = Lease {
+            contender: contender.clone(),
+            dir,
+            env: self.settings.env.clone(),
+            held: Vec::new(),
+            grounds: Vec::new(),
+        };
         let made = self.fill_lease(&mut lease, name, purpose).await;
         if let Err(error) = made {
             self.close_lease(lease).await?;
@@ -74,12 +103,33 @@ impl Run {
             self.ports.workspace.make_private(&part).await.map_err(machine)?;
         }
         self.made(lease, directory).await?;
+        let (whole, scratch) = (lease.dir.clone(), lease.scratch());
+        self.stand_on(lease, "directory", whole).await?;
+        self.stand_on(lease, "scratch directory", scratch).await?;
         self.identify(lease).await?;
         if purpose == Purpose::Services {
             self.lease_database(lease, name).await?;
             self.lease_cache(lease, name).await?;
         }
         Ok(())
+    }
+
+    /// Notes what a directory of a lease is known by, so that nothing is ever done in what stands in its place.
+    pub(super) async fn stand_on(&self, lease: &mut Lease, name: &'static str, path: PathBuf) -> Result<(), Error> {
+        let footing = self.ports.workspace.footing(&path).await.map_err(machine)?;
+        lease.grounds.push(Ground { name, path, footing });
+        Ok(())
+    }
+
+    /// Which directory of a lease is not what it was, in words; `None` where all are. Whoever works in them can
+    /// move them away and put others in their place, a link to anywhere above all.
+    pub async fn replaced(&self, lease: &Lease) -> Option<String> {
+        for Ground { name, path, footing } in &lease.grounds {
+            if let Some(how) = self.ports.workspace.replaced(path, footing).await {
+                return Some(format!("its {name} {how}: {}", path.display()));
+            }
+        }
+        None
     }
 
     async fn identify(&self, lease: &mut Lease) -> Result<(), Error> {
@@ -94,11 +144,37 @@ impl Run {
         lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
         lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
         lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
+        self.look_alike(lease).await
+    }
+
+    /// What a slice of measuring is told, everything else of the lease is told too, in the same form: no program
+    /// can know by them that it is measured. What is written there is read by nobody.
+    async fn look_alike(&self, lease: &mut Lease) -> Result<(), Error> {
+        let seed = race::block_seed(self.started.seed, SET_UP);
+        lease.env.insert("BLUEPRINT_SEED".to_owned(), seed.to_string());
+        for (variable, name) in PLACES {
+            let place = lease.scratch().join(format!("{PREFIX}{:016x}", self.ports.workspace.random()));
+            self.ports.workspace.make_private(&place).await.map_err(machine)?;
+            lease.env.insert((*variable).to_owned(), place.join(name).display().to_string());
+        }
         Ok(())
     }
 
+    /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
+    pub async fn settle(&self, lease: &Lease) {
+        let left = self.ports.exec.settle(&self.marker(&lease.dir)).await;
+        if let Some(first) = left.first() {
+            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+            self.warn(format!(
+                "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
+                 metrics need is started by `http`, `database` and `cache`, or outside of the run",
+                lease.contender
+            ));
+        }
+    }
+
     /// What marks every process of a lease.
-    fn marker(&self, dir: &std::path::Path) -> String {
+    fn marker(&self, dir: &Path) -> String {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         format!("{}/{name}", self.started.run)
     }
@@ -130,10 +206,19 @@ impl Run {
         self.intend(lease, worktree.clone()).await?;
         self.ports.git.add_worktree(&path, &branch, base).await?;
         self.made(lease, worktree).await?;
+        self.stand_on(lease, "worktree", path.clone()).await?;
         for carried in &self.settings.carry {
             self.ports.workspace.carry(carried, self.ports.git.root(), &path).await.map_err(machine)?;
         }
         Ok(())
+    }
+
+    /// Writes down the worktree that hooks are about to be run in; where it is to be.
+    pub(super) async fn intend_hooks(&self, lease: &mut Lease) -> Result<PathBuf, Error> {
+        let (path, slug) = (lease.worktree(), "hooks");
+        let worktree = Resource::Worktree { path: path.clone(), branch: self.branch(slug), kept: self.kept_ref(slug) };
+        self.intend(lease, worktree).await?;
+        Ok(path)
     }
 
     async fn intend(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
@@ -150,30 +235,37 @@ impl Run {
         self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
 
-    /// Ends every process of a lease and removes what it holds, last made first.
+    /// Ends every process of a lease and removes what it holds, last made first. What can't be removed is
+    /// told and stays in the journal, for `gc` to take.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
         while let Some(resource) = lease.held.pop() {
-            self.remove(resource).await?;
+            match remove(&self.ports, &self.started.state, &resource).await {
+                Ok(()) => self.log.write(&Record::Removed { resource }).await?,
+                Err(error) => self.warn(format!(
+                    "something of {} is left, which `blueprint gc` removes: {}",
+                    lease.contender, error.message
+                )),
+            }
         }
         Ok(())
     }
-
-    /// Removes one journaled resource, whole or half-made, and records that it is gone.
-    pub async fn remove(&self, resource: Resource) -> Result<(), Error> {
-        remove(&self.ports, &resource).await?;
-        self.log.write(&Record::Removed { resource }).await
-    }
 }
 
-/// Removes one journaled resource, whole or half-made.
-pub async fn remove(ports: &super::context::Ports, resource: &Resource) -> Result<(), Error> {
+/// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
+/// nothing is reached through a link.
+pub async fn remove(ports: &super::context::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
     match resource {
-        Resource::Directory { path } => ports.workspace.remove(path).await.map_err(machine)?,
+        Resource::Directory { path } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            ports.workspace.remove(path).await.map_err(machine)?;
+        }
         Resource::Worktree { path, branch, kept } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
             if let Ok(tip) = ports.git.tip(branch).await {
                 ports.git.keep(kept, &tip).await?;
             }
+            ports.workspace.remove(path).await.map_err(machine)?;
             ports.git.remove_worktree(path).await?;
             ports.git.delete_branch(branch).await?;
         }

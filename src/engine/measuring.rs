@@ -67,6 +67,7 @@ impl Run {
         self.await_calm().await?;
         let left = facts.measure_budget.saturating_sub(facts.measured());
         let mut pace = Pace::new(self.time_left().map_or(left, |cap| cap.min(left)));
+        self.choose_rates(judged, facts, pace.budget()).await?;
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);
@@ -278,6 +279,9 @@ impl Run {
         let Some(tree) = judged.get(contender) else {
             return Err(Error::machine(format!("{contender} has no judged tree to be measured in")));
         };
+        if let Some(replaced) = self.replaced(&tree.lease).await {
+            return Ok(Err(Spoiled::Contender(replaced)));
+        }
         let place = (at, contender.clone());
         if !meters.contains_key(&place) {
             match source.open(&tree.site).await {
@@ -313,6 +317,10 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            // What the baseline leaves behind is no variant's doing, and would be no measurement.
+            Err(MetricError::Left(why)) if contender.key().is_none() => {
+                Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
+            }
             Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
                 Ok(Err(patience.exhausted(source)))
             }
@@ -322,7 +330,9 @@ impl Run {
 
     pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
-            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Variant(message) | MetricError::Left(message) => {
+                Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
             MetricError::Process(error) => Err(super::lease::machine(error)),
             MetricError::Stopped => {
@@ -332,6 +342,10 @@ impl Run {
         }
     }
 }
+
+/// What to do about a harness that leaves something running.
+const STAYS: &str = "let the command end all that it starts (such as gradle's --no-daemon); a server is started by `http`, \
+     a database by `database`";
 
 /// What a slice cost, with what the machine did beside it.
 fn beside(timing: Timing, load: Load) -> Timing {

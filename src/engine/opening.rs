@@ -77,6 +77,24 @@ pub async fn document_is_committed(git: &dyn Git, target: &Target, document: &st
     Ok(())
 }
 
+/// Refuses a checkout of the target that a winner could not land in: in the middle of a merge, a rebase
+/// and the like. What is likely to pass until then is returned as a warning.
+pub async fn checkout_is_ready(git: &dyn Git, target: &Target) -> Result<Option<String>, Error> {
+    if let Some(why) = git.busy(&target.branch).await? {
+        return Err(Error::refused(format!("nothing could land on `{}`: {why}", target.branch))
+            .hint("or measure without landing: blueprint run --merge none"));
+    }
+    let lock = git.held_lock(&target.branch).await?;
+    Ok(lock.map(|lock| {
+        format!(
+            "{} is there, and nothing can land on `{}` until it goes: another git is at work, or one that was killed \
+             left it (then remove it)",
+            lock.display(),
+            target.branch
+        )
+    }))
+}
+
 /// `yyyymmdd-hhmmss-<4 hex>` of a moment in seconds since 1970.
 pub fn run_id(at: i64, random: u64) -> String {
     let moment = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -138,6 +156,11 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
             return Err(Error::usage(format!("the test `{}` needs `{program}`, which was not found", suite.name()))
                 .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));
         }
+    }
+    for source in ports.sources.iter().chain(&ports.tie_breaker) {
+        source.ready(&*ports.exec, &settings.env).await.map_err(|unready| {
+            Error::usage(format!("`{}` can't be measured: {}", source.name(), unready.what)).hint(unready.hint)
+        })?;
     }
     if matches!(settings.lanes, Wanted::Exactly(_)) {
         // The baseline takes part.

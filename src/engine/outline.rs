@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::adapters::git::Customs;
+use crate::domain::gate::Gate;
+use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
+use crate::domain::score;
 
 /// CPUs below which the plan points out that measuring shares them.
 const FEW_CPUS: usize = 4;
@@ -50,6 +54,16 @@ pub struct Known<'a> {
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the end of a run that landed nothing is committed in the document.
+    pub record: bool,
+    /// Whether the repository's hooks are run.
+    pub hooks: bool,
+    /// Whether commits are signed as the user's git is set to.
+    pub sign: bool,
+    /// What the user's git does when it commits.
+    pub customs: &'a Customs,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// The level of database isolation and why it was chosen.
@@ -58,6 +72,10 @@ pub struct Known<'a> {
     pub cache: Option<(String, String)>,
     /// Metric sources with the metrics that each provides.
     pub sources: &'a [(String, Vec<String>)],
+    /// The metrics whose values count work and say nothing of time.
+    pub counts: &'a [MetricName],
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<&'a str>,
     /// How the agent's requests reach their models.
     pub models: &'a Reach,
     /// Files that the plan names and that the target does not have as they are, a sentence each.
@@ -178,7 +196,43 @@ pub struct Judge {
     pub tests: Weight,
     pub performance: Weight,
     pub simplicity: Weight,
+    /// What the notes of the weights do.
+    pub notes: Vec<NoteLine>,
     pub bounds: Vec<MetricLine>,
+}
+
+/// A weight's note, and what it does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoteLine {
+    /// `tests`, `performance` or `simplicity`.
+    pub criterion: &'static str,
+    /// As written.
+    pub note: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub effect: NoteEffect,
+}
+
+/// What a weight's note does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "effect")]
+pub enum NoteEffect {
+    /// Puts out whoever fails a test that it covers, also where the baseline fails it.
+    Gates {
+        /// Which tests.
+        covers: Gate,
+        /// Lines of the tests that it covers.
+        suites: Vec<String>,
+        /// Metrics that it covers; their bounds gate in any case.
+        metrics: Vec<String>,
+    },
+    /// Chooses the metrics that make the points of Performance.
+    Chooses {
+        /// Them.
+        metrics: Vec<String>,
+    },
+    /// Nothing: it is for readers.
+    Prose,
 }
 
 /// A metric with its bound.
@@ -198,14 +252,17 @@ pub struct Measuring {
     pub lanes: Vec<Vec<usize>>,
     /// Why not in lanes.
     pub why: Option<String>,
+    /// What is counted of variants that can't be told apart.
+    pub tie_break: Option<String>,
 }
 
 impl Measuring {
-    fn of(lanes: &Result<Lanes, Refusal>) -> Self {
-        match lanes {
-            Ok(lanes) => Self { lanes: lanes.cpus().to_vec(), why: None },
-            Err(refusal) => Self { lanes: Vec::new(), why: Some(refusal.to_string()) },
-        }
+    fn of(known: &Known<'_>) -> Self {
+        let (lanes, why) = match &known.lanes {
+            Ok(lanes) => (lanes.cpus().to_vec(), None),
+            Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+        };
+        Self { lanes, why, tie_break: known.tie_break.map(str::to_owned) }
     }
 }
 
@@ -217,6 +274,14 @@ pub struct Landing {
     pub automatic: bool,
     pub require: Require,
     pub rewrites: Vec<String>,
+    /// `commit` or `journal`: where a run that landed nothing tells its end.
+    pub record: &'static str,
+    /// `run` or `skip`.
+    pub hooks: &'static str,
+    /// `auto` or `never`.
+    pub sign: &'static str,
+    /// `out` or `judge`: what becomes of a variant of which work items were not carried out.
+    pub unfinished: &'static str,
 }
 
 /// What may be spent; absent is unlimited.
@@ -265,14 +330,19 @@ pub fn outline(known: &Known<'_>) -> Outline {
             tests: weights.tests.clone(),
             performance: weights.performance.clone(),
             simplicity: weights.simplicity.clone(),
+            notes: notes(known),
             bounds: bounds(plan),
         },
-        measure: Measuring::of(&known.lanes),
+        measure: Measuring::of(known),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
             require: known.require,
             rewrites: REGIONS.map(str::to_owned).into(),
+            record: if known.record { "commit" } else { "journal" },
+            hooks: if known.hooks { "run" } else { "skip" },
+            sign: if known.sign { "auto" } else { "never" },
+            unfinished: if known.judge_unfinished { "judge" } else { "out" },
         },
         budget: caps(&plan.budget, known.measure_seconds),
         uncommitted: known.uncommitted.to_vec(),
@@ -317,6 +387,38 @@ fn files(known: &Known<'_>) -> Files {
     }
 }
 
+fn notes(known: &Known<'_>) -> Vec<NoteLine> {
+    let plan = known.plan;
+    let weights = &plan.weights;
+    let all = [("tests", &weights.tests), ("performance", &weights.performance), ("simplicity", &weights.simplicity)];
+    let lines = all.into_iter().filter_map(|(criterion, weight)| {
+        let effect = match weight.gate {
+            Some(gate) => gates(known, gate),
+            None if criterion == "performance" => {
+                let chosen = score::selected(weight.selection(), &plan.metrics);
+                NoteEffect::Chooses { metrics: chosen.map(|metric| metric.name.to_string()).collect() }
+            }
+            None => NoteEffect::Prose,
+        };
+        Some(NoteLine { criterion, note: weight.note.clone()?, effect })
+    });
+    lines.collect()
+}
+
+fn gates(known: &Known<'_>, gate: Gate) -> NoteEffect {
+    let suites = known.plan.tests.iter().map(EvaluationTest::text).filter(|line| gate.covers(line));
+    let measured = |name: &str| {
+        let sources = known.sources.iter().filter(|(_, metrics)| metrics.iter().any(|metric| metric == name));
+        sources.into_iter().any(|(source, _)| gate.covers(source))
+    };
+    let metrics = known.plan.metrics.iter().map(|metric| metric.name.as_str());
+    NoteEffect::Gates {
+        covers: gate,
+        suites: suites.map(str::to_owned).collect(),
+        metrics: metrics.filter(|name| gate.covers(name) || measured(name)).map(str::to_owned).collect(),
+    }
+}
+
 fn bounds(plan: &Plan) -> Vec<MetricLine> {
     let line = |m: &crate::domain::plan::MetricBound| MetricLine {
         metric: m.name.to_string(),
@@ -351,6 +453,17 @@ fn risks(known: &Known<'_>) -> Vec<String> {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
+        let hooks = known.customs.hooks.join(", ");
+        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
+    }
+    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
+        risk(
+            true,
+            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
+        );
+    }
+    risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
     let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
@@ -367,6 +480,11 @@ fn risks(known: &Known<'_>) -> Vec<String> {
     risk(
         !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
         format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
+    );
+    risk(
+        instructions::decide_alone(plan, known.counts),
+        "a count decides Performance, not a time: instructions say nothing of waiting, caches or parallel work"
+            .to_owned(),
     );
     risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
@@ -399,6 +517,7 @@ mod tests {
     }
 
     static NONE: Reach = Reach::None;
+    static PLAIN: Customs = Customs { hooks: Vec::new(), signs: None };
 
     fn known(plan: &Plan) -> Known<'_> {
         Known {
@@ -420,11 +539,18 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &PLAIN,
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: None,
             cache: None,
             sources: &[],
             uncommitted: &[],
+            counts: &[],
+            tie_break: None,
             sandboxed: true,
             cpus: 8,
         }
@@ -442,12 +568,16 @@ mod tests {
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
         let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
+        let strict = Customs { hooks: vec!["commit-msg".to_owned()], signs: Some("ssh".to_owned()) };
         let cases = [
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
             (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
             (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
+            (Known { customs: &strict, ..known(&plain) }, vec!["commit-msg", "set to sign (ssh)"]),
+            (Known { customs: &strict, hooks: true, sign: true, ..known(&plain) }, vec![]),
+            (Known { judge_unfinished: true, ..known(&plain) }, vec!["not carried out"]),
             (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
             (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),

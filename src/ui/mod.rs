@@ -9,6 +9,7 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod noise;
+mod notes;
 mod outline;
 mod progress;
 mod rehearsal;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
-use crate::engine::outline::{Contestant, Isolation, Outline};
+use crate::engine::outline::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
 
 /// The whole text.
 pub fn outline(outline: &Outline, style: Style) -> String {
@@ -152,13 +153,42 @@ fn judge(outline: &Outline) -> Lines {
         weight("performance", &judge.performance),
         weight("simplicity", &judge.simplicity),
     ];
-    let bounds = judge.bounds.iter().enumerate();
-    let bounds =
-        bounds.map(|(at, b)| (if at == 0 { "gates" } else { "" }.to_owned(), format!("{} {}", b.metric, b.text)));
-    [("weights".to_owned(), weights.join(" · "))].into_iter().chain(bounds).collect()
+    let titled = |title: &'static str, lines: Vec<String>| {
+        let lines = lines.into_iter().enumerate();
+        lines.map(move |(at, line)| (if at == 0 { title } else { "" }.to_owned(), line))
+    };
+    let notes = judge.notes.iter().map(note).collect();
+    let bounds = judge.bounds.iter().map(|b| format!("{} {}", b.metric, b.text)).collect();
+    let weights = [("weights".to_owned(), weights.join(" · "))].into_iter();
+    weights.chain(titled("notes", notes)).chain(titled("gates", bounds)).collect()
+}
+
+/// What a weight's note does.
+fn note(line: &NoteLine) -> String {
+    let listed = |of: &[String]| if of.is_empty() { "none".to_owned() } else { of.join(", ") };
+    let effect = match &line.effect {
+        NoteEffect::Gates { covers: Gate::AllTests, .. } => {
+            "whoever fails any test is out, also where the baseline fails it".to_owned()
+        }
+        NoteEffect::Gates { covers: Gate::PerformanceTests, suites, metrics } => format!(
+            "whoever fails a test of performance is out, also where the baseline fails it; suites: {}; metrics: {}",
+            listed(suites),
+            listed(metrics)
+        ),
+        NoteEffect::Chooses { metrics } => format!("counts {}", listed(metrics)),
+        NoteEffect::Prose => "prose, nothing is decided by it".to_owned(),
+    };
+    format!("{} ({}): {effect}", line.criterion, line.note)
 }
 
 fn measure(outline: &Outline) -> Lines {
+    let ties = outline.measure.tie_break.iter().map(|source| {
+        ("ties".to_owned(), format!("of equally simple variants the one with fewer {}", words::one_line(source)))
+    });
+    in_lanes(outline).into_iter().chain(ties).collect()
+}
+
+fn in_lanes(outline: &Outline) -> Lines {
     let lanes = &outline.measure.lanes;
     if let Some(first) = lanes.first() {
         let each = words::count(first.len(), "CPU");
@@ -179,7 +209,27 @@ fn land(outline: &Outline) -> Lines {
         Require::Supported => "what is shown to be better than the baseline and every rival",
     };
     let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
-    vec![(format!("→ {}", land.branch), require.to_owned()), (String::new(), rewrites)]
+    let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());
+    vec![
+        (format!("→ {}", land.branch), require.to_owned()),
+        (String::new(), rewrites),
+        match land.record {
+            "commit" => line("no winner", "a commit of the document alone says how it ended"),
+            _ => line("no winner", "only the journal says how it ended"),
+        },
+        match land.unfinished {
+            "judge" => line("unfinished", "a variant may compete of which work items were not carried out"),
+            _ => line("unfinished", "a variant is out of which a work item was not carried out"),
+        },
+        match land.hooks {
+            "run" => line("hooks", "run: pre-merge-commit, pre-commit and commit-msg may refuse what lands"),
+            _ => line("hooks", "skipped"),
+        },
+        match land.sign {
+            "auto" => line("signature", "as git is set to sign"),
+            _ => line("signature", "none"),
+        },
+    ]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -200,6 +250,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
     use crate::engine::outline::{Known, Reach};
 
@@ -226,11 +277,18 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
             sources: &sources,
             uncommitted: &lines(&["bench/cost.sh is not committed"]),
+            counts: &[],
+            tie_break: None,
             sandboxed: false,
             cpus: 2,
         })
@@ -266,14 +324,20 @@ mod tests {
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
         Judge     weights            tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+                  notes              performance (p95 latency): counts latency_p95
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
         Measure   one after another  2 cores, lanes need 4
         Land      → main             what is shown to be better than the baseline
                                      merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+                  no winner          a commit of the document alone says how it ended
+                  unfinished         a variant is out of which a work item was not carried out
+                  hooks              skipped
+                  signature          none
         ! bench/cost.sh is not committed
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
+        ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
         ! measures on 2 CPUs: other work on this machine shows in the values
 
         Plan: 4 variants + baseline, ≤ 80,000 tokens, ≤ 60 min (estimate 30 min), measuring ≤ 15 min
@@ -320,6 +384,7 @@ mod tests {
                   from base   tests/**, bench/**
         Models    proxy       openai at http://127.0.0.1:11434/v1
         Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+                  notes       performance (p95 latency): counts latency_p95
         Land      → main      nothing is merged; the winner stays on its branch
         ! bench/cost.sh is not committed
 

@@ -3,15 +3,21 @@
 
 use std::fmt::Write;
 
+use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::ending as domain;
+use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
+use crate::domain::reckoning;
+use crate::domain::trial::Outcome;
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::ending;
 use crate::engine::journal::Facts;
 use crate::engine::spending::{self, Cost};
 
@@ -40,11 +46,32 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     }
     let endings: Vec<_> =
         board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
+    let endings: Vec<_> = endings.into_iter().chain(missed_gate(facts)).collect();
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
+    let reckoned = reckoned(facts, board);
+    if !reckoned.is_empty() {
+        let _ = write!(out, "\npoints against the baseline\n{}", reckoned.join(""));
+    }
     let _ = write!(out, "\n{}", whereabouts(facts, board, prices, style));
     out
+}
+
+/// What each variant gained and paid, a line each.
+fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    all.iter().map(|one| format!("  {}  {}\n", one.variant, words::one_line(&one.line()))).collect()
+}
+
+/// Why nothing landed and what to do next, where the run is over and nothing did.
+pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let over = facts.scoreboard.is_some() && facts.landed.is_none();
+    if !over || board.lands().is_some() {
+        return Vec::new();
+    }
+    let reckonings = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    domain::why(board, &reckonings, &ending::circumstances(facts))
 }
 
 /// What was concluded and what lands; of a run that is not finished, that it is not.
@@ -84,7 +111,7 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
     };
     let points = |points: Option<String>| Cell::toned(tone, points.unwrap_or_else(|| "–".to_owned()));
     let mut cells = vec![
-        Cell::toned(tone, name(&row.contender, plan)),
+        Cell::toned(tone, format!("{}{}", name(&row.contender, plan), lacking(row))),
         points(row.criteria.map(|c| c.tests.to_string())),
         points(row.criteria.map(|c| c.performance.to_string())),
         points(row.criteria.map(|c| c.simplicity.to_string())),
@@ -99,6 +126,14 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
 fn name(contender: &Contender, plan: &Plan) -> String {
     let variant = contender.key().and_then(|key| plan.variant(key.as_str()));
     variant.map_or_else(|| contender.to_string(), |v| format!("{} {}", v.key, v.name))
+}
+
+/// What follows the name of a variant that lacks a part of its work.
+pub fn lacking(row: &Row) -> &'static str {
+    match &row.outcome {
+        Outcome::Eligible { unfinished, .. } if !unfinished.is_empty() => " (unfinished)",
+        _ => "",
+    }
 }
 
 /// What the Winner column says.
@@ -123,7 +158,7 @@ pub fn mark(row: &Row, board: &Scoreboard) -> &'static str {
 /// A metric with its bound, short enough for a column.
 pub fn metric_title(metric: &MetricBound) -> String {
     match metric.bound.limit {
-        Limit::Absolute(limit) => format!("{} {} {limit}", metric.name, metric.bound.comparator),
+        Limit::Absolute(limit) => format!("{} {} {limit:#}", metric.name, metric.bound.comparator),
         Limit::Relative(percent) => format!("{} {} {:+} %", metric.name, metric.bound.comparator, percent.get()),
     }
 }
@@ -144,10 +179,18 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
     row.metrics.get(&metric.name).is_some_and(|value| metric.bound.holds(*value, baseline) == Ok(false))
 }
 
+/// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
+/// passes these tests.
+pub fn missed_gate(facts: &Facts) -> Option<String> {
+    let missed = gate::missed(&facts.started.plan.weights, facts.tests.get(&Contender::Baseline)?)?;
+    Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
+}
+
 /// The ref under which a variant's work is kept, where it left any.
 pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
-    let steps = facts.steps.get(key)?;
-    let worked = steps.iter().any(|(commit, _)| *commit != facts.started.base);
+    let stepped = facts.steps.get(key).is_some_and(|steps| steps.iter().any(|(c, _)| *c != facts.started.base));
+    // What was taken over from another run has no steps of its own.
+    let worked = stepped || facts.harvests.get(key).is_some_and(|(harvest, ..)| harvest.commit != facts.started.base.0);
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 
@@ -159,6 +202,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
         (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
+    }
+    for (at, sentence) in why_nothing(facts, board).into_iter().enumerate() {
+        line(if at == 0 { "why" } else { "" }, words::one_line(&sentence));
+    }
+    if let Some(commit) = &facts.recorded {
+        line("recorded", format!("{} on {}: the document says how it ended", commit.short(), facts.started.target));
     }
     for (at, (key, (_, size, _))) in facts.harvests.iter().enumerate() {
         line(if at == 0 { "changed" } else { "" }, format!("{key}: {}", change::factors(size)));
@@ -173,15 +222,31 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
     for (source, clock) in facts.clocks.iter() {
         line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
     }
+    if let Some(how) = priority(facts) {
+        line("priority", how);
+    }
     if let Some(decision) = &facts.lanes {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
+    }
+    for (what, text) in notes(facts, board) {
+        line(&what.to_lowercase(), text);
     }
     if let Some(text) = spent(facts, prices) {
         line("tokens", text);
     }
     line("report", format!("blueprint report {run}"));
     table.render(style)
+}
+
+/// At which priority slices ran, where programs were started for them or served.
+pub fn priority(facts: &Facts) -> Option<String> {
+    let metered = |slice: &&Slice| slice.timing.cpu.is_some();
+    let first = facts.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
+    Some(match first.timing.nice {
+        Some(nice) => format!("slices ran at nice {nice}, all of them alike"),
+        None => "slices ran at the usual one: raising it needs CAP_SYS_NICE or a limit (`ulimit -e`)".to_owned(),
+    })
 }
 
 /// What agents used, and what that cost where it is known; `None` where they used nothing.
@@ -237,6 +302,11 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   3f2a1c9 on main
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
@@ -279,7 +349,16 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   nothing
+        why      A gained 9.9 points (latency_p95 78 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 B gained 3.0 points (latency_p95 33 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 No variant is worth more than the baseline by these weights
+                 Next: where the trade is wanted, change the weights and approve the document
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
                  B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency

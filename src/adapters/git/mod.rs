@@ -1,5 +1,5 @@
-//! The git port: what the engine needs of a repository, and nothing of the user's checkout but a
-//! fast-forward at the very end.
+//! The git port: what the engine needs of a repository, and nothing of the user's checkout but one step
+//! forward at the very end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,9 @@ use super::process::ProcessError;
 pub use crate::domain::change::{ChangeKind, FileChange};
 
 mod checkout;
+mod customs;
 mod history;
+mod moving;
 mod program;
 mod repository;
 mod uncommitted;
@@ -77,6 +79,17 @@ pub enum Advance {
     TargetMoved(CommitId),
     /// Uncommitted changes of the user stand in the way.
     Overlap(Vec<String>),
+    /// The checkout is in the middle of something else, for this reason.
+    Busy(String),
+}
+
+/// What the user's git does when it commits, beside committing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Customs {
+    /// Hooks that may refuse a commit, by name.
+    pub hooks: Vec<String>,
+    /// The format of signatures, where commits are to be signed.
+    pub signs: Option<String>,
 }
 
 /// Why git could not do it.
@@ -116,6 +129,15 @@ pub enum GitError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl GitError {
+    /// Whether a harvest failed by nothing that stands in the worktree: no git, no room, a
+    /// configuration that can't be trusted any more.
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::ConfigurationChanged(_) | Self::Process(ProcessError::Missing { .. }))
+            || crate::error::is_full(&self.to_string())
+    }
 }
 
 impl From<git2::Error> for GitError {
@@ -185,6 +207,22 @@ pub trait Git: Send + Sync {
     /// A commit of this tree with one file replaced. The same input gives the same commit.
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError>;
 
+    /// A commit on `onto` with what `work` changed since `base`; `None` where that conflicts.
+    async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError>;
+
+    /// The message that a commit is to have after the repository's hooks saw it in a worktree of its own
+    /// at `place`, or the words in which one refused it.
+    async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError>;
+
+    /// Hooks and signatures that the repository asks for.
+    async fn customs(&self) -> Result<Customs, GitError>;
+
+    /// Why the checkout of a branch can't follow it now, such as a merge that is not concluded.
+    async fn busy(&self, branch: &str) -> Result<Option<String>, GitError>;
+
+    /// The lock on the index of a branch's checkout, where somebody holds it now.
+    async fn held_lock(&self, branch: &str) -> Result<Option<PathBuf>, GitError>;
+
     /// Moves a branch from one commit to another, and the checkout that has it, if any.
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError>;
 
@@ -226,10 +264,25 @@ pub struct CheckoutOrder<'a> {
     pub into: &'a Path,
 }
 
+/// What to replay.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayOrder<'a> {
+    /// The commit that holds the work.
+    pub work: &'a CommitId,
+    /// The commit that it started from.
+    pub base: &'a CommitId,
+    /// The commit that it is to stand on.
+    pub onto: &'a CommitId,
+    /// The message.
+    pub message: &'a str,
+    /// Seconds since 1970.
+    pub time: i64,
+}
+
 /// What to commit.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct CommitOrder<'a> {
-    /// The tree's object name.
+    /// The object name of the tree, or of a commit that has it.
     pub tree: &'a str,
     /// A file to replace in it.
     pub replace: Option<(&'a str, &'a [u8])>,
@@ -239,4 +292,6 @@ pub struct CommitOrder<'a> {
     pub message: &'a str,
     /// Seconds since 1970, fixed by the caller so that a repeated step makes the same commit.
     pub time: i64,
+    /// Whether it is signed where the user's git is set to sign.
+    pub signed: bool,
 }

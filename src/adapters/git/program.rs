@@ -1,4 +1,4 @@
-//! What the git program does better: worktrees, checkouts with filters, the user's fast-forward.
+//! What the git program does better: worktrees, and checkouts with filters.
 //!
 //! It never runs on configuration that an agent can write: harvesting and checking out use a
 //! private git directory whose configuration was copied, key by key, before any agent ran.
@@ -6,18 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
-use super::{Advance, CommitId, GitError, HarvestOrder};
+use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
 
 /// Keys that change how content is turned into blobs and back.
 const CONTENT_KEYS: &str =
     r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
-/// How long a checkout may be in the middle of a change before it counts as left there.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
 
@@ -50,11 +48,32 @@ impl Program {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
 
-    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
-        Ok(self.exec.run(self.command(dir, args, extra), &Stop::new()).await?)
+    /// The user's checkout.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
-    fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
+    /// The git directory that all worktrees share.
+    pub(super) fn common(&self) -> &Path {
+        &self.common
+    }
+
+    pub(super) async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, GitError> {
+        Ok(self.exec.run(command, stop).await?)
+    }
+
+    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        self.run(self.command(dir, args, extra), &Stop::new()).await
+    }
+
+    /// Git as the user's own: with hooks, and nothing set but what `env` has beside our own few variables.
+    pub(super) fn plain(&self, dir: &Path, args: &[&str], env: Environment) -> Command {
+        let mut all = self.command(dir, &[], &[]).env;
+        all.extend(env);
+        Command::new("git", args.iter().copied(), dir).env(&all).limit(Duration::from_secs(600))
+    }
+
+    pub(super) fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
         let mut env: Environment = [
             ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
             ("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned()),
@@ -77,7 +96,7 @@ impl Program {
         Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600))
     }
 
-    async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+    pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
         self.again(|| self.command(dir, args, extra), args).await
     }
 
@@ -145,7 +164,7 @@ impl Program {
     }
 
     /// Worktrees and private directories are made and removed one at a time, across processes.
-    async fn worktree_lock(&self) -> Result<fs::File, GitError> {
+    pub(super) async fn worktree_lock(&self) -> Result<fs::File, GitError> {
         self.lock("worktrees").await
     }
 
@@ -249,65 +268,5 @@ impl Program {
             }
         }
         Ok(())
-    }
-
-    /// The checkout that has a branch, if one has.
-    pub async fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
-        let listed = self.must(&self.root, &["worktree", "list", "--porcelain", "-z"], &[]).await?;
-        let text = listed.text();
-        let wanted = format!("branch refs/heads/{branch}");
-        let mut current = None;
-        for line in text.split('\0') {
-            if let Some(path) = line.strip_prefix("worktree ") {
-                current = Some(PathBuf::from(path));
-            } else if line == wanted {
-                return Ok(current);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Waits, within a limit, until nobody changes a checkout: a fast-forward that a killed run began
-    /// may still be at work, and half of it looks like the user's own changes.
-    pub async fn settled(&self, checkout: &Path) -> Result<(), GitError> {
-        let args = ["rev-parse", "--path-format=absolute", "--git-path", "index.lock"];
-        let lock = self.must(checkout, &args, &[]).await?;
-        let lock = PathBuf::from(lock.text().trim_end_matches('\n'));
-        let until = Instant::now() + SETTLE_LIMIT;
-        while lock.exists() && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// Git itself refuses where uncommitted changes overlap, and keeps those that do not.
-    pub async fn fast_forward(&self, checkout: &Path, to: &CommitId) -> Result<Advance, GitError> {
-        let overlap = self.overlap(checkout, to).await?;
-        if !overlap.is_empty() {
-            return Ok(Advance::Overlap(overlap));
-        }
-        let args = ["merge", "--ff-only", "--quiet", "--no-stat", &to.0];
-        // Half of it would leave the user's files and index between two commits: once begun it is
-        // brought to its end, whatever becomes of us.
-        self.again(|| Command { outlives: true, ..self.command(checkout, &args, &[]) }, &args).await?;
-        Ok(Advance::Moved)
-    }
-
-    /// Paths that differ between `HEAD` and the new commit and are changed or untracked here.
-    async fn overlap(&self, checkout: &Path, to: &CommitId) -> Result<Vec<String>, GitError> {
-        let split = |done: Finished| -> Vec<String> {
-            done.text().split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect()
-        };
-        let incoming =
-            split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD", &to.0], &[]).await?);
-        let mut dirty = split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD"], &[]).await?);
-        dirty.extend(split(self.must(checkout, &["ls-files", "--others", "-z"], &[]).await?));
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-        let mut both: Vec<_> = incoming
-            .into_iter()
-            .filter(|path| dirty.iter().any(|d| d == path || below(d, path) || below(path, d)))
-            .collect();
-        both.sort();
-        Ok(both)
     }
 }

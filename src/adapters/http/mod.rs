@@ -26,7 +26,7 @@ pub enum HttpError {
     /// The tree's doing: the server died, never became ready, or answered with errors.
     #[error("{0}")]
     Variant(String),
-    /// The machine's doing: no free port, too few open files, a load generator that fell behind.
+    /// The machine's doing: no free port, too few open files.
     #[error("{0}")]
     Machine(String),
     /// The server's program was missing or failed to start.

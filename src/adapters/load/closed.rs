@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::generator::on_generator;
 use super::tally::Tally;
 use super::{Failure, Target};
 
@@ -44,19 +45,27 @@ impl Steady {
 /// Runs until the window closes, and reads what is then still in flight. `None` where it never
 /// closed because a request failed.
 pub async fn closed_loop<T: Target>(target: &Arc<T>, pace: Pace) -> (Tally, Option<Steady>) {
-    let mut window = Window::new(pace);
-    let tally = keep(target, pace.in_flight.get(), |done| window.goes_on(done)).await;
-    (tally, window.steady)
+    let target = Arc::clone(target);
+    on_generator(async move {
+        let mut window = Window::new(pace);
+        let tally = keep(&target, pace.in_flight.get(), |done| window.goes_on(done)).await;
+        (tally, window.steady)
+    })
+    .await
 }
 
 /// Asks `total` times with never more than `in_flight` open, whatever comes back.
 pub async fn burst<T: Target>(target: &Arc<T>, in_flight: NonZeroU32, total: u64) -> Tally {
-    let first = u64::from(in_flight.get()).min(total);
-    let mut left = total - first;
-    keep(target, u32::try_from(first).unwrap_or(u32::MAX), |_| {
-        let more = left > 0;
-        left = left.saturating_sub(1);
-        more
+    let target = Arc::clone(target);
+    on_generator(async move {
+        let first = u64::from(in_flight.get()).min(total);
+        let mut left = total - first;
+        let more = |_: &Done| {
+            let more = left > 0;
+            left = left.saturating_sub(1);
+            more
+        };
+        keep(&target, u32::try_from(first).unwrap_or(u32::MAX), more).await
     })
     .await
 }
@@ -70,7 +79,7 @@ struct Done {
 }
 
 /// Keeps requests in flight: for each that is answered another is sent, until `more` says no.
-async fn keep<T: Target>(target: &Arc<T>, in_flight: u32, mut more: impl FnMut(&Done) -> bool) -> Tally {
+async fn keep<T: Target>(target: &Arc<T>, in_flight: u32, mut more: impl FnMut(&Done) -> bool + Send) -> Tally {
     let mut tally = Tally::default();
     let mut tasks = JoinSet::new();
     let send = |tasks: &mut JoinSet<_>, first| {

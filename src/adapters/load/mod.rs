@@ -3,9 +3,10 @@
 //! An open loop measures latency: requests start when a seeded schedule says, whether or not
 //! earlier ones were answered, and a latency runs from that intended start. A closed loop measures
 //! throughput: a fixed number of requests is in flight all the time. An error is neither a
-//! latency nor throughput.
+//! latency nor throughput. All of it runs on threads of its own, which go first where the machine lets them.
 
 mod closed;
+mod generator;
 mod open;
 mod schedule;
 mod tally;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use closed::{Pace, Steady, burst, closed_loop};
-pub use open::{Lagged, open_loop};
+pub use generator::on_generator;
+pub use open::{Opened, open_loop};
 pub use schedule::{arrivals, samples_for};
 pub use tally::Tally;
 

@@ -3,14 +3,15 @@
 //! The server stays warm between slices. A failed request makes the slice invalid, unless the source
 //! is asked for the rate of errors: then failures are counted, and are still no latencies.
 
+use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Metric, Shape};
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
+use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
 use crate::adapters::http::{Client, HttpError, RequestSettings, ServeSettings, Server};
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
@@ -38,8 +39,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn shape(&self) -> Shape<'_> {
-        let Self { rate, concurrency, requests, duration, ref metrics, .. } = *self;
+    fn shape(&self, rate: NonZeroU32) -> Shape<'_> {
+        let Self { concurrency, requests, duration, ref metrics, .. } = *self;
         Shape { wake: WAKE, rate, in_flight: concurrency, requests, duration, metrics }
     }
 }
@@ -48,12 +49,14 @@ impl Settings {
 pub struct Http {
     name: String,
     settings: Settings,
+    rate: Rate,
 }
 
 impl Http {
     /// From its settings.
     pub fn new(settings: Settings) -> Self {
-        Self { name: format!("http: {} of {}", settings.request.path, settings.serve.serve), settings }
+        let name = format!("http: {} of {}", settings.request.path, settings.serve.serve);
+        Self { name, rate: Rate::asked(settings.rate), settings }
     }
 }
 
@@ -79,19 +82,29 @@ impl MetricSource for Http {
         true
     }
 
+    fn rate(&self) -> Option<NonZeroU32> {
+        let rate = self.rate.get();
+        (self.settings.shape(rate).arrivals() > 0).then_some(rate)
+    }
+
+    fn fix_rate(&self, rate: NonZeroU32) {
+        self.rate.fix(rate);
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
-        let settings = self.settings.clone();
+        let (settings, rate) = (self.settings.clone(), self.rate.clone());
         // A server that answers slower than it is asked has every request of a slice open at once.
-        let connections = u64::from(settings.concurrency.get()).max(settings.shape().arrivals());
+        let connections = u64::from(settings.concurrency.get()).max(settings.shape(rate.get()).arrivals());
         let server = Server::start(&settings.serve, site, connections).await?;
         let client = server.client(&settings.request, usize::try_from(connections).unwrap_or(usize::MAX))?;
-        Ok(Box::new(Load { settings, site: site.clone(), client: Some(Arc::new(client)), server }))
+        Ok(Box::new(Load { settings, rate, site: site.clone(), client: Some(Arc::new(client)), server }))
     }
 }
 
 /// A server that is up, and a client whose connections to it stay open.
 struct Load {
     settings: Settings,
+    rate: Rate,
     site: Site,
     client: Option<Arc<Client>>,
     server: Server,
@@ -100,30 +113,46 @@ struct Load {
 #[async_trait]
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        let (started, before) = (Instant::now(), self.server.cpu());
-        let client = self.client.clone().ok_or_else(|| MetricError::Machine("the server was stopped".to_owned()))?;
-        let limit = slot.limit.unwrap_or(Duration::MAX);
-        let taken = tokio::select! {
-            biased;
-            () = self.site.stop.cancelled() => return Err(MetricError::Stopped),
-            taken = tokio::time::timeout(limit, load::slice(self.settings.shape(), &client, slot.seed)) => taken,
-        };
-        let late = || Fault::Target(format!("the slice did not end within {}", show_duration(limit)));
-        match taken.unwrap_or_else(|_| Err(late())) {
-            Ok(readings) => {
-                let cpu = self.server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-                let timing = Timing { wall: started.elapsed(), cpu, ..Timing::default() };
-                Ok(Sample { readings, timing, own: None, output: None })
-            }
-            Err(Fault::Target(failure)) => Err(MetricError::Variant(self.server.explain(&failure).await)),
-            Err(Fault::Other(error)) => Err(error),
-        }
+        let (started, before) = (Instant::now(), self.server.usage());
+        let (client, settings) = (self.client()?, self.settings.clone());
+        let Taken { readings, late } =
+            self.within(slot, load::slice(settings.shape(self.rate.get()), &client, slot.seed)).await?;
+        let wall = started.elapsed();
+        let timing = Timing { late, ..slice::timing(&self.site, wall, self.server.usage().since(before)) };
+        Ok(Sample { readings, timing, own: None, output: None })
+    }
+
+    async fn held(&mut self, slot: Slot) -> Result<Option<Held>, MetricError> {
+        let (client, settings) = (self.client()?, self.settings.clone());
+        self.within(slot, load::held(settings.shape(self.rate.get()), &client, slot.seed)).await.map(Some)
     }
 
     async fn close(&mut self) {
         // Without open connections a server that waits for its clients ends at once.
         self.client = None;
         self.server.stop().await;
+    }
+}
+
+impl Load {
+    fn client(&self) -> Result<Arc<Client>, MetricError> {
+        self.client.clone().ok_or_else(|| MetricError::Machine("the server was stopped".to_owned()))
+    }
+
+    /// Loads the server until it is done, the slot ends or the run is stopped.
+    async fn within<T>(&mut self, slot: Slot, load: impl Future<Output = Result<T, Fault>>) -> Result<T, MetricError> {
+        let limit = slot.limit.unwrap_or(Duration::MAX);
+        let taken = tokio::select! {
+            biased;
+            () = self.site.stop.cancelled() => return Err(MetricError::Stopped),
+            taken = tokio::time::timeout(limit, load) => taken,
+        };
+        let late = || Fault::Target(format!("the slice did not end within {}", show_duration(limit)));
+        match taken.unwrap_or_else(|_| Err(late())) {
+            Ok(taken) => Ok(taken),
+            Err(Fault::Target(failure)) => Err(MetricError::Variant(self.server.explain(&failure).await)),
+            Err(Fault::Other(error)) => Err(error),
+        }
     }
 }
 

@@ -1,24 +1,40 @@
 //! One slice of load and the numbers it yields, whatever is loaded: latency out of an open loop,
 //! throughput out of a closed one.
 //!
-//! A slice whose percentiles would rest on too few requests is lengthened, never reported.
+//! A slice whose percentiles would rest on too few requests is lengthened, never reported. One whose requests were
+//! sent so late that a statistic shows it is taken again; what it counts as in the end never depends on luck.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::value::reading;
 use super::{MetricError, Stat};
 use crate::adapters::load::{
-    Lagged, Pace, Steady, Tally, Target, arrivals, burst, closed_loop, open_loop, samples_for,
+    Opened, Pace, Steady, Tally, Target, arrivals, burst, closed_loop, open_loop, samples_for,
 };
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::Dimension;
 
 /// Fewer clean answers make no latency, whatever the statistic.
 const LEAST: u64 = 30;
+/// The share of a statistic that may be the generator's own lateness before its slice is taken again: beyond it the
+/// slice says more of this machine than of the target. A stricter rule costs slices and gains nothing: beside busy
+/// loops, slices of less lateness agreed no better with each other (docs/measuring.md).
+const LATE: f64 = 0.5;
+/// Times that a slice is taken for the sake of its schedule; then the one of least lateness counts.
+const TRIES: u32 = 3;
+/// A generator that sends at this share of the rate keeps up with it.
+const KEEPS_UP: f64 = 0.95;
+/// Rates that are tried, the one that was asked among them.
+const RATES: u32 = 8;
+/// A rate is at most this share of the one that was tried before it.
+const LOWER: f64 = 0.7;
+/// Lateness comes from the rate where a lower one brings it to this share.
+const HELPS: f64 = 0.9;
 
 /// One number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +95,27 @@ impl fmt::Display for LoadStat {
     }
 }
 
+/// The rate of one source, which all of its meters look at: it may be lowered once, before anything counts.
+#[derive(Debug, Clone)]
+pub struct Rate(Arc<AtomicU32>);
+
+impl Rate {
+    /// As the configuration asks.
+    pub fn asked(rate: NonZeroU32) -> Self {
+        Self(Arc::new(AtomicU32::new(rate.get())))
+    }
+
+    /// As it is now.
+    pub fn get(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.0.load(Ordering::Relaxed)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// From now on.
+    pub fn fix(&self, rate: NonZeroU32) {
+        self.0.store(rate.get(), Ordering::Relaxed);
+    }
+}
+
 /// What one slice does to its target.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape<'a> {
@@ -113,6 +150,28 @@ impl Shape<'_> {
         let held = f64::from(self.rate.get()) * self.duration.as_secs_f64();
         needed.max().map_or(0, |needed| needed.max(held as u64))
     }
+
+    fn tolerant(&self) -> bool {
+        self.wants(LoadStat::ErrorRate)
+    }
+
+    /// What failed, unless failures are to be counted; what the machine failed to do is never counted.
+    fn check(&self, tally: &Tally) -> Result<(), Fault> {
+        match (tally.machine(), tally.fault()) {
+            (Some(why), _) => Err(Fault::Other(MetricError::Machine(why.to_owned()))),
+            (None, Some(fault)) if !self.tolerant() => Err(Fault::Target(fault)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What lateness did to the latencies that are asked for; `None` where none is.
+    fn late(&self, opened: &Opened) -> Option<Late> {
+        let stats = self.metrics.iter().filter_map(|metric| match metric.stat {
+            LoadStat::Latency(stat) => Some(stat),
+            LoadStat::Throughput | LoadStat::ErrorRate => None,
+        });
+        stats.map(|stat| Late::of(statistic(&opened.due, stat), statistic(&opened.sent, stat))).reduce(Late::worse)
+    }
 }
 
 /// Why a slice has no readings.
@@ -123,29 +182,119 @@ pub enum Fault {
     Other(MetricError),
 }
 
+/// What one slice yielded.
+#[derive(Debug)]
+pub struct Taken {
+    /// One reading for each metric.
+    pub readings: Vec<Reading>,
+    /// The most that the generator's lateness added to a latency among them; absent where there is none.
+    pub late: Option<Duration>,
+}
+
 /// Loads a target for one slice. A failed request is a fault, unless failures are to be counted.
-pub async fn slice<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Result<Vec<Reading>, Fault> {
-    let tolerant = shape.wants(LoadStat::ErrorRate);
-    let check = |tally: &Tally| match (tally.machine(), tally.fault()) {
-        (Some(why), _) => Err(Fault::Other(MetricError::Machine(why.to_owned()))),
-        (None, Some(fault)) if !tolerant => Err(Fault::Target(fault)),
-        _ => Ok(()),
-    };
-    let (mut opened, mut closed, mut steady) = (Tally::default(), Tally::default(), None);
-    let count = shape.arrivals();
-    if count > 0 {
-        check(&burst(target, shape.wake, u64::from(shape.wake.get())).await)?;
-        let lagged = |lagged: Lagged| Fault::Other(MetricError::Machine(lagged.to_string()));
-        opened = open_loop(target, arrivals(seed, count, shape.rate)).await.map_err(lagged)?;
-        check(&opened)?;
+pub async fn slice<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Result<Taken, Fault> {
+    let (mut opened, mut closed, mut steady) = (None, Tally::default(), None);
+    if shape.arrivals() > 0 {
+        opened = Some(least_late(shape, target, seed).await?);
     }
     if shape.wants(LoadStat::Throughput) {
         let Shape { in_flight, duration, requests, .. } = shape;
+        let tolerant = shape.tolerant();
         (closed, steady) = closed_loop(target, Pace { in_flight, duration, requests, tolerant }).await;
-        check(&closed)?;
+        shape.check(&closed)?;
     }
-    let seen = Seen { opened, closed, steady };
-    shape.metrics.iter().map(|metric| seen.reading(metric)).collect()
+    let late = opened.as_ref().and_then(|opened| shape.late(opened));
+    let seen = Seen { opened: opened.map(|opened| opened.due).unwrap_or_default(), closed, steady };
+    let readings = shape.metrics.iter().map(|metric| seen.reading(metric)).collect::<Result<_, _>>()?;
+    Ok(Taken { readings, late: late.map(|late| late.added) })
+}
+
+/// The open loop of a slice, taken again while its requests are sent so late that a statistic shows it: the first that
+/// was on time, or else the one of least lateness.
+async fn least_late<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Result<Opened, Fault> {
+    let mut best: Option<(Late, Opened)> = None;
+    for _ in 0..TRIES {
+        shape.check(&burst(target, shape.wake, u64::from(shape.wake.get())).await)?;
+        let opened = open_loop(target, arrivals(seed, shape.arrivals(), shape.rate)).await;
+        shape.check(&opened.due)?;
+        let late = shape.late(&opened).unwrap_or_default();
+        if best.as_ref().is_none_or(|(known, _)| late.added < known.added) {
+            best = Some((late, opened));
+        }
+        if late.is_on_time() {
+            break;
+        }
+    }
+    best.map(|(_, opened)| opened).ok_or_else(|| Fault::Other(MetricError::Machine("nothing was asked".to_owned())))
+}
+
+/// What lateness did to the statistics that a slice is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Late {
+    /// The most that it added to one of them.
+    added: Duration,
+    /// The largest share of one of them.
+    share: f64,
+}
+
+impl Late {
+    /// A statistic of latencies from the intended starts, and the same from the sending, in seconds.
+    fn of(due: f64, sent: f64) -> Self {
+        let added = (due - sent).abs();
+        Self { added: Duration::from_secs_f64(added), share: if due > 0.0 { added / due } else { 0.0 } }
+    }
+
+    fn worse(self, other: Self) -> Self {
+        Self { added: self.added.max(other.added), share: self.share.max(other.share) }
+    }
+
+    fn is_on_time(self) -> bool {
+        self.share <= LATE
+    }
+}
+
+/// The rate of an open loop that this machine holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Requests a second; never more than were asked for.
+    pub rate: NonZeroU32,
+    /// The share of a latency that is the generator's lateness at this rate; at most a half where it is on time.
+    pub late: f64,
+    /// Whether requests are sent on time.
+    pub on_time: bool,
+}
+
+/// The highest of some rates, the asked one first, at which this machine sends requests on time. Where it keeps up
+/// with a rate and was as late at a higher one, lateness does not come from the rate, and the asked one stays.
+pub async fn held<T: Target>(shape: Shape<'_>, target: &Arc<T>, seed: u64) -> Result<Held, Fault> {
+    let mut asked: Option<Held> = None;
+    let (mut rate, mut before) = (shape.rate, f64::INFINITY);
+    for _ in 0..RATES {
+        let (late, kept) = match least_late(Shape { rate, ..shape }, target, seed).await {
+            Ok(opened) => (shape.late(&opened).unwrap_or_default(), opened.kept),
+            // It could not even connect so often.
+            Err(Fault::Other(MetricError::Machine(_))) => (Late { share: 1.0, ..Late::default() }, 0.5),
+            Err(fault) => return Err(fault),
+        };
+        let found = Held { rate, late: late.share, on_time: late.is_on_time() };
+        if found.on_time {
+            return Ok(found);
+        }
+        asked.get_or_insert(found);
+        let added = late.added.as_secs_f64();
+        let lower = slower(rate, kept).filter(|_| kept < KEEPS_UP || added < HELPS * before);
+        let Some(lower) = lower else { break };
+        (rate, before) = (lower, added);
+    }
+    Ok(asked.unwrap_or(Held { rate: shape.rate, late: 0.0, on_time: true }))
+}
+
+/// The next rate to try where this one was kept in part: a tenth below what was kept, in two digits. `None` below
+/// one a second.
+fn slower(rate: NonZeroU32, kept: f64) -> Option<NonZeroU32> {
+    let next = f64::from(rate.get()) * (0.9 * kept).min(LOWER);
+    let digit = 10_f64.powf((next.max(1.0).log10().floor() - 1.0).max(0.0));
+    NonZeroU32::new(((next / digit).floor() * digit) as u32)
 }
 
 /// Everything that one slice saw.
@@ -178,15 +327,20 @@ impl Seen {
         if tally.clean() < needed {
             return Err(nothing(metric, tally));
         }
-        Ok(match stat {
-            Stat::Percentile(_) => tally.quantile(stat.quantile().unwrap_or(1.0)),
-            Stat::Median => tally.quantile(0.5),
-            Stat::Mean => tally.mean(),
-            Stat::Min => tally.min(),
-            Stat::Max => tally.max(),
-            Stat::StdDev => tally.deviation(),
-            Stat::Ops => 1.0 / tally.mean(),
-        })
+        Ok(statistic(tally, stat))
+    }
+}
+
+/// A statistic of clean latencies in seconds.
+fn statistic(tally: &Tally, stat: Stat) -> f64 {
+    match stat {
+        Stat::Percentile(_) => tally.quantile(stat.quantile().unwrap_or(1.0)),
+        Stat::Median => tally.quantile(0.5),
+        Stat::Mean => tally.mean(),
+        Stat::Min => tally.min(),
+        Stat::Max => tally.max(),
+        Stat::StdDev => tally.deviation(),
+        Stat::Ops => 1.0 / tally.mean(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod command;
 pub mod fake;
 pub mod file;
 pub mod http;
+pub mod instructions;
 pub mod load;
 pub mod params;
 pub mod report;
@@ -18,13 +19,14 @@ mod stat;
 pub mod time;
 mod value;
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::process::ProcessError;
 pub use super::process::Site;
+use super::process::{Environment, Executor, ProcessError};
 use crate::domain::measurement::{MetricName, Reading, Timing};
 use crate::domain::quantity::Dimension;
 pub use stat::Stat;
@@ -78,6 +80,8 @@ sources! {
     Time, "time" => time::Time;
     /// Load on the contender's database.
     SqlLoad, "sql-load" => sql_load::SqlLoad;
+    /// The instructions that a command executes.
+    Instructions, "instructions" => instructions::Instructions;
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.
@@ -121,6 +125,10 @@ pub enum MetricError {
     /// The variant's doing: a crash, a wrong answer, an invalid or missing value.
     #[error("{0}")]
     Variant(String),
+    /// The slice left something running, which was killed: a variant that does so is out. Where the baseline does,
+    /// the harness is at fault.
+    #[error("{0}")]
+    Left(String),
     /// The machine's doing: the whole block is repeated.
     #[error("{0}")]
     Machine(String),
@@ -130,6 +138,15 @@ pub enum MetricError {
     /// The run is being stopped.
     #[error("stopped")]
     Stopped,
+}
+
+/// What a source measures with is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    /// What is missing.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// A source of one or more metrics.
@@ -154,6 +171,25 @@ pub trait MetricSource: Send + Sync {
         false
     }
 
+    /// Whether its values count work that is done, and say nothing of the time it takes.
+    fn counts(&self) -> bool {
+        false
+    }
+
+    /// Whether this machine has what it measures with, in this environment; told before anything is spent.
+    async fn ready(&self, _: &dyn Executor, _: &Environment) -> Result<(), Unready> {
+        Ok(())
+    }
+
+    /// Requests a second of its open loop, where it has one: what the configuration asks for, or what was
+    /// fixed since.
+    fn rate(&self) -> Option<NonZeroU32> {
+        None
+    }
+
+    /// Fixes the rate for every contender, those that are ready included.
+    fn fix_rate(&self, _: NonZeroU32) {}
+
     /// Makes a contender ready to be measured (starts its server and waits until it answers).
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError>;
 }
@@ -163,6 +199,11 @@ pub trait MetricSource: Send + Sync {
 pub trait Meter: Send + Sync {
     /// Takes one slice.
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError>;
+
+    /// The rate of its source that this machine holds; `None` where the source has none.
+    async fn held(&mut self, _: Slot) -> Result<Option<load::Held>, MetricError> {
+        Ok(None)
+    }
 
     /// Stops what `open` started.
     async fn close(&mut self);

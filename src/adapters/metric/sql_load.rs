@@ -4,6 +4,7 @@
 //! A request that finds every connection busy waits for one, and its latency shows the wait. Before the
 //! load of a slice a few answers are compared with the baseline's: who answers otherwise is out.
 
+use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Metric, Shape};
+use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
 use super::params::Params;
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
-use crate::adapters::load::{Failure, Target};
+use crate::adapters::load::{Failure, Target, on_generator};
 use crate::adapters::process::read_inside;
 use crate::adapters::sql::load::{Connections, Statement};
 use crate::adapters::sql::query::QueryError;
-use crate::domain::measurement::{MetricName, Reading, Timing};
+use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
 
 /// Connections of each contender, unless the configuration says.
@@ -57,6 +58,11 @@ pub enum ParamsFrom {
 }
 
 impl Settings {
+    fn shape(&self, rate: NonZeroU32) -> Shape<'_> {
+        let Self { concurrency, duration, ref metrics, .. } = *self;
+        Shape { wake: concurrency, rate, in_flight: concurrency, requests: None, duration, metrics }
+    }
+
     /// The files that are read in the judged tree: the statement's, and that of its parameters.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let params = if let ParamsFrom::File(file) = &self.params { Some(file.as_str()) } else { None };
@@ -73,6 +79,7 @@ impl Settings {
 pub struct SqlLoad {
     name: String,
     settings: Settings,
+    rate: Rate,
 }
 
 impl SqlLoad {
@@ -83,7 +90,7 @@ impl SqlLoad {
             ParamsFrom::Range(first, last) => format!(" with {first} to {last}"),
             ParamsFrom::File(file) => format!(" with {file}"),
         };
-        Self { name: format!("sql-load: {}{with}", settings.file), settings }
+        Self { name: format!("sql-load: {}{with}", settings.file), rate: Rate::asked(settings.rate), settings }
     }
 }
 
@@ -109,6 +116,15 @@ impl MetricSource for SqlLoad {
         true
     }
 
+    fn rate(&self) -> Option<NonZeroU32> {
+        let rate = self.rate.get();
+        (self.settings.shape(rate).arrivals() > 0).then_some(rate)
+    }
+
+    fn fix_rate(&self, rate: NonZeroU32) {
+        self.rate.fix(rate);
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         let Settings { file, params, .. } = &self.settings;
         let Some(url) = site.env.get("DATABASE_URL").cloned() else {
@@ -124,7 +140,8 @@ impl MetricSource for SqlLoad {
         };
         let asked = Asked { file: file.clone(), statement, params: Arc::new(params) };
         let connections = asked.connect(&url, self.settings.concurrency, site).await?;
-        Ok(Box::new(Load { settings: self.settings.clone(), site: site.clone(), url, asked, connections }))
+        let (settings, rate) = (self.settings.clone(), self.rate.clone());
+        Ok(Box::new(Load { settings, rate, site: site.clone(), url, asked, connections }))
     }
 }
 
@@ -144,10 +161,13 @@ struct Asked {
 
 impl Asked {
     async fn connect(&self, url: &str, count: NonZeroU32, site: &Site) -> Result<Arc<Connections>, MetricError> {
+        let (url, statement, params) = (url.to_owned(), self.statement.clone(), Arc::clone(&self.params));
+        // Connections belong to the threads that open them, and those are to be the generator's.
+        let open = async move { Connections::open(&url, &statement, params.kinds(), count).await };
         let opened = tokio::select! {
             biased;
             () = site.stop.cancelled() => return Err(MetricError::Stopped),
-            opened = Connections::open(url, &self.statement, self.params.kinds(), count) => opened,
+            opened = on_generator(open) => opened,
         };
         opened.map(Arc::new).map_err(|error| self.failed(error))
     }
@@ -163,6 +183,7 @@ impl Asked {
 /// A contender whose connections are open.
 struct Load {
     settings: Settings,
+    rate: Rate,
     site: Site,
     url: String,
     asked: Asked,
@@ -172,30 +193,20 @@ struct Load {
 #[async_trait]
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        if self.connections.are_lost() {
-            self.connections = self.asked.connect(&self.url, self.settings.concurrency, &self.site).await?;
-        }
+        self.connect_again().await?;
         let started = Instant::now();
-        let limit = slot.limit.unwrap_or(Duration::MAX);
-        let taken = tokio::select! {
-            biased;
-            () = self.site.stop.cancelled() => Err(MetricError::Stopped),
-            taken = tokio::time::timeout(limit, self.slice(slot.seed)) => taken.unwrap_or_else(|_| {
-                let limit = show_duration(limit);
-                Err(MetricError::Variant(format!("{}: the slice did not end within {limit}", self.asked.file)))
-            }),
+        let (Taken { readings, late }, output) = self.within(slot, self.slice(slot.seed)).await?;
+        let timing = Timing { wall: started.elapsed(), late, ..Timing::default() };
+        Ok(Sample { readings, timing, own: None, output: Some(output) })
+    }
+
+    async fn held(&mut self, slot: Slot) -> Result<Option<Held>, MetricError> {
+        self.connect_again().await?;
+        let turns = Arc::new(self.turns(slot.seed));
+        let held = async {
+            load::held(self.settings.shape(self.rate.get()), &turns, slot.seed).await.map_err(MetricError::from)
         };
-        // Statements that were given up must not run on while others are measured.
-        if !matches!(taken, Ok(_) | Err(MetricError::Machine(_))) {
-            self.connections.abandon();
-        }
-        let (readings, output) = taken?;
-        Ok(Sample {
-            readings,
-            timing: Timing { wall: started.elapsed(), ..Timing::default() },
-            own: None,
-            output: Some(output),
-        })
+        self.within(slot, held).await.map(Some)
     }
 
     async fn close(&mut self) {
@@ -204,23 +215,60 @@ impl Meter for Load {
 }
 
 impl Load {
-    async fn slice(&self, seed: u64) -> Result<(Vec<Reading>, String), MetricError> {
-        let Asked { file, params, .. } = &self.asked;
+    async fn connect_again(&mut self) -> Result<(), MetricError> {
+        if self.connections.are_lost() {
+            self.connections = self.asked.connect(&self.url, self.settings.concurrency, &self.site).await?;
+        }
+        Ok(())
+    }
+
+    /// Loads the database until it is done, the slot ends or the run is stopped.
+    async fn within<T>(
+        &self,
+        slot: Slot,
+        load: impl Future<Output = Result<T, MetricError>> + Send,
+    ) -> Result<T, MetricError> {
+        let limit = slot.limit.unwrap_or(Duration::MAX);
+        let taken = tokio::select! {
+            biased;
+            () = self.site.stop.cancelled() => Err(MetricError::Stopped),
+            taken = tokio::time::timeout(limit, load) => taken.unwrap_or_else(|_| {
+                let limit = show_duration(limit);
+                Err(MetricError::Variant(format!("{}: the slice did not end within {limit}", self.asked.file)))
+            }),
+        };
+        // Statements that were given up must not run on while others are measured.
+        if !matches!(taken, Ok(_) | Err(MetricError::Machine(_))) {
+            self.connections.abandon();
+        }
+        taken
+    }
+
+    async fn slice(&self, seed: u64) -> Result<(Taken, String), MetricError> {
+        let params = &self.asked.params;
         let compared = (0..COMPARED).map(|turn| params.draw(seed, LANES.0, turn));
         let answers = self.connections.answers(compared).await.map_err(|error| self.asked.failed(error))?;
-        let Settings { rate, concurrency, duration, ref metrics, .. } = self.settings;
-        let shape = Shape { wake: concurrency, rate, in_flight: concurrency, requests: None, duration, metrics };
-        let turns = Turns {
+        let shape = self.settings.shape(self.rate.get());
+        Ok((load::slice(shape, &Arc::new(self.turns(seed)), seed).await?, answers))
+    }
+
+    fn turns(&self, seed: u64) -> Turns {
+        let Asked { file, params, .. } = &self.asked;
+        Turns {
             connections: Arc::clone(&self.connections),
             file: file.clone(),
             params: Arc::clone(params),
             seed,
             next: AtomicU64::new(0),
-        };
-        match load::slice(shape, &Arc::new(turns), seed).await {
-            Ok(readings) => Ok((readings, answers)),
-            Err(Fault::Target(failure)) => Err(MetricError::Variant(failure)),
-            Err(Fault::Other(error)) => Err(error),
+        }
+    }
+}
+
+impl From<Fault> for MetricError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Target(failure) => Self::Variant(failure),
+            Fault::Other(error) => error,
         }
     }
 }

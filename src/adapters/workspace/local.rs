@@ -10,7 +10,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use super::{Workspace, WorkspaceError};
+use super::{Footing, Workspace, WorkspaceError};
 
 /// This machine's disk and loopback.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +40,36 @@ impl Workspace for LocalWorkspace {
         blocking(format!("removing {}", path.display()), move || remove_stubborn(&owned)).await
     }
 
+    async fn footing(&self, path: &Path) -> Result<Footing, WorkspaceError> {
+        named(|| format!("looking at {}", path.display()), stand(path))
+    }
+
+    async fn replaced(&self, path: &Path, known: &Footing) -> Option<&'static str> {
+        let gone = || Some("was removed");
+        match (stand(path), fs::symlink_metadata(path)) {
+            (Ok(now), _) if now == *known => None,
+            (Ok(now), _) if (now.device, now.inode) != (known.device, known.inode) => {
+                Some("was replaced by another directory")
+            }
+            (Ok(_), _) => Some("has another `.git` than it had"),
+            (Err(_), Ok(found)) if found.is_symlink() => Some("was replaced by a link"),
+            (Err(_), Ok(_)) => Some("was replaced by a file"),
+            (Err(_), Err(_)) => gone(),
+        }
+    }
+
+    async fn unlink_detours(&self, root: &Path, path: &Path) -> Result<(), WorkspaceError> {
+        let Ok(below) = path.strip_prefix(root) else { return Ok(()) };
+        let mut at = root.to_owned();
+        for part in std::iter::once(None).chain(below.iter().map(Some)) {
+            at.extend(part);
+            if fs::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                return named(|| format!("removing the link {}", at.display()), fs::remove_file(&at));
+            }
+        }
+        Ok(())
+    }
+
     async fn carry(&self, path: &str, from: &Path, into: &Path) -> Result<(), WorkspaceError> {
         let (from, into) = (from.join(path), into.join(path));
         blocking(format!("carrying {}", from.display()), move || copy_all(&from, &into)).await
@@ -65,6 +95,25 @@ impl Workspace for LocalWorkspace {
         RandomState::new().build_hasher().finish()
     }
 }
+
+/// What a directory is known by; an error where there is none, or a link to one.
+fn stand(path: &Path) -> io::Result<Footing> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let git = path.join(".git");
+    // A file of its own: one that a link leads to says nothing, and a repository of one's own is no worktree.
+    let gitfile = match fs::symlink_metadata(&git) {
+        Ok(file) if file.is_file() && file.len() < GITFILE_LIMIT => fs::read(&git).ok(),
+        _ => None,
+    };
+    Ok(Footing { device: found.dev(), inode: found.ino(), gitfile })
+}
+
+/// The longest `.git` file that is one: a path and a few letters.
+const GITFILE_LIMIT: u64 = 1 << 16;
 
 /// Removes a tree in which folders may have been made read-only.
 fn remove_stubborn(path: &Path) -> io::Result<()> {
@@ -125,6 +174,50 @@ mod tests {
         LocalWorkspace.carry("lib", from.path(), into.path()).await.unwrap();
         assert_eq!(fs::read_to_string(into.path().join("lib/link")).unwrap(), "x");
         LocalWorkspace.carry("absent", from.path(), into.path()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_not_taken_for_what_stands_in_its_place_later() {
+        let place = tempfile::tempdir().unwrap();
+        let (work, aside) = (place.path().join("work"), place.path().join("aside"));
+        fs::create_dir(&work).unwrap();
+        fs::write(work.join(".git"), "gitdir: /a\n").unwrap();
+        let known = LocalWorkspace.footing(&work).await.unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, None);
+        fs::write(work.join(".git"), "gitdir: /b\n").unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("has another `.git` than it had"));
+        fs::rename(&work, &aside).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was removed"));
+        fs::create_dir(&work).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was replaced by another directory"));
+        fs::remove_dir(&work).unwrap();
+        std::os::unix::fs::symlink(&aside, &work).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was replaced by a link"));
+        assert!(LocalWorkspace.footing(&work).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_behind_a_link_is_removed_wherever_the_link_stands() {
+        for replaced in ["run", "run/a", "run/a/work"] {
+            let place = tempfile::tempdir().unwrap();
+            let root = place.path().join("run");
+            let precious = place.path().join("precious");
+            for folder in ["a/work", "work", "sub"] {
+                fs::create_dir_all(precious.join(folder)).unwrap();
+                fs::write(precious.join(folder).join("file"), "x").unwrap();
+            }
+            let target = root.join("a/work");
+            fs::create_dir_all(&target).unwrap();
+            let link = place.path().join(replaced);
+            fs::remove_dir_all(&link).unwrap();
+            std::os::unix::fs::symlink(&precious, &link).unwrap();
+            LocalWorkspace.unlink_detours(&root, &target).await.unwrap();
+            LocalWorkspace.remove(&target).await.unwrap();
+            assert!(!link.is_symlink(), "{replaced}");
+            for folder in ["a/work", "work", "sub"] {
+                assert!(precious.join(folder).join("file").exists(), "{replaced}: {folder}");
+            }
+        }
     }
 
     #[tokio::test]

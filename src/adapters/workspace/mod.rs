@@ -18,6 +18,15 @@ pub struct WorkspaceError {
     pub source: std::io::Error,
 }
 
+/// What a directory is known by, wherever its path leads later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footing {
+    device: u64,
+    inode: u64,
+    /// What its `.git` says, where it is a worktree.
+    gitfile: Option<Vec<u8>>,
+}
+
 /// The few things the engine needs of a disk and a machine beside git, databases and programs.
 #[async_trait]
 pub trait Workspace: Send + Sync {
@@ -26,6 +35,17 @@ pub trait Workspace: Send + Sync {
 
     /// Removes a directory and all below it; says nothing when it is not there.
     async fn remove(&self, path: &Path) -> Result<(), WorkspaceError>;
+
+    /// What a directory is known by. A link to one is none.
+    async fn footing(&self, path: &Path) -> Result<Footing, WorkspaceError>;
+
+    /// What stands in the place of a directory that was there, such as `was replaced by a link`; `None`
+    /// where it is still the same.
+    async fn replaced(&self, path: &Path, known: &Footing) -> Option<&'static str>;
+
+    /// Removes links that stand in the way from `root`, or in its place, to a path, without
+    /// following them, so that nothing behind them is taken for what was there.
+    async fn unlink_detours(&self, root: &Path, path: &Path) -> Result<(), WorkspaceError>;
 
     /// Copies an untracked file or folder from one tree into another, sharing blocks where the
     /// filesystem can; says nothing when there is none.

@@ -105,6 +105,10 @@ fn what_is_wrong_with_a_metric_is_said_with_its_key() {
         ("{from: command, run: x, unit: ms, stat: p95}", "`metrics.m.stat` means nothing to a metric from `command`"),
         ("{from: hyperfine, stat: p95}", "`metrics.m` needs `run`"),
         ("{from: go-bench, run: x}", "`metrics.m` needs `stat`"),
+        ("{from: instructions}", "`metrics.m` needs `run`"),
+        ("{from: instructions, run: x, counter: abacus}", "`metrics.m.counter`: `abacus` counts no instructions"),
+        ("{from: time, run: x, counter: pmu}", "`metrics.m.counter` means nothing to a metric from `time`"),
+        ("{from: instructions, run: x, unit: ms}", "`metrics.m.unit` means nothing to a metric from `instructions`"),
         ("{from: k6, run: x, stat: p95, path: a}", "`metrics.m.path` means nothing to a metric from `k6`"),
         (
             "{from: criterion, run: x, stat: p95, unit: ns}",
@@ -122,5 +126,22 @@ fn what_is_wrong_with_a_metric_is_said_with_its_key() {
     for (metric, expected) in cases {
         let message = refused(&format!("metrics: {{m: {metric}}}"));
         assert!(message.contains(expected), "{metric}: {message}");
+    }
+}
+
+#[test]
+fn a_tie_is_broken_by_instructions_and_by_nothing_else() {
+    let of = |text: &str| tie_breaker(&config(&format!("measure: {{tie_break: {text}}}")));
+    let name = |text: &str| of(text).unwrap().unwrap().name().to_owned();
+    assert_eq!(name("{from: instructions, run: ./bench 3}"), "instructions: ./bench 3");
+    assert!(tie_breaker(&config("")).unwrap().is_none());
+    for (text, expected) in [
+        ("{from: time, run: x}", "ties are broken by `instructions`, not by `time`"),
+        ("{run: x}", "`measure.tie_break` needs `from`"),
+        ("{from: instructions}", "`measure.tie_break` needs `run`"),
+        ("{from: instructions, run: x, counter: abacus}", "`abacus` counts no instructions"),
+    ] {
+        let error = of(text).err().unwrap();
+        assert!(error.message.contains(expected), "{text}: {}", error.message);
     }
 }

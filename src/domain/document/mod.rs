@@ -76,6 +76,7 @@ impl Document {
         let (metrics, metric_places) = metrics.into_iter().unzip();
         let plan = plan(source, &outline, &header, (tests, metrics), &mut found);
         let places = Places::find(source, &outline, header);
+        places.check(source, &outline, &plan.variants, &mut found);
         // A sum by weights that are wrong is wrong itself.
         let weighed = !found.iter().any(|f| matches!(f.code, Code::Weights | Code::WeightSum));
         if let Some(table) = places.table.as_ref().filter(|_| weighed) {
@@ -100,7 +101,7 @@ impl Document {
         self.source.as_bytes()
     }
 
-    /// What it probably does not mean to say, in the order of the source.
+    /// What it probably does not mean to say, and notes, in the order of the source.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
@@ -123,10 +124,28 @@ impl Document {
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The run that wrote its end into the regions, by the last one's id.
+    pub fn run(&self) -> Option<&str> {
+        let item = |span: &Range<usize>| &self.source[entries::item_text(&self.source, span.clone())];
+        let analysis = self.places.analysis.iter().flat_map(|field| &field.items).map(item);
+        let artifacts = self.places.artifacts.iter().flat_map(|(_, items)| items).map(item);
+        let mut told = analysis.filter_map(|text| text.strip_prefix("Run: "));
+        let mut listed = artifacts.filter_map(|text| text.strip_prefix("Run ")?.split(':').next());
+        listed.rfind(|id| is_run(id)).or_else(|| told.rfind(|id| is_run(id)))
+    }
+
     /// The parts outside of all regions.
     fn outside(&self) -> impl Iterator<Item = &str> {
         self.places.outside(self.source.len()).map(|span| &self.source[span])
     }
+}
+
+/// Whether a text is a run's id: `yyyymmdd-hhmmss-<4 hex>`.
+fn is_run(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let digits = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+    let hex = |part: &str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(parts.as_slice(), [day, time, mark] if digits(day, 8) && digits(time, 6) && hex(mark))
 }
 
 /// Whether a file is meant to be a blueprint at all, however wrong: it has a Blueprint ID, or a section that nothing
@@ -202,7 +221,7 @@ fn plan(
         assumptions: bullets(text, outline, SectionName::Assumptions),
         questions: bullets(text, outline, SectionName::Questions).into_iter().map(question).collect(),
         work_items: variants::work_items(text, outline, &variants, &title, found),
-        weights: scoring::weights(text, outline, &metrics, found),
+        weights: scoring::weights(text, outline, (&tests, &metrics), found),
         budget: budget::budget(text, outline, found),
         rollback: rollback(text, outline),
         title,
