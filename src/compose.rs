@@ -36,12 +36,15 @@ use crate::engine::opening::{self, Target};
 use crate::engine::outline::{self, Outline};
 use crate::engine::rehearsal;
 use crate::engine::replay;
+use crate::engine::uncommitted;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
 pub mod agents;
 mod measures;
+pub mod named;
 mod queries;
+pub mod starter;
 
 pub use measures::bindings;
 
@@ -125,6 +128,16 @@ pub async fn prepare(
         trying,
     };
     Ok(Prepared { started, ports, settings })
+}
+
+/// Refuses what a run of this document would refuse before it starts; nothing is started or written.
+pub async fn preflight(project: &Project, document: &Document, target: &Target) -> Result<()> {
+    let plan = document.plan();
+    let settings = settings(project, plan, "<run>");
+    let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
+    agents::models(project, &*ports.agent)?;
+    opening::preflight(plan, target, &ports, &settings).await?;
+    queries::check(&project.config, plan, &settings.protect, &*project.git, target).await
 }
 
 /// A rehearsal looks for what is wrong with a harness in a quarter of the time that a decision may
@@ -221,6 +234,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
         cache: ports.cache.as_ref().map(|port| port.choice()),
         sources: &named(&ports.sources),
+        uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
         counts: &counts(&ports.sources),
         tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         estimate,

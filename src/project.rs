@@ -14,6 +14,8 @@ use crate::config::{Config, Models};
 use crate::domain::wire::{Provider, Secret};
 use crate::error::{Error, Result};
 
+pub mod files;
+
 /// The name of the configuration, at the repository's root.
 pub const CONFIGURATION: &str = "blueprint.yaml";
 

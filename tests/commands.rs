@@ -84,6 +84,7 @@ fn the_seed_is_checked_with_its_own_faults_and_no_others() {
     let seed = include_str!("fixtures/documents/seed.md");
     repo.write("docs/blueprints/seed.md", seed);
     repo.write("blueprint.yaml", include_str!("fixtures/seed/blueprint.yaml"));
+    repo.commit("the seed");
     let bound = repo.blueprint(&["check", "docs/blueprints/seed.md"]).ends_with(0);
     insta::assert_snapshot!("seed_bound", bound.out);
     repo.write(

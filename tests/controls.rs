@@ -1,5 +1,5 @@
 //! The controls of the measuring through the binary: a shadow baseline that finds a harness out, and
-//! rehearsals in which the code as it is and cheats compete and must not win.
+//! rehearsals in which the baseline and cheats compete and must not win.
 
 mod common;
 
@@ -33,7 +33,7 @@ fn a_benchmark_that_is_slower_in_one_of_two_identical_trees_invalidates_the_run_
         let repo = biased(condition, &arena);
         let before = repo.git(&["rev-parse", "main"]);
         let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1).says(&["invalid", "identical trees", "kept under"]);
-        assert!(done.out.contains("no winner: two trees of the code as it is differ by"), "{condition}: {}", done.out);
+        assert!(done.out.contains("no winner: two trees of the baseline differ by"), "{condition}: {}", done.out);
         untouched(&repo, &before, &arena.document());
         // A verdict like any other: it is finished, and comes out of the journal again.
         repo.blueprint(&["resume"]).ends_with(0).says(&["nothing to resume"]);
@@ -137,7 +137,7 @@ async fn an_honest_harness_passes_its_rehearsal_without_an_agent_and_then_carrie
         assert!(done.out.contains(line), "`{line}` is missing:\n{}", done.out);
     }
     assert!(done.out.contains("it changed conftest.py") && done.out.contains("the harness passed"), "{}", done.out);
-    assert!(done.out.contains("like the code as it is, with 3 files changed"), "{}", done.out);
+    assert!(done.out.contains("like the baseline, with 3 files changed"), "{}", done.out);
     only_rehearsed(&repo, &before);
     assert_eq!(left(&repo).await, Vec::<String>::new());
     assert_eq!(repo.blueprint(&["report", "--replay"]).ends_with(0).out.lines().nth(2), done.out.lines().nth(2));

@@ -91,10 +91,35 @@ fn other_agents_are_checked_too() {
     assert!(machine.doctor(&[]).ends_with(1).out.contains("the program `my-agent` was not found"));
     machine.install("my-agent", "true");
     machine.doctor(&[]).ends_with(0);
-    machine.repo.write("blueprint.yaml", "version: 1\nagent: {patch: recorded}\n");
-    assert!(machine.doctor(&[]).ends_with(0).out.contains("✓ patch recorded"));
     machine.repo.write("blueprint.yaml", "version: 1\nagent: {preset: codec}\n");
     machine.doctor(&[]).ends_with(2).says(&["there is no preset `codec`", "codex"]);
+}
+
+#[test]
+fn recorded_work_must_be_there_and_complete_for_the_documents_that_are_still_to_run() {
+    let machine = Machine::new("version: 1\nagent: {patch: recorded}\n");
+    // Recorded work is read by the real one.
+    std::fs::remove_file(machine.bin.join("git")).unwrap();
+    let git =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join("git")).find(|git| git.is_file());
+    std::os::unix::fs::symlink(git.unwrap(), machine.bin.join("git")).unwrap();
+    assert!(machine.doctor(&[]).ends_with(1).out.contains("the folder recorded/ is not there"));
+    let arena = common::arena::Arena::default();
+    machine.repo.write(common::arena::DOCUMENT, &arena.document());
+    machine
+        .repo
+        .write("docs/blueprints/old.md", &arena.document().replace("Status**: approved", "Status**: completed"));
+    machine.repo.write("docs/blueprints/notes.md", "# Notes\n");
+    machine.repo.write("recorded/A.patch", &common::arena::Arena::patch(20));
+    let out = machine.doctor(&[]).ends_with(1).out;
+    let problems: Vec<_> = out.lines().skip(2).take_while(|line| line.starts_with("    ")).collect();
+    assert_eq!(problems.len(), 1, "{out}");
+    assert!(
+        problems[0].contains("docs/blueprints/cost.md, variant B: ") && problems[0].contains("recorded/B.patch"),
+        "{out}"
+    );
+    machine.repo.write("recorded/B.patch", &common::arena::Arena::patch(60));
+    assert!(machine.doctor(&[]).ends_with(0).out.contains("✓ patch recorded"));
 }
 
 #[test]

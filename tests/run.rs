@@ -123,9 +123,7 @@ fn tests_that_fail_on_the_code_as_it_is_are_told_and_a_variant_that_passes_none_
     let repo = Arena::default().build();
     repo.write("tests/run.sh", "#!/bin/sh\nexit 1\n");
     let before = repo.commit("a test that nobody passes");
-    repo.blueprint(&["run", DOCUMENT])
-        .ends_with(3)
-        .says(&["1 of 1 tests fail on the code as it is", "sh tests/run.sh"]);
+    repo.blueprint(&["run", DOCUMENT]).ends_with(3).says(&["1 of 1 tests fail on the baseline", "sh tests/run.sh"]);
     assert_eq!(repo.git(&["diff", "--name-only", &before, "main"]), DOCUMENT);
     nothing_is_left(&repo);
 }

@@ -7,6 +7,7 @@ use crate::error::ExitCode;
 use crate::project::{self, Project};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint approve docs/blueprints/faster-listing.md")]
 pub struct Args {
     /// The document.
     #[arg(value_name = "DOCUMENT")]

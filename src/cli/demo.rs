@@ -10,6 +10,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::project;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint demo ../blueprint-demo")]
 pub struct Args {
     /// Where the sample project is written; a new directory.
     #[arg(value_name = "DIR", default_value = "blueprint-demo")]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Context, Outcome};
-use crate::adapters::agent::{AgentError, AgentSettings, build, preset};
+use super::{Context, Outcome, documents};
+use crate::adapters::agent::{Agent, AgentError, AgentSettings, build, preset};
 use crate::adapters::cache;
 use crate::adapters::database::Programs;
 use crate::adapters::executor::local::Local;
@@ -16,7 +16,9 @@ use crate::adapters::machine::Machine as _;
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::process::{Command, Environment, Executor, Stop};
 use crate::compose;
-use crate::domain::plan::{Variant, VariantKey};
+use crate::config;
+use crate::domain::document::Document;
+use crate::domain::plan::{Status, Variant, VariantKey};
 use crate::domain::wire::Provider;
 use crate::engine::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
 use crate::engine::lease;
@@ -29,8 +31,9 @@ use crate::ui;
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint doctor")]
 pub struct Args {
-    /// One JSON document.
+    /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
@@ -73,8 +76,7 @@ async fn configured(project: &Project) -> Result<Option<Configured>> {
         _ => None,
     };
     let agent = build(settings);
-    // Recorded work differs from variant to variant; a run looks for it.
-    let mut problems = Vec::new();
+    let mut problems = if agent.whole_variant() { recorded(project, named, &*agent).await? } else { Vec::new() };
     if let Some(key) = VariantKey::new("A").filter(|_| !agent.whole_variant()) {
         let any = Variant { key, name: String::new(), notes: Vec::new() };
         let checked = agent.check(project.git_root(), &any, &*project.exec).await;
@@ -89,6 +91,38 @@ async fn configured(project: &Project) -> Result<Option<Configured>> {
         }
     };
     Ok(Some(Configured { agent: agent.describe(), problems, models, call }))
+}
+
+/// What is missing of recorded work: its folder, and what the variants of documents that are still to run need.
+async fn recorded(project: &Project, named: &config::Agent, agent: &dyn Agent) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    if let config::Agent::Patch(config::Patch::Directory(folder)) = named {
+        let place = folder.trim_end_matches('/');
+        if !project.git_root().join(place).is_dir() {
+            problems.push(format!(
+                "the folder {place}/ is not there: record a diff for each variant in it, such as {place}/A.patch"
+            ));
+            return Ok(problems);
+        }
+    }
+    let folder = project.git_root().join(documents::FOLDER);
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        let Ok(document) = Document::parse(&project::read(path)?) else { continue };
+        let plan = document.plan();
+        if !matches!(plan.status, Status::Drafting | Status::Pending | Status::Approved) {
+            continue;
+        }
+        for variant in &plan.variants {
+            if let Err(error) = agent.check(project.git_root(), variant, &*project.exec).await {
+                let (shown, why) = (project.relative(path)?, lease::machine(error).message);
+                problems.push(format!("{shown}, variant {}: {why}", variant.key));
+            }
+        }
+    }
+    Ok(problems)
 }
 
 async fn line(client: &'static preset::Client, exec: &dyn Executor) -> ClientLine {

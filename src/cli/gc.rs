@@ -12,6 +12,7 @@ use crate::project::Project;
 use crate::ui;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint gc --dry-run")]
 pub struct Args {
     /// Only say what would be removed.
     #[arg(long)]

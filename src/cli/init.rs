@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::{Context, Outcome};
+use crate::compose::starter;
+use crate::config;
+use crate::domain::detect::detect;
 use crate::error::{Error, ExitCode, Result};
-use crate::project::{self, CONFIGURATION, Project};
-
-const CONFIG: &str = include_str!("../../templates/blueprint.yaml");
-const DOCUMENT: &str = include_str!("../../templates/blueprint.md");
+use crate::project::{self, CONFIGURATION, Project, files};
+use crate::ui::{self, Missing};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint init")]
 pub struct Args {}
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint new \"Faster user listing\"")]
 pub struct NewArgs {
     /// What is to change, in a few words.
     #[arg(value_name = "TITLE")]
@@ -21,9 +24,10 @@ pub struct NewArgs {
 
 pub fn main(_args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    create(&project.git_root().join(CONFIGURATION), CONFIG, CONFIGURATION)?;
-    context.out.print(&format!("wrote {CONFIGURATION}\n"));
-    context.out.note("next: blueprint new \"What is to change\"\n");
+    let found = detect(&files::listing(project.git_root()));
+    create(&project.git_root().join(CONFIGURATION), &config::starter(&found), CONFIGURATION)?;
+    context.out.print(&format!("wrote {CONFIGURATION}\n{}", ui::found(&found)));
+    context.out.note("read it, commit it, then: blueprint new \"What is to change\"\n");
     Ok(ExitCode::Done)
 }
 
@@ -34,14 +38,20 @@ pub fn new(args: &NewArgs, context: &Context) -> Outcome {
     if slug.is_empty() {
         return Err(Error::usage(format!("`{title}` has no letter or digit to name a file by")).into());
     }
+    let found = detect(&files::listing(project.git_root()));
     let now = jiff::Timestamp::now();
-    let text = DOCUMENT
-        .replace("{{title}}", &title)
-        .replace("{{id}}", &format!("{}_{slug}", now.strftime("%Y-%m-%dT%H:%M:%SZ")))
-        .replace("{{now}}", &now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let id = format!("{}_{slug}", now.strftime("%Y-%m-%dT%H:%M:%SZ"));
+    let moment = now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let text = starter::document(&title, &id, &moment, &found, &project.config);
     let name = format!("docs/blueprints/{}_{slug}.md", now.strftime("%Y-%m-%d"));
     create(&project.git_root().join(&name), &text, &name)?;
     context.out.print(&format!("wrote {name}\n"));
+    let missing = Missing {
+        tests: starter::tests(&found, &project.config).is_empty(),
+        metrics: project.config.metrics.is_empty(),
+        configuration: !project.configured,
+    };
+    context.out.note(&ui::started(&text, &missing));
     context.out.note(&format!("fill it in, then: blueprint check {name}\n"));
     Ok(ExitCode::Done)
 }

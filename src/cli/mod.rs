@@ -29,11 +29,17 @@ use crate::error::{Error, ExitCode};
 use crate::project;
 use crate::ui::{Colour, Surroundings, Terminal};
 
-/// Turns a written change into competing implementations, measures them, and lands the one that wins.
+/// Implement competing variants of a change and land the best.
 #[derive(Debug, Parser)]
-#[command(name = "blueprint", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "blueprint",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Example:\n  blueprint run docs/blueprints/faster-listing.md"
+)]
 struct Cli {
-    /// When to colour what is printed.
+    /// When to use color.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: Colour,
     /// Work in this directory instead of the current one.
@@ -45,35 +51,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Land a winner in a sample project, to see the whole loop in a minute.
+    /// Run the whole loop on a sample project.
     Demo(demo::Args),
-    /// Write a `blueprint.yaml` to start from.
+    /// Create a starter `blueprint.yaml` from what the repository holds.
     Init(init::Args),
-    /// Write a document to start from.
+    /// Create a starter document.
     New(init::NewArgs),
-    /// Read documents and say what is wrong with them.
+    /// Validate documents and report problems.
     Check(check::Args),
     /// Show what `run` would do, without doing it.
     Plan(plan::Args),
-    /// Write the approval of what a document says now into it.
+    /// Approve a document as it is now.
     Approve(approve::Args),
-    /// Carry documents out: implement, test, measure, land.
+    /// Run documents: implement, test, measure, land.
     Run(run::Args),
-    /// Go on with a run that was interrupted.
+    /// Resume an interrupted run.
     Resume(resume::Args),
     /// Carry a run's document out again from where the target is now, with what its agents wrote.
     Retry(retry::Args),
     /// List the runs of this repository.
     Status(status::Args),
-    /// Show what a run came to.
+    /// Show the result of a run.
     Report(report::Args),
-    /// Remove what interrupted runs left behind. Commits are kept.
+    /// Remove leftovers of interrupted runs, but no commits.
     Gc(gc::Args),
-    /// Record what this machine does to measurements, and decide on such a recording.
+    /// Record and replay measurement noise.
     Noise(noise::Args),
-    /// Say what this machine has of what a run may need, the configured agent first.
+    /// Check agents, API keys and tools.
     Doctor(doctor::Args),
     /// Print the JSON schema of `blueprint.yaml`, for editors.
+    #[command(after_help = "Example:\n  blueprint schema > blueprint.schema.json")]
     Schema,
 }
 
@@ -147,7 +154,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Demo(args) => demo::main(&args, context).await,
         Command::Init(args) => init::main(&args, context),
         Command::New(args) => init::new(&args, context),
-        Command::Check(args) => check::main(&args, context),
+        Command::Check(args) => check::main(&args, context).await,
         Command::Plan(args) => plan::main(&args, context).await,
         Command::Approve(args) => approve::main(&args, context),
         Command::Run(args) => run::main(&args, context).await,
@@ -164,9 +171,24 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::Cli;
+
+    #[test]
+    fn every_command_has_an_example_that_it_understands() {
+        let command = Cli::command();
+        let check = |command: &clap::Command| {
+            let help = command.clone().render_help().to_string();
+            let (_, example) =
+                help.split_once("Example:\n").unwrap_or_else(|| panic!("{}: no example", command.get_name()));
+            let line = example.trim().lines().next().unwrap();
+            let words = shell_words::split(line.split(" > ").next().unwrap()).unwrap();
+            assert!(Cli::try_parse_from(&words).is_ok(), "{line}");
+        };
+        check(&command);
+        command.get_subcommands().for_each(check);
+    }
 
     #[test]
     fn the_command_line_is_sound_and_no_argument_shares_its_name_with_a_global_one() {

@@ -15,6 +15,7 @@ use crate::project;
 use crate::ui::{self, Waiting};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint noise record ci.noise")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

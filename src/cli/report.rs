@@ -9,20 +9,21 @@ use crate::project::Project;
 use crate::ui::{self, report};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint report --md")]
 pub struct Args {
-    /// The run; the newest where none is named.
+    /// The run [default: the newest].
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// One JSON document.
+    /// Print one JSON document.
     #[arg(long, conflicts_with_all = ["md", "junit"])]
     json: bool,
-    /// Markdown.
+    /// Print Markdown.
     #[arg(long, conflicts_with = "junit")]
     md: bool,
-    /// JUnit XML of every contender's tests.
+    /// Print JUnit XML of every contender's tests and bounds.
     #[arg(long)]
     junit: bool,
-    /// Decide again from the recorded blocks, and fail where that differs from what was decided.
+    /// Recompute the verdict from the recorded blocks; fail if it differs.
     #[arg(long)]
     replay: bool,
 }

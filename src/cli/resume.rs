@@ -16,15 +16,15 @@ use crate::project::Project;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint resume")]
 pub struct Args {
-    /// The run; the newest that is not finished where none is named.
+    /// The run [default: the newest that is not finished].
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Measure a finished run that is undecided for so much longer, such as `5m`; nothing is done twice but the
-    /// trees that are measured.
+    /// Measure a finished, undecided run for this much longer, such as `5m`.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     measure: Option<Duration>,
-    /// Append every event to this file, a JSON document a line.
+    /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<std::path::PathBuf>,
 }

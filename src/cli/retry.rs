@@ -7,11 +7,12 @@ use crate::error::{Error, Result};
 use crate::project::Project;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint retry")]
 pub struct Args {
-    /// The run; the newest where none is named.
+    /// The run [default: the newest].
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Append every event to this file, a JSON document a line.
+    /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<std::path::PathBuf>,
 }

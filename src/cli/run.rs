@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::documents::{self, Loaded};
+use super::documents::{self, Chosen, Loaded};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
@@ -23,27 +23,27 @@ use crate::engine::opening;
 use crate::engine::rehearsal::{self, Finding};
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
-use crate::ui;
+use crate::ui::{self, DocumentLine, RunLine};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  blueprint run docs/blueprints/faster-listing.md")]
 pub struct Args {
-    /// Documents; all in docs/blueprints where none is named.
+    /// Documents to run [default: all in docs/blueprints].
     #[arg(value_name = "DOCUMENT")]
     documents: Vec<PathBuf>,
-    /// What becomes of a winner.
+    /// What to do with the winner.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     merge: Merge,
-    /// Append every event to this file, a JSON document a line.
+    /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// First let controls compete that must not win: the code as it is, and cheats. With `only`,
-    /// nothing else is done.
+    /// Run the harness check first: the baseline and cheats compete and must not win. With `only`, stop after it.
     #[arg(long, value_enum, value_name = "THEN", num_args = 0..=1, require_equals = true, default_missing_value = "run")]
     verify_harness: Option<Verify>,
-    /// Carry a document out once more in which a run recorded that nothing landed.
+    /// Run a document again in which a run recorded that nothing landed.
     #[arg(long)]
     again: bool,
-    /// Only show what would be done; the same as `blueprint plan`.
+    /// Only show what would be done, as `blueprint plan` does.
     #[arg(long)]
     dry_run: bool,
 }
@@ -69,7 +69,7 @@ enum Merge {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let paths = documents::named(&args.documents, context)?;
+    let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
     }
@@ -77,8 +77,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let Args { merge, verify_harness: verify, again, .. } = *args;
     let session = Session { project, signals, merge, verify, again, reuse: None, events: args.events.clone() };
     let mut worst = ExitCode::Done;
+    let mut lines = Vec::new();
     for path in &paths {
-        let code = match session.carry_out(path, args.documents.len() == 1, context).await {
+        let before = session.newest().await?;
+        let code = match session.carry_out(path, alone, context).await {
             Ok(code) | Err(Failure::Told(code)) => code,
             Err(Failure::Error(error)) => {
                 context.out.error(&error);
@@ -86,9 +88,14 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             }
         };
         worst = worst.max(code);
+        let run = session.newest().await?.filter(|run| before.as_ref().is_none_or(|before| before.run != run.run));
+        lines.push(DocumentLine { document: path.display().to_string(), code, run });
         if session.signals.stop.is_cancelled() {
             break;
         }
+    }
+    if paths.len() > 1 {
+        context.out.print(&ui::documents(&lines, context.out.style()));
     }
     Ok(worst)
 }
@@ -123,29 +130,14 @@ impl Session {
 
     /// Carries one document out. `alone` says that no other is meant.
     pub async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
-        let project = &self.project;
         let loaded = documents::load(path, context)?;
-        let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
-        let relative = project.relative(&context.directory.join(path))?;
-        let candidate = Candidate {
-            path: &relative,
-            disk: &loaded.document,
-            base: &target.base,
-            target: &target.branch,
-            again: self.again,
+        let wanted = Wanted { lands: self.merge == Merge::Auto, again: self.again };
+        let target = match look(&loaded, path, wanted, &self.project, context).await? {
+            Look::Ready(target) => target,
+            Look::Ended => return Ok(ended(&loaded, context)),
+            Look::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
         };
-        match approval::judge(&candidate, &*project.git).await? {
-            Approval::Approved => {}
-            Approval::Ended => return Ok(ended(&loaded, context)),
-            Approval::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
-        }
-        documents::bind(&loaded, project, context)?;
-        if self.merge == Merge::Auto {
-            opening::document_is_committed(&*project.git, &target, &relative).await?;
-            if let Some(warning) = opening::checkout_is_ready(&*project.git, &target).await? {
-                context.out.note(&format!("warning: {warning}\n"));
-            }
-        }
+        let relative = self.project.relative(&context.directory.join(path))?;
         let ready = Ready { path: &relative, document: &loaded.document, target: &target };
         if let Some(then) = self.verify {
             let code = self.carry(&ready, Purpose::Rehearsal, context).await?;
@@ -154,6 +146,16 @@ impl Session {
             }
         }
         self.carry(&ready, Purpose::Document, context).await
+    }
+
+    /// The newest run of the repository.
+    async fn newest(&self) -> Result<Option<RunLine>> {
+        if !self.project.has_journal() {
+            return Ok(None);
+        }
+        let journal = self.project.journal().await?;
+        let Some(run) = journal.runs().await?.pop() else { return Ok(None) };
+        Ok(Facts::read(&journal.entries(&run).await?)?.map(|facts| RunLine::of(&facts, false)))
     }
 
     async fn carry(&self, ready: &Ready<'_>, purpose: Purpose, context: &Context) -> Outcome {
@@ -188,8 +190,54 @@ struct Ready<'a> {
     target: &'a opening::Target,
 }
 
+/// What a run would make of a document before it starts.
+pub enum Look {
+    /// It may run, and its winner lands here.
+    Ready(opening::Target),
+    /// A run recorded in it that nothing landed.
+    Ended,
+    /// It is not meant to run now.
+    NotNow(crate::domain::plan::Status),
+}
+
+/// What is asked of a document before it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Whether its winner lands.
+    pub lands: bool,
+    /// Whether it may be one in which a run recorded its end.
+    pub again: bool,
+}
+
+/// Looks whether a document may run now; what is wrong with it is told, or an error.
+pub async fn look(
+    loaded: &Loaded,
+    path: &Path,
+    wanted: Wanted,
+    project: &Project,
+    context: &Context,
+) -> std::result::Result<Look, Failure> {
+    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+    let relative = project.relative(&context.directory.join(path))?;
+    let (disk, again) = (&loaded.document, wanted.again);
+    let candidate = Candidate { path: &relative, disk, base: &target.base, target: &target.branch, again };
+    match approval::judge(&candidate, &*project.git).await? {
+        Approval::Approved => {}
+        Approval::Ended => return Ok(Look::Ended),
+        Approval::NotNow(status) => return Ok(Look::NotNow(status)),
+    }
+    documents::bind(loaded, project, context)?;
+    if wanted.lands {
+        opening::document_is_committed(&*project.git, &target, &relative).await?;
+        if let Some(warning) = opening::checkout_is_ready(&*project.git, &target).await? {
+            context.out.note(&format!("warning: {warning}\n"));
+        }
+    }
+    Ok(Look::Ready(target))
+}
+
 /// A document that is not to run now is passed over among others and refused alone.
-fn passed_over(
+pub fn passed_over(
     loaded: &Loaded,
     status: crate::domain::plan::Status,
     alone: bool,
@@ -199,17 +247,17 @@ fn passed_over(
     let shown = &loaded.shown;
     let message = format!("{shown} is {status}, and only approved documents run");
     if !alone || status == Status::Completed {
-        context.out.note(&format!("{message}; passed over\n"));
+        context.out.note(&format!("{message}; skipped\n"));
         return Ok(ExitCode::Done);
     }
     Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))
 }
 
 /// A document in which a run recorded its end is done, until somebody asks for it again.
-fn ended(loaded: &Loaded, context: &Context) -> ExitCode {
+pub fn ended(loaded: &Loaded, context: &Context) -> ExitCode {
     let (shown, run) = (&loaded.shown, loaded.document.run().unwrap_or_default());
     context.out.note(&format!(
-        "{shown} is failed: run {run} landed nothing; passed over (once more: blueprint run --again {shown})\n"
+        "{shown} is failed: run {run} landed nothing; skipped (once more: blueprint run --again {shown})\n"
     ));
     ExitCode::Done
 }
@@ -260,7 +308,7 @@ fn rehearsed(findings: &[Finding], run: &str) -> Result<ExitCode> {
 
 /// What a run that its shadow baseline made invalid ends with.
 fn biased(run: &str) -> Error {
-    Error::machine(format!("run {run} is invalid: two trees of the code as it is did not come out alike"))
+    Error::machine(format!("run {run} is invalid: the baseline and its shadow did not come out alike"))
         .hint(controls::LOOK)
         .hint(format!("nothing landed; the variants' work is kept under refs/blueprint/{run}/"))
 }

@@ -7,9 +7,14 @@ use crate::project::Project;
 use crate::ui::{self, RunLine};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  blueprint status --json")]
+pub struct Args {
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
 
-pub async fn main(_args: &Args, context: &Context) -> Outcome {
+pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let mut lines = Vec::new();
     if project.has_journal() {
@@ -21,6 +26,10 @@ pub async fn main(_args: &Args, context: &Context) -> Outcome {
             }
         }
     }
-    context.out.print(&ui::runs(&lines, context.out.style()));
+    if args.json {
+        context.out.print_document(&ui::runs_json(&lines));
+    } else {
+        context.out.print(&ui::runs(&lines, context.out.style()));
+    }
     Ok(ExitCode::Done)
 }

@@ -5,8 +5,10 @@
 mod agent;
 mod environment;
 mod keys;
+mod land;
 mod models;
 mod raw;
+mod starter;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +30,7 @@ pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
     Words,
 };
+pub use starter::starter;
 
 /// Measuring gets at least this much of a run without a time cap.
 const LEAST_MEASURING: Duration = Duration::from_secs(120);
@@ -170,9 +173,9 @@ impl Config {
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
             wait: duration("measure.wait", raw.measure.wait.as_deref())?,
-            journal_only: raw.land.record == Some(raw::Record::Journal),
-            hooks: raw.land.hooks == Some(raw::Hooks::Run),
-            sign: raw.land.sign == Some(raw::Sign::Auto),
+            journal_only: raw.land.record == Some(land::Record::Journal),
+            hooks: raw.land.hooks == Some(land::Hooks::Run),
+            sign: raw.land.sign == Some(land::Sign::Auto),
             judge_unfinished: raw.unfinished == Some(raw::Unfinished::Judge),
             text: text.to_owned(),
         })

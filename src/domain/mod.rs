@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod budget;
 pub mod change;
 pub mod control;
+pub mod detect;
 pub mod diagnostic;
 pub mod disturbance;
 pub mod document;

@@ -195,7 +195,7 @@ fn support(verdict: &Verdict, blocks: u32) -> String {
             NoWinner::BaselineBetter => "The baseline beats every variant",
             NoWinner::NotSupported => "No winner is supported by the measurements, and support is required",
             NoWinner::NotMeasured => "The time ended before anything was measured",
-            NoWinner::HarnessBiased { .. } => "Two trees of the baseline did not come out alike",
+            NoWinner::HarnessBiased { .. } => "The baseline and its shadow did not come out alike",
         }
         .to_owned(),
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::measurement::MetricName;
-use super::plan::{MetricBound, Plan};
+use super::plan::{MetricBound, Plan, Weight, Weights};
 use super::quantity::{Bound, Direction, Finite, Quantity};
 use super::trial::{ChangeSize, TestReport};
 
@@ -183,6 +183,32 @@ pub fn simplicity_points(change: &ChangeSize) -> Points {
     Points::new(100.0 * HALF_LINES / (HALF_LINES + x)).unwrap_or_default()
 }
 
+/// What a plan's weights trade for each other, in points of the Total.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trade {
+    /// What a change pays for 100 more lines of code, against one without any.
+    pub hundred_lines: f64,
+    /// What a metric at half of its bound gains over one at its bound, where it counts alone and less is better.
+    pub half_the_bound: f64,
+    /// What one failing test of ten costs.
+    pub one_test_of_ten: f64,
+}
+
+impl Trade {
+    /// By these weights.
+    pub fn of(weights: &Weights) -> Self {
+        let lines = ChangeSize { added: 100, nesting_surplus: 1.0, ..ChangeSize::default() };
+        // What a value is in, and how large it is, does not matter for the share.
+        let share = |of_bound: f64| 100.0 / (1.0 + of_bound);
+        let points = |weight: &Weight, criterion: f64| weight.percent / 100.0 * criterion;
+        Self {
+            hundred_lines: points(&weights.simplicity, 100.0 - simplicity_points(&lines).get()),
+            half_the_bound: points(&weights.performance, share(0.5) - share(1.0)),
+            one_test_of_ten: points(&weights.tests, 10.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +235,27 @@ mod tests {
 
     fn seconds(name: &str, value: f64) -> BTreeMap<MetricName, Quantity> {
         BTreeMap::from([(MetricName::new(name).unwrap(), Quantity::new(value, Dimension::Time).unwrap())])
+    }
+
+    #[test]
+    fn what_weights_trade_is_what_the_scores_come_to() {
+        let weight = |percent| Weight::new(percent, None);
+        let weights = Weights { tests: weight(50.0), performance: weight(30.0), simplicity: weight(20.0) };
+        let trade = Trade::of(&weights);
+        let scorer = scorer(&[metric("latency", "<100ms")], None, [50.0, 30.0, 20.0]);
+        let total = |latency: f64, lines: u64, tests: f64| {
+            let size = ChangeSize { added: lines, nesting_surplus: 1.0, ..ChangeSize::default() };
+            let performance = scorer.performance(&seconds("latency", latency), &BTreeMap::new()).unwrap();
+            scorer.exact_total(&Criteria { tests: points(tests), performance, simplicity: simplicity_points(&size) })
+        };
+        let plain = total(0.1, 0, 100.0);
+        for (told, seen) in [
+            (trade.hundred_lines, plain - total(0.1, 100, 100.0)),
+            (trade.half_the_bound, total(0.05, 0, 100.0) - plain),
+            (trade.one_test_of_ten, plain - total(0.1, 0, 90.0)),
+        ] {
+            assert!((told - seen).abs() < 1e-9, "{told} {seen}");
+        }
     }
 
     #[test]

@@ -61,13 +61,13 @@ impl Verdict {
 pub enum NoWinner {
     /// No variant passed its gates.
     NoneEligible,
-    /// The code as it is beat every variant.
+    /// The baseline beat every variant.
     BaselineBetter,
     /// The winner's support was required and is missing: so said by runs whose verdict and landing were one.
     NotSupported,
     /// The time ended before anything was measured.
     NotMeasured,
-    /// Two trees of the code as it is did not come out alike, so that no comparison of this run
+    /// Two trees of the baseline did not come out alike, so that no comparison of this run
     /// means anything.
     HarnessBiased {
         /// The baseline against its shadow; the e-value is that of a difference in either direction.

@@ -244,7 +244,7 @@ impl Run {
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
-                "{failed} of {all} tests fail on the code as it is, and no variant is out for failing them{}: {first}{}",
+                "{failed} of {all} tests fail on the baseline, and no variant is out for failing them{}: {first}{}",
                 if gate::missed(&self.plan().weights, baseline).is_some() { " unless the weights say so" } else { "" },
                 if failed > 1 { ", …" } else { "" }
             ));

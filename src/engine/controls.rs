@@ -91,11 +91,9 @@ impl Run {
         }
         match self.judge(&contender, &self.started.base.0, facts.tests.get(&contender)).await? {
             Judgement::Ready(tree, report) => Ok(Some((contender, *tree, report))),
-            Judgement::Broken(reason) => {
-                Err(Error::machine(format!("a second tree of the code as it is can't be judged: {reason}"))
-                    .hint(LOOK)
-                    .hint("suites must not share a port, a file or a name with a run of their own beside them"))
-            }
+            Judgement::Broken(reason) => Err(Error::machine(format!("the shadow baseline can't be judged: {reason}"))
+                .hint(LOOK)
+                .hint("suites must not share a port, a file or a name with a run of their own beside them")),
         }
     }
 
@@ -104,7 +102,7 @@ impl Run {
         let differ = differing(baseline, shadow);
         if let Some(first) = differ.first() {
             self.warn(format!(
-                "{} of {} tests came out differently in two trees of the code as it is, so that they say nothing \
+                "{} of {} tests came out differently on the baseline and on its shadow, so that they say nothing \
                  about a variant: {first}{}",
                 differ.len(),
                 baseline.counted(),
@@ -118,7 +116,7 @@ impl Run {
         let control = control(facts);
         if control.is_suspected() {
             self.warn(format!(
-                "two trees of the code as it is seem to differ (E = {:.0} after {} blocks, and {THRESHOLD:.0} would \
+                "the baseline and its shadow seem to differ (E = {:.0} after {} blocks, and {THRESHOLD:.0} would \
                  invalidate the run): {LOOK}",
                 control.e_value(),
                 control.counted(),

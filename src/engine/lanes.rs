@@ -198,7 +198,7 @@ impl Check<'_> {
     /// The baseline alone in each lane, and in all of them at once.
     async fn baseline(&mut self, contenders: &[Contender]) -> Result<Passed, Error> {
         if !contenders.contains(&Contender::Baseline) {
-            return Ok(Err("the code as it is could not be measured".to_owned()));
+            return Ok(Err("the baseline could not be measured".to_owned()));
         }
         let all: Seats = self.lanes.numbers().map(|lane| (lane, Contender::Baseline)).collect();
         self.compare(std::slice::from_ref(&all), &all).await

@@ -333,7 +333,7 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
-            // What the code as it is leaves behind is no variant's doing, and would be no measurement.
+            // What the baseline leaves behind is no variant's doing, and would be no measurement.
             Err(MetricError::Left(why)) if contender.key().is_none() => {
                 Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
             }

@@ -4,19 +4,16 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::risks;
 use crate::adapters::git::Customs;
-use crate::domain::estimate::{DECIDING, Estimate};
+use crate::domain::estimate::Estimate;
 use crate::domain::gate::Gate;
-use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
-use crate::domain::quantity::{Bound, show_duration};
+use crate::domain::quantity::Bound;
 use crate::domain::score;
-
-/// CPUs below which the plan points out that measuring shares them.
-const FEW_CPUS: usize = 4;
 
 /// What is known of a run before it.
 #[derive(Debug, Clone)]
@@ -87,6 +84,8 @@ pub struct Known<'a> {
     pub models: &'a Reach,
     /// What measuring will take and can tell, as far as an earlier run or try showed.
     pub estimate: Option<Estimate>,
+    /// Files that the plan names and that the target does not have as they are, a sentence each.
+    pub uncommitted: &'a [String],
     /// Whether agents and judged code run in a sandbox.
     pub sandboxed: bool,
     /// CPUs of this machine.
@@ -135,6 +134,8 @@ pub struct Outline {
     pub estimate: Option<Estimate>,
     pub land: Landing,
     pub budget: Caps,
+    /// Files that the plan names and that the target does not have as they are on disk, a sentence each.
+    pub uncommitted: Vec<String>,
     /// What a reviewer should know before approving, a sentence each.
     pub risks: Vec<String>,
 }
@@ -369,7 +370,8 @@ pub fn outline(known: &Known<'_>) -> Outline {
             unfinished: if known.judge_unfinished { "judge" } else { "out" },
         },
         budget: caps(&plan.budget, known.measure_seconds),
-        risks: risks(known),
+        uncommitted: known.uncommitted.to_vec(),
+        risks: risks::risks(known),
     }
 }
 
@@ -464,71 +466,6 @@ fn caps(budget: &Budget, measure_seconds: u64) -> Caps {
     }
 }
 
-fn risks(known: &Known<'_>) -> Vec<String> {
-    let plan = known.plan;
-    let mut risks = Vec::new();
-    let mut risk = |holds: bool, text: String| {
-        if holds {
-            risks.push(text);
-        }
-    };
-    risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
-    risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
-    if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
-        risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
-    }
-    risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
-    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
-        let hooks = known.customs.hooks.join(", ");
-        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
-    }
-    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
-        risk(
-            true,
-            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
-        );
-    }
-    risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
-    risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
-    let missing = &known.environment.missing;
-    risk(!missing.is_empty(), format!("to be passed on, and not set here: {}", missing.join(", ")));
-    if let Some(estimate) = known.estimate.as_ref().filter(|estimate| estimate.blocks < DECIDING) {
-        risk(
-            true,
-            format!(
-                "the time for measuring is enough for {} blocks after the warm-up, and {DECIDING} are the fewest that \
-                 can decide: {} are needed",
-                estimate.blocks,
-                show_duration(estimate.needed())
-            ),
-        );
-    }
-    risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
-    let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
-    let uses_models = *known.models != Reach::None;
-    risk(uses_models && plan.budget.session_tokens.is_none(), "no token cap for the session".to_owned());
-    if let Reach::Missing(why) = known.models {
-        risk(true, format!("the agent can't reach its models, so `run` refuses: {why}"));
-    }
-    risk(
-        capped && *known.models == Reach::Unseen,
-        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to"
-            .to_owned(),
-    );
-    risk(
-        !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
-        format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
-    );
-    risk(
-        instructions::decide_alone(plan, known.counts),
-        "a count decides Performance, not a time: instructions say nothing of waiting, caches or parallel work"
-            .to_owned(),
-    );
-    risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the code as it is".to_owned());
-    risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
-    risks
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -590,6 +527,7 @@ mod tests {
             database: None,
             cache: None,
             sources: &[],
+            uncommitted: &[],
             counts: &[],
             tie_break: None,
             sandboxed: true,

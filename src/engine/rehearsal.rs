@@ -1,5 +1,5 @@
 //! The rehearsal of a harness: controls compete in the place of the variants and go through all
-//! that variants go through. One is the code as it is once more, the others cheat. None may come out ahead.
+//! that variants go through. One is the baseline once more, the others cheat. None may come out ahead.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::domain::trial::{ChangeSize, Disqualification, Harvest, Outcome};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
 use crate::error::Error;
 
-/// The code as it is, once more, as a candidate.
+/// The baseline once more, as a candidate.
 const NULL: &str = "null";
 /// Rewrites what judges it.
 const EXAM: &str = "exam";
@@ -35,7 +35,7 @@ const ENOUGH: u32 = 16;
 
 /// What each control tries.
 const TRIED: [(&str, &str); 4] = [
-    (NULL, "the code as it is once more, as a candidate"),
+    (NULL, "the baseline once more, as a candidate"),
     (EXAM, "rewrites every test, benchmark and runner configuration that is protected"),
     (OUTSIDE, "adds a conftest.py that no work item names: it skips tests and stops the clock"),
     (REPORTS, "brings perfect reports of tests and metrics to where they are read"),
@@ -204,8 +204,8 @@ fn judged(facts: &Facts, board: &Scoreboard, row: &Row) -> (bool, String) {
             false,
             format!("the time cap ended after {} blocks, and {TELLING} are the least that can tell", board.blocks),
         ),
-        true => (false, format!("claimed to be better than the code as it is: {compared}")),
-        false => (true, format!("like the code as it is{}: {compared}", changed(facts, row))),
+        true => (false, format!("claimed to be better than the baseline: {compared}")),
+        false => (true, format!("like the baseline{}: {compared}", changed(facts, row))),
     }
 }
 
@@ -226,12 +226,7 @@ fn shadow(facts: &Facts) -> Finding {
         true => format!("came out differently ({after}): {}", controls::LOOK),
         false => format!("no difference worth having ({after})"),
     };
-    Finding {
-        contender: Contender::Shadow,
-        tried: "the code as it is in a second tree",
-        ended,
-        held: !control.is_biased(),
-    }
+    Finding { contender: Contender::Shadow, tried: "the baseline in a second tree", ended, held: !control.is_biased() }
 }
 
 #[cfg(test)]

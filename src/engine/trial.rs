@@ -277,7 +277,7 @@ impl Run {
                 let output = excerpt(&self.settings.redactor.text(&done.tail(TOLD)));
                 let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
                 let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
-                return Ok(Some(format!("`{line}` ended with {}\n{output}{log}", done.exit)));
+                return Ok(Some(format!("`{line}` {}\n{output}{log}", done.exit.ending())));
             }
         }
         Ok(None)

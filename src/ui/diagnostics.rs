@@ -3,11 +3,14 @@
 //! Nothing here looks at more of a document than the lines that a finding is about, so that a
 //! finding in a large document costs no more than one in a small one.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use super::style::{Style, Tone};
+use super::words;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 
 /// Bytes of one line that are shown; longer ones are cut around the finding.
@@ -218,19 +221,34 @@ pub struct Checked {
     pub source: Vec<u8>,
     /// What was found.
     pub found: Vec<Diagnostic>,
+    /// Files that its plan names and that are not committed, a sentence each.
+    pub uncommitted: Vec<String>,
+}
+
+/// Sentences about files that are not committed, for people.
+pub fn files(sentences: &BTreeSet<String>, style: Style) -> String {
+    let head = style.paint(Tone::Warn, "warning:");
+    sentences.iter().map(|text| format!("{head} {}\n", words::one_line(text))).collect()
+}
+
+/// The same as workflow commands.
+pub fn github_files(sentences: &BTreeSet<String>) -> String {
+    sentences.iter().map(|text| format!("::warning::{}\n", data(text))).collect()
 }
 
 #[derive(Serialize)]
 struct Findings<'a> {
     schema_version: u32,
     diagnostics: Vec<Record<'a>>,
+    uncommitted: BTreeSet<&'a str>,
 }
 
 /// Everything that was found in some documents as one JSON document. Lines and columns count from
 /// 1, columns in characters; spans are bytes, the end not included.
 pub fn json(documents: &[Checked]) -> String {
     let diagnostics = documents.iter().flat_map(records).collect();
-    serde_json::to_string_pretty(&Findings { schema_version: 1, diagnostics }).unwrap_or_default() + "\n"
+    let uncommitted = documents.iter().flat_map(|document| &document.uncommitted).map(String::as_str).collect();
+    serde_json::to_string_pretty(&Findings { schema_version: 1, diagnostics, uncommitted }).unwrap_or_default() + "\n"
 }
 
 fn records(document: &Checked) -> Vec<Record<'_>> {
@@ -400,7 +418,8 @@ mod tests {
             .also(3..5, "and here")
             .help("x")
             .fixed_by("good", vec![(6..9, "good".to_owned())]);
-        let checked = Checked { path: "x.md".to_owned(), source: source.to_vec(), found: vec![one] };
+        let checked =
+            Checked { path: "x.md".to_owned(), source: source.to_vec(), found: vec![one], uncommitted: Vec::new() };
         insta::assert_snapshot!(json(&[checked]), @r#"
         {
           "schema_version": 1,
@@ -444,7 +463,8 @@ mod tests {
                 ]
               }
             }
-          ]
+          ],
+          "uncommitted": []
         }
         "#);
     }

@@ -178,7 +178,7 @@ mod tests {
     fn the_configured_agent_comes_first_and_what_is_missing_says_how_to_get_it() {
         let found = findings(Some("`one` is not installed; install it: get one\nsecond line\u{1b}[2J"));
         insta::assert_snapshot!(doctor(&found, Style::PLAIN));
-        let coloured = doctor(&found, Style { coloured: true });
+        let coloured = doctor(&found, Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), doctor(&found, Style::PLAIN));
         assert!(!found.can_run() && findings(None).can_run());
     }

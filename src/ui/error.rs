@@ -62,9 +62,6 @@ mod tests {
     #[test]
     fn only_the_first_words_are_coloured() {
         let failure = Error::usage("x").hint("y");
-        assert_eq!(
-            error(&failure, Style { coloured: true }),
-            "\u{1b}[31merror\u{1b}[0m: x\n\u{1b}[1mhelp\u{1b}[0m: y\n"
-        );
+        assert_eq!(error(&failure, Style::COLOURED), "\u{1b}[31merror\u{1b}[0m: x\n\u{1b}[1mhelp\u{1b}[0m: y\n");
     }
 }

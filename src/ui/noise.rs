@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn the_noise_of_a_machine_and_what_can_be_decided_on_it() {
         insta::assert_snapshot!(replayed(&trace(), &summary(), &tallies(), Style::PLAIN));
-        let coloured = replayed(&trace(), &summary(), &tallies(), Style { coloured: true });
+        let coloured = replayed(&trace(), &summary(), &tallies(), Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), replayed(&trace(), &summary(), &tallies(), Style::PLAIN));
     }
 

@@ -25,7 +25,7 @@ pub fn outline(outline: &Outline, style: Style) -> String {
         }
     }
     out.push_str(&details.render(style));
-    for risk in &outline.risks {
+    for risk in outline.uncommitted.iter().chain(&outline.risks) {
         let _ = writeln!(out, "{} {}", style.paint(Tone::Warn, "!"), words::one_line(risk));
     }
     out.push_str(&summary(outline, style));
@@ -35,6 +35,11 @@ pub fn outline(outline: &Outline, style: Style) -> String {
 /// The same as JSON, for programs.
 pub fn outline_json(outline: &Outline) -> String {
     super::report::json_text(outline)
+}
+
+/// Several of them, as one array.
+pub fn outlines_json(outlines: &[Outline]) -> String {
+    super::report::json_text(&outlines)
 }
 
 fn heading(outline: &Outline, style: Style) -> String {
@@ -71,8 +76,8 @@ fn variants(outline: &Outline, style: Style) -> String {
         table.row([head, Cell::from(&variant.name), Cell::from(agent), Cell::from(&cap), Cell::from(branch)]);
     }
     let mut out = String::new();
-    for (line, variant) in table.render(style).lines().zip(&outline.variants) {
-        let _ = write!(out, "{line}\n{}", steps(variant));
+    for (row, variant) in table.rows(style).iter().zip(&outline.variants) {
+        let _ = write!(out, "{row}{}", steps(variant));
     }
     out.push('\n');
     out
@@ -324,6 +329,7 @@ mod tests {
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
             sources: &sources,
+            uncommitted: &lines(&["bench/cost.sh is not committed"]),
             counts: &[],
             tie_break: None,
             sandboxed: false,
@@ -375,6 +381,7 @@ mod tests {
                   unfinished         a variant is out of which a work item was not carried out
                   hooks              skipped
                   signature          none
+        ! bench/cost.sh is not committed
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
         ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
@@ -429,6 +436,7 @@ mod tests {
         Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
                   notes       performance (p95 latency): counts latency_p95
         Land      → main      nothing is merged; the winner stays on its branch
+        ! bench/cost.sh is not committed
 
         Plan: 4 variants + baseline, no token cap, no time cap, measuring ≤ 15 min
         ");
@@ -450,7 +458,7 @@ mod tests {
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = outline(&example(), Style { coloured: true });
+        let coloured = outline(&example(), Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), outline(&example(), Style::PLAIN));
     }
 }

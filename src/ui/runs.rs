@@ -3,12 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::engine::journal::Facts;
 use crate::engine::recovery::Cleaned;
 use crate::engine::rehearsal;
+use crate::error::ExitCode;
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,16 @@ impl RunLine {
         }
     }
 
+    /// Where it is, in a word.
+    fn outcome(&self) -> Cell {
+        match &self.state {
+            RunState::Landed(_) => Cell::toned(Tone::Good, "landed"),
+            RunState::Interrupted(_) => Cell::toned(Tone::Warn, "interrupted"),
+            RunState::NoWinner(_) => Cell::from("no winner"),
+            _ => self.state(),
+        }
+    }
+
     fn state(&self) -> Cell {
         let (tone, text) = match &self.state {
             RunState::Live => (Tone::Strong, "live".to_owned()),
@@ -119,6 +132,82 @@ pub fn runs(lines: &[RunLine], style: Style) -> String {
         ]);
     }
     table.render(style)
+}
+
+/// What `status --json` prints.
+pub fn runs_json(lines: &[RunLine]) -> String {
+    let runs = lines.iter().map(|line| RunRecord {
+        run: &line.run,
+        document: &line.document,
+        state: match &line.state {
+            RunState::Live => "live",
+            RunState::Interrupted(_) => "interrupted",
+            RunState::Landed(_) => "landed",
+            RunState::NoWinner(_) => "no-winner",
+            RunState::Finished => "not-landed",
+            RunState::Tried(true) => "tried",
+            RunState::Tried(false) => "try-interrupted",
+            RunState::Rehearsed(true) => "harness-passed",
+            RunState::Rehearsed(false) => "harness-failed",
+        },
+        landed: if let RunState::Landed(commit) = &line.state { Some(commit) } else { None },
+        recorded: if let RunState::NoWinner(commit) = &line.state { commit.as_ref() } else { None },
+        started_at: line.started,
+        elapsed_seconds: line.elapsed.as_secs_f64(),
+    });
+    super::report::json_text(&Runs { schema_version: 1, runs: runs.collect() })
+}
+
+#[derive(Serialize)]
+struct Runs<'a> {
+    /// Of this form; it changes when a key changes its meaning or goes.
+    schema_version: u32,
+    runs: Vec<RunRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct RunRecord<'a> {
+    run: &'a str,
+    document: &'a str,
+    state: &'static str,
+    landed: Option<&'a String>,
+    recorded: Option<&'a String>,
+    started_at: i64,
+    elapsed_seconds: f64,
+}
+
+/// One document of a `run` of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentLine {
+    /// As it was named.
+    pub document: String,
+    /// What it came to.
+    pub code: ExitCode,
+    /// Its run, where one was started.
+    pub run: Option<RunLine>,
+}
+
+/// What a `run` of several documents came to: a line each.
+pub fn documents(lines: &[DocumentLine], style: Style) -> String {
+    let head = [("Document", Align::Left), ("Outcome", Align::Left), ("Landed", Align::Left), ("Took", Align::Right)];
+    let mut table = Table::new(head.map(|(title, align)| (title.to_owned(), align)));
+    for line in lines {
+        let outcome = match (&line.run, line.code) {
+            (Some(run), _) => run.outcome(),
+            (None, ExitCode::Done) => Cell::toned(Tone::Faint, "nothing to do"),
+            (None, ExitCode::Usage) => Cell::toned(Tone::Bad, "not valid"),
+            (None, ExitCode::Refused) => Cell::toned(Tone::Warn, "refused"),
+            (None, _) => Cell::toned(Tone::Bad, "failed before it started"),
+        };
+        let landed = line.run.as_ref().and_then(|run| match &run.state {
+            RunState::Landed(commit) => Some(words::short(commit)),
+            _ => None,
+        });
+        let took = line.run.as_ref().map(|run| words::duration(Duration::from_secs(run.elapsed.as_secs())));
+        let or_none = |text: Option<&str>| Cell::from(text.unwrap_or("–"));
+        table.row([Cell::from(&line.document), outcome, or_none(landed), or_none(took.as_deref())]);
+    }
+    format!("\n{}", table.render(style))
 }
 
 /// What `gc` prints; `done` is false for a dry run.

@@ -37,8 +37,12 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     );
     out.push_str(&table(board, &started.plan, style));
     let tone = if board.verdict.is_supported() { Tone::Good } else { Tone::Warn };
-    for sentence in conclusion(facts, board) {
-        let _ = write!(out, "\n{}\n", style.paint(tone, &sentence));
+    let sentences = conclusion(facts, board);
+    for sentence in &sentences {
+        let _ = write!(out, "\n{}\n", style.paint(tone, sentence));
+    }
+    if let Some(meaning) = words::evidence(&sentences.join("\n")) {
+        let _ = writeln!(out, "{}", style.paint(Tone::Faint, &format!("({meaning})")));
     }
     let endings: Vec<_> =
         board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
@@ -50,7 +54,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     if !reckoned.is_empty() {
         let _ = write!(out, "\npoints against the baseline\n{}", reckoned.join(""));
     }
-    let _ = write!(out, "\n{}", whereabouts(facts, board, prices));
+    let _ = write!(out, "\n{}", whereabouts(facts, board, prices, style));
     out
 }
 
@@ -190,7 +194,7 @@ pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 
-fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
+fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style) -> String {
     let run = &facts.started.run;
     let mut table = Table::bare([Align::Left, Align::Left]);
     let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
@@ -232,7 +236,7 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
         line("tokens", text);
     }
     line("report", format!("blueprint report {run}"));
-    table.render(Style::PLAIN)
+    table.render(style)
 }
 
 /// At which priority slices ran, where programs were started for them or served.
@@ -290,6 +294,7 @@ mod tests {
         baseline           100.0         47.0       100.0   84.1                    90.1 ms ✗           2 MB
 
         A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65
+        (E is the strength of the evidence: without a difference it reaches 40 at most once in 40 runs, whenever measuring stops; from there on it decides)
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms
@@ -407,7 +412,7 @@ mod tests {
     fn colours_change_nothing_but_colours() {
         let facts = fixtures::finished();
         let board = facts.scoreboard.as_ref().unwrap();
-        let coloured = scoreboard(&facts, board, &Prices::default(), Style { coloured: true });
+        let coloured = scoreboard(&facts, board, &Prices::default(), Style::COLOURED);
         assert_eq!(words::visible(&coloured, false), scoreboard(&facts, board, &Prices::default(), Style::PLAIN));
     }
 }

@@ -1,4 +1,4 @@
-//! Colours: what a text means, and how that looks where colours are wanted.
+//! Style: what a text means, how that looks where colours are wanted, and how wide it may be.
 
 /// What a text means to its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,16 +18,22 @@ pub enum Tone {
     Faint,
 }
 
-/// Whether tones are shown. No meaning rests on a colour alone.
+/// Whether tones are shown, and in how many columns. No meaning rests on a colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     /// Whether tones become colours.
     pub coloured: bool,
+    /// Columns of the terminal; unknown where the text goes elsewhere, and then nothing is broken.
+    pub columns: Option<usize>,
 }
 
 impl Style {
-    /// Without colours.
-    pub const PLAIN: Self = Self { coloured: false };
+    /// Without colours, of any width.
+    pub const PLAIN: Self = Self { coloured: false, columns: None };
+
+    /// Coloured, of any width.
+    #[cfg(test)]
+    pub const COLOURED: Self = Self { coloured: true, columns: None };
 
     /// The text in its tone.
     pub fn paint(self, tone: Tone, text: &str) -> String {
@@ -49,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_tone_is_a_colour_only_where_colours_are_wanted() {
-        assert_eq!(Style { coloured: true }.paint(Tone::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
+        assert_eq!(Style::COLOURED.paint(Tone::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
         assert_eq!(Style::PLAIN.paint(Tone::Bad, "x"), "x");
     }
 }

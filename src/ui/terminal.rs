@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub out: bool,
     /// Standard error is a terminal.
     pub err: bool,
+    /// Columns of the terminal that either of them is, where it tells.
+    pub columns: Option<usize>,
 }
 
 impl Surroundings {
@@ -48,14 +50,23 @@ impl Surroundings {
             actions: set("GITHUB_ACTIONS") == Some("true"),
             out: io::stdout().is_terminal(),
             err: io::stderr().is_terminal(),
+            columns: columns(),
         }
     }
 
     /// `--color` before `NO_COLOR` before `CLICOLOR_FORCE` before the terminal.
     fn style(self, colour: Colour, terminal: bool) -> Style {
         let auto = !self.no_colour && (self.force_colour || (terminal && !self.dumb));
-        Style { coloured: colour == Colour::Always || (colour == Colour::Auto && auto) }
+        let columns = self.columns.filter(|_| terminal && !self.actions);
+        Style { coloured: colour == Colour::Always || (colour == Colour::Auto && auto), columns }
     }
+}
+
+/// The width of the terminal that is written to; a width of 0 says nothing.
+fn columns() -> Option<usize> {
+    let size =
+        rustix::termios::tcgetwinsize(io::stdout()).or_else(|_| rustix::termios::tcgetwinsize(io::stderr())).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// A place to write to, which is given up for good when it no longer takes anything.

@@ -171,6 +171,13 @@ pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String
     })
 }
 
+/// Whether what an ending says below its first line is a list of names, and not what a program printed.
+pub fn lists(outcome: &Outcome) -> bool {
+    let Outcome::Disqualified { reason } = outcome else { return false };
+    use Disqualification::{ContractBroken, GateMissed, TestsFailed};
+    matches!(reason, ContractBroken { .. } | TestsFailed { .. } | GateMissed { .. })
+}
+
 fn below(items: &[String], most: usize) -> String {
     let mut out: String = items.iter().take(most).map(|item| format!("\n  {}", words::one_line(item))).collect();
     if items.len() > most {

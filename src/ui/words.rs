@@ -47,6 +47,42 @@ pub fn e_value(value: f64) -> String {
     }
 }
 
+/// An e-value as odds: `65 : 1`.
+pub fn odds(value: f64) -> String {
+    format!("{} : 1", e_value(value).trim_start_matches("= "))
+}
+
+/// What an e-value means, for a text that tells one; once is enough for a whole output.
+pub fn evidence(text: &str) -> Option<&'static str> {
+    let told = [" E = ", " E > ", "(E = ", "(E > "].iter().any(|words| text.contains(words));
+    told.then_some(
+        "E is the strength of the evidence: without a difference it reaches 40 at most once in 40 runs, \
+         whenever measuring stops; from there on it decides",
+    )
+}
+
+/// A text in lines of at most so many columns, broken between words; a word that is longer is broken itself.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| width(line));
+        let gap = usize::from(used > 0);
+        if used > 0 && used + gap + width(word) > columns {
+            lines.push(String::new());
+        } else if gap == 1 {
+            lines.iter_mut().next_back().into_iter().for_each(|line| line.push(' '));
+        }
+        for c in word.chars() {
+            if lines.last().is_some_and(|line| width(line) + c.width().unwrap_or(0) > columns) {
+                lines.push(String::new());
+            }
+            lines.iter_mut().next_back().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    lines
+}
+
 /// The first seven digits of a commit.
 pub fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
@@ -142,6 +178,19 @@ mod tests {
         assert_eq!(visible(text, false), "abc]0;titled\n\te[");
         assert_eq!(visible(text, true), "ab\u{1b}[31mc\u{1b}[0m]0;titled\n\te[");
         assert_eq!(one_line(" a\r\nb \t c "), "a b c");
+    }
+
+    #[test]
+    fn odds_are_e_values_against_one() {
+        assert_eq!((odds(65.2), odds(f64::MAX)), ("65 : 1".to_owned(), "> 1,000,000 : 1".to_owned()));
+    }
+
+    #[test]
+    fn text_is_broken_between_words_and_long_words_within() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("refs/blueprint/run a", 6), ["refs/b", "luepri", "nt/run", "a"]);
+        assert_eq!(wrapped("日本 語", 4), ["日本", "語"]);
+        assert_eq!(wrapped("", 4), [""]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Command {
                 let said = finished.tail(3);
                 let gap = if said.is_empty() { "" } else { "\n" };
                 let command = self.settings.command.text();
-                AgentEnd::Failed { message: format!("`{command}` ended with {}{gap}{said}", finished.exit) }
+                AgentEnd::Failed { message: format!("`{command}` {}{gap}{said}", finished.exit.ending()) }
             }
         };
         let said = [Some(finished.tail(20)).filter(|tail| !tail.is_empty()), meter.fault()];

@@ -44,6 +44,16 @@ pub enum Material {
     Branch(String),
 }
 
+impl Settings {
+    /// The file of a variant's recorded work, relative to the repository; none where it is a branch or can't be told.
+    pub fn file(&self, repository: &Path, variant: &Variant) -> Option<String> {
+        match (Patch { settings: self.clone() }).material(repository, variant) {
+            Ok(Material::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+}
+
 impl Source {
     /// A directory, or why it can't be one.
     pub fn directory(text: &str) -> Result<Self, String> {
@@ -385,7 +395,7 @@ fn words(finished: &Finished) -> String {
     let lines: Vec<_> = text.lines().map(|l| l.trim_start_matches("error: ").trim_start_matches("fatal: ")).collect();
     // An option of git's is no way out for our reader.
     let said = lines.join("; ").replace(" (allow with \"--allow-empty\")", "");
-    if said.is_empty() { format!("git ended with {}", finished.exit) } else { said }
+    if said.is_empty() { format!("git {}", finished.exit.ending()) } else { said }
 }
 
 #[cfg(test)]

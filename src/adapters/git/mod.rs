@@ -1,6 +1,7 @@
 //! The git port: what the engine needs of a repository, and nothing of the user's checkout but one step
 //! forward at the very end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ mod moving;
 mod program;
 mod repository;
 mod survey;
+mod uncommitted;
 
 pub use repository::Repository;
 pub use survey::Survey;
@@ -48,6 +50,17 @@ pub enum Head {
     Unborn(String),
     /// On a commit.
     Detached(CommitId),
+}
+
+/// How a file of the user's checkout differs from a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The commit has another content, or the checkout has none.
+    Changed,
+    /// The commit has no such file.
+    Untracked,
+    /// The commit has no such file, and git ignores it.
+    Ignored,
 }
 
 /// A merge that was made in memory.
@@ -161,6 +174,9 @@ pub trait Git: Send + Sync {
 
     /// Whether the user's checkout has uncommitted changes at this path.
     async fn is_dirty(&self, path: &str) -> Result<bool, GitError>;
+
+    /// Which of these files and folders of the user's checkout are not as the commit has them, by path.
+    async fn uncommitted(&self, commit: &CommitId, named: &[String]) -> Result<BTreeMap<String, Standing>, GitError>;
 
     /// Adds a worktree on a new branch. Converges where a half-made one is in the way; refuses
     /// where the branch is somebody else's.

@@ -1,5 +1,6 @@
 //! The real repository: git2 reads and builds, the git program makes worktrees and checkouts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::program::Program;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, Survey, checkout, history, survey,
+    ReplayOrder, Standing, Survey, checkout, history, survey, uncommitted,
 };
 use crate::adapters::process::Executor;
 
@@ -148,6 +149,11 @@ impl Git for Repository {
             Ok(status.is_ok_and(|s| !s.is_empty() && s != git2::Status::IGNORED))
         })
         .await
+    }
+
+    async fn uncommitted(&self, commit: &CommitId, named: &[String]) -> Result<BTreeMap<String, Standing>, GitError> {
+        let (root, commit, named) = (self.root.clone(), commit.clone(), named.to_vec());
+        self.blocking(move |repo| uncommitted::uncommitted(repo, &root, &commit, &named)).await
     }
 
     async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {

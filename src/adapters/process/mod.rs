@@ -143,6 +143,15 @@ impl Exit {
     pub fn success(self) -> bool {
         self == Self::Code(0)
     }
+
+    /// What became of a program, behind its name: `ended with exit status 2`.
+    pub fn ending(self) -> String {
+        match self {
+            Self::Code(_) => format!("ended with {self}"),
+            Self::Signal(_) => format!("was ended by {self}"),
+            Self::TimedOut | Self::Stopped => format!("was {self}"),
+        }
+    }
 }
 
 impl std::fmt::Display for Exit {

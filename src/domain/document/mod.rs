@@ -148,6 +148,16 @@ fn is_run(text: &str) -> bool {
     matches!(parts.as_slice(), [day, time, mark] if digits(day, 8) && digits(time, 6) && hex(mark))
 }
 
+/// Whether a file is meant to be a blueprint at all, however wrong: it has a Blueprint ID, or a section that nothing
+/// but a blueprint has. Notes that lie among documents have neither.
+pub fn is_blueprint(bytes: &[u8]) -> bool {
+    let source = String::from_utf8_lossy(bytes);
+    let outline = Outline::read(&source);
+    let header = Header::read(&source, &outline, &mut Vec::new());
+    let own = [SectionName::Approach, SectionName::WorkItems, SectionName::Evaluation, SectionName::Scoring];
+    header.all(header::Name::Id).next().is_some() || own.iter().any(|name| outline.section(*name).is_some())
+}
+
 /// The bytes with the findings' fixes made; also for a document that has errors besides.
 pub fn fixed(source: &[u8], findings: &[Diagnostic]) -> Fixed {
     let fixes = || findings.iter().filter_map(|finding| finding.fix.as_ref());

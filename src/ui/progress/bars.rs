@@ -13,16 +13,20 @@ use crate::domain::event::Event;
 /// How often the times are drawn anew. Drawing costs time that is being measured, so: seldom.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Columns below which only what is most needed is drawn.
+const NARROW: usize = 60;
+
 /// The lines that are drawn.
 pub struct Bars {
     all: MultiProgress,
     lines: Mutex<Vec<ProgressBar>>,
+    columns: Option<usize>,
 }
 
 impl Bars {
-    /// Bars that are drawn there.
-    pub fn new(target: ProgressDrawTarget) -> Self {
-        Self { all: MultiProgress::with_draw_target(target), lines: Mutex::default() }
+    /// Bars that are drawn there, on so many columns.
+    pub fn new(target: ProgressDrawTarget, columns: Option<usize>) -> Self {
+        Self { all: MultiProgress::with_draw_target(target), lines: Mutex::default(), columns }
     }
 
     /// Prints a line that stays.
@@ -56,14 +60,16 @@ impl Bars {
     fn begin(&self, state: &State) -> Vec<ProgressBar> {
         let names: Vec<_> = state.standings.iter().map(|s| s.contender.to_string()).collect();
         let width = names.iter().map(|name| words::width(name)).max().unwrap_or_default();
+        let narrow = self.columns.is_some_and(|columns| columns < NARROW);
+        let cap = state.time_cap.filter(|_| !narrow);
         let add = |name: &str, style: ProgressStyle| {
             let line = self.all.add(ProgressBar::no_length().with_style(style));
             line.set_prefix(format!("{name:width$}"));
             line.enable_steady_tick(TICK);
             line
         };
-        let mut lines: Vec<_> = names.iter().map(|name| add(name, timed(None))).collect();
-        lines.push(add("", timed(state.time_cap)));
+        let mut lines: Vec<_> = names.iter().map(|name| add(name, timed(None, narrow))).collect();
+        lines.push(add("", timed(cap, narrow)));
         lines
     }
 
@@ -76,10 +82,11 @@ impl Bars {
 }
 
 /// Name, what it does, and its time in the whole seconds that it took so far.
-fn timed(cap: Option<Duration>) -> ProgressStyle {
+fn timed(cap: Option<Duration>, narrow: bool) -> ProgressStyle {
     let write = move |bar: &ProgressState, out: &mut dyn Write| {
         let _ = out.write_str(&state::time(bar.elapsed(), cap));
     };
-    let style = ProgressStyle::with_template("{prefix} {wide_msg} {time:>18}");
+    let template = if narrow { "{prefix} {wide_msg} {time}" } else { "{prefix} {wide_msg} {time:>18}" };
+    let style = ProgressStyle::with_template(template);
     style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("time", write)
 }

@@ -39,7 +39,7 @@ struct Shown {
 impl Progress {
     /// Progress of a run that starts now.
     pub fn new(terminal: Arc<Terminal>) -> Self {
-        let bars = terminal.is_live().then(|| Bars::new(ProgressDrawTarget::stderr()));
+        let bars = terminal.is_live().then(|| Bars::new(ProgressDrawTarget::stderr(), terminal.note_style().columns));
         Self::with(terminal, bars, SILENCE)
     }
 

@@ -110,9 +110,10 @@ impl State {
                 self.block(*index, survivors, *elapsed, *budget)
             }
             Event::Dropped { contender, by, e_value } => {
-                self.over(contender, "left the race".to_owned());
-                let e = words::e_value(*e_value);
-                line(Weight::Milestone, format!("{contender} left the race (E {e} against it, closest {by})"))
+                let by = verdict::rival(by);
+                self.over(contender, format!("has lost to {by}"));
+                let odds = words::odds(*e_value);
+                line(Weight::Milestone, format!("{} has lost to {by} ({odds})", verdict::rival(contender)))
             }
             Event::Concluded { verdict: reached, landing } => {
                 let open = matches!(reached, Verdict::Undecided { .. });

@@ -117,7 +117,7 @@ fn without_a_terminal_each_change_of_state_is_a_line() {
     block 12 · A B C baseline · 14 s of 60 s
     B is out: latency_p95 is 85 ms, must be < 80 ms
     block 13 · A C baseline · 15 s of 60 s
-    C left the race (E = 52 against it, closest A)
+    C has lost to A (52 : 1)
     A wins: beats C by 1.9 ± 0.4 points over 23 blocks, E = 212
     merging A onto main in memory
     warning: `main` moved while the merge was verified; 100 % sure
@@ -149,7 +149,7 @@ fn a_job_gets_groups_and_annotations() {
     block 12 · A B C baseline · 14 s of 60 s
     B is out: latency_p95 is 85 ms, must be < 80 ms
     block 13 · A C baseline · 15 s of 60 s
-    C left the race (E = 52 against it, closest A)
+    C has lost to A (52 : 1)
     A wins: beats C by 1.9 ± 0.4 points over 23 blocks, E = 212
     ::endgroup::
     ::group::Landing
@@ -218,14 +218,14 @@ fn what_is_going_on_reads_as_a_line_a_contender_and_one_for_the_session() {
 
     A        measuring · 1,100 of 1,000 tokens · 14 blocks
     B        out: latency_p95 is 85 ms, must be < 80 ms · 13 blocks
-    C        left the race · 14 blocks
+    C        has lost to A · 14 blocks
     baseline measuring · 14 blocks
              block 13 · A C baseline · 15 s of 60 s  3 min 20 s of 60 min
     20260105-100000-1a2b  still running: block 13 · A C baseline · 15 s of 60 s · 3 min 20 s of 60 min
 
     A        done · 1,100 of 1,000 tokens · 14 blocks
     B        out: latency_p95 is 85 ms, must be < 80 ms · 13 blocks
-    C        left the race · 14 blocks
+    C        has lost to A · 14 blocks
     baseline measuring · 14 blocks
              merging A onto main in memory  3 min 20 s of 60 min
     20260105-100000-1a2b  still running: merging A onto main in memory · 3 min 20 s of 60 min
@@ -254,7 +254,7 @@ fn silence_is_broken_while_a_run_is_on_and_not_after_it() {
 #[test]
 fn on_a_terminal_only_milestones_stay_above_the_bars() {
     let screen = Screen::default();
-    let bars = Bars::new(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255));
+    let bars = Bars::new(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255), None);
     let terminal = Terminal::to(Captured::default(), Captured::default(), Colour::Never, Surroundings::default());
     let progress = Progress::with(Arc::new(terminal), Some(bars), SILENCE);
     for event in events() {

@@ -1,4 +1,4 @@
-//! The report as JUnit XML: a suite a contender, a case a test, for the viewers that every
+//! The report as JUnit XML: a suite a contender, a case a test and a bound, for the viewers that every
 //! continuous integration has.
 
 use std::io;
@@ -6,9 +6,10 @@ use std::io;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
-use super::super::{verdict, words};
+use super::super::{scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{TestCase, TestReport, TestStatus};
+use crate::domain::plan::MetricBound;
+use crate::domain::trial::{Disqualification, Outcome, TestCase, TestReport, TestStatus};
 use crate::domain::verdict::{Row, Scoreboard};
 use crate::engine::journal::Facts;
 
@@ -28,23 +29,44 @@ fn document(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard) -> 
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     writer.write_event(Event::Start(BytesStart::new("testsuites").with_attributes([("name", title.as_str())])))?;
     for row in &board.rows {
-        suite(writer, facts, row)?;
+        suite(writer, facts, board, row)?;
     }
     writer.write_event(Event::End(BytesEnd::new("testsuites")))
 }
 
-fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, row: &Row) -> io::Result<()> {
-    let nothing = TestReport::default();
-    let report = facts.tests.get(&row.contender).unwrap_or(&nothing);
+/// A case of a suite as viewers get it.
+struct Case {
+    name: String,
+    result: Seen,
+    /// The end of what it printed, where it failed and that is known.
+    detail: Option<String>,
+}
+
+/// What it came to.
+enum Seen {
+    Passed,
+    Failed(String),
+    Skipped(Option<&'static str>),
+    /// No fault of the contender's.
+    Broken(String),
+}
+
+fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard, row: &Row) -> io::Result<()> {
     let variant = row.contender.key().and_then(|key| facts.started.plan.variant(key.as_str()));
     let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{} {}", v.key, v.name));
-    let failed = report.counted() - report.passed();
-    let numbers = [report.cases.len(), failed, report.cases.len() - report.counted()].map(|n| n.to_string());
+    let mut cases = tests(facts, &row.contender);
+    cases.extend(bounds(facts, board, row));
+    cases.extend(ending(row));
+    let count = |wanted: fn(&Seen) -> bool| cases.iter().filter(|case| wanted(&case.result)).count().to_string();
+    let failed = count(|seen| matches!(seen, Seen::Failed(_)));
+    let (errors, skipped) =
+        (count(|seen| matches!(seen, Seen::Broken(_))), count(|seen| matches!(seen, Seen::Skipped(_))));
     let tag = BytesStart::new("testsuite").with_attributes([
         ("name", valid(&name).as_str()),
-        ("tests", &numbers[0]),
-        ("failures", &numbers[1]),
-        ("skipped", &numbers[2]),
+        ("tests", &cases.len().to_string()),
+        ("failures", &failed),
+        ("errors", &errors),
+        ("skipped", &skipped),
     ]);
     writer.write_event(Event::Start(tag))?;
     if let Some(ending) = verdict::ending(&row.contender, &row.outcome) {
@@ -53,25 +75,82 @@ fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, row: &Row) -> io::Result<(
         writer.write_event(Event::Empty(BytesStart::new("property").with_attributes(property)))?;
         writer.write_event(Event::End(BytesEnd::new("properties")))?;
     }
-    for test in &report.cases {
-        case(writer, &row.contender, test, report)?;
+    for test in &cases {
+        case(writer, &row.contender, test)?;
     }
     writer.write_event(Event::End(BytesEnd::new("testsuite")))
 }
 
-fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, test: &TestCase, report: &TestReport) -> io::Result<()> {
-    let (class, name) = (contender.to_string(), valid(&test.name));
+/// Its tests. One that fails on the baseline too is the baseline's failure, and told in the baseline's suite.
+fn tests(facts: &Facts, contender: &Contender) -> Vec<Case> {
+    let failed = |of: &Contender| facts.tests.get(of).map(TestReport::failed).unwrap_or_default();
+    let known = if contender.key().is_some() { failed(&Contender::Baseline) } else { Vec::new() };
+    let cases = facts.tests.get(contender).map(|report| report.cases.as_slice()).unwrap_or_default();
+    let seen = |test: &TestCase| match test.status {
+        TestStatus::Passed => Seen::Passed,
+        TestStatus::Failed if known.contains(&test.name) => Seen::Skipped(Some("fails on the baseline too")),
+        TestStatus::Failed => Seen::Failed("failed".to_owned()),
+        TestStatus::Skipped => Seen::Skipped(None),
+    };
+    let report = facts.tests.get(contender);
+    let detail = |test: &TestCase| report?.detail(std::slice::from_ref(&test.name));
+    let case = |test: &TestCase| {
+        let detail = detail(test).filter(|_| test.status == TestStatus::Failed);
+        Case { name: test.name.clone(), result: seen(test), detail }
+    };
+    cases.iter().map(case).collect()
+}
+
+/// The bounds that a variant is held to, a case each; of one whose value is not known there is none.
+fn bounds(facts: &Facts, board: &Scoreboard, row: &Row) -> Vec<Case> {
+    let gated = facts.started.plan.metrics.iter().filter(|_| row.contender.key().is_some());
+    let case = |metric: &MetricBound| {
+        let value = row.metrics.get(&metric.name)?;
+        let out = matches!(&row.outcome,
+            Outcome::Disqualified { reason: Disqualification::BoundBroken { metric: broken, .. } } if *broken == metric.name);
+        let result = match (out, scoreboard::missed(row, metric, board)) {
+            (true, _) => Seen::Failed(format!("{} is {value}, must be {}", metric.name, metric.bound)),
+            (false, true) => Seen::Skipped(Some("not settled")),
+            (false, false) => Seen::Passed,
+        };
+        Some(Case { name: scoreboard::metric_title(metric), result, detail: None })
+    };
+    gated.filter_map(case).collect()
+}
+
+/// Whoever is out for another reason has a case that says so, or nothing in its suite would have failed.
+fn ending(row: &Row) -> Option<Case> {
+    let result = match &row.outcome {
+        Outcome::Eligible { .. } => return None,
+        Outcome::Infrastructure { message } => Seen::Broken(message.clone()),
+        Outcome::Disqualified {
+            reason: Disqualification::TestsFailed { .. } | Disqualification::BoundBroken { .. },
+        } => {
+            return None;
+        }
+        Outcome::Disqualified { reason } => Seen::Failed(reason.to_string()),
+    };
+    Some(Case { name: "stays in the competition".to_owned(), result, detail: None })
+}
+
+fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, case: &Case) -> io::Result<()> {
+    let (class, name) = (contender.to_string(), valid(&case.name));
     let tag = BytesStart::new("testcase").with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
-    let inner = match test.status {
-        TestStatus::Passed => return writer.write_event(Event::Empty(tag)),
-        TestStatus::Failed => BytesStart::new("failure").with_attributes([("message", "failed")]),
-        TestStatus::Skipped => BytesStart::new("skipped"),
+    let said = |tag: &'static str, message: &str| {
+        BytesStart::new(tag).with_attributes([("message", valid(&words::one_line(message)).as_str())])
+    };
+    let inner = match &case.result {
+        Seen::Passed => return writer.write_event(Event::Empty(tag)),
+        Seen::Failed(message) => said("failure", message),
+        Seen::Broken(message) => said("error", message),
+        Seen::Skipped(Some(why)) => said("skipped", why),
+        Seen::Skipped(None) => BytesStart::new("skipped"),
     };
     writer.write_event(Event::Start(tag))?;
-    match report.detail(std::slice::from_ref(&test.name)).filter(|_| test.status == TestStatus::Failed) {
+    match &case.detail {
         Some(detail) => {
             writer.write_event(Event::Start(inner.borrow()))?;
-            writer.write_event(Event::Text(BytesText::new(&valid(&detail))))?;
+            writer.write_event(Event::Text(BytesText::new(&valid(detail))))?;
             writer.write_event(Event::End(inner.to_end()))?;
         }
         None => writer.write_event(Event::Empty(inner))?,
@@ -96,14 +175,16 @@ mod tests {
         insta::assert_snapshot!(junit(&facts, facts.scoreboard.as_ref().unwrap()), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="Lower the cost (20260105-100000-1a2b)">
-          <testsuite name="A Cost 20" tests="3" failures="0" skipped="1">
+          <testsuite name="A Cost 20" tests="5" failures="0" errors="0" skipped="1">
             <testcase classname="A" name="sh tests/run.sh"/>
             <testcase classname="A" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
             <testcase classname="A" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="A" name="latency_p95 &lt; 80 ms"/>
+            <testcase classname="A" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="B Cost 60" tests="3" failures="0" skipped="1">
+          <testsuite name="B Cost 60" tests="5" failures="0" errors="0" skipped="1">
             <properties>
               <property name="outcome" value="B went over budget; what it had done is judged"/>
             </properties>
@@ -112,8 +193,10 @@ mod tests {
             <testcase classname="B" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="B" name="latency_p95 &lt; 80 ms"/>
+            <testcase classname="B" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="C Cost 85" tests="3" failures="0" skipped="1">
+          <testsuite name="C Cost 85" tests="5" failures="1" errors="0" skipped="1">
             <properties>
               <property name="outcome" value="C is out: latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
             </properties>
@@ -122,13 +205,20 @@ mod tests {
             <testcase classname="C" name="later">
               <skipped/>
             </testcase>
+            <testcase classname="C" name="latency_p95 &lt; 80 ms">
+              <failure message="latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
+            </testcase>
+            <testcase classname="C" name="size &lt;= +10 %"/>
           </testsuite>
-          <testsuite name="D Elsewhere | &lt;b&gt;" tests="0" failures="0" skipped="0">
+          <testsuite name="D Elsewhere | &lt;b&gt;" tests="1" failures="1" errors="0" skipped="0">
             <properties>
               <property name="outcome" value="D is out: outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
             </properties>
+            <testcase classname="D" name="stays in the competition">
+              <failure message="outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+            </testcase>
           </testsuite>
-          <testsuite name="baseline" tests="3" failures="0" skipped="1">
+          <testsuite name="baseline" tests="3" failures="0" errors="0" skipped="1">
             <testcase classname="baseline" name="sh tests/run.sh"/>
             <testcase classname="baseline" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
             <testcase classname="baseline" name="later">
@@ -137,6 +227,22 @@ mod tests {
           </testsuite>
         </testsuites>
         "#);
+    }
+
+    #[test]
+    fn a_test_that_the_baseline_fails_is_its_failure_and_a_missed_bound_is_a_failed_case() {
+        let mut facts = fixtures::finished();
+        let board = facts.scoreboard.clone().unwrap();
+        for report in facts.tests.values_mut() {
+            report.cases[1].status = TestStatus::Failed;
+        }
+        let text = junit(&facts, &board);
+        let suite =
+            |name: &str| text.split("<testsuite ").find(|part| part.starts_with(&format!("name=\"{name}"))).unwrap();
+        let failures = |name: &str| suite(name).matches("<failure").count();
+        assert_eq!((failures("A "), failures("C "), failures("D "), failures("baseline")), (0, 1, 1, 1), "{text}");
+        assert!(suite("A ").contains("<skipped message=\"fails on the baseline too\"/>"), "{text}");
+        assert!(suite("C ").contains("<failure message=\"latency_p95 is 85.09 ms, must be &lt; 80 ms\"/>"), "{text}");
     }
 
     #[test]

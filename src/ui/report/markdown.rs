@@ -15,18 +15,20 @@ use crate::engine::journal::Facts;
 /// The whole report.
 pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     let mut out = format!("# {}\n\n", escape(&facts.started.plan.title));
-    for sentence in scoreboard::conclusion(facts, board) {
-        let _ = write!(out, "**{}**\n\n", escape(&sentence));
+    let sentences = scoreboard::conclusion(facts, board);
+    for sentence in &sentences {
+        let _ = write!(out, "**{}**\n\n", escape(sentence));
+    }
+    if let Some(meaning) = words::evidence(&sentences.join("\n")) {
+        let _ = write!(out, "{}\n\n", escape(meaning));
     }
     out.push_str(&table(facts, board));
     out.push('\n');
     for row in &board.rows {
         if let Some(ending) = verdict::ending_in_full(&row.contender, &row.outcome) {
-            let mut lines = ending.lines();
-            let _ = writeln!(out, "- {}", escape(lines.next().unwrap_or_default()));
-            for line in lines {
-                let _ = writeln!(out, "  - {}", escape(line.trim()));
-            }
+            let (first, rest) = ending.split_once('\n').unwrap_or((&ending, ""));
+            let _ = writeln!(out, "- {}", escape(first));
+            out.push_str(&if verdict::lists(&row.outcome) { listed(rest) } else { fenced(rest) });
         }
     }
     if let Some(missed) = scoreboard::missed_gate(facts) {
@@ -40,6 +42,23 @@ pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     out.push_str("## Run\n\n");
     out.push_str(&particulars(facts, board, prices));
     out
+}
+
+/// Names, one an item.
+fn listed(lines: &str) -> String {
+    lines.lines().map(|line| format!("  - {}\n", escape(line.trim()))).collect()
+}
+
+/// What programs printed, in a block that nothing in it can close: its fence is longer than any run of backticks.
+fn fenced(lines: &str) -> String {
+    if lines.trim().is_empty() {
+        return String::new();
+    }
+    let runs = lines.split(|c| c != '`').map(str::len);
+    let fence = "`".repeat(runs.max().unwrap_or_default().max(2) + 1);
+    // It belongs to its item, so its lines are indented as the item's text is; they were already.
+    let text: String = lines.lines().map(|line| format!("  {}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
+    format!("\n  {fence}text\n{text}  {fence}\n")
 }
 
 /// What each variant gained and paid, and where nothing landed, why.
@@ -158,6 +177,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::super::super::fixtures;
     use super::*;
+    use crate::domain::trial::{Disqualification, Outcome};
 
     #[test]
     fn people_get_the_table_the_verdict_and_where_things_are() {
@@ -166,6 +186,8 @@ mod tests {
         # Lower the cost
 
         **A wins: beats B by 6.9 ± 0.0 points over 23 blocks, E = 65**
+
+        E is the strength of the evidence: without a difference it reaches 40 at most once in 40 runs, whenever measuring stops; from there on it decides
 
         | Variant | Tests | Performance | Simplicity | Total | Winner | latency\_p95 &lt; 80 ms | size &lt;= +10 % |
         |---|--:|--:|--:|--:|:-:|--:|--:|
@@ -208,6 +230,29 @@ mod tests {
         - Kept, C: `refs/blueprint/20260105-100000-1a2b/c`
         - Kept, D: `refs/blueprint/20260105-100000-1a2b/d`
         ");
+    }
+
+    #[test]
+    fn what_a_compiler_printed_stays_in_its_fence() {
+        let said = "error: no\n ```\n# not a heading\n````\n<b>\n@everyone";
+        let mut facts = fixtures::finished();
+        let mut board = facts.scoreboard.take().unwrap();
+        let message = format!("`make` ended with exit status 2\n{said}");
+        board.rows[1].outcome = Outcome::Disqualified { reason: Disqualification::SetupFailed { message } };
+        let text = markdown(&facts, &board, &Prices::default());
+        let mut inside = String::new();
+        let mut open = false;
+        for event in pulldown_cmark::Parser::new(&text) {
+            use pulldown_cmark::{Event, Tag, TagEnd};
+            match event {
+                Event::Start(Tag::CodeBlock(_)) => open = true,
+                Event::End(TagEnd::CodeBlock) => open = false,
+                Event::Text(part) if open => inside.push_str(&part),
+                Event::Text(part) => assert!(!part.contains("not a heading"), "{text}"),
+                _ => {}
+            }
+        }
+        assert_eq!(inside, format!("{said}\n"), "{text}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Preset {
             lines[lines.len().saturating_sub(3)..].join("\n")
         });
         let gap = if why.is_empty() { "" } else { "\n" };
-        AgentEnd::Failed { message: format!("`{}` ended with {}{gap}{why}", client.program(), finished.exit) }
+        AgentEnd::Failed { message: format!("`{}` {}{gap}{why}", client.program(), finished.exit.ending()) }
     }
 }
 
@@ -173,7 +173,7 @@ pub async fn probe(client: &Client, exec: &dyn Executor) -> Result<String, Agent
     if !finished.exit.success() {
         let said = finished.tail(3);
         let gap = if said.is_empty() { "" } else { "\n" };
-        return Err(wrong(format!("`{shown}` ended with {}{gap}{said}", finished.exit)));
+        return Err(wrong(format!("`{shown}` {}{gap}{said}", finished.exit.ending())));
     }
     let said = finished.text() + &String::from_utf8_lossy(&finished.stderr);
     Ok(version(&said).unwrap_or_else(|| "of an unknown version".to_owned()))

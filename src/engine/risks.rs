@@ -1,0 +1,75 @@
+//! What a reviewer of a plan should know before approving it, a sentence each.
+
+use super::outline::{Known, Reach};
+use crate::domain::estimate::DECIDING;
+use crate::domain::instructions;
+use crate::domain::quantity::show_duration;
+
+/// CPUs below which the plan points out that measuring shares them.
+const FEW_CPUS: usize = 4;
+
+/// The risks of what is known of a run.
+pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
+    let plan = known.plan;
+    let mut risks = Vec::new();
+    let mut risk = |holds: bool, text: String| {
+        if holds {
+            risks.push(text);
+        }
+    };
+    risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
+    risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
+    if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
+        risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
+    }
+    risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
+        let hooks = known.customs.hooks.join(", ");
+        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
+    }
+    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
+        risk(
+            true,
+            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
+        );
+    }
+    risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
+    risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+    let missing = &known.environment.missing;
+    risk(!missing.is_empty(), format!("to be passed on, and not set here: {}", missing.join(", ")));
+    if let Some(estimate) = known.estimate.as_ref().filter(|estimate| estimate.blocks < DECIDING) {
+        risk(
+            true,
+            format!(
+                "the time for measuring is enough for {} blocks after the warm-up, and {DECIDING} are the fewest that \
+                 can decide: {} are needed",
+                estimate.blocks,
+                show_duration(estimate.needed())
+            ),
+        );
+    }
+    risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
+    let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
+    let uses_models = *known.models != Reach::None;
+    risk(uses_models && plan.budget.session_tokens.is_none(), "no token cap for the session".to_owned());
+    if let Reach::Missing(why) = known.models {
+        risk(true, format!("the agent can't reach its models, so `run` refuses: {why}"));
+    }
+    risk(
+        capped && *known.models == Reach::Unseen,
+        "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to"
+            .to_owned(),
+    );
+    risk(
+        !plan.metrics.is_empty() && known.cpus < FEW_CPUS,
+        format!("measures on {} CPUs: other work on this machine shows in the values", known.cpus),
+    );
+    risk(
+        instructions::decide_alone(plan, known.counts),
+        "a count decides Performance, not a time: instructions say nothing of waiting, caches or parallel work"
+            .to_owned(),
+    );
+    risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
+    risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
+    risks
+}
