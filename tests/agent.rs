@@ -46,7 +46,7 @@ fn plan() -> Plan {
         tests: vec!["tests/test_cost.py::test_low".to_owned()],
         text: "The file holds one number and {{nothing}} else.".to_owned(),
     };
-    let weight = |percent, note: Option<&str>| Weight { percent, note: note.map(str::to_owned) };
+    let weight = |percent, note: Option<&str>| Weight::new(percent, note.map(str::to_owned));
     let bound = |name: &str, bound: &str, note: Option<&str>| MetricBound {
         name: MetricName::new(name).unwrap(),
         bound: Bound::parse(bound).unwrap(),

@@ -26,7 +26,7 @@ const WIRES: [Wire; 2] = [Wire::Messages, Wire::Chat];
 const TOKEN: &str = "bp-token-of-this-trial";
 
 fn plan() -> Plan {
-    let weight = |percent| Weight { percent, note: None };
+    let weight = |percent| Weight::new(percent, None);
     let item = WorkItem {
         title: "The cost".to_owned(),
         applies: Applies::All,

@@ -26,8 +26,8 @@ fn site(root: &Path) -> Site {
     for folder in ["tree", "scratch"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    // In the place of a benchmark program: what follows `$1` is the option that names the report's place.
-    let script = "cp \"$1\" \"${2#*=}\"\n";
+    // In the place of a benchmark program, and as slow: what follows `$1` is the option that names the report's place.
+    let script = "sleep 0.3; cp \"$1\" \"${2#*=}\"\n";
     std::fs::write(root.join("tree/bench.sh"), script).unwrap();
     std::fs::write(root.join("tree/lookup.sql"), "SELECT x FROM t WHERE x < ?").unwrap();
     let database = root.join("data.db");
@@ -74,7 +74,7 @@ fn written(format: &'static report::Format) -> report::Settings {
     const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric");
     let (command, test) = match format.name {
         "pytest-benchmark" => (format!("sh bench.sh {REPORTS}/pytest-benchmark.json"), "test_query_speed"),
-        "criterion" => (format!("cp -r {REPORTS}/criterion \"$CRITERION_HOME\""), "user query/by_id/10"),
+        "criterion" => (format!("sleep 0.5; cp -r {REPORTS}/criterion \"$CRITERION_HOME\""), "user query/by_id/10"),
         "hyperfine" => (format!("sh bench.sh {REPORTS}/hyperfine.json"), "list"),
         "k6" => (format!("sh bench.sh {REPORTS}/k6.json"), "http_req_duration"),
         "go-bench" => (format!("cat {REPORTS}/go-bench.txt"), "BenchmarkPage/size=10"),
@@ -98,6 +98,7 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
             "command" => SourceSettings::Command(command::Settings {
                 command: shell("echo '{\"p95\": 3}'"),
                 metrics: vec![command::Metric { name: name(), path: "p95".to_owned(), unit: "ms".to_owned() }],
+                output: None,
             }),
             "http" => {
                 let (serve, request) = serve();
@@ -111,7 +112,11 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                     metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
                 })
             }
-            "time" => SourceSettings::Time(time::Settings { name: name(), command: shell("sleep 0.05") }),
+            "time" => SourceSettings::Time(time::Settings {
+                name: name(),
+                command: shell("echo 7; sleep 0.05"),
+                output: true,
+            }),
             "sql" => {
                 let (query, unit) = ("select sum(x) from t".to_owned(), "B".to_owned());
                 SourceSettings::Sql(sql::Settings { name: name(), query, unit })

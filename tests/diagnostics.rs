@@ -69,6 +69,17 @@ git revert HEAD
 ```
 ";
 
+const VARIANTS: &str = "### Variant A: Index\n\n- an index\n\n### Variant B: View\n\n- a view\n";
+const WEIGHTS: &str = "- Tests: 50%\n- Performance: 30% (p95 latency)\n- Simplicity: 20%\n";
+const RESULTS: &str = "### Results
+
+| Variant | Tests | Performance | Simplicity | Total | Winner |
+|---------|-------|-------------|------------|-------|--------|
+| A | 100.0 | 90.0 | 80.0 | 93.0 | ✅ |
+| B | 100.0 | 80.0 | 80.0 | 90.0 | |
+
+";
+
 /// What to replace in the valid document, by what, and the code of the one finding that it makes.
 /// An empty text to replace stands for the whole document.
 const CASES: &[(&str, &str, Code)] = &[
@@ -84,23 +95,34 @@ const CASES: &[(&str, &str, Code)] = &[
     ("pending", "aproved", Code::Status),
     ("**Status**: pending\n", "", Code::Status),
     ("competition\n", "contest\n", Code::Mode),
-    ("### Variant A: Index\n\n- an index\n\n### Variant B: View\n\n- a view\n", "", Code::NoVariants),
+    (VARIANTS, "", Code::NoVariants),
     ("### Variant B: View", "### Other", Code::VariantCount),
     ("competition\n", "single\n", Code::VariantCount),
     ("Simplicity: 20%", "Simplicity: 10%", Code::WeightSum),
     ("Simplicity: 20%", "Simplicity: 20.5%", Code::WeightSum),
+    ("- Simplicity: 20%", "- Simplicity: 0.2", Code::WeightSum),
+    (WEIGHTS, "- Tests: 0.5\n- Performance: 0.3 (p95 latency)\n- Simplicity: 0.1\n", Code::WeightSum),
     ("### Variant B: View", "### Variant a: View", Code::VariantTwice),
+    (VARIANTS, "### Variant A-1: Index\n\n- an index\n\n### Variant a_1: View\n\n- a view\n", Code::VariantName),
+    (RESULTS, "", Code::NoResults),
     ("### Variant B: View", "### Variant the second: View", Code::VariantHeading),
     ("<100ms", "<100 mss", Code::Bound),
     ("<100ms", "100ms", Code::Bound),
     ("<100ms", "<0,5ms", Code::Bound),
+    ("<100ms", "<1,500ms", Code::Bound),
+    ("<100ms", "<1 000ms", Code::Bound),
+    ("<100ms", "<50Mb", Code::Bound),
+    ("<100ms", "<5M", Code::Bound),
+    ("<100ms", "<=+5ms", Code::Bound),
+    ("<100ms", "<-100%", Code::Bound),
     ("- latency_p95: <100ms", "- latency", Code::Bound),
     ("- latency_p95: <100ms", "- the latency: <100ms", Code::MetricNamed),
     ("- latency_p95: <100ms", "- latency_p95: <100ms\n- latency_p95: <1s", Code::MetricTwice),
     ("- Simplicity: 20%", "- Smallness: 20%", Code::Weights),
     ("- Simplicity: 20%", "- Simplicity: a lot", Code::Weights),
     ("- Simplicity: 20%", "- Simplicity: 10%\n- Simplicity: 10%", Code::Weights),
-    ("- Tests: 50%\n- Performance: 30% (p95 latency)\n- Simplicity: 20%\n", "", Code::Weights),
+    (WEIGHTS, "", Code::Weights),
+    ("- Simplicity: 20%", "- Simplicity: 19,5%", Code::Weights),
     ("src/**", "src/a.rs, ../b.rs", Code::FilePath),
     ("src/**", "`/etc/passwd`", Code::FilePath),
     ("src/**", "src/a.rs, .git/config", Code::FilePath),
@@ -126,10 +148,13 @@ const CASES: &[(&str, &str, Code)] = &[
     ("**Files**: src/**\n", "", Code::NoFiles),
     ("## Work Items\n\n### The change\n\n**Files**: src/**\n**Diff Contract**: patch\n", "", Code::NoFiles),
     ("**Tests**:\n- cargo test\n", "", Code::NoTests),
+    ("- Tests: 50%", "- Tests: 50% (must pass all performance tests)", Code::IdleGate),
+    ("- Simplicity: 20%", "- Simplicity: 20% (few lines)", Code::ProseNote),
     ("- cargo test", "- it feels fast", Code::Unbound),
     ("- cargo test", "- Load test with 1000 concurrent requests", Code::Unbound),
     ("latency_p95: <100ms", "latency_p99: <100ms", Code::NoSource),
     ("<100ms", "<100MB", Code::Dimension),
+    ("<100ms", "<=1%", Code::Dimension),
 ];
 
 fn damaged(from: &str, to: &str) -> String {
@@ -210,6 +235,19 @@ fn fixing_repairs_text_and_totals_and_nothing_else() {
         ["repair double-encoded text"],
         "totals are nobody's while the weights are wrong"
     );
+}
+
+#[test]
+fn fixing_gives_a_document_a_place_for_its_results() {
+    let source = damaged(RESULTS, "");
+    let found = Document::parse(source.as_bytes()).unwrap_err();
+    let repaired = fixed(source.as_bytes(), &found);
+    assert_eq!(repaired.descriptions, ["add `### Results` with an empty table"]);
+    assert_eq!(findings(&repaired.bytes), []);
+    let text = String::from_utf8(repaired.bytes).unwrap();
+    assert!(text.contains("- Simplicity: 20%\n\n### Results\n\n| Variant | Tests |"), "{text}");
+    assert!(text.contains("| A       | –"), "{text}");
+    assert!(text.contains("\n\n## Budget"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
 use blueprint::domain::document::{Bindings, Document, changed_lines};
+use blueprint::domain::landing::{Because, Landing};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
@@ -19,12 +20,16 @@ fn about<'a>(source: &'a str, found: &[Diagnostic]) -> Vec<(Code, &'a str)> {
     found.iter().map(|f| (f.code, &source[f.span.clone()])).collect()
 }
 
+/// What there is to say of a seed without a fault.
+const PROSE: (Code, &str) = (Code::ProseNote, "Simplicity: 20% (LOC, maintenance complexity)");
+
 #[test]
 fn the_seed_has_exactly_its_own_faults() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let expected = [(Code::Total, "95.6"), (Code::DoubleEncoded, "âœ…"), (Code::Total, "92.2"), (Code::Total, "92.6")];
+    let expected =
+        [PROSE, (Code::Total, "95.6"), (Code::DoubleEncoded, "âœ…"), (Code::Total, "92.2"), (Code::Total, "92.6")];
     assert_eq!(about(SEED, seed.warnings()), expected);
-    assert_eq!(seed.warnings()[0].message, "the Total of A is 95.6, and the weighted sum is 96.96");
+    assert_eq!(seed.warnings()[1].message, "the Total of A is 95.6, and the weighted sum is 96.96");
     let metrics: BTreeMap<_, _> = seed.plan().metrics.iter().map(|m| (m.name.clone(), None)).collect();
     let open = Bindings { suites: BTreeSet::new(), load_bound: false, metrics };
     assert_eq!(about(SEED, &seed.bind(&open)), [(Code::Unbound, "Load test with 1000 concurrent requests")]);
@@ -50,6 +55,8 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
+        open: Vec::new(),
+        better: None,
     }
 }
 
@@ -64,7 +71,7 @@ fn scoreboard() -> Scoreboard {
         ..row("C", [0.0; 3], 0.0, 1.0)
     };
     let rival = Contender::try_from("B".to_owned()).expect("a key");
-    let support = Support { rival, difference: 2.2, half_width: 0.3, e_value: 212.4, blocks: 31 };
+    let support = Support { rival, difference: 2.2, half_width: Some(0.3), e_value: 212.4, blocks: 31 };
     Scoreboard {
         rows: vec![
             row("A", [100.0, 68.5, 91.7], 88.89, 46.0),
@@ -74,6 +81,9 @@ fn scoreboard() -> Scoreboard {
         ],
         verdict: Verdict::Winner { key: VariantKey::new("A").expect("a key"), support: Some(support) },
         blocks: 31,
+        measured: 32,
+        landing: Some(Landing::Lands { key: VariantKey::new("A").expect("a key"), because: Because::Best }),
+        outlook: None,
     }
 }
 
@@ -85,7 +95,7 @@ fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
     assert_eq!(landed, include_str!("fixtures/documents/seed-landed.md"));
     let again = Document::parse(landed.as_bytes()).unwrap();
     assert_eq!(again.digest(), seed.digest());
-    assert_eq!(again.warnings(), []);
+    assert_eq!(about(&landed, again.warnings()), [PROSE]);
     assert_eq!(again.plan(), &Plan { status: Status::Completed, ..seed.plan().clone() });
     assert_eq!(again.rewrite(&regions), landed.as_bytes());
 }
@@ -93,8 +103,10 @@ fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
 #[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let verdict = Verdict::Undecided { leader: VariantKey::new("B").unwrap(), support: None, smallest_seen: None };
-    let regions = results::landed(seed.plan(), &Scoreboard { verdict, ..scoreboard() }, "r", 0);
+    let leader = VariantKey::new("B").unwrap();
+    let landing = Some(Landing::Lands { key: leader.clone(), because: Because::Leads });
+    let verdict = Verdict::Undecided { leader: Some(leader), support: None, smallest_seen: None };
+    let regions = results::landed(seed.plan(), &Scoreboard { verdict, landing, ..scoreboard() }, "r", 0);
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert!(
         landed.contains("\n**Winner**: Variant B (Materialized View + Caching) – not supported by the measurements\n")
@@ -115,6 +127,15 @@ fn byte_order_mark_line_endings_and_front_matter_change_nothing_of_the_plan() {
     let yaml = "---\nBlueprint_ID: '2025-11-02T14:00:00Z_optimize-db-query'\nstatus: APPROVED # by two\nMODE: competition\ntags: [a]\n---\n";
     assert_eq!(plan_of(&format!("{yaml}{}{}", &SEED[..start], &SEED[end..])), plan);
     assert_eq!(plan_of(&SEED.replace("**: ", ":** ")), plan);
+}
+
+#[test]
+fn weights_may_be_shares_of_one() {
+    let shares =
+        SEED.replace(": 50% (", ": 0.5 (").replace(": 30% (p95", ": 0.3 (p95").replace(": 20% (LOC", ": .20 (LOC");
+    assert_eq!(plan_of(&shares), plan_of(SEED));
+    let plain = SEED.replace(": 50% (", ": 50 (").replace(": 30% (p95", ": 30 (p95").replace(": 20% (LOC", ": 20 (LOC");
+    assert_eq!(plan_of(&plain), plan_of(SEED));
 }
 
 #[test]

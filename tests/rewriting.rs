@@ -273,6 +273,47 @@ fn holds(text: &str, pieces: &[String]) -> Option<String> {
     None
 }
 
+/// A document whose scoring section ends like this.
+fn scored(end: &str) -> String {
+    format!(
+        "# T\n\n**Blueprint ID**: x-1\n**Status**: approved\n\n## Approach\n\n### Variant A: one\n\n### Variant B: two\n\n\
+         ## Competition Scoring\n\n### Weights\n\n- Tests: 50%\n- Performance: 30%\n- Simplicity: 20%\n{end}"
+    )
+}
+
+#[test]
+fn winner_and_analysis_are_added_below_the_results_where_there_are_none() {
+    let row =
+        |key: &str| ResultRow { variant: VariantKey::new(key).unwrap(), criteria: None, total: None, winner: false };
+    let regions = Regions {
+        results: Some(vec![row("A"), row("B")]),
+        winner: Some("Variant A".to_owned()),
+        analysis: Some(vec!["why".to_owned()]),
+        ..Regions::default()
+    };
+    let table = "| Variant | Total |\n|---|---|\n| A | |";
+    for end in [
+        "\n### Results\n".to_owned(),
+        "\n### Results".to_owned(),
+        format!("\n### Results\n\n{table}\n"),
+        format!("\n### Results\n\n{table}\n\n- kept: 1\n"),
+        format!("\n### Results\n\n{table}\n**Winner**: B\n"),
+        format!("\n### Results\n\n{table}\n\n**Analysis**: none yet\n\n## Notes\n\n1. x\n"),
+        format!("\n{table}\n\n## Notes\n"),
+        format!("\n{table}"),
+    ] {
+        let text = scored(&end);
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let written = String::from_utf8(document.rewrite(&regions)).unwrap();
+        assert!(written.contains("\n**Winner**: Variant A") && written.contains("\n**Analysis**:\n- why"), "{written}");
+        let again = Document::parse(written.as_bytes()).unwrap();
+        assert_eq!(again.digest(), document.digest(), "{text}\n=====\n{written}");
+        assert_eq!(String::from_utf8(again.rewrite(&regions)).unwrap(), written, "{text}");
+        assert_eq!(again.plan(), document.plan());
+        assert!(!end.contains("- kept") || written.contains("\n- kept: 1\n"), "{written}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

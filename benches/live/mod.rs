@@ -211,7 +211,7 @@ async fn own_noise(work: Work, pace: Pace, machine: f64) -> f64 {
         slices.push(taken(meter.sample(slot).await.expect("a slice")));
     }
     let clocks = Clocks::chosen(&slices[..1]);
-    let value = |slice: &Slice| clocks.value(slice, &slice.readings[0]).expect("a time").value().ln();
+    let value = |slice: &Slice| clocks.value(0, slice, &slice.readings[0]).expect("a time").value().ln();
     let logs: Vec<f64> = slices.iter().map(value).collect();
     let squares = logs.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>();
     let both = squares / (PROBES - 1) as f64;
@@ -244,7 +244,7 @@ async fn decide(work: Work, pace: Pace, difference: f64, seed: u64, found: &mut 
                 warm_up.push(slice.clone());
                 clocks = Clocks::chosen(&warm_up);
             }
-            let value = clocks.value(&slice, &slice.readings[0]).expect("a time").value();
+            let value = clocks.value(0, &slice, &slice.readings[0]).expect("a time").value();
             (value, began.elapsed().as_secs_f64())
         })
     });
@@ -262,7 +262,7 @@ async fn meter(folder: &std::path::Path, work: Work, units: u64) -> Box<dyn Mete
     let (exec, stop) = (Arc::new(Local), Stop::new());
     let (env, cpus) = (Environment::new(), Vec::new());
     let site = Site { tree: folder.into(), env, scratch: folder.into(), exec, stop, cpus };
-    time::Time::new(time::Settings { name, command }).open(&site).await.expect("a meter")
+    time::Time::new(time::Settings { name, command, output: false }).open(&site).await.expect("a meter")
 }
 
 fn taken(sample: Sample) -> Slice {

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::{Context, Outcome, documents};
 use crate::compose;
-use crate::domain::diagnostic::Diagnostic;
+use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::document::{Bindings, Document, fixed};
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project};
@@ -50,8 +50,8 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
         let found = findings(&source, &bindings);
         all.push(Checked { path: path.display().to_string(), source, found });
     }
-    let found = || all.iter().flat_map(|checked| &checked.found);
-    let errors = found().filter(|finding| finding.is_error()).count();
+    let count = |severity| all.iter().flat_map(|c| &c.found).filter(|finding| finding.severity() == severity).count();
+    let errors = count(Severity::Error);
     match args.format {
         Format::Json => context.out.print_document(&diagnostics::json(&all)),
         Format::Github => all.iter().for_each(|checked| {
@@ -62,7 +62,7 @@ pub fn main(args: &Args, context: &Context) -> Outcome {
             for Checked { path, source, found } in &all {
                 context.out.print(&diagnostics::human(found, path, source, context.out.style().coloured));
             }
-            context.out.note(&summary(errors, found().count() - errors));
+            context.out.note(&summary(errors, count(Severity::Warning), count(Severity::Note)));
         }
     }
     Ok(if errors > 0 { ExitCode::Usage } else { ExitCode::Done })
@@ -92,7 +92,8 @@ fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> R
     Ok(fixed.bytes)
 }
 
-fn summary(errors: usize, warnings: usize) -> String {
+fn summary(errors: usize, warnings: usize, notes: usize) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    format!("{}, {}\n", count(errors, "error"), count(warnings, "warning"))
+    let notes = if notes == 0 { String::new() } else { format!(", {}", count(notes, "note")) };
+    format!("{}, {}{notes}\n", count(errors, "error"), count(warnings, "warning"))
 }

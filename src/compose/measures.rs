@@ -167,8 +167,9 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
                 known.metrics.extend_from_slice(&new.metrics);
             }
             (File(known), File(new)) if known.command == new.command => known.metrics.extend_from_slice(&new.metrics),
-            (Command(known), Command(new)) if known.command == new.command => {
+            (Command(known), Command(new)) if known.command == new.command && together(known, new) => {
                 known.metrics.extend_from_slice(&new.metrics);
+                known.output = known.output.take().or_else(|| new.output.clone());
             }
             (Http(known), Http(new))
                 if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
@@ -185,6 +186,11 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
         return None;
     }
     Some(new)
+}
+
+/// Whether no two of them say where the document tells what was computed.
+fn together(known: &command::Settings, new: &command::Settings) -> bool {
+    known.output.is_none() || new.output.is_none() || known.output == new.output
 }
 
 /// One metric's source, for this metric alone.
@@ -209,7 +215,8 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             let unit = needed(&place, "unit", metric.unit.as_ref())?.to_owned();
             dimension(&place, metric)?;
             let one = command::Metric { name, path: metric.path.clone().unwrap_or_default(), unit };
-            SourceSettings::Command(command::Settings { command: run()?, metrics: vec![one] })
+            let output = metric.output.clone();
+            SourceSettings::Command(command::Settings { command: run()?, metrics: vec![one], output })
         }
         "sql" => {
             let query = needed(&place, "sql", metric.sql.as_ref())?.to_owned();
@@ -217,7 +224,14 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             dimension(&place, metric)?;
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
-        "time" => SourceSettings::Time(metric::time::Settings { name, command: run()? }),
+        "time" => {
+            let output = match metric.output.as_deref() {
+                None => false,
+                Some("stdout") => true,
+                Some(_) => return Err(wrong(format!("`{place}.output` of a metric from `time` can only be `stdout`"))),
+            };
+            SourceSettings::Time(metric::time::Settings { name, command: run()?, output })
+        }
         "instructions" => {
             let counter = counter(&place, metric.counter.as_deref())?;
             SourceSettings::Instructions(instructions::Settings { name, command: run()?, counter })
@@ -275,6 +289,7 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
         ("test", metric.test.is_some(), &["report"]),
         ("stat", metric.stat.is_some(), &["report", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),
+        ("output", metric.output.is_some(), &["command", "time"]),
         ("unit", metric.unit.is_some(), &["report", "file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
         ("sql_load", metric.sql_load.is_some(), &["sql-load"]),

@@ -301,6 +301,9 @@ pub struct Metric {
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
+    /// What was computed, which must be what the code as it is computes from the same inputs: `stdout` (`time`), or keys
+    /// and indices of the JSON document joined by dots (`command`).
+    pub output: Option<String>,
     /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`); which figure of a
     /// benchmark, such as `B/op` (`go-bench`); what a trend of the script is in (`k6`).
     pub unit: Option<String>,

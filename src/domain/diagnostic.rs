@@ -15,19 +15,22 @@ pub enum Severity {
     Error,
     /// The document can run, and probably does not say what its author means.
     Warning,
+    /// Nothing is wrong; something may do less than it seems to.
+    Note,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
 
-/// Declares the codes once: name, number, title. Numbers from 100 to 199 are warnings.
+/// Declares the codes once: name, number, title. Numbers from 100 to 199 are warnings, those from 300 on notes.
 macro_rules! codes {
     ($($name:ident = $number:literal, $title:literal;)*) => {
         /// What a finding is about. A number is never given to another meaning.
@@ -78,6 +81,8 @@ codes! {
     SectionTwice = 24, "a section stands twice";
     Command = 25, "a test command can't be run as written";
     Approval = 26, "the approval is not a digest";
+    VariantName = 27, "two variants come to the same name";
+    NoResults = 28, "there is no place for results";
     Total = 101, "a Total is not the weighted sum of its row";
     DoubleEncoded = 102, "double-encoded text";
     Winners = 103, "more than one winner mark";
@@ -86,9 +91,11 @@ codes! {
     OpenFence = 106, "sections vanish into a code block that is never closed";
     NoFiles = 107, "a work item names no files";
     NoTests = 108, "no tests";
+    IdleGate = 109, "a gate covers no test";
     Unbound = 201, "nothing binds a test that is written as prose";
     NoSource = 202, "a metric has no source";
     Dimension = 203, "a bound and its metric's source differ in dimension";
+    ProseNote = 301, "a weight's note is prose";
 }
 
 impl Code {
@@ -99,7 +106,11 @@ impl Code {
 
     /// Whether it stops a run.
     pub fn severity(self) -> Severity {
-        if (100..200).contains(&self.number()) { Severity::Warning } else { Severity::Error }
+        match self.number() {
+            100..200 => Severity::Warning,
+            300.. => Severity::Note,
+            _ => Severity::Error,
+        }
     }
 }
 

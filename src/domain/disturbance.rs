@@ -31,11 +31,11 @@ pub fn others(slice: &Slice) -> Option<f64> {
     (wall > 0.0).then(|| used.as_secs_f64() / wall)
 }
 
-/// By how many cores others disturbed the slices of a block, beyond the median of what they used in earlier
+/// By how many cores others disturbed a block, beyond the median of what they used in earlier
 /// blocks beside the same contender and source. What belongs to a contender and is not known as
 /// its own (a database server that is shared) is in that median too. Slices whose clock takes waits
 /// out do not count, and what is left must have taken half a second.
-pub fn beyond_the_usual(slices: &[Slice], earlier: &[Block], clocks: &Clocks) -> f64 {
+pub fn beyond_the_usual(block: &Block, earlier: &[Block], clocks: &Clocks) -> f64 {
     let mut known: BTreeMap<(&Contender, &str), Vec<f64>> = BTreeMap::new();
     for slice in earlier.iter().flat_map(|block| &block.slices) {
         known.entry((&slice.contender, &slice.source)).or_default().extend(others(slice));
@@ -44,7 +44,8 @@ pub fn beyond_the_usual(slices: &[Slice], earlier: &[Block], clocks: &Clocks) ->
         let usual = known.get(&(&slice.contender, slice.source.as_str())).filter(|loads| loads.len() >= USUAL)?;
         Some((slice.timing.wall, others(slice)? - statistics::median(usual)?))
     };
-    let all: Vec<_> = slices.iter().filter(|slice| clocks.hindered(slice)).filter_map(excess).collect();
+    let all: Vec<_> =
+        block.slices.iter().filter(|slice| clocks.hindered(block.index, slice)).filter_map(excess).collect();
     let wall: Duration = all.iter().map(|(wall, _)| *wall).sum();
     if wall < TOLD {
         return 0.0;
@@ -107,8 +108,8 @@ mod tests {
         // A shared server works half a core for A and a tenth for B; once somebody else did nothing at all.
         let earlier = blocks(&[(500, 100), (0, 0), (510, 110), (490, 90)]);
         let at = |a, b| {
-            let slices = [beside("A", 1000, a, None), beside("B", 1000, b, None)];
-            beyond_the_usual(&slices, &earlier, &Clocks::default())
+            let slices = vec![beside("A", 1000, a, None), beside("B", 1000, b, None)];
+            beyond_the_usual(&Block { index: 4, slices }, &earlier, &Clocks::default())
         };
         assert!(at(495, 95) < 1e-9 && at(400, 50) < 1e-9);
         assert!((at(895, 495) - 0.4).abs() < 1e-9, "both by 0.4 cores");
@@ -118,8 +119,8 @@ mod tests {
     #[test]
     fn a_machine_that_is_never_quiet_has_its_usual_load() {
         let earlier = blocks(&[(1900, 1900), (1800, 1850), (1950, 1900), (100, 100)]);
-        let slices = [beside("A", 1000, 1900, None), beside("B", 1000, 1900, None)];
-        assert!(beyond_the_usual(&slices, &earlier, &Clocks::default()) < 0.05);
+        let slices = vec![beside("A", 1000, 1900, None), beside("B", 1000, 1900, None)];
+        assert!(beyond_the_usual(&Block { index: 4, slices }, &earlier, &Clocks::default()) < 0.05);
         assert!(usual(&earlier).is_some_and(|cores| (1.8..1.95).contains(&cores)));
     }
 
@@ -133,13 +134,14 @@ mod tests {
     fn a_block_that_is_too_short_for_the_kernels_counters_is_never_called_disturbed() {
         let short = |others| vec![beside("A", 20, others, None), beside("B", 20, others, None)];
         let earlier: Vec<_> = (0..4).map(|index| Block { index, slices: short(0) }).collect();
-        assert!(beyond_the_usual(&short(10), &earlier, &Clocks::default()) < 1e-9);
+        assert!(beyond_the_usual(&Block { index: 4, slices: short(10) }, &earlier, &Clocks::default()) < 1e-9);
     }
 
     #[test]
     fn where_waits_are_taken_out_nothing_disturbs() {
         let calm: Vec<_> = (0..4).map(|index| Block { index, slices: vec![beside("A", 1000, 0, Some(50))] }).collect();
         let clocks = Clocks::chosen(&calm[0].slices);
-        assert!(beyond_the_usual(&[beside("A", 1000, 1900, Some(50))], &calm, &clocks) < 1e-9);
+        let busy = Block { index: 4, slices: vec![beside("A", 1000, 1900, Some(50))] };
+        assert!(beyond_the_usual(&busy, &calm, &clocks) < 1e-9);
     }
 }

@@ -113,7 +113,8 @@ impl Landing {
         }
     }
 
-    /// What may land by a verdict and what is known of the variants.
+    /// What may land by a verdict and what is known of the variants; `race` is that of those whose bounds are
+    /// settled.
     pub fn decide(require: Require, verdict: &Verdict, rows: &[Row], race: &Race) -> Self {
         let lands = |key: &VariantKey, because| Self::Lands { key: key.clone(), because };
         let nothing = |why| Self::Nothing { why };

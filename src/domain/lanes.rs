@@ -244,7 +244,7 @@ impl Tried {
                 contender: slice.contender.clone(),
                 lane: slice.lane?,
                 alone,
-                value: clocks.value(slice, reading)?.value(),
+                value: clocks.value(0, slice, reading)?.value(),
             })
         };
         slice.readings.iter().filter_map(value).collect()

@@ -74,9 +74,13 @@ impl Contender {
         match self {
             Self::Baseline => "baseline".to_owned(),
             Self::Shadow => "shadow".to_owned(),
-            // A variant may be called "baseline"; the prefix keeps the two apart.
-            Self::Variant(key) if ["baseline", "shadow"].contains(&key.slug().as_str()) => format!("v-{}", key.slug()),
-            Self::Variant(key) => key.slug(),
+            Self::Variant(key) => {
+                let slug = key.slug();
+                // A variant may be called "baseline"; the prefix keeps the two apart. So may one be called
+                // "v-baseline", and has one more.
+                let bare = slug.trim_start_matches("v-");
+                if ["baseline", "shadow"].contains(&bare) { format!("v-{slug}") } else { slug }
+            }
         }
     }
 
@@ -151,9 +155,15 @@ pub struct Timing {
     /// User and system time of everything that belongs to the slice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
-    /// Time in which nothing of the slice could run for want of a core.
+    /// How long its threads and processes could have run and had no core, all together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
+    /// How much of the CPU time is that of those who told their waits; less than 95 % leave `delay` unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Duration>,
+    /// The nice value at which it ran, where that was raised above our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
     /// CPU time of everything else meanwhile, all cores together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Duration>,
@@ -307,8 +317,8 @@ mod tests {
         }
         let slug = |text: &str| Contender::try_from(text.to_owned()).unwrap().slug();
         assert_eq!(
-            ["@shadow", "Shadow", "@baseline", "baseline"].map(slug),
-            ["shadow", "v-shadow", "baseline", "v-baseline"]
+            ["@shadow", "Shadow", "@baseline", "baseline", "v-baseline", "v-v_shadow", "v-a"].map(slug),
+            ["shadow", "v-shadow", "baseline", "v-baseline", "v-v-baseline", "v-v-v-shadow", "v-a"]
         );
     }
 }

@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod disturbance;
 pub mod document;
 pub mod event;
+pub mod gate;
 pub mod instructions;
 pub mod key;
 pub mod landing;

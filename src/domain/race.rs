@@ -448,13 +448,7 @@ mod tests {
         let total = |key: &str, index: u32| match key {
             "A" => 62.0,
             "B" if index > 14 => 66.0,
-            "B" => {
-                if index.is_multiple_of(2) {
-                    64.0
-                } else {
-                    60.0
-                }
-            }
+            "B" if index.is_multiple_of(2) => 64.0,
             _ => 60.0,
         };
         run(&mut race, 80, total);

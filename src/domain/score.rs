@@ -69,7 +69,7 @@ struct Counted {
 impl Scorer {
     /// A scorer for this plan.
     pub fn new(plan: &Plan) -> Self {
-        let note = plan.weights.performance.note.as_deref();
+        let note = plan.weights.performance.selection();
         let counted: Vec<_> = selected(note, &plan.metrics)
             .map(|metric| Counted { name: metric.name.clone(), bound: metric.bound })
             .collect();
@@ -260,8 +260,7 @@ mod tests {
     fn no_test_is_no_score_and_skipped_tests_count_neither_way() {
         let case = |status| TestCase { name: "t".to_owned(), status };
         assert_eq!(tests_points(&TestReport::default()), None);
-        let report =
-            TestReport { cases: [TestStatus::Passed, TestStatus::Failed, TestStatus::Skipped].map(case).into() };
+        let report = TestReport::of([TestStatus::Passed, TestStatus::Failed, TestStatus::Skipped].map(case).into());
         assert_eq!(tests_points(&report).unwrap().get(), 50.0);
     }
 

@@ -7,8 +7,9 @@
 //! 2. Elapsed time less the waits for a core that others caused, where these are known.
 //! 3. Elapsed time.
 //!
-//! A time that a program told itself (a report, a file) is taken by 2 or 3: it is shortened by the
-//! share of its slice that was spent waiting.
+//! A time that a program told itself (a report, a file) is taken as it was told, or shortened by the share of its
+//! slice that was spent waiting, where that made earlier values of the same contenders clearly more alike: only what
+//! varies with the waits has them in it.
 //!
 //! The first of these that can be used is used, and each block says anew whether it still can be
 //! ([`Clocks::observe`]). Where it can't, the next one takes its place for all contenders, and what
@@ -51,6 +52,12 @@ fn tolerated(slices: usize) -> f64 {
 
 /// The slices that are looked back on.
 const WINDOW: usize = 20;
+
+/// Slices of a contender before anything is said of how its times vary.
+const ENOUGH: usize = 4;
+
+/// By how much less times must vary to be called clearly more alike, as a share of their variance.
+const CLEARLY: f64 = 0.7;
 
 /// As many slices of these as must agree before they decide anything.
 const SEVERAL: usize = 2;
@@ -169,13 +176,31 @@ struct Seen {
     shares: Vec<f64>,
     /// Of the newest slices, whether both times were known.
     told: Vec<bool>,
+    /// Of times that a source reported, the logarithm of the first of a slice as told and as shortened.
+    reported: Vec<(f64, f64)>,
 }
 
 impl Seen {
-    fn take(&mut self, timing: &Timing) {
+    fn take(&mut self, slice: &Slice) {
+        let timing = &slice.timing;
         let share = timing.cpu.zip(timing.unhindered()).map(|(cpu, own)| ratio(cpu, own));
         self.told.push(share.is_some());
         self.shares.extend(share.filter(|share| share.is_finite()));
+        let first = slice.readings.iter().find_map(|reading| {
+            let value = reading.value.value();
+            let told = value.ln();
+            let shortened = shortened(reading.value, timing)?.value().ln();
+            (told.is_finite() && shortened.is_finite()).then_some((told, shortened))
+        });
+        self.reported.extend(first.filter(|_| slice.own.is_none()));
+    }
+
+    /// How much the reported times varied, as told and as shortened.
+    fn variances(&self) -> Option<(f64, f64)> {
+        let newest = Self::newest(&self.reported);
+        let of = |pick: fn(&(f64, f64)) -> f64| statistics::spread(&newest.iter().map(pick).collect::<Vec<_>>());
+        let enough = newest.len() >= ENOUGH;
+        Some((of(|pair| pair.0)?.powi(2), of(|pair| pair.1)?.powi(2))).filter(|_| enough)
     }
 
     fn newest<T>(all: &[T]) -> &[T] {
@@ -196,19 +221,23 @@ impl Seen {
 /// One source's clock with what speaks for and against it.
 #[derive(Debug, Clone, PartialEq)]
 struct Watch {
+    /// Whether its slices' own times are what is compared.
+    own: bool,
     clock: Clock,
     seen: BTreeMap<Contender, Seen>,
+    /// Of a source that reports times: from which block on they are shortened by the waits, and from which not.
+    shortened: BTreeMap<u32, bool>,
 }
 
 impl Watch {
     /// By a block of slices, of which none decides alone.
     fn new(slices: &[&Slice]) -> Self {
-        let mut watch = Self { clock: Clock::Wall, seen: BTreeMap::new() };
+        let own = slices.iter().all(|slice| slice.own.is_some());
+        let mut watch = Self { own, clock: Clock::Wall, seen: BTreeMap::new(), shortened: BTreeMap::new() };
         watch.take(slices);
         let told = watch.seen.values().filter(|seen| !seen.shares.is_empty()).count();
         let computes = |seen: &&Seen| seen.shares.iter().any(|share| COMPUTES.contains(share));
         if told > 0 && 2 * told >= slices.len() {
-            let own = slices.iter().all(|slice| slice.own.is_some());
             let computing = watch.seen.values().filter(computes).count();
             watch.clock = if own && 2 * computing >= told { Clock::Cpu } else { Clock::Unhindered };
         }
@@ -217,13 +246,38 @@ impl Watch {
 
     fn take(&mut self, slices: &[&Slice]) {
         for slice in slices {
-            self.seen.entry(slice.contender.clone()).or_default().take(&slice.timing);
+            self.seen.entry(slice.contender.clone()).or_default().take(slice);
+        }
+    }
+
+    /// Whether what is reported in the block after this one is shortened: by what was seen so far, so that
+    /// no value has a say in how it is taken itself.
+    fn look_ahead(&mut self, block: u32) {
+        let variances: Vec<_> = self.seen.values().filter_map(Seen::variances).collect();
+        let (told, shortened) = variances.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let untold = self.seen.values().any(Seen::is_untold);
+        let better = !variances.is_empty() && !untold && shortened < CLEARLY * told;
+        if self.is_shortened(block) != better {
+            self.shortened.insert(block + 1, better);
+        }
+    }
+
+    fn is_shortened(&self, block: u32) -> bool {
+        self.shortened.range(..=block).next_back().is_some_and(|(_, shortened)| *shortened)
+    }
+
+    /// The clock of a block.
+    fn at(&self, block: u32) -> Clock {
+        match self.clock {
+            Clock::Unhindered if !self.own && !self.is_shortened(block) => Clock::Wall,
+            clock => clock,
         }
     }
 
     /// Why the clock is wrong for somebody, and which one is not.
     fn untrue(&self) -> Option<(Clock, Untrue)> {
-        if self.clock == Clock::Wall {
+        // Times that were told can be taken as told from any block on.
+        if self.clock == Clock::Wall || !self.own {
             return None;
         }
         if let Some((contender, _)) = self.seen.iter().find(|(_, seen)| seen.is_untold()) {
@@ -275,6 +329,7 @@ impl Clocks {
                 continue;
             };
             watch.take(&slices);
+            watch.look_ahead(block.index);
             if let Some((to, why)) = watch.untrue() {
                 changed.push(Change { block: block.index, source: source.to_owned(), from: watch.clock, to, why });
                 watch.clock = to;
@@ -294,32 +349,41 @@ impl Clocks {
         &self.changes
     }
 
-    /// A reading's value: as the source said, or by the clock where it is a time. `None` where the slice
+    /// A reading's value in a block: as the source said, or by the clock where it is a time. `None` where the slice
     /// does not tell that time.
-    pub fn value(&self, slice: &Slice, reading: &Reading) -> Option<Quantity> {
-        let (value, dimension) = (reading.value.value(), reading.value.dimension());
-        let Some(watch) = self.sources.get(&slice.source).filter(|watch| watch.clock != Clock::Wall) else {
-            return Some(reading.value);
-        };
-        // What a program told of itself is no CPU time, whatever others are compared by.
+    pub fn value(&self, block: u32, slice: &Slice, reading: &Reading) -> Option<Quantity> {
+        let clock = self.sources.get(&slice.source).map_or(Clock::Wall, |watch| watch.at(block));
         let own = slice.own.as_ref() == Some(&reading.metric);
-        let clock = if own { watch.clock } else { Clock::Unhindered };
-        let share = || Some(ratio(clock.of(&slice.timing)?, slice.timing.wall));
-        match dimension {
-            Dimension::Time => Quantity::new(value * share()?, dimension),
-            Dimension::Rate => Quantity::new(value / share()?, dimension),
-            Dimension::Bytes | Dimension::Percent | Dimension::Count => Some(reading.value),
+        match clock {
+            Clock::Wall => Some(reading.value),
+            Clock::Cpu if own => {
+                let share = ratio(slice.timing.cpu?, slice.timing.wall);
+                Quantity::new(reading.value.value() * share, reading.value.dimension())
+            }
+            // What a program told of itself is no CPU time, whatever others are compared by.
+            Clock::Cpu | Clock::Unhindered => shortened(reading.value, &slice.timing),
         }
     }
 
-    /// Each source with its clock.
+    /// Each source with its clock in the newest block.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Clock)> {
-        self.sources.iter().map(|(source, watch)| (source.as_str(), watch.clock))
+        self.sources.iter().map(|(source, watch)| (source.as_str(), watch.at(u32::MAX)))
     }
 
-    /// Whether waits for a core are in what this slice says.
-    pub fn hindered(&self, slice: &Slice) -> bool {
-        self.sources.get(&slice.source).is_none_or(|watch| watch.clock == Clock::Wall)
+    /// Whether waits for a core are in what a slice of this block says.
+    pub fn hindered(&self, block: u32, slice: &Slice) -> bool {
+        self.sources.get(&slice.source).is_none_or(|watch| watch.at(block) == Clock::Wall)
+    }
+}
+
+/// A time or rate without the share of its slice that was spent waiting; other values as they are. `None` where the
+/// waits are not known.
+fn shortened(value: Quantity, timing: &Timing) -> Option<Quantity> {
+    let share = || Some(ratio(timing.unhindered()?, timing.wall));
+    match value.dimension() {
+        Dimension::Time => Quantity::new(value.value() * share()?, value.dimension()),
+        Dimension::Rate => Quantity::new(value.value() / share()?, value.dimension()),
+        Dimension::Bytes | Dimension::Percent | Dimension::Count => Some(value),
     }
 }
 
@@ -452,21 +516,51 @@ mod tests {
         let own = slice("A", timing(300, 198, Some(100)), true);
         let clocks = Clocks::chosen(std::slice::from_ref(&own));
         // Two runs in 300 ms of which 198 ms were spent computing.
-        assert!((clocks.value(&own, &own.readings[0]).unwrap().value() - 0.099).abs() < 1e-12);
+        assert!((clocks.value(0, &own, &own.readings[0]).unwrap().value() - 0.099).abs() < 1e-12);
         let untold = slice("A", Timing { cpu: None, ..own.timing }, true);
-        assert_eq!(clocks.value(&untold, &untold.readings[0]), None);
+        assert_eq!(clocks.value(0, &untold, &untold.readings[0]), None);
+    }
+
+    /// Clocks that saw these reports of A and B: times and waits of 100 ms slices, by block.
+    fn reports(blocks: &[(f64, u64)]) -> (Clocks, Slice) {
+        let mut clocks = Clocks::default();
+        let slice = |key: &str, value: f64, delay: u64| {
+            let mut report = slice(key, timing(1000, 1000 - delay, Some(delay)), false);
+            report.readings[0].value = Quantity::new(value, Dimension::Time).unwrap();
+            report
+        };
+        for (index, (value, delay)) in (0..).zip(blocks) {
+            clocks.observe(&Block { index, slices: vec![slice("A", *value, *delay), slice("B", 2.0 * value, *delay)] });
+        }
+        (clocks, slice("A", 0.3, 400))
     }
 
     #[test]
-    fn a_time_that_a_program_told_itself_is_shortened_by_what_its_slice_waited_and_a_size_is_not() {
-        let mut report = slice("A", timing(300, 198, Some(100)), false);
-        let clocks = Clocks::chosen(std::slice::from_ref(&report));
+    fn a_reported_time_is_shortened_by_what_its_slice_waited_where_that_makes_times_more_alike() {
+        // Times that have the waits in them.
+        let busy: Vec<_> = [0, 300, 500, 200, 600, 100].iter().map(|d| (0.1 / (1.0 - *d as f64 / 1e3), *d)).collect();
+        let (clocks, next) = reports(&busy);
+        assert!((clocks.value(6, &next, &next.readings[0]).unwrap().value() - 0.18).abs() < 1e-12);
+        assert!(!clocks.hindered(6, &next) && clocks.hindered(2, &next));
         assert_eq!(clock(&clocks), Clock::Unhindered);
-        let of = |slice: &Slice| clocks.value(slice, &slice.readings[0]).unwrap().value();
-        assert!((of(&report) - 0.1).abs() < 1e-12);
-        report.readings[0].value = Quantity::new(30.0, Dimension::Rate).unwrap();
-        assert!((of(&report) - 45.0).abs() < 1e-9);
-        report.readings[0].value = Quantity::new(30.0, Dimension::Bytes).unwrap();
-        assert!((of(&report) - 30.0).abs() < 1e-12);
+        // What was taken as told before it was known stays so.
+        assert_eq!(clocks.value(2, &next, &next.readings[0]), Some(next.readings[0].value));
+    }
+
+    #[test]
+    fn a_reported_time_that_does_not_vary_with_the_waits_is_taken_as_told() {
+        let elsewhere: Vec<_> = [0, 300, 500, 200, 600, 100].iter().map(|d| (0.1, *d)).collect();
+        let (clocks, next) = reports(&elsewhere);
+        assert_eq!(clocks.value(6, &next, &next.readings[0]), Some(next.readings[0].value));
+        assert_eq!(clock(&clocks), Clock::Wall);
+    }
+
+    #[test]
+    fn sizes_have_no_waits_in_them_and_rates_have_them_the_other_way_round() {
+        let timing = timing(300, 198, Some(100));
+        let of = |value, dimension| shortened(Quantity::new(value, dimension).unwrap(), &timing).unwrap().value();
+        assert!((of(0.15, Dimension::Time) - 0.1).abs() < 1e-12);
+        assert!((of(30.0, Dimension::Rate) - 45.0).abs() < 1e-9);
+        assert!((of(30.0, Dimension::Bytes) - 30.0).abs() < 1e-12);
     }
 }

@@ -1,10 +1,12 @@
 //! A trial's life and every way it can end. A trial that failed has no score; it never has a zero.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::measurement::MetricName;
 use super::plan::VariantKey;
-use super::quantity::{Bound, Quantity, Tokens};
+use super::quantity::{Bound, Limit, Quantity, Tokens};
 
 /// Where a trial stands; the order is the order in which a trial passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +81,13 @@ pub enum Disqualification {
         /// Names of failing tests, sorted.
         tests: Vec<String>,
     },
+    /// Tests failed that a weight's note demands, whether or not the baseline passes them.
+    GateMissed {
+        /// The note, as written.
+        gate: String,
+        /// Names of failing tests, and suites in which none ran; sorted.
+        tests: Vec<String>,
+    },
     /// A bound was missed at 20:1.
     BoundBroken {
         /// Which metric.
@@ -103,14 +112,30 @@ impl std::fmt::Display for Disqualification {
             Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
             Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
-            Self::TestsFailed { tests } => match tests.as_slice() {
-                [] => f.write_str("tests failed"),
-                [one] => write!(f, "test failed: {one}"),
-                [first, rest @ ..] => write!(f, "tests failed: {first} and {} more", rest.len()),
-            },
-            Self::BoundBroken { metric, bound, value } => write!(f, "{metric} is {value}, must be {bound}"),
+            Self::TestsFailed { tests } => f.write_str(&failed(tests)),
+            Self::GateMissed { gate, tests } => write!(f, "the weights say \"{gate}\": {}", failed(tests)),
+            Self::BoundBroken { metric, bound, value } => {
+                write!(f, "{metric} is {}, must be {bound}", beside(*value, *bound))
+            }
             Self::InvalidMeasurement { message } => write!(f, "invalid measurement: {message}"),
         }
+    }
+}
+
+fn failed(tests: &[String]) -> String {
+    match tests {
+        [] => "tests failed".to_owned(),
+        [one] => format!("test failed: {one}"),
+        [first, rest @ ..] => format!("tests failed: {first} and {} more", rest.len()),
+    }
+}
+
+/// A value as it is shown, with all of its digits where it would look like the limit that it misses.
+fn beside(value: Quantity, bound: Bound) -> String {
+    let short = value.to_string();
+    match bound.limit {
+        Limit::Absolute(limit) if format!("{limit:#}") == short => format!("{value:#}"),
+        _ => short,
     }
 }
 
@@ -136,11 +161,37 @@ pub enum TestStatus {
 /// The tests of one tree; skipped ones count neither way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TestReport {
-    /// Every case, in the order of the suites.
+    /// Every case once, in the order of the suites.
     pub cases: Vec<TestCase>,
+    /// What each suite came to by itself, in their order; a case of two suites counts in both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<SuiteRun>,
+}
+
+/// What one suite came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteRun {
+    /// The line of the document that it stands for.
+    pub suite: String,
+    /// Cases that passed or failed.
+    pub ran: usize,
+    /// Names of those that failed, sorted.
+    pub failed: Vec<String>,
 }
 
 impl TestReport {
+    /// The report of one suite.
+    pub fn of(cases: Vec<TestCase>) -> Self {
+        Self { cases, suites: Vec::new() }
+    }
+
+    /// Adds what a suite reported: its cases as far as no suite before it had them.
+    pub fn add(&mut self, suite: &str, part: Self) {
+        self.suites.push(SuiteRun { suite: suite.to_owned(), ran: part.counted(), failed: part.failed() });
+        let known: BTreeSet<String> = self.cases.iter().map(|case| case.name.clone()).collect();
+        self.cases.extend(part.cases.into_iter().filter(|case| !known.contains(&case.name)));
+    }
+
     /// Passed cases.
     pub fn passed(&self) -> usize {
         self.cases.iter().filter(|c| c.status == TestStatus::Passed).count()
@@ -276,4 +327,37 @@ pub struct Harvest {
     pub commit: String,
     /// Changed paths relative to the base, sorted.
     pub changed: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_misses_its_bound_is_never_shown_as_the_bound() {
+        let broken = |value: &str, bound: &str| {
+            let metric = MetricName::new("p95").unwrap();
+            let (bound, value) = (Bound::parse(bound).unwrap(), Quantity::parse(value).unwrap());
+            Disqualification::BoundBroken { metric, bound, value }.to_string()
+        };
+        assert_eq!(broken("85.0912345 ms", "<80ms"), "p95 is 85.09 ms, must be < 80 ms");
+        assert_eq!(broken("80.00001 ms", "<=80ms"), "p95 is 80.00001 ms, must be <= 80 ms");
+    }
+
+    #[test]
+    fn a_case_of_two_suites_counts_once_and_in_both() {
+        let case = |name: &str, status| TestCase { name: name.to_owned(), status };
+        let mut whole = TestReport::default();
+        whole.add("all", TestReport::of(vec![case("a", TestStatus::Passed), case("b", TestStatus::Skipped)]));
+        whole.add("again", TestReport::of(vec![case("a", TestStatus::Failed)]));
+        assert_eq!((whole.cases.len(), whole.failed().len()), (2, 0));
+        let runs: Vec<_> = whole.suites.iter().map(|run| (run.suite.as_str(), run.ran, run.failed.len())).collect();
+        assert_eq!(runs, [("all", 1, 0), ("again", 1, 1)]);
+    }
+
+    #[test]
+    fn a_report_from_before_suites_were_told_apart_is_read() {
+        let report: TestReport = serde_json::from_str(r#"{"cases":[{"name":"a","status":"passed"}]}"#).unwrap();
+        assert_eq!((report.passed(), report.suites.len()), (1, 0));
+    }
 }

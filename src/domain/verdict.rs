@@ -154,6 +154,9 @@ pub struct Evidence<'a> {
     pub rows: Vec<Row>,
     /// The race as it ended.
     pub race: &'a Race,
+    /// The race of those alone whose bounds are settled: who is beaten only by somebody whose bound is open is
+    /// not beaten.
+    pub cleared: &'a Race,
     /// Every block's unrounded totals, warm-up included.
     pub blocks: &'a [(u32, BTreeMap<Contender, f64>)],
     /// Whether every bound was known when measuring ended.
@@ -176,7 +179,7 @@ pub struct Evidence<'a> {
 pub fn decide(mut evidence: Evidence<'_>) -> Scoreboard {
     let verdict = evidence.verdict();
     evidence.show_better(&verdict);
-    let landing = Landing::decide(evidence.require, &verdict, &evidence.rows, evidence.race);
+    let landing = Landing::decide(evidence.require, &verdict, &evidence.rows, evidence.cleared);
     let outlook = matches!(verdict, Verdict::Undecided { .. })
         .then(|| Outlook { blocks: evidence.race.blocks_to_go(), block: evidence.block });
     Scoreboard {
@@ -216,7 +219,7 @@ impl Evidence<'_> {
     fn show_better(&mut self, verdict: &Verdict) {
         let baseline = Contender::Baseline;
         let raced = self.race.entrants().contains(&baseline);
-        let mut shown = if raced { self.race.shown_over(&baseline) } else { BTreeMap::new() };
+        let mut shown = if raced { self.cleared.shown_over(&baseline) } else { BTreeMap::new() };
         if raced && verdict.is_supported() {
             for survivor in self.race.survivors() {
                 let e_value = self.race.e_value(&survivor, &baseline);
@@ -375,6 +378,7 @@ mod tests {
         let evidence = Evidence {
             rows: rows.collect(),
             race: &race,
+            cleared: &race,
             blocks: &blocks,
             bounds_known: case.bounds_known,
             require: Require::Better,
@@ -477,6 +481,7 @@ mod tests {
             let evidence = Evidence {
                 rows,
                 race: &race,
+                cleared: &race,
                 blocks: &[],
                 bounds_known: true,
                 require: Require::Better,

@@ -12,6 +12,7 @@ use super::judging::{Judged, Judgement, tests_outcome};
 use super::replay;
 use crate::adapters::git::CommitId;
 use crate::domain::event::Event;
+use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{Outcome, Phase, TestReport};
 use crate::domain::verdict::Scoreboard;
@@ -179,7 +180,8 @@ impl Run {
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
-                "{failed} of {all} tests fail on the code as it is, and no variant is out for failing them: {first}{}",
+                "{failed} of {all} tests fail on the code as it is, and no variant is out for failing them{}: {first}{}",
+                if gate::missed(&self.plan().weights, baseline).is_some() { " unless the weights say so" } else { "" },
                 if failed > 1 { ", …" } else { "" }
             ));
         }
@@ -187,7 +189,7 @@ impl Run {
             self.warn_of_flaky_tests(baseline, shadow);
         }
         for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {
-            let Some(outcome) = tests_outcome(baseline, report) else { continue };
+            let Some(outcome) = tests_outcome(&self.plan().weights, baseline, report) else { continue };
             self.end(contender, outcome).await?;
             if let Some(tree) = judged.remove(contender) {
                 self.close_lease(tree.lease).await?;

@@ -69,7 +69,7 @@ impl Run {
     /// every block.
     pub fn has_shadow(&self) -> bool {
         let performance = &self.plan().weights.performance;
-        let scored: Vec<_> = score::selected(performance.note.as_deref(), &self.plan().metrics).collect();
+        let scored: Vec<_> = score::selected(performance.selection(), &self.plan().metrics).collect();
         let scores = |metric: &_| scored.iter().any(|s| s.name == *metric);
         let mut each = self.ports.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock);
         performance.percent > 0.0 && each.any(|source| source.metrics().iter().any(scores))

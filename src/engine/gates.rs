@@ -16,6 +16,12 @@ use crate::domain::statistics;
 use crate::domain::trial::{Disqualification, TestStatus};
 use crate::error::Error;
 
+/// Values before anything is said of how they vary.
+const ENOUGH: usize = 4;
+
+/// The standard deviations of its logarithm by which a value may be worse because of the machine.
+const SPREADS: f64 = 2.0;
+
 /// Every candidate's bounds.
 pub(super) struct Gates {
     /// Who is known to miss one, with the first that it misses.
@@ -99,18 +105,31 @@ struct Judge<'a> {
     rules: &'a Rules,
     /// The baseline's usual value of each metric that varies.
     usual: BTreeMap<MetricName, f64>,
+    /// By contender and metric, the factor by which its values are seen to vary: the machine can't have made
+    /// one worse by more.
+    varies: BTreeMap<(Contender, MetricName), f64>,
 }
 
 impl<'a> Judge<'a> {
     fn new(facts: &'a Facts, rules: &'a Rules) -> Self {
-        let mut series: BTreeMap<MetricName, Vec<f64>> = BTreeMap::new();
+        let mut series: BTreeMap<(Contender, MetricName), Vec<f64>> = BTreeMap::new();
         for block in counted(facts, rules) {
-            for (metric, value) in values(facts, Some(block), &Contender::Baseline) {
-                series.entry(metric).or_default().push(value.value());
+            let whose: BTreeSet<_> = block.slices.iter().map(|slice| &slice.contender).collect();
+            for contender in whose {
+                for (metric, value) in values(facts, Some(block), contender) {
+                    series.entry((contender.clone(), metric)).or_default().push(value.value());
+                }
             }
         }
-        let usual = series.into_iter().filter_map(|(metric, all)| Some((metric, statistics::median(&all)?))).collect();
-        Self { facts, rules, usual }
+        let of_baseline = series.iter().filter(|((who, _), _)| *who == Contender::Baseline);
+        let usual = of_baseline.filter_map(|((_, metric), all)| Some((metric.clone(), statistics::median(all)?)));
+        let usual = usual.collect();
+        let factor = |all: &[f64]| {
+            let logs: Vec<f64> = all.iter().map(|value| value.ln()).filter(|log| log.is_finite()).collect();
+            statistics::spread(&logs).filter(|_| logs.len() >= ENOUGH).map(|spread| (SPREADS * spread).exp())
+        };
+        let varies = series.iter().filter_map(|(place, all)| Some((place.clone(), factor(all)?))).collect();
+        Self { facts, rules, usual, varies }
     }
 
     /// Absolute bounds that the baseline is known to miss.
@@ -175,8 +194,9 @@ impl<'a> Judge<'a> {
     /// that is in its value, and by how much worse than usual the baseline's value is in the same block.
     fn hindrance(&self, block: &Block, who: &Contender, metric: &MetricBound, baseline: Option<Quantity>) -> f64 {
         let read = |slice: &&Slice| slice.contender == *who && slice.readings.iter().any(|r| r.metric == metric.name);
-        let waited = block.slices.iter().find(read).filter(|slice| self.facts.clocks.hindered(slice));
-        let waited = waited.map_or(1.0, slowed);
+        let waited = block.slices.iter().find(read).filter(|slice| self.facts.clocks.hindered(block.index, slice));
+        let varies = self.varies.get(&(who.clone(), metric.name.clone())).copied().unwrap_or(f64::INFINITY);
+        let waited = waited.map_or(1.0, slowed).min(varies);
         let unusual = self.usual.get(&metric.name).zip(baseline).map_or(1.0, |(usual, now)| {
             let (worse, better) = match now.dimension() {
                 Dimension::Rate => (*usual, now.value()),

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::context::Run;
 use super::journal::Record;
-use super::lease::{Lease, Purpose, machine};
+use super::lease::{Lease, Purpose, judging, machine};
 use crate::adapters::git::CheckoutOrder;
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
 use crate::domain::event::Event;
+use crate::domain::gate;
 use crate::domain::measurement::Contender;
+use crate::domain::plan::Weights;
 use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport, TestStatus};
 use crate::error::Error;
 
@@ -88,12 +90,13 @@ impl Run {
         let _turn = self.judges.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
         self.check_stop()?;
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
-        let name = format!("{}-judge", contender.slug());
+        let name = judging(&contender.slug());
         let judged = match self.fresh_tree(contender, &name, commit, &self.settings.protect).await? {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
         let tested = self.run_suites(contender, &judged.site).await;
+        self.settle(&judged.lease).await;
         match (tested, known) {
             (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
             (Ok(Ok(report)), None) => {
@@ -120,16 +123,12 @@ impl Run {
     ) -> Result<Result<TestReport, Disqualification>, Error> {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
-        let mut seen = BTreeSet::new();
         let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
         for (at, suite) in self.ports.suites.iter().enumerate() {
             self.check_stop()?;
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
             match suite.run(site, wanted).await {
-                Ok(part) => {
-                    let new = part.cases.into_iter().filter(|case| seen.insert(case.name.clone()));
-                    report.cases.extend(new);
-                }
+                Ok(part) => report.add(suite.name(), part),
                 Err(SuiteError::Variant(message)) => {
                     let tests = vec![format!("{}: {message}", suite.name())];
                     return Ok(Err(Disqualification::TestsFailed { tests }));
@@ -176,8 +175,9 @@ pub fn lost(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
     passed.map(|c| c.name.clone()).filter(|name| !present.contains(name.as_str())).collect()
 }
 
-/// The outcome that a variant's tests alone decide, if they do.
-pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
+/// The outcome that a variant's tests alone decide, if they do: by what the baseline passes, and by
+/// what the weights demand of whoever is to land.
+pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
     let mut tests = regressions(baseline, variant);
     tests.extend(lost(baseline, variant));
     tests.sort();
@@ -188,17 +188,47 @@ pub fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outc
     } else if nothing_passed {
         tests = variant.failed();
     }
-    (!tests.is_empty()).then_some(Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } })
+    let failed = (!tests.is_empty()).then_some(Disqualification::TestsFailed { tests });
+    failed.or_else(|| gate::missed(weights, variant)).map(|reason| Outcome::Disqualified { reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::plan::Weight;
     use crate::domain::trial::TestCase;
 
     fn report(cases: &[(&str, TestStatus)]) -> TestReport {
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };
-        TestReport { cases: cases.iter().map(case).collect() }
+        TestReport::of(cases.iter().map(case).collect())
+    }
+
+    fn outcome(note: &str, baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
+        let weight = |note: &str| Weight::new(50.0, Some(note.to_owned()));
+        let weights = Weights { tests: weight(note), performance: weight("p95"), simplicity: weight("LOC") };
+        super::tests_outcome(&weights, baseline, variant)
+    }
+
+    fn tests_outcome(baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
+        outcome("as many as can be", baseline, variant)
+    }
+
+    #[test]
+    fn a_test_that_fails_on_both_puts_out_whoever_the_weights_demand_it_of() {
+        let mut both = TestReport::default();
+        both.add("sh perf.sh", report(&[("fast", TestStatus::Failed)]));
+        both.add("sh unit.sh", report(&[("right", TestStatus::Passed)]));
+        assert_eq!(outcome("LOC", &both, &both), None);
+        let Some(Outcome::Disqualified { reason: Disqualification::GateMissed { gate, tests } }) =
+            outcome("must pass all performance tests", &both, &both)
+        else {
+            panic!("it is in")
+        };
+        assert_eq!((gate.as_str(), tests), ("must pass all performance tests", vec!["fast".to_owned()]));
+        let mut kept = TestReport::default();
+        kept.add("sh perf.sh", report(&[("fast", TestStatus::Passed)]));
+        kept.add("sh unit.sh", report(&[("right", TestStatus::Passed)]));
+        assert_eq!(outcome("must pass all performance tests", &both, &kept), None);
     }
 
     #[test]

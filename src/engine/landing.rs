@@ -7,6 +7,7 @@ use super::judging::regressions;
 use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
 use crate::domain::document::Document;
 use crate::domain::event::Event;
+use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Status, VariantKey};
 use crate::domain::results;
@@ -99,6 +100,9 @@ impl Run {
         if !failing.is_empty() {
             return Err(self.blocked(winner, format!("tests fail after the merge: {}", failing.join(", "))));
         }
+        if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
+            return Err(self.blocked(winner, format!("after the merge, {missed}")));
+        }
         if merged.counted() == 0 {
             return Err(self.blocked(winner, "no test ran on the merged tree".to_owned()));
         }
@@ -109,7 +113,7 @@ impl Run {
     async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
         let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
         // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
-        let judged = match self.fresh_tree(contender, "merged", tree, &[]).await? {
+        let judged = match self.fresh_tree(contender, &format!("{}_merged", contender.slug()), tree, &[]).await? {
             Ok(judged) => judged,
             Err(message) => return Err(self.blocked(winner, format!("the merged tree can't be set up: {message}"))),
         };

@@ -7,12 +7,19 @@ use super::journal::{Record, Resource};
 use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
-use crate::adapters::process::Environment;
+use crate::adapters::process::{Environment, PREFIX};
 use crate::domain::measurement::Contender;
+use crate::domain::race;
 use crate::error::Error;
 
 /// Ports that each lease gets.
 const PORTS: usize = 4;
+
+/// The block whose seed everything is told that is no slice: no block has its number.
+const SET_UP: u32 = u32::MAX - 1;
+/// Variables that name places for results, each with the file's name.
+const PLACES: &[(&str, &str)] =
+    &[("BLUEPRINT_METRICS", "metrics.jsonl"), ("BLUEPRINT_JUNIT", "junit.xml"), ("CRITERION_HOME", "criterion")];
 
 /// What a trial holds while it is worked on or judged.
 #[derive(Debug)]
@@ -43,6 +50,12 @@ impl Lease {
     }
 }
 
+/// The name of the lease that a contender is judged in. A slug has no `_`, so that this is no other
+/// variant's: `A` is not judged where `A-judge` works.
+pub fn judging(slug: &str) -> String {
+    format!("{slug}_judge")
+}
+
 /// What a lease is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -53,7 +66,7 @@ pub enum Purpose {
 }
 
 impl Run {
-    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a-judge`).
+    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
     pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
         let mut lease =
@@ -94,7 +107,33 @@ impl Run {
         lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
         lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
         lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
+        self.look_alike(lease).await
+    }
+
+    /// What a slice of measuring is told, everything else of the lease is told too, in the same form: no program
+    /// can know by them that it is measured. What is written there is read by nobody.
+    async fn look_alike(&self, lease: &mut Lease) -> Result<(), Error> {
+        let seed = race::block_seed(self.started.seed, SET_UP);
+        lease.env.insert("BLUEPRINT_SEED".to_owned(), seed.to_string());
+        for (variable, name) in PLACES {
+            let place = lease.scratch().join(format!("{PREFIX}{:016x}", self.ports.workspace.random()));
+            self.ports.workspace.make_private(&place).await.map_err(machine)?;
+            lease.env.insert((*variable).to_owned(), place.join(name).display().to_string());
+        }
         Ok(())
+    }
+
+    /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
+    pub async fn settle(&self, lease: &Lease) {
+        let left = self.ports.exec.settle(&self.marker(&lease.dir)).await;
+        if let Some(first) = left.first() {
+            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+            self.warn(format!(
+                "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
+                 metrics need is started by `http`, `database` and `cache`, or outside of the run",
+                lease.contender
+            ));
+        }
     }
 
     /// What marks every process of a lease.

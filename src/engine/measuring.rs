@@ -71,7 +71,10 @@ impl Run {
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);
-        self.warn_of_short_time(facts, &pace);
+        let undecided = ended.is_ok() && !replay::standing(facts)?.concluded();
+        if undecided {
+            self.warn_of_short_time(facts, &pace);
+        }
         ended
     }
 
@@ -94,7 +97,7 @@ impl Run {
             }
             match self.block(index, judged, facts, &standing, meters, pace).await? {
                 Ok(block) => {
-                    let by = disturbance::beyond_the_usual(&block.slices, &facts.blocks, &facts.clocks);
+                    let by = disturbance::beyond_the_usual(&block, &facts.blocks, &facts.clocks);
                     let kept = u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX);
                     if disturbance::is_taken_again(by, kept, facts.discarded) {
                         let why = format!("others used {by:.2} cores more than they usually do in this run");
@@ -135,15 +138,15 @@ impl Run {
     async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
         let before = facts.clocks.changes().len();
         self.note(facts, Record::Block(block)).await?;
-        for change in facts.clocks.changes()[before..].to_vec() {
-            let Change { source, from, to, why, .. } = &change;
+        for change in &facts.clocks.changes()[before..] {
+            let Change { source, from, to, why, .. } = change;
             self.warn(format!(
                 "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \
                  starts anew",
                 from.name(),
                 to.name()
             ));
-            self.log.write(&Record::Clock(change)).await?;
+            self.log.write(&Record::Clock(change.clone())).await?;
         }
         Ok(())
     }
@@ -311,6 +314,10 @@ impl Run {
                 own: sample.own,
                 output: sample.output,
             })),
+            // What the code as it is leaves behind is no variant's doing, and would be no measurement.
+            Err(MetricError::Left(why)) if contender.key().is_none() => {
+                Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
+            }
             Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
                 Ok(Err(patience.exhausted(source)))
             }
@@ -320,7 +327,9 @@ impl Run {
 
     pub(super) fn spoiled<T>(&self, source: &str, error: MetricError) -> Result<Result<T, Spoiled>, Error> {
         match error {
-            MetricError::Variant(message) => Ok(Err(Spoiled::Contender(format!("{source}: {message}")))),
+            MetricError::Variant(message) | MetricError::Left(message) => {
+                Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
             MetricError::Process(error) => Err(super::lease::machine(error)),
             MetricError::Stopped => {
@@ -330,6 +339,10 @@ impl Run {
         }
     }
 }
+
+/// What to do about a harness that leaves something running.
+const STAYS: &str = "let the command end all that it starts (such as gradle's --no-daemon); a server is started by `http`, \
+     a database by `database`";
 
 /// What a slice cost, with what the machine did beside it.
 fn beside(timing: Timing, load: Load) -> Timing {

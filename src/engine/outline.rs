@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::domain::gate::Gate;
 use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
+use crate::domain::score;
 
 /// CPUs below which the plan points out that measuring shares them.
 const FEW_CPUS: usize = 4;
@@ -179,7 +181,43 @@ pub struct Judge {
     pub tests: Weight,
     pub performance: Weight,
     pub simplicity: Weight,
+    /// What the notes of the weights do.
+    pub notes: Vec<NoteLine>,
     pub bounds: Vec<MetricLine>,
+}
+
+/// A weight's note, and what it does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NoteLine {
+    /// `tests`, `performance` or `simplicity`.
+    pub criterion: &'static str,
+    /// As written.
+    pub note: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub effect: NoteEffect,
+}
+
+/// What a weight's note does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "effect")]
+pub enum NoteEffect {
+    /// Puts out whoever fails a test that it covers, also where the baseline fails it.
+    Gates {
+        /// Which tests.
+        covers: Gate,
+        /// Lines of the tests that it covers.
+        suites: Vec<String>,
+        /// Metrics that it covers; their bounds gate in any case.
+        metrics: Vec<String>,
+    },
+    /// Chooses the metrics that make the points of Performance.
+    Chooses {
+        /// Them.
+        metrics: Vec<String>,
+    },
+    /// Nothing: it is for readers.
+    Prose,
 }
 
 /// A metric with its bound.
@@ -269,6 +307,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
             tests: weights.tests.clone(),
             performance: weights.performance.clone(),
             simplicity: weights.simplicity.clone(),
+            notes: notes(known),
             bounds: bounds(plan),
         },
         measure: Measuring::of(known),
@@ -317,6 +356,38 @@ fn files(known: &Known<'_>) -> Files {
         may_change: may_change.into_iter().collect(),
         restored_from_base: known.protect.to_vec(),
         copied: known.carry.to_vec(),
+    }
+}
+
+fn notes(known: &Known<'_>) -> Vec<NoteLine> {
+    let plan = known.plan;
+    let weights = &plan.weights;
+    let all = [("tests", &weights.tests), ("performance", &weights.performance), ("simplicity", &weights.simplicity)];
+    let lines = all.into_iter().filter_map(|(criterion, weight)| {
+        let effect = match weight.gate {
+            Some(gate) => gates(known, gate),
+            None if criterion == "performance" => {
+                let chosen = score::selected(weight.selection(), &plan.metrics);
+                NoteEffect::Chooses { metrics: chosen.map(|metric| metric.name.to_string()).collect() }
+            }
+            None => NoteEffect::Prose,
+        };
+        Some(NoteLine { criterion, note: weight.note.clone()?, effect })
+    });
+    lines.collect()
+}
+
+fn gates(known: &Known<'_>, gate: Gate) -> NoteEffect {
+    let suites = known.plan.tests.iter().map(EvaluationTest::text).filter(|line| gate.covers(line));
+    let measured = |name: &str| {
+        let sources = known.sources.iter().filter(|(_, metrics)| metrics.iter().any(|metric| metric == name));
+        sources.into_iter().any(|(source, _)| gate.covers(source))
+    };
+    let metrics = known.plan.metrics.iter().map(|metric| metric.name.as_str());
+    NoteEffect::Gates {
+        covers: gate,
+        suites: suites.map(str::to_owned).collect(),
+        metrics: metrics.filter(|name| gate.covers(name) || measured(name)).map(str::to_owned).collect(),
     }
 }
 

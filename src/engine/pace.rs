@@ -179,18 +179,22 @@ impl Run {
 
     /// What is told where the time ended before a block could be counted.
     pub(super) fn warn_of_short_time(&self, facts: &Facts, pace: &Pace) {
-        let block = replay::block_time(facts);
-        let counted = facts.blocks.len().saturating_sub(1);
-        if counted == 0 && !block.is_zero() {
-            // What the race needs at least, with the warm-up.
-            let least = block * 10;
-            self.warn(format!(
-                "one block takes {:.1} s, and the budget for measuring is {:.1} s: `measure: {{budget: {}s}}` would be \
-                 enough for the fewest blocks that can decide",
-                block.as_secs_f64(),
-                pace.budget.as_secs_f64(),
-                least.as_secs_f64().ceil()
-            ));
+        if facts.blocks.len() > 1 {
+            return;
         }
+        let budget = pace.budget.as_secs_f64();
+        let block = replay::block_time(facts).as_secs_f64();
+        self.warn(if facts.blocks.is_empty() {
+            format!(
+                "one block takes longer than the whole budget for measuring, which is {budget:.1} s: raise \
+                 `measure.budget`, ten blocks are the fewest that can decide"
+            )
+        } else {
+            format!(
+                "one block takes {block:.1} s, and the budget for measuring is {budget:.1} s: ten blocks are the fewest \
+                 that can decide, so `measure: {{budget: {:.0}s}}` is the least",
+                (block * 10.0).ceil()
+            )
+        });
     }
 }

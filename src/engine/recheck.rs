@@ -71,11 +71,14 @@ impl Run {
         let relative = self.plan().metrics.iter().any(|m| matches!(m.bound.limit, Limit::Relative(_)));
         let mut result = Ok(());
         if relative {
-            match self.fresh_tree(&Contender::Baseline, "target", &target.0, &[]).await {
+            match self.fresh_tree(&Contender::Baseline, "baseline_target", &target.0, &[]).await {
                 Ok(Ok(tree)) => drop(trees.insert(Contender::Baseline, tree)),
                 Ok(Err(message)) => result = Err(Error::machine(format!("the target can't be set up: {message}"))),
                 Err(error) => result = Err(error),
             }
+        }
+        for tree in trees.values() {
+            self.settle(&tree.lease).await;
         }
         let mut meters = Meters::new();
         let watched = match result {
@@ -133,7 +136,8 @@ impl Run {
                 clocks = Clocks::chosen(&slices);
             }
             for slice in &slices {
-                let value = |r: &Reading| Some(((slice.contender.clone(), r.metric.clone()), clocks.value(slice, r)?));
+                let value =
+                    |r: &Reading| Some(((slice.contender.clone(), r.metric.clone()), clocks.value(index, slice, r)?));
                 read.extend(slice.readings.iter().filter_map(value));
             }
             for watch in &mut watched {

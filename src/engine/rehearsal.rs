@@ -7,7 +7,7 @@ use std::path::Path;
 use super::context::Run;
 use super::controls::{control, differing};
 use super::journal::{Facts, Record};
-use super::{contract, controls};
+use super::{contract, controls, lease};
 use crate::adapters::agent::scripted::{Files, Scripted};
 use crate::adapters::git::{CommitId, Git};
 use crate::domain::measurement::Contender;
@@ -81,7 +81,9 @@ pub fn plan(of: &Plan) -> Plan {
     ];
     // What restricts an item to variants restricts it to nobody here.
     work_items.extend(of.work_items.iter().filter(|i| i.applies == Applies::All).cloned());
-    Plan { variants: TRIED.iter().filter_map(variant).collect(), work_items, ..of.clone() }
+    // Controls are to come out like the baseline, which may well miss a gate.
+    let weights = of.weights.without_gates();
+    Plan { variants: TRIED.iter().filter_map(variant).collect(), work_items, weights, ..of.clone() }
 }
 
 /// What the controls write. `state` is where the rehearsal's leases will live.
@@ -97,7 +99,8 @@ pub async fn script(
     let protected = contract::globs(&protect.iter().cloned().chain(below).collect::<Vec<_>>());
     let paths = git.paths_at(base).await?;
     let exam: Files = paths.iter().filter(|p| protected.is_match(p)).map(|p| (p.into(), SPOILED.to_vec())).collect();
-    let places = [Path::new("").to_owned(), "blueprint-control".into(), state.join("reports-judge/scratch")];
+    let places =
+        [Path::new("").to_owned(), "blueprint-control".into(), state.join(lease::judging(REPORTS)).join("scratch")];
     let reports = places.iter().flat_map(|place| forged(&plan.metrics).map(|(name, text)| (place.join(name), text)));
     let outside = vec![("conftest.py".into(), CONFTEST.to_vec())];
     let all = [(EXAM, exam), (OUTSIDE, outside), (REPORTS, reports.collect())];

@@ -54,9 +54,10 @@ impl Standing {
 /// One contender's values in one block: what does not vary and what was read there.
 pub(super) fn values(facts: &Facts, block: Option<&Block>, contender: &Contender) -> BTreeMap<MetricName, Quantity> {
     let exact = facts.exact.get(contender.stands_for()).into_iter().flatten();
-    let slices = block.into_iter().flat_map(|b| &b.slices).filter(|s| s.contender == *contender);
-    let read = slices.flat_map(|s| s.readings.iter().map(move |r| (s, r)));
-    let read = read.filter_map(|(s, r)| Some((r.metric.clone(), facts.clocks.value(s, r)?)));
+    let slices = block.into_iter().flat_map(|b| b.slices.iter().map(move |s| (b.index, s)));
+    let slices = slices.filter(|(_, s)| s.contender == *contender);
+    let read = slices.flat_map(|(at, s)| s.readings.iter().map(move |r| (at, s, r)));
+    let read = read.filter_map(|(at, s, r)| Some((r.metric.clone(), facts.clocks.value(at, s, r)?)));
     exact.map(|r| (r.metric.clone(), r.value)).chain(read).collect()
 }
 
@@ -231,7 +232,7 @@ pub fn displayed(facts: &Facts, contender: &Contender) -> BTreeMap<MetricName, Q
     for block in counted(facts, &Rules::default()) {
         for slice in block.slices.iter().filter(|s| s.contender == *contender) {
             for reading in &slice.readings {
-                let value = facts.clocks.value(slice, reading);
+                let value = facts.clocks.value(block.index, slice, reading);
                 series.entry(reading.metric.clone()).or_default().extend(value);
             }
         }
@@ -260,10 +261,14 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let entrants = entrants(all, &gates);
     let seen: Vec<_> = blocks.iter().map(|b| (b.block.index, totals(facts, &scorer, b, &entrants))).collect();
     let (race, _) = run_race(facts, &scorer, &blocks, &entrants, rules);
+    let sure: Vec<_> =
+        entrants.iter().filter(|c| c.key().is_none() || !is_open(&gates.uncertain, c)).cloned().collect();
+    let (cleared, _) = run_race(facts, &scorer, &blocks, &sure, Rules::default());
     let bounds_known = settled(facts, &scorer, &blocks, &race, &entrants, &gates.uncertain);
     let decided = verdict::decide(verdict::Evidence {
         rows,
         race: &race,
+        cleared: &cleared,
         blocks: &seen,
         bounds_known,
         require: facts.started.require,

@@ -224,7 +224,7 @@ impl Run {
             parent: step.parent,
             message: &message,
             except: &self.settings.carry,
-            agent_ref: &format!("{}-agent", self.kept_ref(&slug)),
+            agent_ref: &format!("{}_agent", self.kept_ref(&slug)),
         };
         let commit = self.ports.git.harvest(&order).await?;
         Ok(commit.unwrap_or_else(|| step.parent.clone()))

@@ -76,6 +76,7 @@ pub fn human(diagnostics: &[Diagnostic], path: &str, source: &[u8], colour: bool
         let level = match diagnostic.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.to_string());
         let elements = pieces(diagnostic, path, source, &mut lines);
@@ -279,7 +280,11 @@ pub fn github(diagnostics: &[Diagnostic], path: &str, source: &[u8]) -> String {
         let words = [&d.message, &d.label].into_iter().filter(|text| !text.is_empty()).cloned();
         let help = d.help.iter().map(|text| format!("help: {text}"));
         let text = words.chain(help).collect::<Vec<_>>().join("\n");
-        let level = d.severity().as_str();
+        let level = match d.severity() {
+            // What GitHub calls it.
+            Severity::Note => "notice",
+            other => other.as_str(),
+        };
         out.push_str(&format!("::{level} {properties},title={}::{}\n", property(&d.code.to_string()), data(&text)));
     }
     out

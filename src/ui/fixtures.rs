@@ -22,7 +22,7 @@ fn key(text: &str) -> VariantKey {
 
 /// Four variants, two work items, two metrics.
 pub fn plan() -> Plan {
-    let weight = |percent, note: Option<&str>| Weight { percent, note: note.map(str::to_owned) };
+    let weight = |percent, note: Option<&str>| Weight::new(percent, note.map(str::to_owned));
     let variant = |k, name: &str| Variant { key: key(k), name: name.to_owned(), notes: vec![] };
     let item = |title: &str, applies, files: &[&str], kind| WorkItem {
         title: title.to_owned(),

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
-use crate::engine::outline::{Contestant, Isolation, Outline};
+use crate::engine::outline::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
 
 /// The whole text.
 pub fn outline(outline: &Outline, style: Style) -> String {
@@ -147,10 +148,32 @@ fn judge(outline: &Outline) -> Lines {
         weight("performance", &judge.performance),
         weight("simplicity", &judge.simplicity),
     ];
-    let bounds = judge.bounds.iter().enumerate();
-    let bounds =
-        bounds.map(|(at, b)| (if at == 0 { "gates" } else { "" }.to_owned(), format!("{} {}", b.metric, b.text)));
-    [("weights".to_owned(), weights.join(" · "))].into_iter().chain(bounds).collect()
+    let titled = |title: &'static str, lines: Vec<String>| {
+        let lines = lines.into_iter().enumerate();
+        lines.map(move |(at, line)| (if at == 0 { title } else { "" }.to_owned(), line))
+    };
+    let notes = judge.notes.iter().map(note).collect();
+    let bounds = judge.bounds.iter().map(|b| format!("{} {}", b.metric, b.text)).collect();
+    let weights = [("weights".to_owned(), weights.join(" · "))].into_iter();
+    weights.chain(titled("notes", notes)).chain(titled("gates", bounds)).collect()
+}
+
+/// What a weight's note does.
+fn note(line: &NoteLine) -> String {
+    let listed = |of: &[String]| if of.is_empty() { "none".to_owned() } else { of.join(", ") };
+    let effect = match &line.effect {
+        NoteEffect::Gates { covers: Gate::AllTests, .. } => {
+            "whoever fails any test is out, also where the baseline fails it".to_owned()
+        }
+        NoteEffect::Gates { covers: Gate::PerformanceTests, suites, metrics } => format!(
+            "whoever fails a test of performance is out, also where the baseline fails it; suites: {}; metrics: {}",
+            listed(suites),
+            listed(metrics)
+        ),
+        NoteEffect::Chooses { metrics } => format!("counts {}", listed(metrics)),
+        NoteEffect::Prose => "prose, nothing is decided by it".to_owned(),
+    };
+    format!("{} ({}): {effect}", line.criterion, line.note)
 }
 
 fn measure(outline: &Outline) -> Lines {
@@ -269,6 +292,7 @@ mod tests {
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
         Judge     weights            tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+                  notes              performance (p95 latency): counts latency_p95
                   gates              latency_p95 < 80 ms
                                      size <= +10 % of the baseline
         Measure   one after another  2 cores, lanes need 4
@@ -322,6 +346,7 @@ mod tests {
                   from base   tests/**, bench/**
         Models    proxy       openai at http://127.0.0.1:11434/v1
         Judge     weights     tests 50 % · performance 30 % (p95 latency) · simplicity 20 %
+                  notes       performance (p95 latency): counts latency_p95
         Land      → main      nothing is merged; the winner stays on its branch
 
         Plan: 4 variants + baseline, no token cap, no time cap, measuring ≤ 15 min

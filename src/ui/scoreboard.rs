@@ -7,8 +7,9 @@ use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
@@ -37,6 +38,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     }
     let endings: Vec<_> =
         board.rows.iter().filter_map(|row| verdict::ending_in_full(&row.contender, &row.outcome)).collect();
+    let endings: Vec<_> = endings.into_iter().chain(missed_gate(facts)).collect();
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
@@ -120,7 +122,7 @@ pub fn mark(row: &Row, board: &Scoreboard) -> &'static str {
 /// A metric with its bound, short enough for a column.
 pub fn metric_title(metric: &MetricBound) -> String {
     match metric.bound.limit {
-        Limit::Absolute(limit) => format!("{} {} {limit}", metric.name, metric.bound.comparator),
+        Limit::Absolute(limit) => format!("{} {} {limit:#}", metric.name, metric.bound.comparator),
         Limit::Relative(percent) => format!("{} {} {:+} %", metric.name, metric.bound.comparator, percent.get()),
     }
 }
@@ -139,6 +141,13 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
     let baseline = board.rows.iter().find(|r| r.contender == Contender::Baseline);
     let baseline = baseline.and_then(|r| r.metrics.get(&metric.name)).copied();
     row.metrics.get(&metric.name).is_some_and(|value| metric.bound.holds(*value, baseline) == Ok(false))
+}
+
+/// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
+/// passes these tests.
+pub fn missed_gate(facts: &Facts) -> Option<String> {
+    let missed = gate::missed(&facts.started.plan.weights, facts.tests.get(&Contender::Baseline)?)?;
+    Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }
 
 /// The ref under which a variant's work is kept, where it left any.
@@ -170,6 +179,9 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     for (source, clock) in facts.clocks.iter() {
         line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
     }
+    if let Some(how) = priority(facts) {
+        line("priority", how);
+    }
     if let Some(decision) = &facts.lanes {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
@@ -182,6 +194,16 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     }
     line("report", format!("blueprint report {run}"));
     table.render(Style::PLAIN)
+}
+
+/// At which priority slices ran, where programs were started for them or served.
+pub fn priority(facts: &Facts) -> Option<String> {
+    let metered = |slice: &&Slice| slice.timing.cpu.is_some();
+    let first = facts.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
+    Some(match first.timing.nice {
+        Some(nice) => format!("slices ran at nice {nice}, all of them alike"),
+        None => "slices ran at the usual one: raising it needs CAP_SYS_NICE or a limit (`ulimit -e`)".to_owned(),
+    })
 }
 
 /// What agents used, and what that cost where it is known; `None` where they used nothing.

@@ -147,6 +147,11 @@ pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String
         Disqualification::TestsFailed { tests } if tests.len() > 1 => {
             format!("{contender} is out: {} failed:{}", words::count(tests.len(), "test"), below(tests, NAMED))
         }
+        Disqualification::GateMissed { gate, tests } if tests.len() > 1 => {
+            let failed = words::count(tests.len(), "test");
+            let gate = words::one_line(gate);
+            format!("{contender} is out: the weights say \"{gate}\", and {failed} failed:{}", below(tests, NAMED))
+        }
         _ => in_full(&format!("{contender} is out: {reason}")),
     })
 }

@@ -95,9 +95,16 @@ impl Patch {
         match &self.settings.source {
             Source::Directory(folder) => in_folder(repository, folder, &variant.key),
             Source::Each(each) => {
-                let wanted = each.iter().find(|(key, _)| key.slug() == variant.key.slug());
+                let mut wanted = each.iter().filter(|(key, _)| key.slug() == variant.key.slug());
+                let (one, other) = (wanted.next(), wanted.next());
+                if let (Some((one, _)), Some((other, _))) = (one, other) {
+                    return Err(AgentError::Material {
+                        what: format!("recorded work for variant {}", variant.key),
+                        why: format!("the configuration names it as {one} and as {other}; keep one of them"),
+                    });
+                }
                 let named = || each.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                wanted.map(|(_, material)| material.clone()).ok_or_else(|| AgentError::Material {
+                one.map(|(_, material)| material.clone()).ok_or_else(|| AgentError::Material {
                     what: format!("recorded work for variant {}", variant.key),
                     why: format!("the configuration names none (it does for: {})", named()),
                 })

@@ -14,7 +14,8 @@ impl Share {
     pub fn parse(name: &str) -> Option<Self> {
         let parts: Vec<_> = name.split(':').collect();
         // None of these characters means anything in a pattern.
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let ours = matches!(parts.as_slice(), ["bp", run, contender, nonce]
             if plain(run) && plain(contender) && nonce.len() == 16 && plain(nonce));
         ours.then(|| Self(name.to_owned()))
@@ -88,9 +89,9 @@ mod tests {
 
     #[test]
     fn a_user_is_bound_to_its_prefix_and_denied_what_reaches_beyond() {
-        let share = Share::new("20260105-100000-c0de", "a-judge", NONCE);
-        assert_eq!(share.user(), "bp-20260105-100000-c0de-a-judge-0123456789abcdef");
-        insta::assert_snapshot!(share.rules("d1ge57", (7, 0)).join(" "), @"reset on #d1ge57 ~bp:20260105-100000-c0de:a-judge:0123456789abcdef:* resetchannels &bp:20260105-100000-c0de:a-judge:0123456789abcdef:* +@all -@dangerous -@admin -scan -randomkey -dbsize -keys -flushall -flushdb -swapdb -move -pubsub -config -acl -script +script|load +script|exists -function");
+        let share = Share::new("20260105-100000-c0de", "a_judge", NONCE);
+        assert_eq!(share.user(), "bp-20260105-100000-c0de-a_judge-0123456789abcdef");
+        insta::assert_snapshot!(share.rules("d1ge57", (7, 0)).join(" "), @"reset on #d1ge57 ~bp:20260105-100000-c0de:a_judge:0123456789abcdef:* resetchannels &bp:20260105-100000-c0de:a_judge:0123456789abcdef:* +@all -@dangerous -@admin -scan -randomkey -dbsize -keys -flushall -flushdb -swapdb -move -pubsub -config -acl -script +script|load +script|exists -function");
         assert!(!share.rules("d", (6, 2)).contains(&"-function".to_owned()), "6.2 knows no functions");
     }
 

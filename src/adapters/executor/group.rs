@@ -4,30 +4,74 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{self as sys, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{self as sys, Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
-use super::stat::{Stat, tick};
+use super::mark::{self, Mark};
+use super::priority::{Raised, Session};
+use super::stat::Stat;
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
+use super::tasks::{Tree, Watch};
+use super::{orphans, reaping};
 
 /// A started program. Dropping it kills its group.
 pub struct Group {
     child: Child,
     pid: Pid,
+    mark: Mark,
     watch: AsyncFd<OwnedFd>,
     began: Instant,
-    reaped: Option<(Exit, Usage, Duration)>,
+    ended: Option<Ended>,
     /// Where the command was to be metered.
-    stopwatch: Option<Stopwatch>,
+    meters: Option<Meters>,
     /// Where the command was to be metered and the machine has them.
     control: Option<Arc<ControlGroup>>,
+}
+
+/// What looks at a metered program while it runs.
+struct Meters {
+    stopwatch: Stopwatch,
+    /// Of what runs to its end; of a program that stays, its tasks are looked at when somebody asks.
+    tasks: Option<Watch>,
+    /// Raised until its end.
+    _session: Session,
+}
+
+/// How a program ended and what it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// How.
+    pub exit: Exit,
+    /// Elapsed.
+    pub wall: Duration,
+    /// CPU time of the program and of what was waited for.
+    cpu: Option<Duration>,
+    /// What its tasks told of themselves, where somebody listened.
+    told: Option<Schedule>,
+}
+
+impl Ended {
+    /// What all of it took, with the CPU time of what outlived it.
+    pub fn usage(&self, outlived: Duration) -> Usage {
+        let waited = self.cpu.map(|cpu| cpu + outlived);
+        match self.told {
+            Some(told) => usage(waited.unwrap_or_default(), told),
+            None => Usage { cpu: waited, ..Usage::default() },
+        }
+    }
+}
+
+/// By the CPU time of those that were waited for, and by what tasks told of themselves.
+fn usage(waited: Duration, told: Schedule) -> Usage {
+    // Whom nobody waited for is not in the first.
+    Usage { cpu: Some(waited.max(told.run)), told: Some(told.run), waits: Some(told.delay) }
 }
 
 /// The three pipes of a started program.
@@ -62,18 +106,31 @@ impl Group {
             let message = format!("the directory {} does not exist", command.dir.display());
             return Err(failed(std::io::Error::other(message)));
         }
+        orphans::adopt();
         let control = if command.metered && stays { ControlGroup::new().map(Arc::new) } else { None };
         let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
-        let cpus = cpu_set(&command.cpus).map_err(failed)?;
-        let mut builder = prepare(command, control.as_deref(), start.as_ref(), cpus);
+        let mark = Mark::next(&command.env);
+        let limits = Limits { mark: mark.limit(), cpus: cpu_set(&command.cpus).map_err(failed)? };
+        let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits);
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
+            // What looks at the program is started from here too, and is as quick as it is.
+            let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
-            drop(reply.send((began, builder.spawn())));
+            let spawned = builder.spawn();
+            let meters = match (&spawned, start, raised) {
+                (Ok(child), Some(start), Some((session, _raised))) => Some(Meters {
+                    stopwatch: Stopwatch::start(&start, began, Pid::from_child(child)),
+                    tasks: if stays { None } else { Watch::start(child.id()) },
+                    _session: session,
+                }),
+                _ => None,
+            };
+            drop(reply.send((began, spawned, meters)));
         });
         let gone = || failed(std::io::Error::other("the thread that starts programs is gone"));
         spawner().send(job).map_err(|_| gone())?;
-        let (began, child) = answer.await.map_err(|_| gone())?;
+        let (began, child, meters) = answer.await.map_err(|_| gone())?;
         let mut child = child.map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => ProcessError::Missing { program: program.clone() },
             _ => failed(source),
@@ -81,10 +138,7 @@ impl Group {
         let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
         let pid = Pid::from_child(&child);
         match watch(pid) {
-            Ok(watch) => {
-                let stopwatch = start.map(|start| Stopwatch::start(&start, began, pid));
-                Ok((Self { child, pid, watch, began, reaped: None, stopwatch, control }, pipes))
-            }
+            Ok(watch) => Ok((Self { child, pid, mark, watch, began, ended: None, meters, control }, pipes)),
             Err(source) => {
                 let _ = sys::kill_process_group(pid, Signal::KILL);
                 drop(child.wait());
@@ -98,40 +152,57 @@ impl Group {
         self.child.id()
     }
 
+    /// What tells its processes from others.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
     /// Tells what the program took so far, as long as this machine lets it.
     pub fn meter(&self) -> impl Fn() -> Usage + Send + Sync + use<> {
         let (pid, control) = (self.child.id(), self.control.clone());
-        move || usage(pid, control.as_deref(), Schedule::default())
+        let tree = Mutex::new(Tree::of(pid));
+        move || {
+            let mut tree = tree.lock().unwrap_or_else(PoisonError::into_inner);
+            tree.look();
+            // The kernel tells a whole process in hundredths, and each task to the nanosecond.
+            let cpu = control.as_deref().and_then(ControlGroup::cpu).or_else(|| Stat::of(pid).map(|stat| stat.cpu()));
+            cpu.map_or_else(Usage::default, |cpu| usage(cpu, tree.sum()))
+        }
     }
 
     /// Sends a signal to the whole group, unless its leader was reaped (its number may be reused).
     pub fn signal(&self, signal: Signal) {
-        if self.reaped.is_none() {
+        if self.ended.is_none() {
             let _ = sys::kill_process_group(self.pid, signal);
         }
     }
 
     /// Waits until the leader ended, without reaping it; safe to cancel.
     pub async fn ended(&self) {
-        if self.reaped.is_none() {
+        if self.ended.is_none() {
             // An error here means that the descriptor is unusable, and so does waiting again.
             drop(self.watch.readable().await);
         }
     }
 
-    /// Kills what is left of the group, reaps the leader and says how it ended, what it took and how
-    /// long. Blocks only as long as a killed process needs to die.
-    pub fn reap(&mut self) -> (Exit, Usage, Duration) {
-        if let Some(known) = self.reaped {
-            return known;
+    /// Kills what is left of the group, reaps the leader and says how it ended, with the tasks that were seen below
+    /// it. Blocks only as long as a killed process needs to die.
+    pub fn reap(&mut self) -> (Ended, Option<Tree>) {
+        if let Some(known) = self.ended {
+            return (known, None);
         }
         // Wait without reaping first: the number stays taken, so that neither /proc nor the group
         // kill can meet a stranger.
         let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let _ = sys::waitid(WaitId::Pid(self.pid), exited);
-        let wall = self.stopwatch.as_mut().map_or_else(|| self.began.elapsed(), Stopwatch::stop);
-        let before = self.stopwatch.as_ref().map_or_else(Schedule::default, |watch| watch.before);
-        let usage = usage(self.child.id(), self.control.as_deref(), before);
+        let (mut wall, mut before, mut tree) = (self.began.elapsed(), Schedule::default(), None);
+        if let Some(Meters { mut stopwatch, tasks, .. }) = self.meters.take() {
+            tree = tasks.and_then(Watch::stop);
+            let alive = tree.as_ref().and_then(Tree::alive);
+            (wall, before) = (stopwatch.stop(alive), stopwatch.before);
+        }
+        let cpu = reaping::used(self.child.id()).map(|cpu| cpu.saturating_sub(before.run));
+        let told = tree.as_ref().map(|tree| tree.sum().since(before));
         let _ = sys::kill_process_group(self.pid, Signal::KILL);
         let exit = match self.child.wait() {
             Ok(status) => {
@@ -140,12 +211,13 @@ impl Group {
             }
             Err(_) => Exit::Signal(0),
         };
-        self.reaped = Some((exit, usage, wall));
-        (exit, usage, wall)
+        let ended = Ended { exit, wall, cpu, told };
+        self.ended = Some(ended);
+        (ended, tree)
     }
 
     /// TERM to the group, `grace` for it to end, then KILL.
-    pub async fn stop(&mut self, grace: Duration) -> (Exit, Usage, Duration) {
+    pub async fn stop(&mut self, grace: Duration) -> (Ended, Option<Tree>) {
         self.signal(Signal::TERM);
         drop(tokio::time::timeout(grace, self.ended()).await);
         self.signal(Signal::KILL);
@@ -156,7 +228,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if self.reaped.is_none() {
+        if self.ended.is_none() {
             self.signal(Signal::KILL);
             self.reap();
         }
@@ -184,11 +256,17 @@ fn cpu_set(cpus: &[usize]) -> std::io::Result<Option<CpuSet>> {
     Ok((!cpus.is_empty()).then_some(set))
 }
 
+/// What a program and all that descend from it keep.
+struct Limits {
+    mark: Option<Rlimit>,
+    cpus: Option<CpuSet>,
+}
+
 fn prepare(
     command: &Command,
     control: Option<&ControlGroup>,
     start: Option<&Start>,
-    cpus: Option<CpuSet>,
+    limits: Limits,
 ) -> std::process::Command {
     let mut builder = std::process::Command::new(&command.program);
     builder
@@ -218,13 +296,19 @@ fn prepare(
             builder.pre_exec(enter);
         }
     }
-    if let Some(cpus) = cpus {
-        let pin = move || Ok(sched_setaffinity(None, &cpus)?);
-        #[expect(unsafe_code, reason = "only one system call that is safe between fork and exec")]
-        // SAFETY: the closure allocates nothing and takes no lock; it is one system call on a copy of its own.
-        unsafe {
-            builder.pre_exec(pin);
+    let limit = move || {
+        if let Some(mark) = &limits.mark {
+            mark::put_on(mark);
         }
+        if let Some(cpus) = &limits.cpus {
+            sched_setaffinity(None, cpus)?;
+        }
+        Ok(())
+    };
+    #[expect(unsafe_code, reason = "only system calls that are safe between fork and exec")]
+    // SAFETY: the closure allocates nothing and takes no lock; it makes system calls on copies of its own.
+    unsafe {
+        builder.pre_exec(limit);
     }
     if command.outlives {
         return builder;
@@ -248,23 +332,4 @@ fn prepare(
         builder.pre_exec(last);
     }
     builder
-}
-
-/// How much of a program's work its first thread must have done for its waits to be the program's.
-const ALONE: f64 = 0.95;
-
-/// What a process that was not reaped yet took, with all that it started, since it became its program.
-fn usage(pid: u32, control: Option<&ControlGroup>, before: Schedule) -> Usage {
-    let first = Schedule::of(pid);
-    // The clock of the first thread is exact, that of a whole process is in ticks.
-    let exact = |ticks: Duration| match first {
-        Some(first) if ticks <= first.run + 2 * tick() => first.run,
-        _ => ticks,
-    };
-    let cpu = control.and_then(ControlGroup::cpu).or_else(|| Stat::of(pid).map(|stat| exact(stat.cpu())));
-    let alone = cpu.zip(first).is_some_and(|(cpu, first)| first.run.as_secs_f64() >= ALONE * cpu.as_secs_f64());
-    Usage {
-        cpu: cpu.map(|cpu| cpu.saturating_sub(before.run)),
-        delay: first.filter(|_| alone).map(|first| first.delay.saturating_sub(before.delay)),
-    }
 }

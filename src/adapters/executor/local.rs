@@ -13,10 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::capture::{Kept, Log, drain};
-use super::control;
 use super::group::{Group, Pipes};
+use super::mark::Mark;
+use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
-use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop, Usage};
+use super::tasks::Tree;
+use super::{control, priority};
+use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage};
 
 /// How long output may still arrive after the group is dead, from a child that left the group.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -30,8 +33,7 @@ impl Executor for Local {
     async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError> {
         // Whoever is to stop starts nothing, however quick it would be.
         if stop.is_cancelled() {
-            let (stdout, stderr) = (Vec::new(), Vec::new());
-            return Ok(Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() });
+            return Ok(Finished::of(Exit::Stopped, Vec::new(), Vec::new()));
         }
         let (mut group, pipes) = Group::start(&command, false).await?;
         let (mut readers, stdout, stderr) = attach(pipes, &command, group.pid())?;
@@ -42,15 +44,15 @@ impl Executor for Local {
             () = stop.cancelled() => Some(Exit::Stopped),
             () = sleep_or_forever(limit) => Some(Exit::TimedOut),
         };
-        let (exit, usage, wall) = match forced {
-            None => group.reap(),
-            Some(how) => {
-                let (_, usage, wall) = group.stop(command.grace).await;
-                (how, usage, wall)
-            }
+        let ((ended, tree), exit) = match forced {
+            None => (group.reap(), None),
+            Some(how) => (group.stop(command.grace).await, Some(how)),
         };
+        let Settled { left, cpu } = self.outlived(&group, tree.as_ref(), command.metered).await;
         drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
-        Ok(Finished { exit, stdout: stdout.bytes(), stderr: stderr.bytes(), wall, usage })
+        let (wall, usage) = (ended.wall, ended.usage(cpu));
+        let finished = Finished::of(exit.unwrap_or(ended.exit), stdout.bytes(), stderr.bytes());
+        Ok(Finished { wall, usage, left, ..finished })
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
@@ -75,20 +77,48 @@ impl Executor for Local {
         let marker = format!("{variable}={value}");
         let mut killed = 0;
         control::sweep();
-        for pid in marked(marker.as_bytes()) {
+        let carries = |pid| Mark::of(pid).is_some_and(|mark| mark.is_of(variable, value));
+        for pid in marked(marker.as_bytes(), carries) {
             killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
         }
+        orphans::settle(carries).await;
         killed
+    }
+
+    async fn settle(&self, lease: &str) -> Vec<Stray> {
+        orphans::settle(|pid| Mark::of(pid).is_some_and(|mark| mark.is_of("BLUEPRINT_LEASE", lease))).await.left
+    }
+
+    fn priority(&self) -> i32 {
+        priority::measured()
     }
 }
 
-/// Processes of this machine, ourselves excepted, whose environment holds the marker.
-fn marked(marker: &[u8]) -> Vec<Pid> {
+impl Local {
+    /// What a program that ended left: of one that was metered nothing may go on; of another, those that ended
+    /// too are reaped, and the rest may serve the next program until its lease is settled.
+    async fn outlived(&self, group: &Group, tree: Option<&Tree>, metered: bool) -> Settled {
+        let own = group.mark();
+        let belongs = |pid| match Mark::of(pid) {
+            Some(mark) => mark == own,
+            None => tree.is_some_and(|tree| tree.knew(pid)),
+        };
+        if metered {
+            return orphans::settle(belongs).await;
+        }
+        orphans::bury(belongs);
+        Settled::default()
+    }
+}
+
+/// Processes of this machine, ourselves excepted, whose environment holds the marker or that carry it otherwise.
+fn marked(marker: &[u8], carries: impl Fn(u32) -> bool) -> Vec<Pid> {
     let own = rustix::process::getpid();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let holds = |pid: &i32| {
         fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|entry| entry == marker))
+            || u32::try_from(*pid).is_ok_and(&carries)
     };
     numbers.filter(holds).filter_map(Pid::from_raw).filter(|pid| *pid != own).collect()
 }
@@ -134,14 +164,16 @@ async fn attend(
     asked: Stop,
     tell: watch::Sender<Option<Exit>>,
 ) {
+    let own = group.mark();
     let exit = tokio::select! {
         biased;
         () = asked.cancelled() => {
             group.stop(grace).await;
             Exit::Stopped
         }
-        () = group.ended() => group.reap().0,
+        () = group.ended() => group.reap().0.exit,
     };
+    orphans::settle(|pid| Mark::of(pid) == Some(own)).await;
     drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
     let _ = tell.send(Some(exit));
 }
@@ -172,8 +204,7 @@ impl Service for Served {
     }
 
     fn tail(&self, lines: usize) -> String {
-        let (stdout, stderr) = (self.stdout.bytes(), self.stderr.bytes());
-        Finished { exit: Exit::Stopped, stdout, stderr, wall: Duration::ZERO, usage: Usage::default() }.tail(lines)
+        Finished::of(Exit::Stopped, self.stdout.bytes(), self.stderr.bytes()).tail(lines)
     }
 
     async fn stop(&mut self) -> Exit {
@@ -332,6 +363,92 @@ mod tests {
         let (done, ()) = tokio::join!(Local.run(command, &stop), looked);
         assert_eq!(done.unwrap().exit, Exit::Stopped);
         Local.sweep("BLUEPRINT_RUN", "pulse-test").await;
+    }
+
+    /// Leaves its group, its session and its environment, is handed to whoever takes orphans, and computes or
+    /// sleeps for long.
+    const DAEMON: &str = "import os, sys, time\n\
+        if os.fork(): os._exit(0)\n\
+        os.setsid()\n\
+        if os.fork(): os._exit(0)\n\
+        null = os.open('/dev/null', os.O_RDWR)\n\
+        for fd in range(3): os.dup2(null, fd)\n\
+        os.execve('/bin/sh', ['sh', '-c', sys.argv[1]], {})";
+
+    fn daemon(line: &str, lease: &str) -> Command {
+        let mut command = shell("exec python3 -c \"$0\" \"$1\"");
+        command.args.extend([DAEMON.into(), line.into()]);
+        command.env.insert("HOME".to_owned(), std::env::var("HOME").unwrap());
+        command.env.insert("PATH".to_owned(), std::env::var("PATH").unwrap());
+        command.env.insert("BLUEPRINT_LEASE".to_owned(), lease.to_owned());
+        command.env.insert("BLUEPRINT_RUN".to_owned(), "r".to_owned());
+        command
+    }
+
+    fn alive(name: &str) -> bool {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = entries.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+        lines.any(|line| line.contains(name) && !line.contains("python"))
+    }
+
+    #[tokio::test]
+    async fn what_a_metered_program_left_behind_is_named_and_dead_when_its_end_is_told() {
+        let line = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 71.5";
+        let command = Command { metered: true, ..daemon(line, "r/metered") };
+        let done = Local.run(command, &Stop::new()).await.unwrap();
+        assert!(done.exit.success(), "{}", done.tail(5));
+        assert!(!done.left.is_empty() && done.left.iter().all(|stray| !stray.name.is_empty()), "{:?}", done.left);
+        assert!(done.usage.cpu.unwrap() >= done.left.iter().map(|stray| stray.cpu).sum(), "{:?}", done.usage);
+        assert!(!alive("71.5"));
+    }
+
+    #[tokio::test]
+    async fn what_ends_soon_after_its_program_is_waited_for_and_not_named() {
+        let command = Command { metered: true, ..daemon("sleep 0.02", "r/soon") };
+        assert_eq!(Local.run(command, &Stop::new()).await.unwrap().left, []);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_of_tests_may_serve_them_until_its_lease_is_settled_and_those_of_others_stay() {
+        for (lease, line) in [("r/own", "exec sleep 72.5"), ("r/other", "exec sleep 73.5")] {
+            assert_eq!(Local.run(daemon(line, lease), &Stop::new()).await.unwrap().left, []);
+        }
+        for name in ["72.5", "73.5"] {
+            let began = Instant::now();
+            while !alive(name) {
+                assert!(began.elapsed() < Duration::from_secs(30), "{name} did not begin");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let left = Local.settle("r/own").await;
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left[0].name, "sleep 72.5");
+        assert!(!alive("72.5") && alive("73.5"));
+        assert_eq!(Local.settle("r/own").await, []);
+        assert!(Local.sweep("BLUEPRINT_LEASE", "r/other").await >= 1, "also without its environment");
+        assert!(!alive("73.5"));
+    }
+
+    #[tokio::test]
+    async fn programs_that_are_measured_run_at_one_priority_and_others_at_the_usual() {
+        let told = async |metered| {
+            let command = Command { metered, ..shell("cut -d' ' -f19 /proc/self/stat") };
+            Local.run(command, &Stop::new()).await.unwrap().text().trim().parse::<i32>().unwrap()
+        };
+        let usual = told(false).await;
+        assert_eq!(told(true).await, Local.priority());
+        assert!(Local.priority() <= usual);
+        assert_eq!(told(false).await, usual, "nothing of it sticks to us");
+    }
+
+    #[tokio::test]
+    async fn waits_are_those_of_all_threads_and_processes_also_behind_a_shell() {
+        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        let command = Command { metered: true, ..shell(&format!("cd . && sh -c '{burn}'; sh -c '{burn}'; true")) };
+        let done = Local.run(command, &Stop::new()).await.unwrap();
+        let (cpu, told) = (done.usage.cpu.unwrap(), done.usage.told.unwrap());
+        assert!(told.as_secs_f64() >= 0.8 * cpu.as_secs_f64(), "{:?}", done.usage);
+        assert!(done.usage.waits.is_some());
     }
 
     #[tokio::test]

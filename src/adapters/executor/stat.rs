@@ -33,6 +33,6 @@ impl Stat {
 }
 
 /// The unit of CPU time in /proc.
-pub fn tick() -> Duration {
+fn tick() -> Duration {
     Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1)
 }

@@ -21,7 +21,7 @@ const NOTE: usize = 128;
 /// The clock's part of a note.
 const CLOCK: usize = 16;
 
-/// What the first thread of a process had run, and had waited for a core.
+/// What a thread had run, and had waited for a core; or what several had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Schedule {
     /// Time on a core.
@@ -31,12 +31,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Of a process that was not reaped yet.
-    pub fn of(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?)
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { run: self.run + other.run, delay: self.delay + other.delay }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// What came after another.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        let Self { run, delay } = before;
+        Self { run: self.run.saturating_sub(run), delay: self.delay.saturating_sub(delay) }
+    }
+
+    /// Of a text such as `/proc/self/schedstat`.
+    pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split_ascii_whitespace().map(|field| field.parse().ok().map(Duration::from_nanos));
         Some(Self { run: fields.next()??, delay: fields.next()?? })
     }
@@ -110,10 +119,11 @@ impl Stopwatch {
         Self { began, before, watcher }
     }
 
-    /// How long the program took; it must have ended.
-    pub fn stop(&mut self) -> Duration {
-        let ended = self.watcher.take().and_then(|watcher| watcher.join().ok());
-        ended.unwrap_or_else(Instant::now).saturating_duration_since(self.began)
+    /// How long the program took; it must have ended, and was seen alive at that moment.
+    pub fn stop(&mut self, alive: Option<Instant>) -> Duration {
+        let ended = self.watcher.take().and_then(|watcher| watcher.join().ok()).unwrap_or_else(Instant::now);
+        // A watcher that was kept from a core before it slept has waited at other times too.
+        alive.map_or(ended, |alive| ended.max(alive)).saturating_duration_since(self.began)
     }
 }
 
@@ -143,7 +153,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
         let mut watch = Stopwatch::start(&start, Instant::now(), Pid::from_child(&child));
         std::thread::sleep(Duration::from_millis(600));
-        let took = watch.stop();
+        let took = watch.stop(None);
         child.wait().unwrap();
         assert!((Duration::from_millis(150)..Duration::from_millis(590)).contains(&took), "{took:?}");
     }

@@ -7,7 +7,7 @@ use super::client::{Client, RequestPath, RequestSettings};
 use super::limits::allow_connections;
 use super::{HttpError, READY_LIMIT};
 use crate::adapters::load::Target;
-use crate::adapters::process::{Exit, Program, Service, Site};
+use crate::adapters::process::{Exit, Program, Service, Site, Usage};
 use crate::domain::quantity::show_duration;
 
 /// Between two looks at whether it answers.
@@ -75,9 +75,9 @@ impl Server {
         self.port
     }
 
-    /// CPU time that it and all that it started took so far.
-    pub fn cpu(&self) -> Option<Duration> {
-        self.service.usage().cpu
+    /// What it and all that it started took so far.
+    pub fn usage(&self) -> Usage {
+        self.service.usage()
     }
 
     /// A client that keeps up to this many connections to it open.

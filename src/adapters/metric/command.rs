@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::slice;
-use super::value::{clip, number, reading};
+use super::value::{clip, number, output, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::Program;
 use crate::domain::measurement::{MetricName, Reading};
@@ -17,6 +17,8 @@ pub struct Settings {
     pub command: Program,
     /// At least one.
     pub metrics: Vec<Metric>,
+    /// Where the document tells what was computed, as [`Metric::path`].
+    pub output: Option<String>,
 }
 
 /// One number in the document.
@@ -82,7 +84,8 @@ impl Meter for Output {
             MetricError::Variant(format!("the output of `{command}` is not one JSON document: {why} (`{found}`)"))
         })?;
         let readings = self.settings.metrics.iter().map(|m| one(&document, m)).collect::<Result<_, _>>()?;
-        Ok(slice::sample(readings, &finished))
+        let output = self.settings.output.as_deref().map(|path| answer(&document, path)).transpose()?;
+        Ok(Sample { output, ..slice::sample(readings, &self.site, &finished) })
     }
 
     async fn close(&mut self) {}
@@ -94,6 +97,12 @@ fn one(document: &Value, metric: &Metric) -> Result<Reading, MetricError> {
     let value = number(value).map_err(refuse)?;
     let place = if metric.path.is_empty() { "the output" } else { &metric.path };
     reading(&metric.name, value, &metric.unit, 1, place)
+}
+
+/// What was computed, as one short line.
+fn answer(document: &Value, path: &str) -> Result<String, MetricError> {
+    let value = find(document, path).map_err(|why| MetricError::Variant(format!("what was computed: {why}")))?;
+    Ok(value.as_str().map_or_else(|| output(&value.to_string()), output))
 }
 
 /// Follows a path; a step into a list is an index from 0.
@@ -123,6 +132,15 @@ mod tests {
         for path in ["a.b.1.c", "a.x", "a.b.0.c.d", "a..b"] {
             assert!(find(&document, path).unwrap_err().contains("the output has no"), "{path}");
         }
+    }
+
+    #[test]
+    fn what_was_computed_is_a_text_or_any_part_of_the_document() {
+        let document = json!({"rows": [1, 2], "said": "a  b"});
+        assert_eq!(answer(&document, "rows").unwrap(), "[1,2]");
+        assert_eq!(answer(&document, "said").unwrap(), "a b");
+        let error = answer(&document, "lost").unwrap_err().to_string();
+        assert_eq!(error, "what was computed: the output has no `lost` (nothing at `lost`)");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Meter for Lines {
         let finished = slice::run(&self.site, slot, command, &[], &vars).await?;
         let bytes = slice::report(&exchange, command, &finished)?;
         let (readings, output) = read(&bytes, &self.settings.metrics)?;
-        Ok(Sample { output, ..slice::sample(readings, &finished) })
+        Ok(Sample { output, ..slice::sample(readings, &self.site, &finished) })
     }
 
     async fn close(&mut self) {}

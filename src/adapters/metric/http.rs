@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
 use crate::adapters::http::{Client, HttpError, RequestSettings, ServeSettings, Server};
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
@@ -113,12 +113,12 @@ struct Load {
 #[async_trait]
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        let (started, before) = (Instant::now(), self.server.cpu());
+        let (started, before) = (Instant::now(), self.server.usage());
         let (client, settings) = (self.client()?, self.settings.clone());
         let Taken { readings, late } =
             self.within(slot, load::slice(settings.shape(self.rate.get()), &client, slot.seed)).await?;
-        let cpu = self.server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-        let timing = Timing { wall: started.elapsed(), cpu, late, ..Timing::default() };
+        let usage = self.server.usage().since(before);
+        let timing = Timing { late, ..slice::timing(&self.site, started.elapsed(), usage) };
         Ok(Sample { readings, timing, own: None, output: None })
     }
 

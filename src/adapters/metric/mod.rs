@@ -125,6 +125,10 @@ pub enum MetricError {
     /// The variant's doing: a crash, a wrong answer, an invalid or missing value.
     #[error("{0}")]
     Variant(String),
+    /// The slice left something running, which was killed: a variant that does so is out. Where the code as it is does,
+    /// the harness is at fault.
+    #[error("{0}")]
+    Left(String),
     /// The machine's doing: the whole block is repeated.
     #[error("{0}")]
     Machine(String),

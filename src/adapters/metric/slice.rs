@@ -1,8 +1,12 @@
 //! One slice that is one run of a program: how it runs, what it cost, who is to blame.
 
-use crate::adapters::process::{Command, Exchange, Exit, Finished, Program, Site, Usage};
+use std::time::Duration;
+
+use crate::adapters::process::{Command, Exchange, Exit, Finished, Program, REPORT_LIMIT, Site, Stray, Usage};
+use crate::adapters::sql::digest;
 use crate::domain::measurement::{Reading, Timing};
 
+use super::value::output;
 use super::{MetricError, Sample, Slot};
 
 /// Runs a slice's program with `BLUEPRINT_SEED` and these variables; anything but status 0 is
@@ -14,15 +18,48 @@ pub async fn run(
     extra: &[String],
     vars: &[(&str, String)],
 ) -> Result<Finished, MetricError> {
+    let command = command(site, slot, program, extra, vars);
+    finish(site, program, command).await
+}
+
+/// As [`run`], of a program whose standard output is what it computed: as one short line.
+pub async fn answer(site: &Site, slot: Slot, program: &Program) -> Result<(Finished, String), MetricError> {
+    let keep = REPORT_LIMIT as usize + 1;
+    let command = Command { keep, ..command(site, slot, program, &[], &[]) };
+    let finished = finish(site, program, command).await?;
+    if finished.stdout.len() >= keep {
+        return Err(MetricError::Variant(format!("`{program}` printed more than 64 MiB, too much to be compared")));
+    }
+    let said = match std::str::from_utf8(&finished.stdout) {
+        Ok(text) => output(text),
+        Err(_) => format!("{} bytes ({})", finished.stdout.len(), digest([finished.stdout.as_slice()], 16)),
+    };
+    Ok((finished, said))
+}
+
+fn command(site: &Site, slot: Slot, program: &Program, extra: &[String], vars: &[(&str, String)]) -> Command {
     let mut all = vec![("BLUEPRINT_SEED", slot.seed.to_string())];
     all.extend_from_slice(vars);
     let command = site.command(program, extra, &all, slot.limit, Some("metrics.log"));
-    let finished = site.exec.run(Command { metered: true, ..command }, &site.stop).await?;
+    Command { metered: true, ..command }
+}
+
+/// Runs the command that stands for a slice's program; anything but status 0 is the variant's doing.
+pub async fn finish(site: &Site, program: &Program, command: Command) -> Result<Finished, MetricError> {
+    let finished = site.exec.run(command, &site.stop).await?;
     match finished.exit {
+        Exit::Code(0) if !finished.left.is_empty() => Err(MetricError::Left(left(program, &finished.left))),
         Exit::Code(0) => Ok(finished),
         Exit::Stopped => Err(MetricError::Stopped),
         exit => Err(MetricError::Variant(format!("`{program}`: {exit}{}", said(&finished)))),
     }
+}
+
+/// What a program left running: it could work for later slices, or disturb them.
+fn left(program: &Program, strays: &[Stray]) -> String {
+    let each: Vec<_> = strays.iter().take(3).map(ToString::to_string).collect();
+    let more = strays.len().checked_sub(4).map_or_else(String::new, |more| format!(", and {} more", more + 1));
+    format!("left {}{more} running after `{program}`; it was killed", each.join(", "))
 }
 
 /// The last lines a program printed, as the end of a message.
@@ -32,14 +69,15 @@ pub fn said(finished: &Finished) -> String {
 }
 
 /// The slice's result, with the cost that was seen from outside.
-pub fn sample(readings: Vec<Reading>, finished: &Finished) -> Sample {
-    Sample { readings, timing: timing(finished), own: None, output: None }
+pub fn sample(readings: Vec<Reading>, site: &Site, finished: &Finished) -> Sample {
+    Sample { readings, timing: timing(site, finished.wall, finished.usage), own: None, output: None }
 }
 
-/// What a run cost.
-pub fn timing(finished: &Finished) -> Timing {
-    let Usage { cpu, delay } = finished.usage;
-    Timing { wall: finished.wall, cpu, delay, ..Timing::default() }
+/// What something cost that was metered in this place.
+pub fn timing(site: &Site, wall: Duration, usage: Usage) -> Timing {
+    let Usage { cpu, told, .. } = usage;
+    let nice = Some(site.exec.priority()).filter(|nice| *nice < 0);
+    Timing { wall, cpu, delay: usage.delay(wall), told, nice, ..Timing::default() }
 }
 
 /// A report that the program had to write; a missing or strange one is the variant's doing.

@@ -11,7 +11,7 @@ use super::slice;
 use super::value::reading;
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::{Program, Usage};
-use crate::domain::measurement::{MetricName, Timing};
+use crate::domain::measurement::MetricName;
 use crate::domain::quantity::Dimension;
 
 /// A slice goes on until its runs took as long as this.
@@ -24,6 +24,8 @@ pub struct Settings {
     pub name: MetricName,
     /// What is timed.
     pub command: Program,
+    /// Whether its standard output is what it computed.
+    pub output: bool,
 }
 
 /// The source.
@@ -70,31 +72,38 @@ struct Runs {
 #[async_trait]
 impl Meter for Runs {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
-        let Settings { name, command } = &self.settings;
-        let mut sum = Timing::default();
-        let mut runs = 0_u32;
-        while sum.wall < SLICE {
-            let limit = slot.limit.map(|limit| limit.saturating_sub(sum.wall));
-            let finished = slice::run(&self.site, Slot { limit, ..slot }, command, &[], &[]).await?;
-            sum = plus(sum, finished.wall, finished.usage, runs == 0);
+        let Settings { name, command, output } = &self.settings;
+        let (mut wall, mut usage, mut runs, mut said) = (Duration::ZERO, Usage::default(), 0_u32, None);
+        while wall < SLICE {
+            let limit = slot.limit.map(|limit| limit.saturating_sub(wall));
+            let slot = Slot { limit, ..slot };
+            let finished = if *output {
+                let (finished, answer) = slice::answer(&self.site, slot, command).await?;
+                said = Some(same(said, answer, command)?);
+                finished
+            } else {
+                slice::run(&self.site, slot, command, &[], &[]).await?
+            };
+            wall += finished.wall;
+            usage = if runs == 0 { finished.usage } else { usage.plus(finished.usage) };
             runs += 1;
         }
-        let mean = sum.wall.as_secs_f64() / f64::from(runs);
+        let mean = wall.as_secs_f64() / f64::from(runs);
         let readings = vec![reading(name, mean, "s", u64::from(runs), "the command's time")?];
-        Ok(Sample { readings, timing: sum, own: Some(name.clone()), output: None })
+        let timing = slice::timing(&self.site, wall, usage);
+        Ok(Sample { readings, timing, own: Some(name.clone()), output: said })
     }
 
     async fn close(&mut self) {}
 }
 
-/// The sum of what runs cost; what one of them does not tell, all of them do not.
-fn plus(sum: Timing, wall: Duration, usage: Usage, first: bool) -> Timing {
-    let add = |sum: Option<Duration>, one: Option<Duration>| if first { one } else { Some(sum? + one?) };
-    Timing {
-        wall: sum.wall + wall,
-        cpu: add(sum.cpu, usage.cpu),
-        delay: add(sum.delay, usage.delay),
-        ..Timing::default()
+/// What all runs of a slice answer: they have the same inputs.
+fn same(before: Option<String>, now: String, command: &Program) -> Result<String, MetricError> {
+    match before.filter(|before| *before != now) {
+        Some(before) => Err(MetricError::Variant(format!(
+            "`{command}` printed `{before}`, and then `{now}` for the same inputs; its output can't be compared"
+        ))),
+        None => Ok(now),
     }
 }
 
@@ -103,13 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cost_that_one_run_does_not_tell_is_not_known_for_the_slice() {
-        let ms = Duration::from_millis;
-        let told = Usage { cpu: Some(ms(3)), delay: Some(ms(1)) };
-        let sum = plus(plus(Timing::default(), ms(5), told, true), ms(5), told, false);
-        assert_eq!((sum.wall, sum.cpu, sum.delay), (ms(10), Some(ms(6)), Some(ms(2))));
-        let sum = plus(sum, ms(5), Usage { cpu: Some(ms(3)), delay: None }, false);
-        assert_eq!((sum.cpu, sum.delay), (Some(ms(9)), None));
-        assert_eq!(plus(sum, ms(5), told, false).delay, None);
+    fn runs_of_a_slice_that_answer_differently_have_no_answer() {
+        let command = Program::Shell("./run".to_owned());
+        let first = same(None, "7".to_owned(), &command).unwrap();
+        assert_eq!(same(Some(first.clone()), "7".to_owned(), &command).unwrap(), "7");
+        let error = same(Some(first), "8".to_owned(), &command).unwrap_err().to_string();
+        assert_eq!(error, "`./run` printed `7`, and then `8` for the same inputs; its output can't be compared");
     }
 }

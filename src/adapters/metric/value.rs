@@ -10,6 +10,14 @@ use crate::domain::quantity::{Dimension, Quantity};
 /// Where a value was found, for messages, such as `line 3 of the metrics file`.
 pub type Place<'a> = &'a str;
 
+/// No clock tells less, however many observations are timed together; a little less for rounding.
+const NANOSECOND: f64 = 0.999e-9;
+
+fn too_short(seconds: f64, observations: u64) -> String {
+    let all = if observations == 1 { String::new() } else { format!(" in {observations} observations") };
+    format!("a time of {seconds:.1e} s{all} can't have been measured: clocks tell 1e-9 s")
+}
+
 /// A reading in a named unit, if the value can be one.
 pub fn reading(
     metric: &MetricName,
@@ -32,6 +40,10 @@ pub fn reading(
     }
     if observations == 0 {
         return Err(refuse("no observation stands behind the value".to_owned()));
+    }
+    let time = value.dimension() == Dimension::Time;
+    if time && value.value() * (observations as f64) < NANOSECOND {
+        return Err(refuse(too_short(value.value(), observations)));
     }
     Ok(Reading { metric: metric.clone(), value, observations })
 }
@@ -81,6 +93,22 @@ mod tests {
         assert_eq!(refused(0.0, "ms"), "m (here): the value is zero, which a time can't be");
         assert_eq!(refused(0.0, "req/s"), "m (here): the value is zero, which a rate can't be");
         assert_eq!(refused(1.0, "mss"), "m (here): unknown unit `mss`, did you mean `ms`?");
+    }
+
+    #[test]
+    fn a_time_that_no_clock_can_tell_is_refused_and_one_of_many_observations_together_is_not() {
+        assert_eq!(
+            refused(1e-300, "ms"),
+            "m (here): a time of 1.0e-303 s can't have been measured: clocks tell 1e-9 s"
+        );
+        assert!(refused(0.5, "ns").contains("a time of 5.0e-10 s can't"));
+        let name = MetricName::new("m").unwrap();
+        let many = reading(&name, 0.001, "ns", 100, "here").unwrap_err().to_string();
+        assert!(many.contains("a time of 1.0e-12 s in 100 observations can't"), "{many}");
+        for (value, observations) in [(1.0, 1), (0.25, 4), (0.001, 1_000_000)] {
+            reading(&name, value, "ns", observations, "here").unwrap();
+        }
+        reading(&name, 1e-300, "B", 1, "here").unwrap();
     }
 
     #[test]

@@ -10,8 +10,14 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::secret::secret;
+
 /// A report longer than this is refused.
 pub const REPORT_LIMIT: u64 = 64 << 20;
+
+/// How its directories are called, before a random number in hexadecimal digits.
+pub const PREFIX: &str = "x-";
+const NAME_BITS: usize = 64;
 
 /// One file in a directory of its own, both gone when this is dropped.
 #[derive(Debug)]
@@ -25,7 +31,10 @@ impl Exchange {
     pub fn new(scratch: &Path, name: &str) -> io::Result<Self> {
         // As the umask has it, others could look in.
         let private = Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().prefix("x-").permissions(private).tempdir_in(scratch)?;
+        // Nobody who was there before can know the name.
+        let name_of_dir = format!("{PREFIX}{}", secret(NAME_BITS)?);
+        let dir =
+            tempfile::Builder::new().prefix(&name_of_dir).rand_bytes(0).permissions(private).tempdir_in(scratch)?;
         // The trial's programs may run as another user than we do: who owns the scratch
         // directory must be able to write here.
         let (owner, ours) = (std::fs::metadata(scratch)?, std::fs::metadata(dir.path())?);
@@ -156,6 +165,18 @@ mod tests {
         for path in ["etc/hostname", "link", "../x", "/etc/hostname", "a"] {
             read_inside(tree.path(), path).unwrap_err();
         }
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        let scratch = tempfile::tempdir().unwrap();
+        let made: Vec<_> = (0..20).map(|_| Exchange::new(scratch.path(), "r").unwrap()).collect();
+        let mut names: Vec<_> = made.iter().map(Exchange::shown).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 20);
+        let folder = made[0].path().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(folder.starts_with(PREFIX) && folder.len() == PREFIX.len() + 16, "{folder}");
     }
 
     #[test]

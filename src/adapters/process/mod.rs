@@ -17,7 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken as Stop;
 
-pub use exchange::{Exchange, REPORT_LIMIT, read_inside, read_untrusted};
+use crate::domain::quantity::show_duration;
+
+pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use secret::secret;
@@ -51,7 +53,8 @@ pub struct Command {
     pub outlives: bool,
     /// Both streams also go to this file, whole up to 64 MiB, created or appended to.
     pub log: Option<PathBuf>,
-    /// Whether what it uses is to be told as exactly as the machine can.
+    /// Whether it is measured: at the priority for that, what it uses is told as exactly as the machine can, and
+    /// nothing of it outlives it.
     pub metered: bool,
     /// How many bytes of each stream are kept, counted from its end: enough for messages unless
     /// a report is to be read from it.
@@ -162,21 +165,82 @@ pub struct Finished {
     pub stderr: Vec<u8>,
     /// Elapsed.
     pub wall: Duration,
-    /// What it took.
+    /// What it took, with what outlived it.
     pub usage: Usage,
+    /// What did not end with it and was killed; of a program that is not metered nothing is said.
+    pub left: Vec<Stray>,
+}
+
+/// A process that went on when the program that started it had ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, cut short.
+    pub name: String,
+    /// User and system time, with that of the children that it waited for.
+    pub cpu: Duration,
+}
+
+impl std::fmt::Display for Stray {
+    /// Such as `./worker --poll` (pid 712, 1.2 s of CPU time).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` (pid {}, {} of CPU time)", self.name, self.pid, show_duration(self.cpu))
+    }
 }
 
 /// What a program took of the machine's cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// User and system time of the program and what it started. Of a program that is not metered,
-    /// or on a machine without control groups, only of those that were waited for.
+    /// User and system time of the program and what it started. Of a program that stays, on a machine without control
+    /// groups, only of those that were waited for.
     pub cpu: Option<Duration>,
-    /// How long it could run and had no core. Known where its first thread did nearly all of the work.
-    pub delay: Option<Duration>,
+    /// How much of that is the CPU time of threads and processes that told of themselves.
+    pub told: Option<Duration>,
+    /// How long those could run and had no core, all together.
+    pub waits: Option<Duration>,
+}
+
+/// How much of the CPU time must be that of those who told of themselves, for the waits to be the program's.
+const COVERED: f64 = 0.95;
+/// Or so much, where the waits that are not told can't be more than this share of the elapsed time.
+const SMALL: (f64, f64) = (0.8, 0.01);
+
+impl Usage {
+    /// How long all threads and processes could run and had no core, within this elapsed time. What did not tell of
+    /// itself is taken to have waited as much for its CPU time; where it is more than a little, nothing is known.
+    pub fn delay(self, wall: Duration) -> Option<Duration> {
+        let (cpu, told, waits) = (self.cpu?.as_secs_f64(), self.told?.as_secs_f64(), self.waits?);
+        let covered = if cpu > 0.0 { (told / cpu).min(1.0) } else { 1.0 };
+        let guessed = waits.as_secs_f64() * (1.0 / covered - 1.0);
+        let small = covered >= SMALL.0 && guessed <= SMALL.1 * wall.as_secs_f64();
+        (covered >= COVERED || small).then(|| waits.div_f64(covered))
+    }
+
+    /// Of both together; what one of them does not tell, both do not.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.each(other, |one, two| one + two)
+    }
+
+    /// What was added since an earlier look.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.each(earlier, Duration::saturating_sub)
+    }
+
+    fn each(self, other: Self, of: impl Fn(Duration, Duration) -> Duration) -> Self {
+        let both = |one: Option<Duration>, two: Option<Duration>| Some(of(one?, two?));
+        Self { cpu: both(self.cpu, other.cpu), told: both(self.told, other.told), waits: both(self.waits, other.waits) }
+    }
 }
 
 impl Finished {
+    /// One that took nothing.
+    pub fn of(exit: Exit, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+        Self { exit, stdout, stderr, wall: Duration::ZERO, usage: Usage::default(), left: Vec::new() }
+    }
+
     /// Standard output as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -226,9 +290,20 @@ pub trait Executor: Send + Sync {
     /// Starts a program that stays; its group is killed when the service is dropped.
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError>;
 
-    /// Kills whatever carries `variable=value` in its environment, such as a daemon that left its
+    /// Kills whatever was started with `variable=value` in its environment, such as a daemon that left its
     /// group. Returns how many were killed.
     async fn sweep(&self, variable: &str, value: &str) -> usize;
+
+    /// Kills what programs with this `BLUEPRINT_LEASE` left running when they ended, and returns when it is
+    /// dead. What has not ended is not touched.
+    async fn settle(&self, _lease: &str) -> Vec<Stray> {
+        Vec::new()
+    }
+
+    /// The nice value at which metered programs run: below 0 where this machine lets us raise them.
+    fn priority(&self) -> i32 {
+        0
+    }
 }
 
 /// A program that stays until stopped.
@@ -248,4 +323,34 @@ pub trait Service: Send + Sync {
 
     /// Stops the group: TERM, grace, KILL. Returns when it is dead.
     async fn stop(&mut self) -> Exit;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(cpu: u64, told: u64, waits: u64) -> Usage {
+        let ms = |n| Some(Duration::from_millis(n));
+        Usage { cpu: ms(cpu), told: ms(told), waits: ms(waits) }
+    }
+
+    #[test]
+    fn waits_are_known_where_those_that_told_them_did_nearly_all_of_the_work() {
+        let of = |cpu, told, waits| usage(cpu, told, waits).delay(Duration::from_secs(1));
+        let ms = Duration::from_millis;
+        assert_eq!(of(200, 200, 50), Some(ms(50)));
+        assert_eq!(of(200, 190, 95), Some(ms(100)), "the rest waited as much for its CPU time");
+        assert_eq!(of(200, 180, 500), None);
+        assert_eq!(of(200, 180, 9), Some(ms(10)), "what is not told can't matter");
+        assert_eq!((of(200, 100, 0), of(200, 0, 0), of(0, 0, 0)), (None, None, Some(ms(0))));
+        assert_eq!(Usage { told: None, ..usage(1, 1, 1) }.delay(ms(1)), None);
+    }
+
+    #[test]
+    fn what_one_does_not_tell_both_do_not() {
+        let sum = usage(3, 2, 1).plus(usage(3, 2, 1));
+        assert_eq!((sum, sum.since(usage(3, 2, 1))), (usage(6, 4, 2), usage(3, 2, 1)));
+        assert_eq!(sum.plus(Usage { waits: None, ..sum }).waits, None);
+        assert_eq!(Usage::default().plus(sum), Usage::default());
+    }
 }

@@ -96,7 +96,7 @@ impl Suite for CommandSuite {
         for invocation in [runner::whole(name, command)].into_iter().chain(runner::selected(command, selectors)) {
             cases.extend(self.cases(site, invocation).await?);
         }
-        Ok(TestReport { cases: merge(cases) })
+        Ok(TestReport::of(merge(cases)))
     }
 }
 

@@ -25,7 +25,7 @@ impl FakeSuite {
     /// A suite in which these cases pass everywhere.
     pub fn passing(name: &str, cases: &[&str]) -> Self {
         let case = |name: &&str| TestCase { name: (*name).to_owned(), status: TestStatus::Passed };
-        let report = TestReport { cases: cases.iter().map(case).collect() };
+        let report = TestReport::of(cases.iter().map(case).collect());
         Self::new(name, move |_, _| Ok(report.clone()))
     }
 }

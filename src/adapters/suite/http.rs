@@ -94,7 +94,7 @@ impl Suite for HttpSuite {
                 .map_err(|why| SuiteError::Machine(format!("the scratch directory takes no log: {why}")))?;
         }
         let status = if fault.is_none() { TestStatus::Passed } else { TestStatus::Failed };
-        Ok(TestReport { cases: vec![TestCase { name: name.clone(), status }] })
+        Ok(TestReport::of(vec![TestCase { name: name.clone(), status }]))
     }
 }
 

@@ -45,10 +45,14 @@ impl Document {
                 (Some(yields), Limit::Absolute(limit)) if *yields != limit.dimension() => {
                     let message =
                         format!("`{name}` is bounded by {}, and its source yields {yields}", limit.dimension());
-                    Some(
-                        Diagnostic::new(Code::Dimension, span.clone(), message)
-                            .help("correct the bound's unit, or the source's `unit` in blueprint.yaml"),
-                    )
+                    let finding = Diagnostic::new(Code::Dimension, span.clone(), message)
+                        .help("correct the bound's unit, or the source's `unit` in blueprint.yaml");
+                    Some(match limit.dimension() {
+                        Dimension::Percent => {
+                            finding.help("with its sign, as in `<=+1%`, it is relative to the baseline")
+                        }
+                        _ => finding,
+                    })
                 }
                 _ => None,
             }

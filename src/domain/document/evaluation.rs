@@ -8,7 +8,7 @@ use super::text;
 use crate::domain::diagnostic::{Code, Diagnostic};
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::{EvaluationTest, LoadPhrase, MetricBound};
-use crate::domain::quantity::{Bound, Comparator, Dimension, Limit, QuantityError};
+use crate::domain::quantity::{Bound, QuantityError};
 
 /// Programs that a line may start with and that are no English words.
 const RUNNERS: &[&str] = &[
@@ -292,25 +292,13 @@ fn metric(text: &str, span: Range<usize>) -> Result<MetricBound, Box<Diagnostic>
         };
         refuse(Code::Bound, if head.is_empty() { span } else { head.clone() }, message)
     })?;
-    if never_holds(&bound) {
-        let message = format!("`{name}`: nothing measured in this unit is less than 0");
+    if bound.never_holds() {
+        let message = format!("`{name}`: nothing that is measured is less than 0, so nobody keeps this bound");
         return Err(refuse(Code::Bound, head, message));
     }
     let note =
         written[end..].trim().trim_start_matches(['–', '—', '-', '#', ',', ';', '(']).trim_end_matches(')').trim();
     Ok(MetricBound { name, bound, note: (!note.is_empty()).then(|| note.to_owned()) })
-}
-
-/// Times, rates and sizes are never negative, so no variant keeps such a bound.
-fn never_holds(bound: &Bound) -> bool {
-    let Limit::Absolute(limit) = bound.limit else { return false };
-    let natural = matches!(limit.dimension(), Dimension::Time | Dimension::Rate | Dimension::Bytes);
-    natural
-        && match bound.comparator {
-            Comparator::Less => limit.value() <= 0.0,
-            Comparator::AtMost => limit.value() < 0.0,
-            Comparator::AtLeast | Comparator::Greater => false,
-        }
 }
 
 #[cfg(test)]
@@ -382,7 +370,10 @@ mod tests {
         let read = |line: &str| metric(line, 0..line.len()).map(|m| (m.bound.to_string(), m.note));
         assert_eq!(read("p95: <100ms (at peak)").unwrap(), ("< 100 ms".to_owned(), Some("at peak".to_owned())));
         assert_eq!(read("`p95`: <=+1% – of the baseline").unwrap().1.as_deref(), Some("of the baseline"));
-        assert_eq!(read("rows: >1,000").unwrap().0, "> 1000");
+        assert_eq!(read("rows: >1,000,000").unwrap().0, "> 1000000");
+        assert!(read("rows: >1,000").unwrap_err().message.contains("can be read as 1000 or as 1:"));
+        assert!(read("size: <50Mb").unwrap_err().message.contains("as megabits or as megabytes: write `MB`"));
+        assert!(read("p95: <=-150%").unwrap_err().message.contains("less than 0"));
         assert!(read("p95: <100 mss").unwrap_err().message.contains("did you mean `ms`?"));
         assert_eq!(read("rows: <=0 B").unwrap().0, "<= 0 B");
         assert!(read("p95: <0ms").unwrap_err().message.contains("less than 0"));

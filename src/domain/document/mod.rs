@@ -76,6 +76,7 @@ impl Document {
         let (metrics, metric_places) = metrics.into_iter().unzip();
         let plan = plan(source, &outline, &header, (tests, metrics), &mut found);
         let places = Places::find(source, &outline, header);
+        places.check(source, &outline, &plan.variants, &mut found);
         // A sum by weights that are wrong is wrong itself.
         let weighed = !found.iter().any(|f| matches!(f.code, Code::Weights | Code::WeightSum));
         if let Some(table) = places.table.as_ref().filter(|_| weighed) {
@@ -100,7 +101,7 @@ impl Document {
         self.source.as_bytes()
     }
 
-    /// What it probably does not mean to say, in the order of the source.
+    /// What it probably does not mean to say, and notes, in the order of the source.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
@@ -192,7 +193,7 @@ fn plan(
         assumptions: bullets(text, outline, SectionName::Assumptions),
         questions: bullets(text, outline, SectionName::Questions).into_iter().map(question).collect(),
         work_items: variants::work_items(text, outline, &variants, &title, found),
-        weights: scoring::weights(text, outline, &metrics, found),
+        weights: scoring::weights(text, outline, (&tests, &metrics), found),
         budget: budget::budget(text, outline, found),
         rollback: rollback(text, outline),
         title,

@@ -5,13 +5,14 @@ use std::ops::Range;
 use super::entries::{self, Entry, Field, entries};
 use super::header::{Header, Name};
 use super::outline::{Group, Outline, Section, SectionName};
-use super::table::Table;
+use super::table::{self, Table};
 use super::text;
-use crate::domain::plan::{Status, VariantKey};
+use crate::domain::diagnostic::{Code, Diagnostic};
+use crate::domain::plan::{Status, Variant, VariantKey};
 use crate::domain::score::{Criteria, Points};
 
-/// What to write into a document; what is absent stays as it is, and what the document has no
-/// place for is not written.
+/// What to write into a document; what is absent stays as it is. Winner and Analysis are added below
+/// the Results where the document has none; of other lines that it has no place for none is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Regions {
     /// Rows of the Results table.
@@ -113,6 +114,24 @@ impl Places {
             let after = text::skip_blank(text, text::line_end(text, end));
             self.inside.push(text::line_start(text, field.name.start)..after);
         }
+    }
+
+    /// A document without a place for results could not say how it ended.
+    pub fn check(&self, text: &str, outline: &Outline, variants: &[Variant], found: &mut Vec<Diagnostic>) {
+        let Some(section) = outline.section(SectionName::Scoring) else { return };
+        if self.results.is_some() || self.table.is_some() {
+            return;
+        }
+        let heading = text::trim(text, section.heading.clone());
+        let eol = text::eol(text, heading.start);
+        let end = text::trim(text, heading.start..section.body.end).end;
+        let row = |v: &Variant| ResultRow { variant: v.key.clone(), criteria: None, total: None, winner: false };
+        let rows: Vec<_> = variants.iter().map(row).collect();
+        let added = format!("{eol}{eol}### Results{eol}{eol}{}", table::fresh(&rows, eol));
+        let finding = Diagnostic::new(Code::NoResults, heading, "there is no place for the results of a run")
+            .help("add `### Results` to this section, or let `blueprint check --fix` do it")
+            .fixed_by("add `### Results` with an empty table", vec![(end..end, added)]);
+        found.push(finding);
     }
 
     /// The bytes outside of all regions, in order.

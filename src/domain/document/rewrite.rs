@@ -37,16 +37,7 @@ pub(super) fn edits(text: &str, places: &Places, regions: &Regions) -> Vec<Edit>
     if let Some(updated) = &regions.updated {
         edits.extend(header.all(Name::Updated).map(|field| value_edit(text, field.value.clone(), inline(updated))));
     }
-    if let Some(rows) = &regions.results {
-        match (&places.table, places.results) {
-            (Some(table), _) => edits.push(table.edit(text, rows)),
-            (None, Some(heading)) => {
-                let eol = text::eol(text, heading);
-                edits.push(after_heading(text, heading, &table::fresh(rows, eol)));
-            }
-            (None, None) => {}
-        }
-    }
+    results(text, places, regions, &mut edits);
     if let (Some(winner), Some(field)) = (&regions.winner, &places.winner) {
         edits.push(value_edit(text, field.value.clone(), inline(winner)));
     }
@@ -57,6 +48,59 @@ pub(super) fn edits(text: &str, places: &Places, regions: &Regions) -> Vec<Edit>
         artifacts(text, *heading, items, bullets, &mut edits);
     }
     edits
+}
+
+/// The Results table, and below it what the document has no lines for.
+fn results(text: &str, places: &Places, regions: &Regions, edits: &mut Vec<Edit>) {
+    let rows = regions.results.as_deref();
+    match (&places.table, places.results) {
+        (Some(table), _) => {
+            let (place, body) = table.edit(text, rows.unwrap_or_default());
+            let end = place.end;
+            edits.extend(rows.map(|_| (place, body)));
+            let parts = missing(text, places, regions, end);
+            if !parts.is_empty() {
+                let eol = text::eol(text, text::line_start(text, end));
+                let apart = if text[text::line_end(text, end)..].lines().next().is_none_or(|l| l.trim().is_empty()) {
+                    ""
+                } else {
+                    eol
+                };
+                edits.push((end..end, format!("{eol}{eol}{}{apart}", parts.join(&format!("{eol}{eol}")))));
+            }
+        }
+        (None, Some(heading)) => {
+            let eol = text::eol(text, heading);
+            let table = rows.map(|rows| table::fresh(rows, eol));
+            let parts: Vec<_> = table.into_iter().chain(missing(text, places, regions, heading)).collect();
+            if !parts.is_empty() {
+                edits.push(after_heading(text, heading, &parts.join(&format!("{eol}{eol}"))));
+            }
+        }
+        // Such a document is not valid.
+        (None, None) => {}
+    }
+}
+
+/// Lines that the document has no place for, to be put behind the line that ends at or after `after`.
+fn missing(text: &str, places: &Places, regions: &Regions, after: usize) -> Vec<String> {
+    let eol = text::eol(text, text::line_start(text, after));
+    let mut parts = Vec::new();
+    if let (Some(winner), None) = (&regions.winner, &places.winner) {
+        parts.push(format!("**Winner**: {}", inline(winner)).trim_end().to_owned());
+    }
+    if let (Some(bullets), None) = (&regions.analysis, &places.analysis) {
+        let below = text::line_end(text, after);
+        let prefix = prefix(text, None, below);
+        let lines: String = bullets.iter().map(|bullet| format!("{eol}{prefix}{}", item(bullet))).collect();
+        parts.push(format!("**Analysis**:{lines}"));
+        let next = text[text::skip_blank(text, below)..].trim_start();
+        if !bullets.is_empty() && next.starts_with(|c: char| "-*+".contains(c) || c.is_ascii_digit()) {
+            // A list that follows would be taken for more of this one.
+            parts.push("<!-- -->".to_owned());
+        }
+    }
+    parts
 }
 
 /// The edits that set `Approved` and the status.

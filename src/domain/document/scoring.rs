@@ -7,17 +7,27 @@ use super::outline::{Outline, SectionName};
 use super::table::{Column, Table};
 use super::text;
 use crate::domain::diagnostic::{Code, Diagnostic, suggestion};
-use crate::domain::plan::{MetricBound, Weight, Weights};
-use crate::domain::quantity::{Dimension, Quantity};
+use crate::domain::plan::{EvaluationTest, MetricBound, Weight, Weights};
+use crate::domain::quantity::{Dimension, Quantity, QuantityError};
 use crate::domain::score::Points;
 
 const CRITERIA: [&str; 3] = ["tests", "performance", "simplicity"];
 
 /// One line of the weights.
-type Line = (Weight, Range<usize>);
+struct Line {
+    weight: Weight,
+    span: Range<usize>,
+    /// Without `%`: a share of 1 where all are.
+    plain: bool,
+}
 
 /// The weights; findings where they are missing, can't be read or do not sum to 100 %.
-pub(super) fn weights(text: &str, outline: &Outline, metrics: &[MetricBound], found: &mut Vec<Diagnostic>) -> Weights {
+pub(super) fn weights(
+    text: &str,
+    outline: &Outline,
+    (tests, metrics): (&[EvaluationTest], &[MetricBound]),
+    found: &mut Vec<Diagnostic>,
+) -> Weights {
     let mut lines: [Option<Line>; 3] = [None, None, None];
     let section = outline.section(SectionName::Scoring);
     let at = section.map_or(outline.title.clone().unwrap_or(0..0), |s| text::trim(text, s.heading.clone()));
@@ -29,37 +39,81 @@ pub(super) fn weights(text: &str, outline: &Outline, metrics: &[MetricBound], fo
             found.push(*finding);
         }
     }
-    let sum: f64 = lines.iter().flatten().map(|(weight, _)| weight.percent).sum();
+    shares(&mut lines);
     if found.len() == before {
         if lines.iter().all(Option::is_none) {
             let finding = Diagnostic::new(Code::Weights, at, "there are no scoring weights")
                 .help("add `### Weights` to the section Competition Scoring, with `- Tests: 50%`, `- Performance: 30%`, `- Simplicity: 20%`");
             found.push(finding);
-        } else if (sum - 100.0).abs() > 1e-9 {
-            let (verb, much) = if sum < 100.0 { ("add", 100.0 - sum) } else { ("take", sum - 100.0) };
-            let where_to = if sum < 100.0 { "to" } else { "from" };
-            let finding =
-                Diagnostic::new(Code::WeightSum, last, format!("scoring weights sum to {} %, not 100 %", tidy(sum)))
-                    .help(format!("{verb} {} % {where_to} a criterion", tidy(much)));
-            found.push(finding);
+        } else {
+            found.extend(sum(&lines, last));
         }
     }
-    if let Some((Weight { note: Some(note), .. }, span)) = &lines[1]
-        && !metrics.is_empty()
-        && !names_a_metric(note, metrics)
-    {
-        let names: Vec<_> = metrics.iter().map(|m| m.name.as_str()).collect();
-        let finding = Diagnostic::new(
-            Code::NoteMatchesNothing,
-            span.clone(),
-            format!("the note `{note}` matches no metric, so all metrics count"),
-        )
-        .help(format!("use words of the metrics' names: {}", names.join(", ")));
-        found.push(finding);
+    for (name, line) in CRITERIA.iter().zip(&lines) {
+        found.extend(line.as_ref().and_then(|line| note(name, line, tests, metrics)));
     }
     let [tests, performance, simplicity] =
-        lines.map(|line| line.map_or(Weight { percent: 0.0, note: None }, |(weight, _)| weight));
+        lines.map(|line| line.map_or_else(|| Weight::new(0.0, None), |line| line.weight));
     Weights { tests, performance, simplicity }
+}
+
+fn total(lines: &[Option<Line>; 3]) -> f64 {
+    lines.iter().flatten().map(|line| line.weight.percent).sum()
+}
+
+/// Weights of which none is a percentage and that sum to 1 are shares of it.
+fn shares(lines: &mut [Option<Line>; 3]) {
+    if lines.iter().flatten().all(|line| line.plain) && (total(lines) - 1.0).abs() < 1e-9 {
+        for line in lines.iter_mut().flatten() {
+            line.weight.percent = tidy(line.weight.percent * 100.0);
+        }
+    }
+}
+
+/// A finding where the weights do not sum to 100 %.
+fn sum(lines: &[Option<Line>; 3], at: Range<usize>) -> Option<Diagnostic> {
+    let sum = total(lines);
+    if (sum - 100.0).abs() <= 1e-9 {
+        return None;
+    }
+    let plain = lines.iter().flatten().filter(|line| line.plain);
+    if plain.clone().any(|line| line.weight.percent < 1.0 && line.weight.percent > 0.0) {
+        let message = if plain.count() == lines.iter().flatten().count() {
+            format!("scoring weights sum to {}, which is neither 1 nor 100 %", tidy(sum))
+        } else {
+            "some scoring weights are percentages, and others are shares of 1".to_owned()
+        };
+        return Some(Diagnostic::new(Code::WeightSum, at, message).help("write all of them with `%`, 100 % together"));
+    }
+    let (verb, much, where_to) = if sum < 100.0 { ("add", 100.0 - sum, "to") } else { ("take", sum - 100.0, "from") };
+    let finding = Diagnostic::new(Code::WeightSum, at, format!("scoring weights sum to {} %, not 100 %", tidy(sum)));
+    Some(finding.help(format!("{verb} {} % {where_to} a criterion", tidy(much))))
+}
+
+/// What there is to say of a note: that it demands what no test can miss, chooses no metric, or does nothing.
+fn note(criterion: &str, line: &Line, tests: &[EvaluationTest], metrics: &[MetricBound]) -> Option<Diagnostic> {
+    let (note, span) = (line.weight.note.as_ref()?, line.span.clone());
+    if let Some(gate) = line.weight.gate {
+        let idle = !tests.iter().any(|test| gate.covers(test.text()));
+        return (idle && !tests.is_empty()).then(|| {
+            let message = format!("`{note}` is demanded, and no line of the tests says performance, load or benchmark");
+            Diagnostic::new(Code::IdleGate, span, message)
+                .help("it covers what lies in a folder of such a name; for every test, write `must pass all tests`")
+        });
+    }
+    if criterion != CRITERIA[1] {
+        let message = format!("the note `{note}` is prose: nothing is decided by it");
+        let finding = Diagnostic::new(Code::ProseNote, span, message);
+        return Some(
+            finding.help("`must pass all tests` puts out whoever fails one; the note of Performance chooses metrics"),
+        );
+    }
+    (!metrics.is_empty() && !names_a_metric(note, metrics)).then(|| {
+        let names: Vec<_> = metrics.iter().map(|m| m.name.as_str()).collect();
+        let message = format!("the note `{note}` matches no metric, so all metrics count");
+        Diagnostic::new(Code::NoteMatchesNothing, span, message)
+            .help(format!("use words of the metrics' names: {}", names.join(", ")))
+    })
 }
 
 /// A number without a needless fraction.
@@ -116,20 +170,22 @@ fn weight(text: &str, span: Range<usize>, lines: &mut [Option<Line>; 3]) -> Resu
         return Err(refuse(format!("unknown criterion `{name}`{}", suggestion(&name, CRITERIA))));
     };
     let (number, note) = text::note(text, value);
-    let quantity = Quantity::parse(&text[number.clone()]).ok();
-    let percent = quantity
-        .filter(|q| {
-            matches!(q.dimension(), Dimension::Percent | Dimension::Count) && (0.0..=100.0).contains(&q.value())
-        })
-        .ok_or_else(|| refuse(format!("`{}` is not a percentage from 0 to 100", &text[number])))?
-        .value();
-    if let Some((_, first)) = &lines[at] {
+    let no_share = || format!("`{}` is not a percentage from 0 to 100", &text[number.clone()]);
+    let quantity = Quantity::parse(&text[number.clone()]).map_err(|error| match error {
+        QuantityError::Separator { .. } => refuse(error.to_string()),
+        _ => refuse(no_share()),
+    })?;
+    let known = matches!(quantity.dimension(), Dimension::Percent | Dimension::Count);
+    if !known || !(0.0..=100.0).contains(&quantity.value()) {
+        return Err(refuse(no_share()));
+    }
+    if let Some(Line { span: first, .. }) = &lines[at] {
         return Err(Box::new(
             (*refuse(format!("the weight of `{name}` stands twice"))).also(first.clone(), "first here"),
         ));
     }
-    let note = note.map(|n| text[n].to_owned());
-    lines[at] = Some((Weight { percent, note }, span));
+    let weight = Weight::new(quantity.value(), note.map(|n| text[n].to_owned()));
+    lines[at] = Some(Line { weight, span: span.clone(), plain: quantity.dimension() == Dimension::Count });
     Ok(())
 }
 

@@ -36,6 +36,16 @@ pub(super) fn variants(
             found.push(finding);
             continue;
         }
+        if let Some((twin, first)) = variants.iter().find(|(v, _)| v.key.slug() == key.slug()) {
+            let (other, slug) = (&twin.key, key.slug());
+            let message = format!("the variants {other} and {key} would both be `{slug}`");
+            let finding = Diagnostic::new(Code::VariantName, inner.clone(), message)
+                .says("its branch, worktree and recorded work are named after its key")
+                .also(first.clone(), "first here")
+                .help("in names `_` is `-`, and case does not count: give one of them another key");
+            found.push(finding);
+            continue;
+        }
         let notes = entries(text, group.blocks).iter().map(|entry| text::flow(&text[said(text, entry)])).collect();
         variants.push((Variant { key, name: text[name].to_owned(), notes }, text::trim(text, heading.clone())));
     }

@@ -103,6 +103,9 @@ struct Line<'a> {
     total: Option<f64>,
     metrics: BTreeMap<&'a str, Value>,
     tests: Option<Tests>,
+    /// The gate of the weights that the baseline itself misses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    misses_gate: Option<String>,
     change: Option<&'a ChangeSize>,
     commit: Option<&'a str>,
     kept_ref: Option<String>,
@@ -251,6 +254,7 @@ fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
         total: row.total.map(|t| t.shown()),
         metrics: row.metrics.iter().map(value).collect(),
         tests: facts.tests.get(&row.contender).map(tests),
+        misses_gate: (row.contender == Contender::Baseline).then(|| scoreboard::missed_gate(facts)).flatten(),
         change: harvest.map(|(_, size, _)| size),
         commit: match &row.contender {
             Contender::Baseline | Contender::Shadow => Some(&facts.started.base.0),

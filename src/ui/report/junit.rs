@@ -138,7 +138,7 @@ mod tests {
         let board = facts.scoreboard.clone().unwrap();
         let name = "a\"b' <c> & ]]> \u{0}\u{1b}\u{ffff} é";
         let cases = [TestStatus::Failed, TestStatus::Passed].map(|status| TestCase { name: name.to_owned(), status });
-        facts.tests.insert(Contender::Baseline, TestReport { cases: cases.into() });
+        facts.tests.insert(Contender::Baseline, TestReport::of(cases.into()));
         let text = junit(&facts, &board);
         let mut reader = quick_xml::Reader::from_str(&text);
         let mut names = Vec::new();

@@ -27,6 +27,9 @@ pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
             }
         }
     }
+    if let Some(missed) = scoreboard::missed_gate(facts) {
+        let _ = writeln!(out, "- {}", escape(&missed));
+    }
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
@@ -97,6 +100,9 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     }
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
+    }
+    if let Some(how) = scoreboard::priority(facts) {
+        item("Priority", escape(&how));
     }
     for (what, text) in notes(facts, board) {
         item(what, escape(&text));

@@ -1,5 +1,7 @@
 //! What any report comes down to, and one statistic out of it.
 
+use std::time::Duration;
+
 use super::super::stat::nearest_rank;
 use super::super::{MetricError, value};
 use super::{Format, Metric, Stat};
@@ -26,6 +28,11 @@ pub struct Series {
     pub count: u64,
     /// The statistics that the report states itself; they are taken as they are.
     pub stated: Vec<(Stat, f64)>,
+    /// How often the work was done for all of them together, one time after another; 0 where the report does not
+    /// say, or where it was done side by side.
+    pub iterations: f64,
+    /// How long that took, in the series' unit, where it is a time.
+    pub spent: f64,
 }
 
 impl Series {
@@ -88,7 +95,46 @@ pub fn reading(benchmarks: &[Benchmark], metric: &Metric, format: &Format) -> Re
     };
     let value = value.ok_or_else(|| refuse(missing(benchmark, series, metric, format)))?;
     let unit = if metric.stat == Stat::Ops { "/s" } else { unit };
-    value::reading(&metric.name, value, unit, count, &place)
+    // A mean of many iterations may be less than a clock tells, all of them together may not.
+    let timed = count.max(series.iterations as u64);
+    value::reading(&metric.name, value, unit, timed, &place).map(|reading| Reading { observations: count, ..reading })
+}
+
+/// A benchmark that times itself can't have taken longer than the slice that it ran in. `elapsed` is
+/// what was seen from outside.
+pub fn check_elapsed(
+    benchmarks: &[Benchmark],
+    metric: &Metric,
+    format: &Format,
+    elapsed: Duration,
+) -> Result<(), MetricError> {
+    let refuse = |why: String| MetricError::Variant(format!("{}: {why}", metric.name));
+    let benchmark = find(benchmarks, metric, format).map_err(refuse)?;
+    let series = series(benchmark, metric, format).map_err(refuse)?;
+    let unit = series.unit.as_deref().or(metric.unit.as_deref()).map_or("", measure);
+    let seconds = |value: f64| {
+        let time = Quantity::in_unit(value, unit).ok().filter(|time| time.dimension() == Dimension::Time);
+        time.map_or(0.0, Quantity::value)
+    };
+    let longest = series.statistic(Stat::Max).or_else(|| series.statistic(Stat::Mean)).unwrap_or(0.0);
+    let (told, what) = match (seconds(series.spent), seconds(longest)) {
+        (spent, longest) if spent > longest => (spent, format!("{} runs of the work", series.iterations)),
+        (_, longest) => (longest, "one observation".to_owned()),
+    };
+    if told > elapsed.as_secs_f64() * ROUNDING {
+        let (told, elapsed, name) = (shown(told), shown(elapsed.as_secs_f64()), &benchmark.names[0]);
+        return Err(refuse(format!(
+            "the {format} report says that {what} of {name} took {told}, and its program ended after {elapsed}"
+        )));
+    }
+    Ok(())
+}
+
+/// Figures of reports are rounded, and clocks differ a little.
+const ROUNDING: f64 = 1.01;
+
+fn shown(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
 }
 
 /// Every observation has to be possible, whichever of them the statistic picks.
@@ -105,7 +151,8 @@ fn check(series: &Series, unit: &str, metric: &Metric, benchmark: &str) -> Resul
 /// Operations a second out of the mean time of one.
 fn ops(series: &Series, unit: &str, metric: &Metric) -> Result<Option<f64>, MetricError> {
     let Some(mean) = series.statistic(Stat::Mean) else { return Ok(None) };
-    let mean = value::reading(&metric.name, mean, unit, 1, "the mean")?.value;
+    let timed = series.iterations.max(1.0) as u64;
+    let mean = value::reading(&metric.name, mean, unit, timed, "the mean")?.value;
     Ok((mean.dimension() == Dimension::Time).then(|| 1.0 / mean.value()))
 }
 

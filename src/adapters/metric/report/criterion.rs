@@ -79,7 +79,8 @@ fn benchmark(folder: &str, files: &[&Document]) -> Result<Benchmark, String> {
         (Stat::StdDev, estimates.std_dev.point_estimate),
     ];
     let bare = function_id.map_or_else(|| group_id.clone(), |function| format!("{group_id}/{function}"));
-    let series = Series { unit: Some("ns".to_owned()), observations, count: 0, stated };
+    let (iterations, spent) = (iters.iter().sum(), times.iter().sum());
+    let series = Series { unit: Some("ns".to_owned()), observations, count: 0, stated, iterations, spent };
     Ok(Benchmark { names: vec![full_id, bare], series: vec![series] })
 }
 

@@ -14,7 +14,7 @@ pub const FORMAT: Format = Format {
     name: "go-bench",
     units: true,
     place: Place::Output,
-    unit: |_| Some("ns/op"),
+    unit: |_| Some(USUAL),
     parse,
     expects: "`run` has to be a `go test -bench` command whose benchmarks print nothing themselves",
 };
@@ -104,9 +104,8 @@ impl Lines {
         let mut words = line.split_ascii_whitespace();
         let name = words.next().unwrap_or_default();
         let iterations = words.next().unwrap_or_default();
-        if !iterations.parse::<u64>().is_ok_and(|count| count > 0) {
-            return Err(format!("`{iterations}` is no number of iterations"));
-        }
+        let count = iterations.parse::<u64>().ok().filter(|count| *count > 0);
+        let count = count.ok_or_else(|| format!("`{iterations}` is no number of iterations"))? as f64;
         let mut figures = Vec::new();
         while let Some(figure) = words.next() {
             let value: f64 = figure.parse().map_err(|_| format!("`{figure}` is no number"))?;
@@ -117,7 +116,7 @@ impl Lines {
         }
         let benchmark = self.benchmark(name);
         for (value, unit) in figures {
-            add(benchmark, value, unit);
+            add(benchmark, value, unit, count);
         }
         self.open = Some(name.to_owned());
         Ok(())
@@ -136,14 +135,20 @@ impl Lines {
     }
 }
 
-fn add(benchmark: &mut Benchmark, value: f64, unit: &str) {
-    match benchmark.series.iter_mut().find(|series| series.unit.as_deref() == Some(unit)) {
-        Some(series) => series.observations.push(value),
-        None => {
-            let series = Series { unit: Some(unit.to_owned()), observations: vec![value], ..Series::default() };
-            benchmark.series.push(series);
-        }
-    }
+/// The usual figure: the time of an iteration by the clock on the wall.
+const USUAL: &str = "ns/op";
+
+fn add(benchmark: &mut Benchmark, value: f64, unit: &str, iterations: f64) {
+    let known = benchmark.series.iter().position(|series| series.unit.as_deref() == Some(unit));
+    let at = known.unwrap_or_else(|| {
+        benchmark.series.push(Series { unit: Some(unit.to_owned()), ..Series::default() });
+        benchmark.series.len() - 1
+    });
+    let series = &mut benchmark.series[at];
+    series.observations.push(value);
+    series.iterations += iterations;
+    // A benchmark's own figures may be times of something else.
+    series.spent += if unit == USUAL { value * iterations } else { 0.0 };
 }
 
 /// `BenchmarkName` and something behind it. With `-v` the name also stands alone, and a word such

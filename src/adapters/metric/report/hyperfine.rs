@@ -60,7 +60,8 @@ fn benchmark(entry: Entry, path: &str) -> Result<Benchmark, String> {
     }
     let mut stated = vec![(Stat::Mean, mean), (Stat::Median, median), (Stat::Min, min), (Stat::Max, max)];
     stated.extend(stddev.map(|value| (Stat::StdDev, value)));
-    let series = Series { unit: Some("s".to_owned()), observations: times, count: 0, stated };
+    let (iterations, spent) = (times.len() as f64, times.iter().sum());
+    let series = Series { unit: Some("s".to_owned()), observations: times, count: 0, stated, iterations, spent };
     Ok(Benchmark { names: vec![command], series: vec![series] })
 }
 

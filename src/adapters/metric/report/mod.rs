@@ -15,6 +15,7 @@ mod tests;
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -181,7 +182,8 @@ impl Meter for Bench {
         }
         let finished = slice::run(&self.site, slot, command, &extra, &vars).await?;
         let documents = documents(format, &exchange, command, &finished)?;
-        Ok(slice::sample(readings(format, &documents, metrics)?, &finished))
+        let readings = readings(format, &documents, metrics, finished.wall)?;
+        Ok(slice::sample(readings, &self.site, &finished))
     }
 
     async fn close(&mut self) {}
@@ -219,9 +221,18 @@ fn documents(
     }
 }
 
-/// Every metric out of one report.
-fn readings(format: &Format, documents: &[Document], metrics: &[Metric]) -> Result<Vec<Reading>, MetricError> {
+/// Every metric out of one report of a program that took so long.
+fn readings(
+    format: &Format,
+    documents: &[Document],
+    metrics: &[Metric],
+    elapsed: Duration,
+) -> Result<Vec<Reading>, MetricError> {
     let benchmarks = (format.parse)(documents)
         .map_err(|why| MetricError::Variant(format!("{why} ({format}: {})", format.expects)))?;
-    metrics.iter().map(|metric| benchmark::reading(&benchmarks, metric, format)).collect()
+    let one = |metric| {
+        let reading = benchmark::reading(&benchmarks, metric, format)?;
+        benchmark::check_elapsed(&benchmarks, metric, format, elapsed).map(|()| reading)
+    };
+    metrics.iter().map(one).collect()
 }

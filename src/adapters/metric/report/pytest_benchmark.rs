@@ -42,6 +42,9 @@ struct Stats {
     median: f64,
     ops: f64,
     rounds: u64,
+    /// How often each round does the work.
+    #[serde(default)]
+    iterations: u64,
     #[serde(default)]
     data: Vec<f64>,
 }
@@ -69,7 +72,11 @@ fn benchmark(entry: Entry) -> Benchmark {
         (Stat::StdDev, stats.stddev),
         (Stat::Ops, stats.ops),
     ];
-    let series = Series { unit: Some("s".to_owned()), observations: stats.data, count: stats.rounds, stated };
+    let iterations = stats.iterations.max(1) as f64;
+    let spent = stats.mean * stats.rounds as f64 * iterations;
+    let iterations = stats.rounds as f64 * iterations;
+    let (observations, count) = (stats.data, stats.rounds);
+    let series = Series { unit: Some("s".to_owned()), observations, count, stated, iterations, spent };
     Benchmark { names: vec![fullname, name, bare], series: vec![series] }
 }
 

@@ -35,10 +35,23 @@ pub fn read_documents(
     let name = MetricName::new("query_latency").unwrap();
     let (test, unit) = (test.map(str::to_owned), unit.map(str::to_owned));
     let metric = Metric { name, test, stat: stat.parse().unwrap(), unit };
-    match readings(format, documents, &[metric]) {
+    match readings(format, documents, &[metric], Duration::MAX) {
         Ok(mut readings) => Ok(readings.remove(0)),
         Err(MetricError::Variant(why)) => Err(why),
         Err(other) => panic!("{other:?} is not the variant's doing"),
+    }
+}
+
+#[test]
+fn a_report_of_more_time_than_its_program_took_is_refused_with_both() {
+    for (format, report) in reports().into_iter().filter(|(format, _)| format.name != "go-bench") {
+        let test = parse(format, &report).unwrap()[0].names[0].clone();
+        let name = MetricName::new("m").unwrap();
+        let metric = Metric { name, test: Some(test), stat: Stat::Mean, unit: None };
+        let within = |elapsed| readings(format, &report, std::slice::from_ref(&metric), elapsed);
+        within(Duration::from_secs(10)).unwrap_or_else(|why| panic!("{}: {why}", format.name));
+        let why = within(Duration::from_micros(300)).unwrap_err().to_string();
+        assert!(why.contains("took ") && why.ends_with("its program ended after 0.300 ms"), "{why}");
     }
 }
 

@@ -1,0 +1,98 @@
+//! What a program left running: it is handed to us when its parent ends, and goes no further.
+//!
+//! We are the subreaper of all that we start. An orphan among our children is somebody's daemon, or
+//! something that is just ending; whose it is, its mark tells, or who saw it while its program ran. What is not known to
+//! be a program's of ours is left alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
+
+use super::reaping;
+use super::tasks::children;
+use crate::adapters::process::Stray;
+
+/// How long what outlives its program may take to end by itself.
+const GRACE: Duration = Duration::from_millis(100);
+/// How long something that was killed may take to be gone.
+const DEATH: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Lets all that we start from now on be handed to us when its parent ends.
+pub fn adopt() {
+    static ADOPTED: OnceLock<()> = OnceLock::new();
+    // Without it orphans go to the init process, as they do everywhere.
+    ADOPTED.get_or_init(|| set_child_subreaper(Some(getpid())).unwrap_or_default());
+}
+
+/// What was handed to us, dead or alive. The kernel gives it to our first thread, and programs are started
+/// by another one.
+fn handed() -> Vec<u32> {
+    let own = std::process::id();
+    children(own, own)
+}
+
+/// What became of those that were left.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Those that did not end by themselves.
+    pub left: Vec<Stray>,
+    /// CPU time of all, also of those that did.
+    pub cpu: Duration,
+}
+
+/// Waits until nothing is left of those that belong to somebody: what does not end at once is killed.
+pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
+    let began = Instant::now();
+    let mut left: BTreeMap<u32, Stray> = BTreeMap::new();
+    let mut all = Duration::ZERO;
+    loop {
+        let mut alive = false;
+        for pid in handed() {
+            if !left.contains_key(&pid) && !belongs(pid) {
+                continue;
+            }
+            if let Some(cpu) = reaping::reap(pid) {
+                all += cpu;
+                if let Some(stray) = left.get_mut(&pid) {
+                    stray.cpu = cpu;
+                }
+                continue;
+            }
+            alive = true;
+            if began.elapsed() >= GRACE {
+                left.entry(pid).or_insert_with(|| Stray { pid, name: name(pid), cpu: Duration::ZERO });
+                kill(pid);
+            }
+        }
+        if !alive || began.elapsed() > GRACE + DEATH {
+            return Settled { left: left.into_values().collect(), cpu: all };
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Reaps those that ended, and says nothing of the others.
+pub fn bury(belongs: impl Fn(u32) -> bool) {
+    for pid in handed().into_iter().filter(|pid| belongs(*pid)) {
+        reaping::reap(pid);
+    }
+}
+
+fn kill(pid: u32) {
+    // It is our child and not reaped, so that its number is its own.
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn name(pid: u32) -> String {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = read("cmdline").split('\0').collect::<Vec<_>>().join(" ");
+    let line = if line.trim().is_empty() { read("comm") } else { line };
+    line.trim().chars().take(80).collect()
+}
