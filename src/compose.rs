@@ -1,12 +1,14 @@
 //! Puts a run together: from a plan and a configuration to the ports and settings that the engine
 //! works with. Decides nothing; what can't be put together is refused with the key to correct.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
 use crate::adapters::agent::patch::{self, Source};
+use crate::adapters::agent::scripted::Scripted;
 use crate::adapters::agent::{self, AgentSettings};
 use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
@@ -17,6 +19,7 @@ use crate::adapters::metric::MetricSource;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::document::Document;
+use crate::domain::estimate::Estimate;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
@@ -24,6 +27,8 @@ use crate::domain::plan::Plan;
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
 use crate::engine::context::{Ports, Settings};
+use crate::engine::controls;
+use crate::engine::estimate;
 use crate::engine::journal::{Facts, Log, Record, Started};
 use crate::engine::lanes;
 use crate::engine::lease;
@@ -66,6 +71,8 @@ pub enum Purpose {
     Document,
     /// The harness: controls compete in the place of the variants.
     Rehearsal,
+    /// The harness on the baseline alone: no variant takes part.
+    Try,
 }
 
 /// Puts a run together and refuses what could only fail later.
@@ -77,7 +84,7 @@ pub async fn prepare(
     purpose: Purpose,
     events: Arc<dyn Sink>,
 ) -> Result<Prepared> {
-    let rehearsal = purpose == Purpose::Rehearsal;
+    let (rehearsal, trying) = (purpose == Purpose::Rehearsal, purpose == Purpose::Try);
     let plan = &if rehearsal { rehearsal::plan(document.plan()) } else { document.plan().clone() };
     let (config, random) = (&project.config, LocalWorkspace.random());
     let at = now();
@@ -87,6 +94,10 @@ pub async fn prepare(
     if rehearsal {
         settings.measure_budget = rehearsal_budget(settings.measure_budget);
         rehearse(&mut ports, &mut settings, plan, &target.base).await?;
+    } else if trying {
+        // Nobody implements anything, and what would is no matter of the harness.
+        ports.agent = Arc::new(Scripted { files: BTreeMap::new() });
+        settings.merge = false;
     } else {
         connect(project, &mut ports).await?;
     }
@@ -110,6 +121,8 @@ pub async fn prepare(
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
         rehearsal,
+        merge: true,
+        trying,
     };
     Ok(Prepared { started, ports, settings })
 }
@@ -153,6 +166,7 @@ pub async fn again(
     let mut settings = settings(project, &started.plan, &started.run);
     settings.state = started.state.clone();
     settings.measure_budget = started.measure_budget;
+    settings.merge = started.merge;
     let mut ports = ports(project, &started.plan, journal, events).await?;
     if started.rehearsal {
         rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
@@ -173,7 +187,8 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let settings = settings(project, plan, "<run>");
     let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
     let head = project.git.head().await?;
-    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch };
+    let estimate = estimate(project, path, plan).await?;
+    let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
     let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
     Ok(outline::outline(&outline::Known {
         plan,
@@ -186,6 +201,9 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         agent: &ports.agent.describe(),
         models: &agents::reach(project, &*ports.agent),
         setup: &settings.setup,
+        build: &settings.build,
+        built: &settings.built,
+        environment: environment(project),
         migrate: &settings.migrate,
         carry: &settings.carry,
         protect: &settings.protect,
@@ -194,15 +212,48 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
         require: settings.require,
         merge: settings.merge,
+        record: settings.record,
+        hooks: settings.hooks,
+        sign: settings.sign,
+        customs: &project.git.customs().await?,
+        judge_unfinished: settings.judge_unfinished,
         contestants_write_tests: settings.contestants_write_tests,
         database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
         cache: ports.cache.as_ref().map(|port| port.choice()),
         sources: &named(&ports.sources),
         counts: &counts(&ports.sources),
         tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
+        estimate,
         sandboxed: false,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
+}
+
+fn environment(project: &Project) -> outline::Environment {
+    let config::Passed { set, passed, missing } = project.config.environment.names(&project.variables);
+    outline::Environment { set, passed, missing }
+}
+
+/// What measuring a document will take and can tell, from the newest run or try of it with this configuration.
+pub async fn estimate(project: &Project, path: &str, plan: &Plan) -> Result<Option<Estimate>> {
+    if !project.has_journal() {
+        return Ok(None);
+    }
+    let journal = project.journal().await?;
+    let sources = measures::sources(&project.config, plan)?;
+    let contenders = plan.variants.len() + 1 + usize::from(controls::has_shadow(plan, &sources));
+    for run in journal.runs().await?.into_iter().rev() {
+        let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
+        let started = &facts.started;
+        let alike = started.document == path && started.configuration == fingerprint(&project.config);
+        if alike && !started.rehearsal && started.plan.metrics == plan.metrics {
+            let budget = project.config.measure_budget(plan.budget.time_cap);
+            if let Some(estimate) = estimate::of(&facts, contenders, budget) {
+                return Ok(Some(estimate));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Sources by name, with the metrics that each provides.
@@ -270,6 +321,8 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
     let config = &project.config;
     Settings {
         setup: config.setup.clone(),
+        build: config.build.clone(),
+        built: config.built.clone(),
         migrate: config.migrate.clone(),
         carry: config.carry.clone(),
         protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
@@ -277,11 +330,18 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         extends: !config.has_measure_budget(),
         wait: config.wait,
         patience: config.patience,
+        missing_on_base: measures::missing_on_base(config),
         transcripts: project.transcripts(run),
+        logs: project.logs(run),
+        redactor: project.redactor(),
         parallel: config.parallel,
         lanes: config.lanes,
         require: config.require,
         merge: true,
+        record: !config.journal_only,
+        hooks: config.hooks,
+        sign: config.sign,
+        judge_unfinished: config.judge_unfinished,
         contestants_write_tests: config.contestants_write_tests,
         state: project.state_root().join(run),
         env: project.inherited(),

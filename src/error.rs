@@ -64,6 +64,12 @@ impl Error {
         Self::new(ExitCode::Refused, message)
     }
 
+    /// Whether only the trial is concerned in which it happened, and others may go on: not where somebody
+    /// asked to stop, and not where the disk is full for everybody.
+    pub fn is_of_one_trial(&self) -> bool {
+        self.kind == ExitCode::Machine && !is_full(&self.message)
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -89,6 +95,13 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|s| &**s as _)
     }
+}
+
+/// Whether the system says that there is no more room, in words that programs pass on.
+pub fn is_full(message: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", "os error 28", "os error 122"]
+        .iter()
+        .any(|w| message.contains(w))
 }
 
 /// A result at the boundary.

@@ -9,16 +9,13 @@ use std::sync::Arc;
 use crate::adapters::executor::local::Local;
 use crate::adapters::git::{Git, GitError, Repository};
 use crate::adapters::journal::{Journal, Sqlite};
-use crate::adapters::process::{Environment, Executor};
-use crate::config::Config;
+use crate::adapters::process::{Environment, Executor, Redactor};
+use crate::config::{Config, Models};
+use crate::domain::wire::{Provider, Secret};
 use crate::error::{Error, Result};
 
 /// The name of the configuration, at the repository's root.
 pub const CONFIGURATION: &str = "blueprint.yaml";
-
-/// Variables of ours that a trial's processes get; nothing else is inherited.
-const INHERITED: &[&str] =
-    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT"];
 
 /// A repository with its configuration.
 pub struct Project {
@@ -85,10 +82,24 @@ impl Project {
         inside.to_str().map(str::to_owned).ok_or_else(|| Error::usage(format!("{} is not UTF-8", path.display())))
     }
 
-    /// The part of our environment that trials get.
+    /// The environment that the programs of a run begin with.
     pub fn inherited(&self) -> Environment {
-        let wanted = |name: &str| INHERITED.contains(&name) || name.starts_with("LC_");
-        self.variables.iter().filter(|(name, _)| wanted(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+        self.config.environment.of(&self.variables)
+    }
+
+    /// Knows the secrets that may be in what a run's programs print: keys to models, and what is passed on
+    /// and called a secret.
+    pub fn redactor(&self) -> Redactor {
+        let configured = self.config.models.iter().flat_map(Models::key_variables);
+        let usual = Provider::ALL.into_iter().map(|provider| provider.key_variable().to_owned());
+        let keys: Vec<_> = configured.chain(usual).filter_map(|name| self.variables.get(&name)).collect();
+        let all = keys.into_iter().chain(self.config.environment.secrets(&self.variables));
+        Redactor::new(&all.map(Secret::new).collect::<Vec<_>>())
+    }
+
+    /// Where all that failing commands and tests of a run printed is kept.
+    pub fn logs(&self, run: &str) -> PathBuf {
+        self.journal_folder().join("logs").join(run)
     }
 
     /// Where leases live: outside every repository, because tools walk upwards for their configuration.

@@ -726,7 +726,7 @@ fn a_model_that_never_stops_uses_most_of_its_cap_through_the_proxy_and_no_more()
         let arena = Arena {
             agent: format!("{{api: {{model: scripted, wire: {wire}}}}}"),
             budget: "- Max tokens per step: 15000\n- Session token cap: 40000\n- Time cap: 5 minutes\n".to_owned(),
-            config: format!("models:\n  openai: {{url: {url}/v1}}\n  anthropic: {{url: {url}}}\n"),
+            config: format!("unfinished: judge\nmodels:\n  openai: {{url: {url}/v1}}\n  anthropic: {{url: {url}}}\n"),
             ..Arena::default()
         };
         let repo = arena.build();

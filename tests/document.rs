@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
 use blueprint::domain::document::{Bindings, Document, changed_lines};
-use blueprint::domain::landing::{Because, Landing};
+use blueprint::domain::ending::Circumstances;
+use blueprint::domain::landing::{Because, Landing, Withheld};
 use blueprint::domain::measurement::{Contender, MetricName};
 use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
-use blueprint::domain::results;
+use blueprint::domain::results::Ended;
 use blueprint::domain::score::{Criteria, Points};
-use blueprint::domain::trial::{Disqualification, Outcome};
-use blueprint::domain::verdict::{Row, Scoreboard, Support, Verdict};
+use blueprint::domain::trial::{ChangeSize, Disqualification, Outcome};
+use blueprint::domain::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
 
 const SEED: &str = include_str!("fixtures/documents/seed.md");
 
@@ -51,7 +52,7 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
     let value = Quantity::in_unit(p95, "ms").expect("a time");
     Row {
         contender: Contender::try_from(contender.to_owned()).expect("a key"),
-        outcome: Outcome::Eligible { over_budget: false },
+        outcome: Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
         criteria: Some(Criteria { tests, performance, simplicity }),
         total: Some(points(total)),
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
@@ -64,7 +65,7 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
 fn scoreboard() -> Scoreboard {
     let tests = ["tests/performance/test_user_query.py::test_query_speed[<1000|all>]", "z"].map(str::to_owned).to_vec();
     let out = Row {
-        outcome: Outcome::Disqualified { reason: Disqualification::TestsFailed { tests } },
+        outcome: Outcome::Disqualified { reason: Disqualification::TestsFailed { tests, detail: None } },
         criteria: None,
         total: None,
         metrics: BTreeMap::new(),
@@ -90,7 +91,10 @@ fn scoreboard() -> Scoreboard {
 #[test]
 fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let regions = results::landed(seed.plan(), &scoreboard(), "20251102-160000-beef", 1_762_101_600);
+    let (board, sizes) = (scoreboard(), BTreeMap::new());
+    let ended =
+        Ended { plan: seed.plan(), board: &board, sizes: &sizes, run: "20251102-160000-beef", at: 1_762_101_600 };
+    let regions = ended.landed();
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert_eq!(landed, include_str!("fixtures/documents/seed-landed.md"));
     let again = Document::parse(landed.as_bytes()).unwrap();
@@ -101,12 +105,33 @@ fn a_landed_seed_is_what_somebody_would_have_written_by_hand() {
 }
 
 #[test]
+fn a_seed_of_which_nothing_landed_tells_why_what_to_do_next_and_which_run_it_was() {
+    let seed = Document::parse(SEED.as_bytes()).unwrap();
+    let (verdict, why) = (Verdict::NoWinner { reason: NoWinner::BaselineBetter }, Withheld::NoWinner);
+    let board = Scoreboard { verdict, landing: Some(Landing::Nothing { why }), ..scoreboard() };
+    let size = ChangeSize { added: 124, nesting_surplus: 1.0, ..ChangeSize::default() };
+    let sizes = BTreeMap::from([(VariantKey::new("B").unwrap(), size)]);
+    let run = "20251102-160000-beef";
+    let ended = Ended { plan: seed.plan(), board: &board, sizes: &sizes, run, at: 1_762_101_600 };
+    let regions = ended.failed(&Circumstances::default());
+    let failed = String::from_utf8(seed.rewrite(&regions)).unwrap();
+    assert_eq!(failed, include_str!("fixtures/documents/seed-failed.md"));
+    let again = Document::parse(failed.as_bytes()).unwrap();
+    assert_eq!((again.digest(), again.run()), (seed.digest(), Some(run)));
+    assert_eq!(again.warnings(), []);
+    assert_eq!(again.plan(), &Plan { status: Status::Failed, ..seed.plan().clone() });
+    assert_eq!(again.rewrite(&regions), failed.as_bytes());
+    assert_eq!(seed.run(), None);
+}
+
+#[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
-    let leader = VariantKey::new("B").unwrap();
-    let landing = Some(Landing::Lands { key: leader.clone(), because: Because::Leads });
-    let verdict = Verdict::Undecided { leader: Some(leader), support: None, smallest_seen: None };
-    let regions = results::landed(seed.plan(), &Scoreboard { verdict, landing, ..scoreboard() }, "r", 0);
+    let key = VariantKey::new("B").unwrap();
+    let verdict = Verdict::Undecided { leader: Some(key.clone()), support: None, smallest_seen: None };
+    let landing = Some(Landing::Lands { key, because: Because::Leads });
+    let (board, sizes) = (Scoreboard { verdict, landing, ..scoreboard() }, BTreeMap::new());
+    let regions = Ended { plan: seed.plan(), board: &board, sizes: &sizes, run: "r", at: 0 }.landed();
     let landed = String::from_utf8(seed.rewrite(&regions)).unwrap();
     assert!(
         landed.contains("\n**Winner**: Variant B (Materialized View + Caching) – not supported by the measurements\n")

@@ -1,6 +1,5 @@
 //! What a document demands, through the binary: notes of weights that gate, bounds at their limit, keys
 //! that come to one name, and places for what a run came to.
-#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::git::{
     Advance, ChangeKind, CheckoutOrder, CommitId, CommitOrder, Git, GitError, HarvestOrder, Head, Merge, Repository,
+    Survey,
 };
 use common::Repo;
 
@@ -31,12 +32,21 @@ async fn with_worktree() -> (Repo, Repository, CommitId, PathBuf) {
 }
 
 async fn harvest(git: &Repository, worktree: &Path, base: &CommitId) -> Result<Option<CommitId>, GitError> {
+    harvest_since(git, worktree, base, &Survey::untouched(base)).await
+}
+
+async fn harvest_since(
+    git: &Repository,
+    worktree: &Path,
+    base: &CommitId,
+    before: &Survey,
+) -> Result<Option<CommitId>, GitError> {
     let order = HarvestOrder {
         worktree,
         branch: "blueprint/r/a",
         parent: base,
         message: "work",
-        except: &["carried".to_owned()],
+        before,
         agent_ref: "refs/blueprint/r/a-agent",
     };
     git.harvest(&order).await
@@ -65,11 +75,13 @@ fn a_directory_without_a_repository_and_a_bare_one_are_refused() {
 #[tokio::test]
 async fn what_an_agent_left_becomes_a_commit_without_what_was_carried_in() {
     let (repo, git, base, work) = with_worktree().await;
-    std::fs::write(work.join("a.txt"), "one\n2\n").unwrap();
-    std::fs::write(work.join("new file.txt"), "x\n").unwrap();
     std::fs::create_dir(work.join("carried")).unwrap();
     std::fs::write(work.join("carried/big"), "x").unwrap();
-    let commit = harvest(&git, &work, &base).await.unwrap().unwrap();
+    let before = git.survey(&work, &base, &["carried".to_owned()]).await.unwrap();
+    std::fs::write(work.join("a.txt"), "one\n2\n").unwrap();
+    std::fs::write(work.join("new file.txt"), "x\n").unwrap();
+    std::fs::write(work.join("carried/new"), "x").unwrap();
+    let commit = harvest_since(&git, &work, &base, &before).await.unwrap().unwrap();
     let changes = git.changes(&base, &commit).await.unwrap();
     let seen: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.kind)).collect();
     assert_eq!(seen, [("a.txt", ChangeKind::Modified), ("new file.txt", ChangeKind::Added)]);
@@ -184,6 +196,7 @@ async fn merged(git: &Repository, base: &CommitId, winner: &CommitId) -> CommitI
         parents: &[base, winner],
         message: "land",
         time: 1_700_000_000,
+        signed: false,
     };
     let commit = git.commit(&order).await.unwrap();
     assert_eq!(git.commit(&order).await.unwrap(), commit, "the same order must make the same commit");

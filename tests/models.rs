@@ -118,6 +118,7 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
     let budget = "- Max tokens per step: 20000\n- Variant token cap: 20000\n- Session token cap: 30000\n";
     let repo = arena(&model, &agent, budget);
     repo.write("agent.py", RUNAWAY);
+    repo.write("blueprint.yaml", &format!("{}unfinished: judge\n", repo.read("blueprint.yaml")));
     repo.commit("an agent that never stops");
     let started = Instant::now();
     let done = run(&repo).ends_with(0);

@@ -13,7 +13,8 @@ const COST: &str = "case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > 
 
 /// An arena whose agent is this script, and whose configuration says this of it besides.
 fn arena(script: &str, more: &str) -> Repo {
-    let arena = Arena { agent: format!("{{command: \"sh agent.sh\"{more}}}"), ..Arena::default() };
+    let agent = format!("{{command: \"sh agent.sh\"{more}}}");
+    let arena = Arena { agent, config: "unfinished: judge\n".to_owned(), ..Arena::default() };
     let repo = arena.build();
     repo.write("agent.sh", script);
     repo.commit("an agent");

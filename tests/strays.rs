@@ -8,7 +8,7 @@ use common::arena::{Arena, DOCUMENT};
 
 /// Leaves its group, its session and its environment, and goes on as `sleep` for as long as it is told.
 const DAEMON: &str = "import os, sys\n\
-    if os.fork(): os._exit(0)\n\
+    if os.fork(): os.wait(); os._exit(0)\n\
     os.setsid()\n\
     if os.fork(): os._exit(0)\n\
     null = os.open('/dev/null', os.O_RDWR)\n\

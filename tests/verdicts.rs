@@ -69,7 +69,7 @@ fn measuring_ends_within_its_budget_however_long_a_block_takes() {
         .map(|event| event["elapsed"]["secs"].as_f64().unwrap() + event["elapsed"]["nanos"].as_f64().unwrap() / 1e9)
         .collect();
     assert!(spent.iter().all(|elapsed| *elapsed <= 10.0), "{spent:?}");
-    assert!(!spent.is_empty() && (done.out + &done.err).contains("budget"));
+    assert!(!spent.is_empty() && done.out.contains("undecided"), "{}", done.out);
 }
 
 #[test]

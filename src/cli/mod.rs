@@ -11,6 +11,7 @@ mod noise;
 mod plan;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod schema;
 mod signals;
@@ -60,6 +61,8 @@ enum Command {
     Run(run::Args),
     /// Go on with a run that was interrupted.
     Resume(resume::Args),
+    /// Carry a run's document out again from where the target is now, with what its agents wrote.
+    Retry(retry::Args),
     /// List the runs of this repository.
     Status(status::Args),
     /// Show what a run came to.
@@ -149,6 +152,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Approve(args) => approve::main(&args, context),
         Command::Run(args) => run::main(&args, context).await,
         Command::Resume(args) => resume::main(&args, context).await,
+        Command::Retry(args) => retry::main(&args, context).await,
         Command::Status(args) => status::main(&args, context).await,
         Command::Report(args) => report::main(&args, context).await,
         Command::Gc(args) => gc::main(&args, context).await,

@@ -1,9 +1,10 @@
 //! `report`: what a run came to, from its journal alone.
 
 use super::{Context, Outcome};
+use crate::adapters::journal::Journal;
 use crate::engine::journal::Facts;
 use crate::engine::replay;
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 use crate::ui::{self, report};
 
@@ -26,6 +27,17 @@ pub struct Args {
     replay: bool,
 }
 
+/// The newest run in which variants took part.
+async fn newest(journal: &dyn Journal, runs: Vec<String>) -> Result<Option<String>> {
+    for run in runs.into_iter().rev() {
+        let facts = Facts::read(&journal.entries(&run).await?)?;
+        if facts.is_some_and(|facts| !facts.started.trying) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
+}
+
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
     let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
@@ -35,7 +47,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let journal = project.journal().await?;
     let runs = journal.runs().await?;
     let run = match &args.run {
-        None => runs.last().cloned().ok_or_else(none)?,
+        None => newest(&*journal, runs).await?.ok_or_else(none)?,
         Some(wanted) => runs.iter().find(|r| r == &wanted).cloned().ok_or_else(|| {
             Error::usage(format!("there is no run {wanted} in this repository")).hint("blueprint status")
         })?,

@@ -64,13 +64,19 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
             continue;
         }
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
+        // A try is begun again by whoever wants it; what is left of it is `gc`'s.
+        if facts.started.trying && wanted.is_some() && !facts.finished {
+            return Err(Error::usage(format!("run {run} only tried the harness of {}", facts.started.document))
+                .hint(format!("try it again: blueprint plan --try {}", facts.started.document))
+                .hint("what it left is removed by: blueprint gc"));
+        }
         if args.measure.is_some() {
             if wanted.is_none() && !is_undecided(&facts) {
                 continue;
             }
             return may_be_measured_on(facts).map(Some);
         }
-        if !facts.finished {
+        if !facts.finished && !facts.started.trying {
             return Ok(Some(facts));
         }
         if wanted.is_some() {

@@ -18,6 +18,7 @@ use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::competition;
 use crate::engine::context::Run;
 use crate::engine::controls;
+use crate::engine::journal::Facts;
 use crate::engine::opening;
 use crate::engine::rehearsal::{self, Finding};
 use crate::error::{Error, ExitCode, Result};
@@ -39,6 +40,9 @@ pub struct Args {
     /// nothing else is done.
     #[arg(long, value_enum, value_name = "THEN", num_args = 0..=1, require_equals = true, default_missing_value = "run")]
     verify_harness: Option<Verify>,
+    /// Carry a document out once more in which a run recorded that nothing landed.
+    #[arg(long)]
+    again: bool,
     /// Only show what would be done; the same as `blueprint plan`.
     #[arg(long)]
     dry_run: bool,
@@ -70,8 +74,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         return plan::show(&paths, &project, context).await;
     }
     let signals = Signals::watch()?;
-    let Args { merge, verify_harness: verify, .. } = *args;
-    let session = Session { project, signals, merge, verify, events: args.events.clone() };
+    let Args { merge, verify_harness: verify, again, .. } = *args;
+    let session = Session { project, signals, merge, verify, again, reuse: None, events: args.events.clone() };
     let mut worst = ExitCode::Done;
     for path in &paths {
         let code = match session.carry_out(path, args.documents.len() == 1, context).await {
@@ -92,33 +96,55 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// Carries out one document as `run` without options does.
 pub async fn one(path: &Path, context: &Context) -> Outcome {
     let project = Project::open(&context.directory)?;
-    let session = Session { project, signals: Signals::watch()?, merge: Merge::Auto, verify: None, events: None };
+    let signals = Signals::watch()?;
+    let session =
+        Session { project, signals, merge: Merge::Auto, verify: None, again: false, reuse: None, events: None };
     session.carry_out(path, true, context).await
 }
 
 /// What is the same for all documents of one call.
-struct Session {
+pub struct Session {
     project: Project,
     signals: Signals,
     merge: Merge,
     verify: Option<Verify>,
+    again: bool,
+    /// A run whose work is taken over.
+    reuse: Option<Facts>,
     events: Option<PathBuf>,
 }
 
 impl Session {
-    async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
+    /// What carries the document of an earlier run out once more, with what that run wrote.
+    pub fn again_with(project: Project, reuse: Facts, events: Option<PathBuf>) -> Result<Self> {
+        let signals = Signals::watch()?;
+        Ok(Self { project, signals, merge: Merge::Auto, verify: None, again: true, reuse: Some(reuse), events })
+    }
+
+    /// Carries one document out. `alone` says that no other is meant.
+    pub async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
         let project = &self.project;
         let loaded = documents::load(path, context)?;
         let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
         let relative = project.relative(&context.directory.join(path))?;
-        let candidate =
-            Candidate { path: &relative, disk: &loaded.document, base: &target.base, target: &target.branch };
-        if let Approval::NotNow(status) = approval::judge(&candidate, &*project.git).await? {
-            return Ok(passed_over(&loaded, status, alone, context)?);
+        let candidate = Candidate {
+            path: &relative,
+            disk: &loaded.document,
+            base: &target.base,
+            target: &target.branch,
+            again: self.again,
+        };
+        match approval::judge(&candidate, &*project.git).await? {
+            Approval::Approved => {}
+            Approval::Ended => return Ok(ended(&loaded, context)),
+            Approval::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
         }
         documents::bind(&loaded, project, context)?;
         if self.merge == Merge::Auto {
             opening::document_is_committed(&*project.git, &target, &relative).await?;
+            if let Some(warning) = opening::checkout_is_ready(&*project.git, &target).await? {
+                context.out.note(&format!("warning: {warning}\n"));
+            }
         }
         let ready = Ready { path: &relative, document: &loaded.document, target: &target };
         if let Some(then) = self.verify {
@@ -139,14 +165,18 @@ impl Session {
     }
 
     /// From here on something is written: the journal first.
-    async fn start(&self, prepared: Prepared, watch: Watch) -> Result<Started> {
+    async fn start(&self, mut prepared: Prepared, watch: Watch) -> Result<Started> {
+        prepared.started.merge = self.merge == Merge::Auto;
         let journal = self.project.journal().await?;
         let lock = journal.lock(&prepared.started.run).await?;
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
-        settings.merge &= self.merge == Merge::Auto;
+        settings.merge &= facts.started.merge;
         let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
+        if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.started.rehearsal) {
+            run.take_over(earlier).await?;
+        }
         Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })
     }
 }
@@ -175,6 +205,15 @@ fn passed_over(
     Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))
 }
 
+/// A document in which a run recorded its end is done, until somebody asks for it again.
+fn ended(loaded: &Loaded, context: &Context) -> ExitCode {
+    let (shown, run) = (&loaded.shown, loaded.document.run().unwrap_or_default());
+    context.out.note(&format!(
+        "{shown} is failed: run {run} landed nothing; passed over (once more: blueprint run --again {shown})\n"
+    ));
+    ExitCode::Done
+}
+
 /// A run that this process carries out.
 pub struct Started {
     pub run: Run,
@@ -193,7 +232,11 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
     if let Some(scoreboard) = &facts.scoreboard {
         context.out.print(&ui::scoreboard(&facts, scoreboard, &started.prices, context.out.style()));
     }
-    let conclusion = carried_out.map_err(|error| resumable(signals.named(error), &run.started.run))?;
+    let conclusion = carried_out.map_err(|error| match facts.finished {
+        // It holds to a commit and a configuration that can't decide anything.
+        true => error,
+        false => resumable(signals.named(error), run),
+    })?;
     written?;
     if run.started.rehearsal {
         return Ok(rehearsed(&rehearsal::findings(&facts, &conclusion.scoreboard), &run.started.run)?);
@@ -223,16 +266,18 @@ fn biased(run: &str) -> Error {
 }
 
 /// What the machine broke off can be gone on with.
-fn resumable(error: Error, run: &str) -> Error {
+fn resumable(error: Error, run: &Run) -> Error {
     match error.kind {
-        ExitCode::Machine => error.hint(format!("when that is put right: blueprint resume {run}")),
+        ExitCode::Machine => error.hint(format!("when that is put right: {}", run.way_on())),
         _ => error,
     }
 }
 
 fn code(scoreboard: &Scoreboard) -> ExitCode {
     let starved = |row: &Row| {
-        matches!(row.outcome, TrialOutcome::Disqualified { reason: Disqualification::OverBudget { .. } })
+        use Disqualification::{OverBudget, Unfinished};
+        let by_budget = |reason: &_| matches!(reason, OverBudget { .. } | Unfinished { over_budget: true, .. });
+        matches!(&row.outcome, TrialOutcome::Disqualified { reason } if by_budget(reason))
             || row.contender == Contender::Baseline
     };
     match scoreboard.verdict {

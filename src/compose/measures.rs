@@ -1,6 +1,6 @@
 //! What judges and what measures: the document's lines and names bound to suites and sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::config::{self, Config, Http, Metric};
 use crate::domain::document::Bindings;
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::{EvaluationTest, MetricBound, Plan};
+use crate::domain::quantity::Limit;
 use crate::error::{Error, Result};
 use crate::project::CONFIGURATION;
 
@@ -111,6 +112,12 @@ fn request(place: &str, http: &Http) -> Result<RequestSettings> {
     Ok(RequestSettings { path: path(place, "path", text)?, expect, limit: http::REQUEST_LIMIT })
 }
 
+/// Metrics that need not have a value on the baseline.
+pub fn missing_on_base(config: &Config) -> BTreeSet<MetricName> {
+    let missing = config.metrics.iter().filter(|(_, metric)| metric.missing_on_base);
+    missing.map(|(name, _)| name.clone()).collect()
+}
+
 /// The sources of the plan's metrics.
 pub fn sources(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn MetricSource>>> {
     let bound = |metric: &MetricBound| {
@@ -119,6 +126,19 @@ pub fn sources(config: &Config, plan: &Plan) -> Result<Vec<Arc<dyn MetricSource>
             wrong(format!("nothing measures `{name}`")).hint(format!("add it: `metrics: {{{name}: {{from: …}}}}`"))
         })
     };
+    let relative = |metric: &&MetricBound| matches!(metric.bound.limit, Limit::Relative(_));
+    if let Some(metric) = plan
+        .metrics
+        .iter()
+        .filter(relative)
+        .find(|metric| config.metrics.get(&metric.name).is_some_and(|settings| settings.missing_on_base))
+    {
+        let name = &metric.name;
+        return Err(wrong(format!(
+            "`metrics.{name}.missing_on_base`: the bound of {name} is relative to the baseline"
+        ))
+        .hint("give it an absolute bound in the document, or measure something that the baseline has"));
+    }
     let wanted: Vec<_> = plan.metrics.iter().map(bound).collect::<Result<_>>()?;
     Ok(build(config, &wanted)?.into_iter().map(Arc::from).collect())
 }

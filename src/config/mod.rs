@@ -3,6 +3,7 @@
 //! Precedence: built-in defaults, then this file; the document says *what* and is not overridden.
 
 mod agent;
+mod environment;
 mod keys;
 mod models;
 mod raw;
@@ -21,6 +22,7 @@ use crate::domain::quantity::parse_duration;
 use crate::error::{Error, Result};
 
 pub use agent::Agent;
+pub use environment::{Passed, Variables};
 pub use models::{Models, Upstream};
 pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
@@ -45,8 +47,14 @@ pub struct Config {
     pub database: Option<Database>,
     /// A Redis for each contender, where one is asked for.
     pub cache: Option<Cache>,
+    /// Variables for every program of a run.
+    pub environment: Variables,
     /// Shell lines for every tree.
     pub setup: Vec<String>,
+    /// Shell lines for a judged tree after set-up.
+    pub build: Vec<String>,
+    /// Folders with what they build.
+    pub built: Vec<String>,
     /// Shell lines for a judged tree with its database.
     pub migrate: Vec<String>,
     /// Untracked paths copied into every tree.
@@ -77,6 +85,14 @@ pub struct Config {
     pub require: landing::Require,
     /// How long measuring may wait for a calmer machine.
     pub wait: Option<Duration>,
+    /// Whether the end of a run that landed nothing is kept out of the branch.
+    pub journal_only: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// The bytes that it was read from; empty where there is no file.
     pub text: String,
 }
@@ -115,14 +131,26 @@ impl Config {
         if raw.measure.parallel == Some(0) {
             return Err("`measure.parallel` must be at least 1".to_owned());
         }
+        let (build, built) = match raw.build {
+            raw::Build::Lines(lines) => (lines, Vec::new()),
+            raw::Build::Settings(settings) => (settings.run, settings.cache),
+        };
+        if build.is_empty() && !built.is_empty() {
+            return Err("`build.cache` names folders, and `build.run` has no line that fills them".to_owned());
+        }
+        let models = raw.models.map(Models::read).transpose()?;
+        let keys = models.as_ref().map_or_else(Vec::new, Models::key_variables);
         Ok(Self {
             patience: agent::patience(raw.agent.as_ref())?,
             agent: raw.agent.map(Agent::read).transpose()?,
-            models: raw.models.map(Models::read).transpose()?,
+            models,
             prices: prices(raw.prices)?,
             database: raw.database,
             cache: raw.cache,
+            environment: Variables::read(raw.env, raw.pass_env, &keys)?,
             setup: raw.setup,
+            build,
+            built: built.into_iter().map(|path| inside("build.cache", path)).collect::<std::result::Result<_, _>>()?,
             migrate: raw.migrate,
             carry: raw.carry.into_iter().map(|path| inside("carry", path)).collect::<std::result::Result<_, _>>()?,
             protect: raw
@@ -142,6 +170,10 @@ impl Config {
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
             wait: duration("measure.wait", raw.measure.wait.as_deref())?,
+            journal_only: raw.land.record == Some(raw::Record::Journal),
+            hooks: raw.land.hooks == Some(raw::Hooks::Run),
+            sign: raw.land.sign == Some(raw::Sign::Auto),
+            judge_unfinished: raw.unfinished == Some(raw::Unfinished::Judge),
             text: text.to_owned(),
         })
     }

@@ -34,6 +34,12 @@ impl Models {
         }
         Ok(Self { upstreams })
     }
+
+    /// Names of the variables that hold keys.
+    pub fn key_variables(&self) -> Vec<String> {
+        let named = self.upstreams.iter().filter_map(|(_, upstream)| upstream.key.as_deref());
+        named.map(|key| key.trim_start_matches('$').trim_matches(['{', '}']).to_owned()).collect()
+    }
 }
 
 fn upstream(provider: Provider, raw: raw::Upstream) -> Result<Upstream, String> {

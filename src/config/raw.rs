@@ -27,8 +27,14 @@ pub struct Raw {
     pub database: Option<Database>,
     /// A Redis for each contender.
     pub cache: Option<Cache>,
-    /// Shell lines run in every tree before anything else.
+    /// Variables for every program of a run: set-up, tests, benchmarks and agents.
+    pub env: BTreeMap<String, String>,
+    /// Names of variables of your own that every program of a run gets as well; those of proxies and certificates always do.
+    pub pass_env: Vec<String>,
+    /// Shell lines run in every judged tree, and in the worktrees of agents, before anything else.
     pub setup: Vec<String>,
+    /// What is built in a judged tree after set-up: shell lines, or `{run: […], cache: […]}`.
+    pub build: Build,
     /// Shell lines run in a judged tree against its fresh database.
     pub migrate: Vec<String>,
     /// Untracked paths that are copied into every tree.
@@ -47,6 +53,44 @@ pub struct Raw {
     pub measure: Measure,
     /// Where and when a winner lands.
     pub land: Land,
+    /// What becomes of a variant of which work items were not carried out; `out` where absent.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// What becomes of a variant of which work items were not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unfinished {
+    /// It is out, and its work is kept.
+    Out,
+    /// It competes as it is, and is marked.
+    Judge,
+}
+
+/// What is built in a judged tree after set-up.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "shell lines, or `{run: […], cache: […]}`")]
+pub enum Build {
+    /// Shell lines.
+    Lines(Vec<String>),
+    /// Shell lines, and where their results are.
+    Settings(BuildSettings),
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self::Lines(Vec::new())
+    }
+}
+
+/// What is built, and where the results are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{run: [\"cargo build --release\"], cache: [target]}`")]
+pub struct BuildSettings {
+    /// Shell lines.
+    pub run: Vec<String>,
+    /// Folders with what was built, such as `target`: every tree begins with a private copy of the baseline's.
+    pub cache: Vec<String>,
 }
 
 /// What implements the variants: the name of a preset, or settings.
@@ -290,6 +334,8 @@ pub struct Http {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{from: command, run: …}`")]
 pub struct Metric {
+    /// Whether the baseline need not have a value: what is measured does not exist there yet.
+    pub missing_on_base: bool,
     /// The kind of source: the format of a benchmark report (`pytest-benchmark`, `criterion`, `hyperfine`, `k6`, `go-bench`),
     /// `file`, `command`, `time` or `instructions`; not needed beside `sql`, `sql_load` and `http`.
     pub from: Option<String>,
@@ -410,6 +456,42 @@ pub struct Land {
     pub branch: Option<String>,
     /// What must be shown before a variant lands: `better` than the baseline where absent.
     pub require: Option<Require>,
+    /// Where the end of a run is told that landed nothing; `commit` where absent.
+    pub record: Option<Record>,
+    /// What becomes of `pre-merge-commit`, `pre-commit` and `commit-msg`; `skip` where absent.
+    pub hooks: Option<Hooks>,
+    /// Whether commits are signed; `never` where absent.
+    pub sign: Option<Sign>,
+}
+
+/// Where the end of a run is told that landed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// In the document, by a commit of it alone on the branch.
+    Commit,
+    /// In the journal only.
+    Journal,
+}
+
+/// What becomes of the repository's hooks when something lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Hooks {
+    /// They are run as git would, and what they refuse does not land.
+    Run,
+    /// They are not run.
+    Skip,
+}
+
+/// Whether commits that land are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// As git's own configuration says.
+    Auto,
+    /// Never.
+    Never,
 }
 
 /// What must be shown before a variant lands.

@@ -25,7 +25,7 @@ fn a_key_that_is_not_known_is_named_with_its_place_and_the_nearest_one() {
         ("measure: {buget: 3m}", "unknown key `measure.buget` | did you mean `budget`?"),
         ("metrics: {p95: {form: file}}", "unknown key `metrics.p95.form` | did you mean `from`?"),
         ("suites: {load: {http: {concurency: 3}}}", "unknown key `suites.load.http.concurency`"),
-        ("land: {zebra: 1}", "known there: branch, require"),
+        ("land: {zebra: 1}", "known there: branch, hooks, record, require, sign"),
         ("metrics: {m: {sql_load: {param: x}}}", "unknown key `metrics.m.sql_load.param` | did you mean `params`?"),
     ];
     for (text, expected) in cases {

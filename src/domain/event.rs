@@ -105,6 +105,13 @@ pub enum Event {
         /// The branch that moved.
         branch: String,
     },
+    /// Nothing landed, and the document says so.
+    Recorded {
+        /// The commit of the document alone.
+        commit: String,
+        /// The branch that moved.
+        branch: String,
+    },
     /// Something a reader should know; the run goes on.
     Warning {
         /// One or two sentences.

@@ -154,7 +154,11 @@ mod tests {
             failed: failed.iter().map(|name| (*name).to_owned()).collect(),
         };
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };
-        TestReport { suites: suites.iter().map(run).collect(), cases: cases.iter().map(case).collect() }
+        TestReport {
+            suites: suites.iter().map(run).collect(),
+            cases: cases.iter().map(case).collect(),
+            ..TestReport::default()
+        }
     }
 
     #[test]

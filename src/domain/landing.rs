@@ -180,7 +180,7 @@ mod tests {
         let points = |p| Points::new(p).unwrap();
         let row = |(name, simplicity, better, open): &(&str, f64, bool, bool)| Row {
             contender: Contender::Variant(key(name)),
-            outcome: Outcome::Eligible { over_budget: false },
+            outcome: Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
             criteria: Some(Criteria {
                 tests: points(100.0),
                 performance: points(50.0),

@@ -1,27 +1,77 @@
 //! What a run writes into its document: the numbers that decided, and why.
 
+use std::collections::BTreeMap;
+
 use super::document::{Regions, ResultRow};
+use super::ending::{self, Circumstances};
 use super::landing::{Because, Landing};
 use super::measurement::Contender;
 use super::plan::{Plan, Status, VariantKey};
-use super::trial::Outcome;
+use super::reckoning::{self, Reckoning};
+use super::trial::{self, ChangeSize, Disqualification, Outcome};
 use super::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
 
 /// The largest e-value that is worth its digits.
 const MOST: f64 = 1e6;
 
-/// The regions of a document whose winner lands. `at` is in seconds since 1970.
-pub fn landed(plan: &Plan, scoreboard: &Scoreboard, run: &str, at: i64) -> Regions {
-    let winner = scoreboard.lands();
-    let mut artifacts = vec![format!("Run {run}: blueprint report {run}")];
-    artifacts.extend(winner.map(|key| format!("Winning variant: {}", named(plan, key))));
-    Regions {
-        results: Some(scoreboard.rows.iter().filter_map(|row| result_row(row, winner)).collect()),
-        winner: Some(winner_line(plan, scoreboard)),
-        analysis: Some(analysis(plan, scoreboard, run)),
-        status: Some(if winner.is_some() { Status::Completed } else { Status::Failed }),
-        updated: Some(moment(at)),
-        artifacts: Some(artifacts),
+/// A run that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// What was carried out.
+    pub plan: &'a Plan,
+    /// What came out.
+    pub board: &'a Scoreboard,
+    /// How large each variant's change is.
+    pub sizes: &'a BTreeMap<VariantKey, ChangeSize>,
+    /// The run's id.
+    pub run: &'a str,
+    /// When it began, in seconds since 1970.
+    pub at: i64,
+}
+
+impl Ended<'_> {
+    /// The regions of a document whose winner lands.
+    pub fn landed(&self) -> Regions {
+        let winner = self.board.lands();
+        let mut bullets = self.analysis();
+        bullets.push(support(&self.board.verdict, self.board.blocks));
+        self.regions(winner, bullets)
+    }
+
+    /// The regions of a document of which nothing lands: how it ended, why, and what to do next.
+    pub fn failed(&self, known: &Circumstances) -> Regions {
+        let mut bullets = ending::why(self.board, &self.reckonings(), known);
+        bullets.extend(self.analysis());
+        self.regions(None, bullets)
+    }
+
+    fn reckonings(&self) -> Vec<Reckoning> {
+        reckoning::reckon(self.plan, self.board, self.sizes)
+    }
+
+    fn regions(&self, winner: Option<&VariantKey>, mut bullets: Vec<String>) -> Regions {
+        let mut artifacts = vec![format!("Run {0}: blueprint report {0}", self.run)];
+        artifacts.extend(winner.map(|key| format!("Winning variant: {}", named(self.plan, key))));
+        bullets.push(format!("Run: {}", self.run));
+        Regions {
+            results: Some(self.board.rows.iter().filter_map(|row| result_row(row, winner)).collect()),
+            winner: Some(match winner {
+                Some(_) => winner_line(self.plan, self.board),
+                None => "none".to_owned(),
+            }),
+            analysis: Some(bullets),
+            status: Some(if winner.is_some() { Status::Completed } else { Status::Failed }),
+            updated: Some(moment(self.at)),
+            artifacts: Some(artifacts),
+        }
+    }
+
+    /// How each contender stands, and what each variant gained and paid.
+    fn analysis(&self) -> Vec<String> {
+        let mut bullets: Vec<String> = self.board.rows.iter().map(|row| standing(self.plan, row)).collect();
+        let reckonings = self.reckonings();
+        bullets.extend(reckonings.iter().map(|r| format!("{} against the baseline: {}", r.variant, r.line())));
+        bullets
     }
 }
 
@@ -59,13 +109,6 @@ fn winner_line(plan: &Plan, scoreboard: &Scoreboard) -> String {
     }
 }
 
-fn analysis(plan: &Plan, scoreboard: &Scoreboard, run: &str) -> Vec<String> {
-    let mut bullets: Vec<String> = scoreboard.rows.iter().map(|row| standing(plan, row)).collect();
-    bullets.push(support(&scoreboard.verdict, scoreboard.blocks));
-    bullets.push(format!("Run: {run}"));
-    bullets
-}
-
 /// One contender: its points and its metrics, or why it has none.
 fn standing(plan: &Plan, row: &Row) -> String {
     let who = match &row.contender {
@@ -75,9 +118,9 @@ fn standing(plan: &Plan, row: &Row) -> String {
     };
     let mut parts = Vec::new();
     match &row.outcome {
-        Outcome::Disqualified { reason } => parts.push(format!("out – {reason}")),
-        Outcome::Infrastructure { message } => parts.push(format!("not judged – {message}")),
-        Outcome::Eligible { over_budget } => {
+        Outcome::Disqualified { reason } => parts.push(format!("out – {}", first_line(&reason.to_string()))),
+        Outcome::Infrastructure { message } => parts.push(format!("not judged – {}", first_line(message))),
+        Outcome::Eligible { over_budget, unfinished } => {
             match (row.total, row.criteria) {
                 (Some(total), Some(c)) => parts.push(format!(
                     "{total} points (tests {}, performance {}, simplicity {})",
@@ -88,13 +131,38 @@ fn standing(plan: &Plan, row: &Row) -> String {
             if *over_budget {
                 parts.push("stopped by its budget and judged as it was".to_owned());
             }
+            if !unfinished.is_empty() {
+                parts.push(format!("unfinished, without {}", trial::quoted(unfinished)));
+            }
         }
     }
     let metrics: Vec<String> = row.metrics.iter().map(|(name, value)| metric(plan, name.as_str(), value)).collect();
     if !metrics.is_empty() {
         parts.push(metrics.join(", "));
     }
-    format!("{who}: {}", parts.join("; "))
+    format!("{who}: {}{}", parts.join("; "), printed(&row.outcome))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Lines of what a failing command or test printed that a document gets.
+const PRINTED: usize = 12;
+
+/// The end of what was printed, below the line that says what failed.
+fn printed(outcome: &Outcome) -> String {
+    let Outcome::Disqualified { reason } = outcome else { return String::new() };
+    let lines: Vec<&str> = match reason {
+        Disqualification::TestsFailed { detail: Some(detail), .. } => detail.lines().collect(),
+        Disqualification::SetupFailed { message } | Disqualification::InvalidMeasurement { message } => {
+            message.lines().skip(1).collect()
+        }
+        _ => Vec::new(),
+    };
+    // Where all of it is on one machine is no matter of a document.
+    let lines: Vec<_> = lines.into_iter().filter(|line| !line.starts_with("all of it: ")).collect();
+    lines[lines.len().saturating_sub(PRINTED)..].iter().map(|line| format!("\n{line}")).collect()
 }
 
 fn metric(plan: &Plan, name: &str, value: &super::quantity::Quantity) -> String {

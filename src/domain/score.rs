@@ -98,6 +98,23 @@ impl Scorer {
         Points::new(mean)
     }
 
+    /// These values with every metric that Performance counts better by this share of itself, below 1: a time
+    /// of 100 ms by a fifth is 80 ms, a rate of 100 a second by a fifth is 125.
+    pub fn improved(&self, values: &BTreeMap<MetricName, Quantity>, share: f64) -> BTreeMap<MetricName, Quantity> {
+        let left = (1.0 - share).max(f64::EPSILON);
+        let better = |(name, value): (&MetricName, &Quantity)| {
+            let counted = self.counted.iter().find(|counted| counted.name == *name);
+            let factor = match counted.map(|counted| counted.bound.direction()) {
+                None => 1.0,
+                Some(Direction::LowerIsBetter) => left,
+                Some(Direction::HigherIsBetter) => 1.0 / left,
+            };
+            let better = Quantity::new(value.value() * factor, value.dimension()).unwrap_or(*value);
+            (name.clone(), better)
+        };
+        values.iter().map(better).collect()
+    }
+
     /// Σ weight × criterion, over the criteria as shown (to 0.1): what a reader can add up.
     pub fn total(&self, criteria: &Criteria) -> Points {
         self.sum([criteria.tests, criteria.performance, criteria.simplicity].map(Points::shown))

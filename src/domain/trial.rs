@@ -30,6 +30,9 @@ pub enum Outcome {
     Eligible {
         /// Set where the agent was stopped by a cap and what it left was judged.
         over_budget: bool,
+        /// Titles of work items that were not carried out, where such work may compete.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unfinished: Vec<String>,
     },
     /// Out of the race, with the reason.
     Disqualified {
@@ -66,6 +69,25 @@ pub enum Disqualification {
         /// Which cap.
         cap: String,
     },
+    /// Work items were not carried out; what there is of the work is kept.
+    Unfinished {
+        /// Titles of the items that are missing, in document order.
+        missing: Vec<String>,
+        /// What ended the work before its end.
+        why: String,
+        /// Whether that was a cap or the deadline.
+        over_budget: bool,
+    },
+    /// What the agent left could not be taken over.
+    NotHarvested {
+        /// What is in the way.
+        message: String,
+    },
+    /// A directory of the trial is not what it was when the trial began.
+    Replaced {
+        /// Which directory, and what stands in its place.
+        message: String,
+    },
     /// Files outside the plan's, or changes that the contract does not allow.
     ContractBroken {
         /// Offending paths, sorted.
@@ -80,6 +102,9 @@ pub enum Disqualification {
     TestsFailed {
         /// Names of failing tests, sorted.
         tests: Vec<String>,
+        /// The end of what they printed, and where all of it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// Tests failed that a weight's note demands, whether or not the baseline passes them.
     GateMissed {
@@ -110,15 +135,38 @@ impl std::fmt::Display for Disqualification {
             Self::AgentFailed { message } => write!(f, "agent failed: {message}"),
             Self::NothingChanged => f.write_str("nothing changed"),
             Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
+            Self::Unfinished { missing, why, .. } => {
+                write!(
+                    f,
+                    "unfinished: {} {} not carried out ({why})",
+                    quoted(missing),
+                    match missing.len() {
+                        1 => "was",
+                        _ => "were",
+                    }
+                )
+            }
+            Self::NotHarvested { message } => write!(f, "its work can't be taken over: {message}"),
+            Self::Replaced { message } => f.write_str(message),
             Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
-            Self::TestsFailed { tests } => f.write_str(&failed(tests)),
+            Self::TestsFailed { tests, .. } => f.write_str(&failed(tests)),
             Self::GateMissed { gate, tests } => write!(f, "the weights say \"{gate}\": {}", failed(tests)),
             Self::BoundBroken { metric, bound, value } => {
                 write!(f, "{metric} is {}, must be {bound}", beside(*value, *bound))
             }
             Self::InvalidMeasurement { message } => write!(f, "invalid measurement: {message}"),
         }
+    }
+}
+
+/// `` `The cost` and `A cache` ``.
+pub fn quoted(titles: &[String]) -> String {
+    let quoted: Vec<_> = titles.iter().map(|title| format!("`{title}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
 
@@ -166,6 +214,12 @@ pub struct TestReport {
     /// What each suite came to by itself, in their order; a case of two suites counts in both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<SuiteRun>,
+    /// What failing tests printed, as far as it is known: of a test by its name, or of a whole suite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// The file that holds all that was printed, where something failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// What one suite came to.
@@ -179,10 +233,19 @@ pub struct SuiteRun {
     pub failed: Vec<String>,
 }
 
+/// What a failing test printed last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The test, or the suite where what a test printed is not told apart.
+    pub test: String,
+    /// An [`excerpt`](super::excerpt::excerpt).
+    pub output: String,
+}
+
 impl TestReport {
     /// The report of one suite.
     pub fn of(cases: Vec<TestCase>) -> Self {
-        Self { cases, suites: Vec::new() }
+        Self { cases, ..Self::default() }
     }
 
     /// Adds what a suite reported: its cases as far as no suite before it had them.
@@ -190,6 +253,7 @@ impl TestReport {
         self.suites.push(SuiteRun { suite: suite.to_owned(), ran: part.counted(), failed: part.failed() });
         let known: BTreeSet<String> = self.cases.iter().map(|case| case.name.clone()).collect();
         self.cases.extend(part.cases.into_iter().filter(|case| !known.contains(&case.name)));
+        self.failures.extend(part.failures);
     }
 
     /// Passed cases.
@@ -200,6 +264,19 @@ impl TestReport {
     /// Cases that passed or failed.
     pub fn counted(&self) -> usize {
         self.cases.iter().filter(|c| c.status != TestStatus::Skipped).count()
+    }
+
+    /// The end of what these tests printed, or else of what anything that failed did, and where all of it is.
+    pub fn detail(&self, tests: &[String]) -> Option<String> {
+        let of = |failure: &&Failure| tests.contains(&failure.test);
+        let failure = self.failures.iter().find(of).or_else(|| self.failures.first());
+        let output = failure.map(|failure| match tests {
+            [one] if *one == failure.test => failure.output.clone(),
+            _ => format!("{}:\n{}", failure.test, failure.output),
+        });
+        let log = self.log.as_ref().map(|log| format!("all of it: {log}"));
+        let lines: Vec<_> = output.into_iter().chain(log).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Names of failed cases, sorted.
@@ -327,6 +404,9 @@ pub struct Harvest {
     pub commit: String,
     /// Changed paths relative to the base, sorted.
     pub changed: Vec<String>,
+    /// Titles of work items that were not carried out, in document order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
 }
 
 #[cfg(test)]

@@ -373,8 +373,10 @@ mod tests {
             race.record(index, &of);
             blocks.push((index, of));
         }
-        let rows =
-            case.runners.iter().map(|r| row(v(r.0), r.1, Some(r.2(1)), Outcome::Eligible { over_budget: false }));
+        let rows = case
+            .runners
+            .iter()
+            .map(|r| row(v(r.0), r.1, Some(r.2(1)), Outcome::Eligible { over_budget: false, unfinished: Vec::new() }));
         let evidence = Evidence {
             rows: rows.collect(),
             race: &race,
@@ -474,9 +476,10 @@ mod tests {
     fn nobody_wins_when_nobody_is_eligible_or_nothing_was_measured() {
         let race = Race::new(Rules::default(), &[]);
         let out = Outcome::Disqualified { reason: Disqualification::NothingChanged };
-        for (outcome, reason) in
-            [(out, NoWinner::NoneEligible), (Outcome::Eligible { over_budget: false }, NoWinner::NotMeasured)]
-        {
+        for (outcome, reason) in [
+            (out, NoWinner::NoneEligible),
+            (Outcome::Eligible { over_budget: false, unfinished: Vec::new() }, NoWinner::NotMeasured),
+        ] {
             let rows = vec![row(v("A"), 90.0, None, outcome)];
             let evidence = Evidence {
                 rows,

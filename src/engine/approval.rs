@@ -15,6 +15,8 @@ pub struct Candidate<'a> {
     pub base: &'a CommitId,
     /// That branch.
     pub target: &'a str,
+    /// Whether a document may be carried out once more in which a run recorded that nothing landed.
+    pub again: bool,
 }
 
 /// Where a document stands.
@@ -24,13 +26,18 @@ pub enum Approval {
     Approved,
     /// Not meant to run now; its status says why.
     NotNow(Status),
+    /// A run recorded in it that nothing landed.
+    Ended,
 }
 
 /// Tells whether the document may run. An error where it claims approval that it does not have.
 pub async fn judge(candidate: &Candidate<'_>, git: &dyn Git) -> Result<Approval, Error> {
-    let status = candidate.disk.plan().status;
-    if status != Status::Approved {
-        return Ok(Approval::NotNow(status));
+    match candidate.disk.plan().status {
+        Status::Approved => {}
+        Status::Failed if candidate.disk.run().is_some() => {
+            return if candidate.again { judge_ended(candidate, git).await } else { Ok(Approval::Ended) };
+        }
+        status => return Ok(Approval::NotNow(status)),
     }
     let (path, target) = (candidate.path, candidate.target);
     let Some(bytes) = git.file_at(candidate.base, path).await? else {
@@ -51,6 +58,38 @@ pub async fn judge(candidate: &Candidate<'_>, git: &dyn Git) -> Result<Approval,
     }
     if !document::same_outside_regions(candidate.disk, &committed) {
         return Err(edited(candidate, Some(&committed)));
+    }
+    Ok(Approval::Approved)
+}
+
+/// A recorded end takes the status `approved` away, and nothing else: the document is still approved where
+/// what it asks for is what was approved before the end was recorded.
+async fn judge_ended(candidate: &Candidate<'_>, git: &dyn Git) -> Result<Approval, Error> {
+    let (path, target) = (candidate.path, candidate.target);
+    let versions = git.versions(candidate.base, path).await?;
+    let versions: Vec<_> = versions.iter().map(|bytes| Document::parse(bytes)).collect();
+    let Some(Ok(committed)) = versions.first() else {
+        return Err(Error::refused(format!("{path} is not on `{target}` as a valid blueprint"))
+            .hint(format!("commit it there first: git add {path} && git commit")));
+    };
+    if committed.plan().status != Status::Failed || committed.run() != candidate.disk.run() {
+        return Err(Error::refused(format!("the end that {path} tells of is not the one on `{target}`"))
+            .hint(format!("take the committed document: git checkout {target} -- {path}")));
+    }
+    let digest = candidate.disk.digest();
+    // Between the end and the approval there may be other ends, and nothing else.
+    let before = versions.iter().flatten().find(|version| version.plan().status != Status::Failed);
+    let by_status = before.filter(|version| version.plan().status == Status::Approved);
+    match (&candidate.disk.plan().approved, by_status) {
+        (Some(approved), _) if *approved == digest => {}
+        (None, Some(version)) if version.digest() == digest => {}
+        (Some(approved), _) => {
+            return Err(edited(candidate, approved_version(candidate, approved, git).await?.as_ref()));
+        }
+        (None, version) => return Err(edited(candidate, version)),
+    }
+    if committed.digest() != digest {
+        return Err(edited(candidate, Some(committed)));
     }
     Ok(Approval::Approved)
 }

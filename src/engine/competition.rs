@@ -3,18 +3,19 @@
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
 use super::context::{PerContender, Run};
-use super::journal::{Facts, Record};
+use super::journal::{Facts, Record, Resource};
 use super::judging::{Judged, Judgement, tests_outcome};
 use super::replay;
 use crate::adapters::git::CommitId;
 use crate::domain::event::Event;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{Outcome, Phase, TestReport};
+use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
 use crate::domain::verdict::Scoreboard;
 use crate::error::{Error, ExitCode};
 
@@ -25,23 +26,41 @@ pub struct Conclusion {
     pub scoreboard: Scoreboard,
     /// The merge commit, where something landed.
     pub landed: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
 }
 
 /// Carries out a run, or what is left of it.
 pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
-    let concluded = run.conclude().await;
-    // However it ended, every lease was given back: what held them goes too.
-    let removed = run.ports.workspace.remove(&run.started.state).await;
+    let mut judged = PerContender::new();
+    let concluded = run.conclude(&mut judged).await;
+    // Nothing that lands waits for files to go; the first error is the one told.
+    let cleared = run.clear(judged).await;
     let conclusion = concluded?;
-    removed.map_err(super::lease::machine)?;
+    if let Err(error) = cleared {
+        let resource = Resource::Directory { path: run.started.state.clone() };
+        run.log.write(&Record::Intended { contender: Contender::Baseline, resource }).await?;
+        run.warn(format!("something of the run is left, which `blueprint gc` removes: {error}"));
+    }
     run.log.write(&Record::Finished).await?;
     run.tell(Event::RunEnded { run: run.started.run.clone(), elapsed: run.log.elapsed() });
     Ok(conclusion)
 }
 
+/// Tries a run's harness on the baseline, and nothing else; what was seen.
+pub async fn try_out(run: &Run) -> Result<Facts, Error> {
+    let mut judged = PerContender::new();
+    let tried = run.try_baseline(&mut judged).await;
+    let cleared = run.clear(judged).await;
+    tried?;
+    cleared?;
+    run.log.write(&Record::Finished).await?;
+    run.facts().await
+}
+
 impl Run {
     /// Everything up to the landing.
-    async fn conclude(&self) -> Result<Conclusion, Error> {
+    async fn conclude(&self, judged: &mut PerContender<Judged>) -> Result<Conclusion, Error> {
         let facts = self.facts().await?;
         let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
         self.announce(resumed);
@@ -49,11 +68,17 @@ impl Run {
         self.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
-            None => self.compete(self.facts().await?).await?,
+            None => self.compete(self.facts().await?, judged).await?,
         };
+        self.decided.store(true, Ordering::Relaxed);
         let facts = self.facts().await?;
         let landed = self.land(&scoreboard, &facts).await?;
-        Ok(Conclusion { scoreboard, landed })
+        let recorded = match &landed {
+            Some(_) => None,
+            None if scoreboard.lands().is_some() => None,
+            None => self.record_end(&scoreboard, &facts).await?,
+        };
+        Ok(Conclusion { scoreboard, landed, recorded })
     }
 
     /// What the journal says of this run.
@@ -84,47 +109,77 @@ impl Run {
         }
     }
 
-    /// From nothing to a verdict.
-    async fn compete(&self, facts: Facts) -> Result<Scoreboard, Error> {
-        if let Some(database) = &self.ports.database {
-            database.prepare().await.map_err(super::lease::database_error)?;
-        }
-        let mut judged = PerContender::new();
-        let worked = self.trials(&facts, &mut judged).await;
-        let measured = match worked {
-            Ok(()) => self.decide(&judged).await,
-            Err(error) => Err(error),
-        };
-        // Whatever happened, what the trials hold is given back; the first error is the one told.
-        let mut closed = Ok(());
+    /// Gives back what contenders hold, and waits until nothing of it is left.
+    async fn clear(&self, judged: PerContender<Judged>) -> Result<(), Error> {
+        let mut cleared = Ok(());
         for (_, tree) in judged {
-            closed = closed.and(self.close_lease(tree.lease).await);
+            cleared = cleared.and(self.close_lease(tree.lease).await);
         }
-        let scoreboard = measured?;
-        closed?;
-        Ok(scoreboard)
+        self.removed().await;
+        cleared.and(self.ports.workspace.remove(&self.started.state).await.map_err(super::lease::machine))
     }
 
-    /// Implements and judges every contender; ready trees end in `judged`.
-    async fn trials(&self, facts: &Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
-        let baseline = self.judge_baseline(facts);
-        let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
-        let (baseline, shadow, variants) = tokio::join!(baseline, self.judge_shadow(facts), variants);
-        let mut failure = None;
+    /// From nothing to a verdict.
+    async fn compete(&self, mut facts: Facts, judged: &mut PerContender<Judged>) -> Result<Scoreboard, Error> {
+        self.prepare_database().await?;
+        self.trials(&mut facts, judged).await?;
+        self.decide(judged).await
+    }
+
+    async fn prepare_database(&self) -> Result<(), Error> {
+        match &self.ports.database {
+            Some(database) => database.prepare().await.map_err(super::lease::database_error),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges the baseline and asks every source on it, before anything is spent.
+    async fn try_baseline(&self, judged: &mut PerContender<Judged>) -> Result<(), Error> {
+        let mut facts = self.facts().await?;
+        self.prepare_database().await?;
+        let (contender, tree, report) = self.judge_baseline(&facts).await?;
+        judged.insert(contender.clone(), tree);
+        facts.tests.insert(contender, report);
+        self.smoke(judged, &mut facts).await
+    }
+
+    /// Tries everything on the baseline, and then implements and judges every other contender; ready trees
+    /// end in `judged`.
+    async fn trials(&self, facts: &mut Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
         let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
-        let results = variants.into_iter().chain([baseline.map(Some), shadow]);
-        for result in results {
+        let (contender, tree, report) = self.judge_baseline(facts).await?;
+        judged.insert(contender.clone(), tree);
+        reports.insert(contender, report);
+        self.smoke(judged, facts).await?;
+        let facts = &*facts;
+        let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
+        let (shadow, variants) = tokio::join!(self.judge_shadow(facts), variants);
+        let mut failure = None;
+        let mut troubles = Vec::new();
+        let variants = self.plan().variants.iter().zip(variants).map(|(variant, result)| (Some(&variant.key), result));
+        for (key, result) in variants.chain([(None, shadow)]) {
             match result {
                 Ok(Some((contender, tree, report))) => {
                     reports.insert(contender.clone(), report);
                     judged.insert(contender, tree);
                 }
                 Ok(None) => {}
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => match key.filter(|_| error.is_of_one_trial()) {
+                    Some(key) => troubles.push((key, error)),
+                    None => failure = failure.or(Some(error)),
+                },
             }
+        }
+        // What happened to all of them is not one trial's trouble.
+        if failure.is_none() && troubles.len() == self.plan().variants.len() {
+            failure = troubles.drain(..).next().map(|(_, error)| error);
         }
         if let Some(error) = failure {
             return Err(error);
+        }
+        for (key, error) in troubles {
+            let outcome = Outcome::Infrastructure { message: error.message };
+            self.end(&Contender::Variant(key.clone()), outcome).await?;
         }
         self.compare_tests(&reports, judged).await
     }
@@ -133,10 +188,19 @@ impl Run {
         let contender = Contender::Baseline;
         let known = facts.tests.get(&contender);
         match self.judge(&contender, &self.started.base.0, known).await? {
-            Judgement::Ready(tree, report) => Ok((contender, tree, report)),
+            Judgement::Ready(tree, report) => Ok((contender, *tree, report)),
             Judgement::Broken(reason) => {
-                Err(Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}"))
-                    .hint("the commands of the document and of blueprint.yaml must work on the code as it is"))
+                let detail = match &reason {
+                    Disqualification::TestsFailed { detail: Some(detail), .. } => format!("\n{detail}"),
+                    _ => String::new(),
+                };
+                let error = Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}{detail}"))
+                    .hint("the commands of the document and of blueprint.yaml must work on the baseline");
+                // Once something was spent, what fails may well work again when the run is resumed.
+                if !facts.harvests.is_empty() || !facts.steps.is_empty() {
+                    return Err(error);
+                }
+                Err(self.unfit(error.hint("no agent was started: correct them, commit that, and run again")).await)
             }
         }
     }
@@ -154,7 +218,7 @@ impl Run {
             Err(error) => return Err(error),
         };
         match self.judge(&contender, &harvest.commit, facts.tests.get(&contender)).await {
-            Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, tree, report))),
+            Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, *tree, report))),
             Ok(Judgement::Broken(reason)) => {
                 self.end(&contender, Outcome::Disqualified { reason }).await?;
                 Ok(None)
@@ -200,6 +264,8 @@ impl Run {
 
     /// Measures what can be measured and concludes.
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
+        // Nothing else is at work on the disk from here on.
+        self.removed().await;
         let facts = self.facts().await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };

@@ -1,15 +1,17 @@
 //! What a run works with: its ports, its settings, its clock and its budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::accounts::Accounts;
 use super::clock::Clock;
 use super::journal::{Facts, Log, Started};
+use super::removal::Removals;
 use crate::adapters::agent::Agent;
 use crate::adapters::cache::Cache;
 use crate::adapters::database::Database;
@@ -17,14 +19,14 @@ use crate::adapters::git::Git;
 use crate::adapters::journal::Journal;
 use crate::adapters::machine::Machine;
 use crate::adapters::metric::MetricSource;
-use crate::adapters::process::{Environment, Executor, Stop};
+use crate::adapters::process::{Environment, Executor, Redactor, Stop};
 use crate::adapters::proxy::Proxy;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
 use crate::domain::event::{Event, Sink};
 use crate::domain::landing::Require;
 use crate::domain::lanes::Wanted;
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::Plan;
 use crate::error::{Error, ExitCode};
 
@@ -62,14 +64,20 @@ pub struct Ports {
 /// How a run is to be carried out; resolved once from defaults, configuration, document and flags.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Lines for `sh -c`, run in every worktree and judged tree.
+    /// Lines for `sh -c`, run in every judged tree, and in the worktrees of agents that work in them.
     pub setup: Vec<String>,
+    /// Lines for `sh -c`, run in a judged tree after set-up.
+    pub build: Vec<String>,
+    /// Folders with what was built; a tree begins with those of the baseline.
+    pub built: Vec<String>,
     /// Lines for `sh -c`, run in a judged tree against its fresh database.
     pub migrate: Vec<String>,
     /// Untracked paths that are copied into every tree.
     pub carry: Vec<String>,
     /// Globs of files that are restored from the base before judging.
     pub protect: Vec<String>,
+    /// Metrics that need not have a value on the baseline.
+    pub missing_on_base: BTreeSet<MetricName>,
     /// How long measuring may take.
     pub measure_budget: Duration,
     /// Whether more may be taken of the time cap where that would decide.
@@ -86,12 +94,24 @@ pub struct Settings {
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the document tells on the branch how a run ended that landed nothing.
+    pub record: bool,
+    /// Whether hooks of the repository are run on a commit before it lands.
+    pub hooks: bool,
+    /// Whether commits are signed where the user's git is set to sign.
+    pub sign: bool,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// Where leases live; outside the repository.
     pub state: PathBuf,
     /// Where transcripts of what is said to models go; they are kept.
     pub transcripts: PathBuf,
+    /// Where all that a failing command or test printed goes; it is kept.
+    pub logs: PathBuf,
+    /// Takes secrets of ours out of what is shown.
+    pub redactor: Redactor,
     /// The allow-listed part of our own environment.
     pub env: Environment,
 }
@@ -110,10 +130,16 @@ pub struct Run {
     pub stop: Stop,
     /// Who may use how many tokens, and what was used.
     pub accounts: Arc<Accounts>,
+    /// Leases that were given back and whose files are still being removed.
+    pub removals: Removals,
+    /// What the base commit has; read once, where it is needed.
+    pub tracked: OnceCell<Vec<String>>,
     /// Limits agents at a time.
     pub agents: Semaphore,
     /// Limits judged trees at a time.
     pub judges: Semaphore,
+    /// Set once there is a verdict: the time cap reaches as far as that.
+    pub decided: AtomicBool,
 }
 
 impl Run {
@@ -127,8 +153,11 @@ impl Run {
         let agents = settings.parallel.unwrap_or(contenders).max(1);
         Ok(Self {
             accounts,
+            removals: Removals::default(),
+            tracked: OnceCell::new(),
             agents: Semaphore::new(agents),
             judges: Semaphore::new(agents),
+            decided: AtomicBool::new(false),
             started,
             ports,
             settings,
@@ -152,8 +181,11 @@ impl Run {
         self.tell(Event::Warning { text: text.into() });
     }
 
-    /// The time that is left of the plan's cap; unlimited where there is none.
+    /// The time that is left of the plan's cap; unlimited where there is none, and after the verdict.
     pub fn time_left(&self) -> Option<Duration> {
+        if self.decided.load(Ordering::Relaxed) {
+            return None;
+        }
         self.plan().budget.time_cap.map(|cap| cap.saturating_sub(self.log.elapsed()))
     }
 
@@ -166,9 +198,15 @@ impl Run {
     pub fn check_stop(&self) -> Result<(), Error> {
         if self.stop.is_cancelled() {
             return Err(Error::new(ExitCode::Interrupted, format!("run {} was interrupted", self.started.run))
-                .hint(format!("go on with it: blueprint resume {}", self.started.run)));
+                .hint(format!("go on with it: {}", self.way_on())));
         }
         Ok(())
+    }
+
+    /// The command that goes on with the run: where its time is spent, only a new one can.
+    pub fn way_on(&self) -> String {
+        let command = if self.time_left() == Some(Duration::ZERO) { "retry" } else { "resume" };
+        format!("blueprint {command} {}", self.started.run)
     }
 
     /// The branch of a variant in this run.

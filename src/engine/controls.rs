@@ -1,14 +1,17 @@
 //! The shadow baseline: the base commit in a second tree, measured wherever the baseline is, so
 //! that a harness that treats two identical trees differently invalidates the run.
 
+use std::sync::Arc;
+
 use super::context::Run;
 use super::journal::Facts;
 use super::judging::{Judged, Judgement};
 use super::replay;
-use crate::adapters::metric::Cadence;
+use crate::adapters::metric::{Cadence, MetricSource};
 use crate::domain::control::{Control, THRESHOLD};
 use crate::domain::landing::{Landing, Withheld};
 use crate::domain::measurement::Contender;
+use crate::domain::plan::Plan;
 use crate::domain::race::Rules;
 use crate::domain::score::{self, Scorer};
 use crate::domain::trial::TestReport;
@@ -64,25 +67,30 @@ pub fn overruled(facts: &Facts, control: &Control, scoreboard: Scoreboard) -> Sc
     }
 }
 
+/// Whether two trees of the base can be compared: something that the race scores is measured in every block.
+pub fn has_shadow(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> bool {
+    let performance = &plan.weights.performance;
+    let scored: Vec<_> = score::selected(performance.selection(), &plan.metrics).collect();
+    let scores = |metric: &_| scored.iter().any(|s| s.name == *metric);
+    let mut each = sources.iter().filter(|source| source.cadence() == Cadence::EachBlock);
+    performance.percent > 0.0 && each.any(|source| source.metrics().iter().any(scores))
+}
+
 impl Run {
-    /// Whether two trees of the base can be compared: something that the race scores is measured in
-    /// every block.
+    /// Whether two trees of the base can be compared.
     pub fn has_shadow(&self) -> bool {
-        let performance = &self.plan().weights.performance;
-        let scored: Vec<_> = score::selected(performance.selection(), &self.plan().metrics).collect();
-        let scores = |metric: &_| scored.iter().any(|s| s.name == *metric);
-        let mut each = self.ports.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock);
-        performance.percent > 0.0 && each.any(|source| source.metrics().iter().any(scores))
+        has_shadow(self.plan(), &self.ports.sources)
     }
 
     /// Judges the base once more, where there is something to compare.
     pub async fn judge_shadow(&self, facts: &Facts) -> Result<Option<Ready>, Error> {
         let contender = Contender::Shadow;
-        if !self.has_shadow() || facts.ended.contains_key(&contender) {
+        let out = [Contender::Baseline, Contender::Shadow].iter().any(|one| facts.ended.contains_key(one));
+        if !self.has_shadow() || out {
             return Ok(None);
         }
         match self.judge(&contender, &self.started.base.0, facts.tests.get(&contender)).await? {
-            Judgement::Ready(tree, report) => Ok(Some((contender, tree, report))),
+            Judgement::Ready(tree, report) => Ok(Some((contender, *tree, report))),
             Judgement::Broken(reason) => {
                 Err(Error::machine(format!("a second tree of the code as it is can't be judged: {reason}"))
                     .hint(LOOK)

@@ -137,7 +137,9 @@ impl<'a> Judge<'a> {
         let mut missed = BTreeSet::new();
         let absolute = |m: &&MetricBound| matches!(m.bound.limit, Limit::Absolute(_));
         for metric in self.facts.started.plan.metrics.iter().filter(absolute) {
-            if self.standing(&Contender::Baseline, metric)? == Standing::Failed {
+            // What the baseline does not have keeps no bound.
+            let missing = self.facts.smoke.iter().any(|smoke| smoke.missing.contains(&metric.name));
+            if missing || self.standing(&Contender::Baseline, metric)? == Standing::Failed {
                 missed.insert(metric.name.clone());
             }
         }

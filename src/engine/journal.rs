@@ -18,6 +18,7 @@ use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
+use crate::domain::estimate::Smoke;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Decision, Lanes};
 use crate::domain::load::Rate;
@@ -70,6 +71,17 @@ pub struct Started {
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,
+    /// Whether only the harness is tried, on the baseline: no variant takes part.
+    #[serde(default)]
+    pub trying: bool,
+    /// Whether a winner is to land, and the document to be told how it ended.
+    #[serde(default = "yes")]
+    pub merge: bool,
+}
+
+/// What runs did before there was a choice on record.
+fn yes() -> bool {
+    true
 }
 
 fn first_rules() -> u32 {
@@ -187,6 +199,8 @@ pub enum Record {
         /// What came out.
         report: TestReport,
     },
+    /// Every source was asked on the baseline, before anything was spent.
+    Smoked(Smoke),
     /// A metric that does not vary was read.
     Exact {
         /// Whose.
@@ -234,6 +248,16 @@ pub enum Record {
     /// It moved.
     Landed {
         /// The merge commit.
+        commit: CommitId,
+    },
+    /// The document's end is about to be committed on the target branch.
+    Recording {
+        /// The commit of the document alone.
+        to: CommitId,
+    },
+    /// It was committed.
+    Recorded {
+        /// The commit.
         commit: CommitId,
     },
     /// Nothing is left to do.
@@ -319,6 +343,8 @@ pub struct Facts {
     pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
     /// Tests by contender.
     pub tests: BTreeMap<Contender, TestReport>,
+    /// What the sources said of the baseline before anything was spent.
+    pub smoke: Option<Smoke>,
     /// Metrics that do not vary.
     pub exact: BTreeMap<Contender, Vec<Reading>>,
     /// Whether blocks are measured in parallel lanes, once that is decided.
@@ -343,6 +369,10 @@ pub struct Facts {
     pub landing: Option<LandingIntent>,
     /// What landed.
     pub landed: Option<CommitId>,
+    /// The commit of the document's end that was about to be made, the last one.
+    pub recording: Option<CommitId>,
+    /// The commit in which the document tells that nothing landed.
+    pub recorded: Option<CommitId>,
     /// Nothing is left to do.
     pub finished: bool,
     /// Time used.
@@ -360,6 +390,7 @@ impl Facts {
             steps: BTreeMap::new(),
             harvests: BTreeMap::new(),
             tests: BTreeMap::new(),
+            smoke: None,
             exact: BTreeMap::new(),
             lanes: None,
             rates: BTreeMap::new(),
@@ -372,6 +403,8 @@ impl Facts {
             scoreboard: None,
             landing: None,
             landed: None,
+            recording: None,
+            recorded: None,
             finished: false,
             elapsed: Duration::ZERO,
         }
@@ -401,6 +434,8 @@ impl Facts {
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
+                // The end that was recorded is not the end any more.
+                (self.recording, self.recorded) = (None, None);
             }
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
@@ -422,6 +457,7 @@ impl Facts {
                 self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
             Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
+            Record::Smoked(smoke) => self.smoke = Some(smoke),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),
             Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),
@@ -434,6 +470,8 @@ impl Facts {
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),
+            Record::Recording { to } => self.recording = Some(to),
+            Record::Recorded { commit } => self.recorded = Some(commit),
             Record::Finished => self.finished = true,
         }
     }

@@ -1,6 +1,7 @@
 //! Judging a tree: a clean checkout with protected files restored, set-up, migrations, tests.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::context::Run;
 use super::journal::Record;
@@ -9,11 +10,15 @@ use crate::adapters::git::CheckoutOrder;
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
 use crate::domain::event::Event;
+use crate::domain::excerpt::excerpt;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Weights;
-use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport, TestStatus};
+use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport, TestStatus};
 use crate::error::Error;
+
+/// What the suites of a tree print, in its scratch directory.
+const TESTS_LOG: &str = "tests.log";
 
 /// A tree that is ready to be measured.
 pub struct Judged {
@@ -26,7 +31,7 @@ pub struct Judged {
 /// What judging came to before tests were compared with the baseline's.
 pub enum Judgement {
     /// Ready, with its tests.
-    Ready(Judged, TestReport),
+    Ready(Box<Judged>, TestReport),
     /// The tree could not even be set up or tested.
     Broken(Disqualification),
 }
@@ -41,8 +46,8 @@ impl Run {
         tree: &str,
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
-        let lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&lease, tree, restored).await {
+        let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
+        match self.furnish(&mut lease, tree, restored).await {
             Ok(None) => {
                 let site = Site {
                     tree: lease.tree(),
@@ -65,17 +70,19 @@ impl Run {
         }
     }
 
-    async fn furnish(&self, lease: &Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
+    async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
-        for carried in &self.settings.carry {
-            self.ports.workspace.carry(carried, self.ports.git.root(), &into).await.map_err(machine)?;
+        self.stand_on(lease, "judged tree", into.clone()).await?;
+        self.carry(&into).await?;
+        self.build_on_baseline(&lease.contender, &into).await?;
+        for lines in [&self.settings.setup, &self.settings.build, &self.settings.migrate] {
+            if let Some(failure) = self.set_up(lease, &into, lines).await? {
+                return Ok(Some(failure));
+            }
         }
-        if let Some(failure) = self.set_up(lease, &into, &self.settings.setup).await? {
-            return Ok(Some(failure));
-        }
-        self.set_up(lease, &into, &self.settings.migrate).await
+        Ok(None)
     }
 
     /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
@@ -95,13 +102,13 @@ impl Run {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
-        let tested = self.run_suites(contender, &judged.site).await;
+        let tested = self.run_suites(contender, &judged).await;
         self.settle(&judged.lease).await;
         match (tested, known) {
-            (Ok(_), Some(report)) => Ok(Judgement::Ready(judged, report.clone())),
+            (Ok(_), Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
             (Ok(Ok(report)), None) => {
                 self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
-                Ok(Judgement::Ready(judged, report))
+                Ok(Judgement::Ready(Box::new(judged), report))
             }
             (Ok(Err(reason)), None) => {
                 self.close_lease(judged.lease).await?;
@@ -119,19 +126,31 @@ impl Run {
     pub async fn run_suites(
         &self,
         contender: &Contender,
-        site: &Site,
+        judged: &Judged,
     ) -> Result<Result<TestReport, Disqualification>, Error> {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
         let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
         for (at, suite) in self.ports.suites.iter().enumerate() {
             self.check_stop()?;
+            if let Some(message) = self.replaced(&judged.lease).await {
+                return Ok(Err(Disqualification::Replaced { message }));
+            }
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
-            match suite.run(site, wanted).await {
-                Ok(part) => report.add(suite.name(), part),
+            match suite.run(&judged.site, wanted).await {
+                Ok(part) => {
+                    let failures = part.failures.iter().cloned().map(|failure| self.shown(failure)).collect();
+                    report.add(suite.name(), TestReport { failures, ..part });
+                }
                 Err(SuiteError::Variant(message)) => {
-                    let tests = vec![format!("{}: {message}", suite.name())];
-                    return Ok(Err(Disqualification::TestsFailed { tests }));
+                    let message = excerpt(&self.settings.redactor.text(&message));
+                    let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
+                    let tests = vec![format!("{}: {first}", suite.name())];
+                    let output = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
+                    let log = self.keep_log(&judged.site.scratch, TESTS_LOG).await;
+                    let lines: Vec<_> = output.into_iter().chain(log.map(|log| format!("all of it: {log}"))).collect();
+                    let detail = (!lines.is_empty()).then(|| lines.join("\n"));
+                    return Ok(Err(Disqualification::TestsFailed { tests, detail }));
                 }
                 Err(SuiteError::Stopped) => {
                     self.check_stop()?;
@@ -140,7 +159,29 @@ impl Run {
                 Err(other) => return Err(machine(other)),
             }
         }
+        if !report.failed().is_empty() {
+            report.log = self.keep_log(&judged.site.scratch, TESTS_LOG).await;
+        }
         Ok(Ok(report))
+    }
+
+    fn shown(&self, failure: Failure) -> Failure {
+        Failure { output: excerpt(&self.settings.redactor.text(&failure.output)), ..failure }
+    }
+
+    /// Keeps all that a lease's programs printed, by the log's name; where, if there was anything. A log that
+    /// can't be kept is no reason to end anything.
+    pub(super) async fn keep_log(&self, scratch: &Path, name: &str) -> Option<String> {
+        let lease = scratch.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let kept = self.settings.logs.join(format!("{lease}-{name}"));
+        match self.ports.workspace.keep(&scratch.join(name), &kept).await {
+            Ok(true) => Some(kept.display().to_string()),
+            Ok(false) => None,
+            Err(error) => {
+                self.warn(format!("{name} of {lease} could not be kept: {error}"));
+                None
+            }
+        }
     }
 
     /// The tests that the work items of a contender name; the baseline has those of all.
@@ -188,7 +229,8 @@ pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestRep
     } else if nothing_passed {
         tests = variant.failed();
     }
-    let failed = (!tests.is_empty()).then_some(Disqualification::TestsFailed { tests });
+    let detail = variant.detail(&tests);
+    let failed = (!tests.is_empty()).then_some(Disqualification::TestsFailed { tests, detail });
     failed.or_else(|| gate::missed(weights, variant)).map(|reason| Outcome::Disqualified { reason })
 }
 

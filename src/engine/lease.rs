@@ -1,6 +1,6 @@
 //! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Run;
 use super::journal::{Record, Resource};
@@ -8,6 +8,7 @@ use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
 use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
 use crate::error::Error;
@@ -15,6 +16,11 @@ use crate::error::Error;
 /// Ports that each lease gets.
 const PORTS: usize = 4;
 
+/// The judged tree's folder in its lease.
+const TREE: &str = "tree";
+
+/// The folder for reports, logs and prompts.
+pub const SCRATCH: &str = "scratch";
 /// The block whose seed everything is told that is no slice: no block has its number.
 const SET_UP: u32 = u32::MAX - 1;
 /// Variables that name places for results, each with the file's name.
@@ -31,17 +37,27 @@ pub struct Lease {
     /// The environment of the lease's processes, whole.
     pub env: Environment,
     held: Vec<Resource>,
+    /// Its directories, as they were made.
+    grounds: Vec<Ground>,
+}
+
+/// A directory of a lease, and what it is known by.
+#[derive(Debug)]
+struct Ground {
+    name: &'static str,
+    path: PathBuf,
+    footing: Footing,
 }
 
 impl Lease {
     /// Reports, logs and prompts.
     pub fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+        self.dir.join(SCRATCH)
     }
 
     /// The judged tree.
     pub fn tree(&self) -> PathBuf {
-        self.dir.join("tree")
+        self.dir.join(TREE)
     }
 
     /// The agent's worktree.
@@ -69,8 +85,13 @@ impl Run {
     /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
     pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
-        let mut lease =
-            Lease { contender: contender.clone(), dir: dir.clone(), env: self.settings.env.clone(), held: Vec::new() };
+        let mut lease = Lease {
+            contender: contender.clone(),
+            dir,
+            env: self.settings.env.clone(),
+            held: Vec::new(),
+            grounds: Vec::new(),
+        };
         let made = self.fill_lease(&mut lease, name, purpose).await;
         if let Err(error) = made {
             self.close_lease(lease).await?;
@@ -87,12 +108,33 @@ impl Run {
             self.ports.workspace.make_private(&part).await.map_err(machine)?;
         }
         self.made(lease, directory).await?;
+        let (whole, scratch) = (lease.dir.clone(), lease.scratch());
+        self.stand_on(lease, "directory", whole).await?;
+        self.stand_on(lease, "scratch directory", scratch).await?;
         self.identify(lease).await?;
         if purpose == Purpose::Services {
             self.lease_database(lease, name).await?;
             self.lease_cache(lease, name).await?;
         }
         Ok(())
+    }
+
+    /// Notes what a directory of a lease is known by, so that nothing is ever done in what stands in its place.
+    pub(super) async fn stand_on(&self, lease: &mut Lease, name: &'static str, path: PathBuf) -> Result<(), Error> {
+        let footing = self.ports.workspace.footing(&path).await.map_err(machine)?;
+        lease.grounds.push(Ground { name, path, footing });
+        Ok(())
+    }
+
+    /// Which directory of a lease is not what it was, in words; `None` where all are. Whoever works in them can
+    /// move them away and put others in their place, a link to anywhere above all.
+    pub async fn replaced(&self, lease: &Lease) -> Option<String> {
+        for Ground { name, path, footing } in &lease.grounds {
+            if let Some(how) = self.ports.workspace.replaced(path, footing).await {
+                return Some(format!("its {name} {how}: {}", path.display()));
+            }
+        }
+        None
     }
 
     async fn identify(&self, lease: &mut Lease) -> Result<(), Error> {
@@ -137,7 +179,7 @@ impl Run {
     }
 
     /// What marks every process of a lease.
-    fn marker(&self, dir: &std::path::Path) -> String {
+    fn marker(&self, dir: &Path) -> String {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         format!("{}/{name}", self.started.run)
     }
@@ -169,10 +211,45 @@ impl Run {
         self.intend(lease, worktree.clone()).await?;
         self.ports.git.add_worktree(&path, &branch, base).await?;
         self.made(lease, worktree).await?;
-        for carried in &self.settings.carry {
-            self.ports.workspace.carry(carried, self.ports.git.root(), &path).await.map_err(machine)?;
+        self.stand_on(lease, "worktree", path.clone()).await
+    }
+
+    /// Copies what is to be carried from the user's checkout into a tree. What git has is as the tree has it.
+    pub async fn carry(&self, into: &Path) -> Result<(), Error> {
+        if self.settings.carry.is_empty() {
+            return Ok(());
+        }
+        let known = || async { Ok::<_, Error>(self.ports.git.paths_at(&self.started.base).await?) };
+        let without = self.tracked.get_or_try_init(known).await?;
+        for path in &self.settings.carry {
+            let order = Carry { path, from: self.ports.git.root(), into, without };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
+    }
+
+    /// Gives a tree what was built in the baseline's: copies of its folders, which nobody else sees, and to
+    /// files that are the same the times that they have there.
+    pub async fn build_on_baseline(&self, contender: &Contender, into: &Path) -> Result<(), Error> {
+        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+        if *contender == Contender::Baseline || self.settings.built.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
+        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        for path in &self.settings.built {
+            let order = Carry { path, from: &baseline, into, without: &[] };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down the worktree that hooks are about to be run in; where it is to be.
+    pub(super) async fn intend_hooks(&self, lease: &mut Lease) -> Result<PathBuf, Error> {
+        let (path, slug) = (lease.worktree(), "hooks");
+        let worktree = Resource::Worktree { path: path.clone(), branch: self.branch(slug), kept: self.kept_ref(slug) };
+        self.intend(lease, worktree).await?;
+        Ok(path)
     }
 
     async fn intend(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
@@ -189,30 +266,44 @@ impl Run {
         self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
 
-    /// Ends every process of a lease and removes what it holds, last made first.
+    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
+    /// place when this returns, and gone when [`Run::removed`] does. What can't be removed is told and stays in the
+    /// journal, for `gc` to take.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
+        let aside = self.put_aside(&lease.dir).await;
         while let Some(resource) = lease.held.pop() {
-            self.remove(resource).await?;
+            match &resource {
+                Resource::Directory { path } if *path == lease.dir => {
+                    self.remove_in_background(aside.clone(), resource).await;
+                }
+                _ => match remove(&self.ports, &self.started.state, &resource).await {
+                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
+                    Err(error) => self.warn(format!(
+                        "something of {} is left, which `blueprint gc` removes: {}",
+                        lease.contender, error.message
+                    )),
+                },
+            }
         }
         Ok(())
     }
-
-    /// Removes one journaled resource, whole or half-made, and records that it is gone.
-    pub async fn remove(&self, resource: Resource) -> Result<(), Error> {
-        remove(&self.ports, &resource).await?;
-        self.log.write(&Record::Removed { resource }).await
-    }
 }
 
-/// Removes one journaled resource, whole or half-made.
-pub async fn remove(ports: &super::context::Ports, resource: &Resource) -> Result<(), Error> {
+/// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
+/// nothing is reached through a link.
+pub async fn remove(ports: &super::context::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
     match resource {
-        Resource::Directory { path } => ports.workspace.remove(path).await.map_err(machine)?,
+        Resource::Directory { path } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            ports.workspace.remove(path).await.map_err(machine)?;
+        }
         Resource::Worktree { path, branch, kept } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
             if let Ok(tip) = ports.git.tip(branch).await {
                 ports.git.keep(kept, &tip).await?;
             }
+            ports.workspace.remove(path).await.map_err(machine)?;
             ports.git.remove_worktree(path).await?;
             ports.git.delete_branch(branch).await?;
         }

@@ -7,11 +7,13 @@ use std::time::Instant;
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
+use super::lease::{SCRATCH, judging};
 use super::pace::{Pace, Patience};
 use super::replay::{self, Standing};
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
 use crate::domain::event::Event;
+use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::{Block, Contender, MetricName, Slice, Timing};
 use crate::domain::timed::Change;
 use crate::domain::trial::{Disqualification, Outcome, Phase};
@@ -22,6 +24,9 @@ use crate::error::Error;
 const SPOILED_LIMIT: u32 = 6;
 /// More blocks than any race needs; keeps a source that costs nothing from running on and on.
 const BLOCK_LIMIT: u32 = 2000;
+
+/// What the programs of slices print, in the scratch directory.
+const METRICS_LOG: &str = "metrics.log";
 
 /// Servers and the like that stay ready between slices, by source and contender.
 pub(super) type Meters = BTreeMap<(usize, Contender), Box<dyn Meter>>;
@@ -217,7 +222,18 @@ impl Run {
         Ok(true)
     }
 
+    /// What was wrong with a slice, with the end of what was printed as it may be shown, and where all of it is.
+    pub(super) async fn with_output(&self, contender: &Contender, message: &str) -> String {
+        let scratch = self.place(&judging(&contender.slug())).join(SCRATCH);
+        let shown = excerpt(&self.settings.redactor.text(message));
+        match self.keep_log(&scratch, METRICS_LOG).await {
+            Some(log) => format!("{shown}\nall of it: {log}"),
+            None => shown,
+        }
+    }
+
     pub(super) async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
+        let message = self.with_output(contender, &message).await;
         let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
         self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
         self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
@@ -279,6 +295,9 @@ impl Run {
         let Some(tree) = judged.get(contender) else {
             return Err(Error::machine(format!("{contender} has no judged tree to be measured in")));
         };
+        if let Some(replaced) = self.replaced(&tree.lease).await {
+            return Ok(Err(Spoiled::Contender(replaced)));
+        }
         let place = (at, contender.clone());
         if !meters.contains_key(&place) {
             match source.open(&tree.site).await {

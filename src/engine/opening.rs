@@ -77,6 +77,24 @@ pub async fn document_is_committed(git: &dyn Git, target: &Target, document: &st
     Ok(())
 }
 
+/// Refuses a checkout of the target that a winner could not land in: in the middle of a merge, a rebase
+/// and the like. What is likely to pass until then is returned as a warning.
+pub async fn checkout_is_ready(git: &dyn Git, target: &Target) -> Result<Option<String>, Error> {
+    if let Some(why) = git.busy(&target.branch).await? {
+        return Err(Error::refused(format!("nothing could land on `{}`: {why}", target.branch))
+            .hint("or measure without landing: blueprint run --merge none"));
+    }
+    let lock = git.held_lock(&target.branch).await?;
+    Ok(lock.map(|lock| {
+        format!(
+            "{} is there, and nothing can land on `{}` until it goes: another git is at work, or one that was killed \
+             left it (then remove it)",
+            lock.display(),
+            target.branch
+        )
+    }))
+}
+
 /// `yyyymmdd-hhmmss-<4 hex>` of a moment in seconds since 1970.
 pub fn run_id(at: i64, random: u64) -> String {
     let moment = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

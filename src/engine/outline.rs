@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::adapters::git::Customs;
+use crate::domain::estimate::{DECIDING, Estimate};
 use crate::domain::gate::Gate;
 use crate::domain::instructions;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
-use crate::domain::quantity::Bound;
+use crate::domain::quantity::{Bound, show_duration};
 use crate::domain::score;
 
 /// CPUs below which the plan points out that measuring shares them.
@@ -37,6 +39,12 @@ pub struct Known<'a> {
     pub agent: &'a str,
     /// Lines for `sh -c`, run in every tree.
     pub setup: &'a [String],
+    /// Lines for `sh -c`, run in every judged tree after set-up.
+    pub build: &'a [String],
+    /// Folders with what they build, of which every tree gets a copy of the baseline's.
+    pub built: &'a [String],
+    /// Variables of the configuration that every program gets.
+    pub environment: Environment,
     /// Lines for `sh -c`, run against a fresh database.
     pub migrate: &'a [String],
     /// Untracked paths copied into every tree.
@@ -53,6 +61,16 @@ pub struct Known<'a> {
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,
+    /// Whether the end of a run that landed nothing is committed in the document.
+    pub record: bool,
+    /// Whether the repository's hooks are run.
+    pub hooks: bool,
+    /// Whether commits are signed as the user's git is set to.
+    pub sign: bool,
+    /// What the user's git does when it commits.
+    pub customs: &'a Customs,
+    /// Whether a variant competes of which work items were not carried out.
+    pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// The level of database isolation and why it was chosen.
@@ -67,6 +85,8 @@ pub struct Known<'a> {
     pub tie_break: Option<&'a str>,
     /// How the agent's requests reach their models.
     pub models: &'a Reach,
+    /// What measuring will take and can tell, as far as an earlier run or try showed.
+    pub estimate: Option<Estimate>,
     /// Whether agents and judged code run in a sandbox.
     pub sandboxed: bool,
     /// CPUs of this machine.
@@ -105,11 +125,14 @@ pub struct Outline {
     pub models: Option<String>,
     pub variants: Vec<Contestant>,
     pub commands: Commands,
+    pub environment: Environment,
     pub files: Files,
     pub database: Option<Isolation>,
     pub cache: Option<Isolation>,
     pub judge: Judge,
     pub measure: Measuring,
+    /// From an earlier run or try of the same document and configuration; absent where there is none.
+    pub estimate: Option<Estimate>,
     pub land: Landing,
     pub budget: Caps,
     /// What a reviewer should know before approving, a sentence each.
@@ -143,9 +166,23 @@ pub struct Step {
 #[expect(missing_docs, reason = "docs/report.md documents the keys; most say what they hold")]
 pub struct Commands {
     pub setup: Vec<String>,
+    pub build: Vec<String>,
+    /// Folders with what is built.
+    pub built: Vec<String>,
     pub migrate: Vec<String>,
     pub tests: Vec<String>,
     pub metrics: Vec<Source>,
+}
+
+/// Variables that programs get beside those of every run, by name; values are never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Environment {
+    /// Set by the configuration.
+    pub set: Vec<String>,
+    /// Passed on from the environment of whoever starts the run.
+    pub passed: Vec<String>,
+    /// To be passed on, and not set.
+    pub missing: Vec<String>,
 }
 
 /// Where metrics come from.
@@ -259,6 +296,14 @@ pub struct Landing {
     pub automatic: bool,
     pub require: Require,
     pub rewrites: Vec<String>,
+    /// `commit` or `journal`: where a run that landed nothing tells its end.
+    pub record: &'static str,
+    /// `run` or `skip`.
+    pub hooks: &'static str,
+    /// `auto` or `never`.
+    pub sign: &'static str,
+    /// `out` or `judge`: what becomes of a variant of which work items were not carried out.
+    pub unfinished: &'static str,
 }
 
 /// What may be spent; absent is unlimited.
@@ -300,6 +345,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         },
         variants: contestants(plan),
         commands: commands(known),
+        environment: known.environment.clone(),
         files: files(known),
         database: isolation(&known.database),
         cache: isolation(&known.cache),
@@ -311,11 +357,16 @@ pub fn outline(known: &Known<'_>) -> Outline {
             bounds: bounds(plan),
         },
         measure: Measuring::of(known),
+        estimate: known.estimate.clone(),
         land: Landing {
             branch: known.target.to_owned(),
             automatic: known.merge,
             require: known.require,
             rewrites: REGIONS.map(str::to_owned).into(),
+            record: if known.record { "commit" } else { "journal" },
+            hooks: if known.hooks { "run" } else { "skip" },
+            sign: if known.sign { "auto" } else { "never" },
+            unfinished: if known.judge_unfinished { "judge" } else { "out" },
         },
         budget: caps(&plan.budget, known.measure_seconds),
         risks: risks(known),
@@ -343,6 +394,8 @@ fn commands(known: &Known<'_>) -> Commands {
         known.sources.iter().map(|(source, metrics)| Source { source: source.clone(), metrics: metrics.clone() });
     Commands {
         setup: known.setup.to_vec(),
+        build: known.build.to_vec(),
+        built: known.built.to_vec(),
         migrate: known.migrate.to_vec(),
         tests: known.plan.tests.iter().map(EvaluationTest::text).map(str::to_owned).collect(),
         metrics: sources.collect(),
@@ -425,7 +478,31 @@ fn risks(known: &Known<'_>) -> Vec<String> {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }
     risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
+        let hooks = known.customs.hooks.join(", ");
+        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
+    }
+    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
+        risk(
+            true,
+            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
+        );
+    }
+    risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+    let missing = &known.environment.missing;
+    risk(!missing.is_empty(), format!("to be passed on, and not set here: {}", missing.join(", ")));
+    if let Some(estimate) = known.estimate.as_ref().filter(|estimate| estimate.blocks < DECIDING) {
+        risk(
+            true,
+            format!(
+                "the time for measuring is enough for {} blocks after the warm-up, and {DECIDING} are the fewest that \
+                 can decide: {} are needed",
+                estimate.blocks,
+                show_duration(estimate.needed())
+            ),
+        );
+    }
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
     let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
     let uses_models = *known.models != Reach::None;
@@ -478,6 +555,7 @@ mod tests {
     }
 
     static NONE: Reach = Reach::None;
+    static PLAIN: Customs = Customs { hooks: Vec::new(), signs: None };
 
     fn known(plan: &Plan) -> Known<'_> {
         Known {
@@ -491,6 +569,10 @@ mod tests {
             agent: "patch recorded/",
             models: &NONE,
             setup: &[],
+            build: &[],
+            built: &[],
+            environment: Environment::default(),
+            estimate: None,
             migrate: &[],
             carry: &[],
             protect: &[],
@@ -499,6 +581,11 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &PLAIN,
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: None,
             cache: None,
@@ -522,12 +609,16 @@ mod tests {
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
         let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
+        let strict = Customs { hooks: vec!["commit-msg".to_owned()], signs: Some("ssh".to_owned()) };
         let cases = [
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
             (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
             (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
+            (Known { customs: &strict, ..known(&plain) }, vec!["commit-msg", "set to sign (ssh)"]),
+            (Known { customs: &strict, hooks: true, sign: true, ..known(&plain) }, vec![]),
+            (Known { judge_unfinished: true, ..known(&plain) }, vec!["not carried out"]),
             (Known { checked_out: true, merge: false, ..known(&plain) }, vec![]),
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
             (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),

@@ -25,7 +25,7 @@ pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, E
     let mut resources = Vec::new();
     for (_, resource) in facts.live.iter().rev() {
         resources.push(describe(resource));
-        lease::remove(ports, resource).await?;
+        lease::remove(ports, &facts.started.state, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
     if let Some(database) = &ports.database {

@@ -141,7 +141,8 @@ impl Run {
     pub async fn harvest_null(&self, facts: &Facts) -> Result<(), Error> {
         let null = VariantKey::new(NULL).filter(|_| self.started.rehearsal);
         let Some(variant) = null.filter(|key| !facts.harvests.contains_key(key)) else { return Ok(()) };
-        let harvest = Harvest { variant, commit: self.started.base.0.clone(), changed: Vec::new() };
+        let harvest =
+            Harvest { variant, commit: self.started.base.0.clone(), changed: Vec::new(), unfinished: Vec::new() };
         let size = ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() };
         self.log.write(&Record::Harvested { harvest, size, over_budget: false }).await
     }

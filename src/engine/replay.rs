@@ -301,8 +301,9 @@ impl Table<'_> {
     fn row(&self, contender: Contender) -> verdict::Row {
         let metrics = displayed(self.facts, &contender);
         let key = contender.key();
-        let over_budget = key.and_then(|k| self.facts.harvests.get(k)).is_some_and(|h| h.2);
-        let outcome = self.ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget });
+        let harvest = key.and_then(|k| self.facts.harvests.get(k));
+        let (over_budget, unfinished) = harvest.map(|(h, _, over)| (*over, h.unfinished.clone())).unwrap_or_default();
+        let outcome = self.ended.get(&contender).cloned().unwrap_or(Outcome::Eligible { over_budget, unfinished });
         let criteria = fixed(self.facts, &contender).and_then(|(tests, simplicity)| {
             Some(Criteria { tests, performance: self.performance(&contender)?, simplicity })
         });

@@ -8,13 +8,13 @@ use super::context::Run;
 use super::contract;
 use super::lease::{Lease, machine};
 use crate::adapters::agent::{AgentEnd, AgentError, AgentReport, Task};
-use crate::adapters::git::{CommitId, HarvestOrder};
+use crate::adapters::git::{CommitId, HarvestOrder, Survey};
 use crate::adapters::process::Stop;
 use crate::adapters::proxy::{Opening, Proxy};
 use crate::domain::event::Event;
 use crate::domain::plan::{Variant, WorkItem};
 use crate::domain::quantity::Tokens;
-use crate::domain::trial::Usage;
+use crate::domain::trial::{Disqualification, Usage};
 use crate::domain::wire::Access;
 use crate::error::Error;
 
@@ -31,6 +31,8 @@ pub struct Step<'a> {
     pub lease: &'a Lease,
     /// The variant's tip before it.
     pub parent: &'a CommitId,
+    /// What stood in the worktree before the first step.
+    pub before: &'a Survey,
 }
 
 /// What a step came to.
@@ -44,6 +46,8 @@ pub enum Stepped {
     },
     /// The agent could not work at all.
     Impossible(AgentError),
+    /// What it did can't be taken over, or its directories are not there any more.
+    Lost(Disqualification),
     /// Files were changed that may not be, and again after the agent was told.
     ContractBroken {
         /// What was done, so that it is not lost.
@@ -70,11 +74,17 @@ impl Run {
     pub async fn step(&self, step: Step<'_>) -> Result<Stepped, Error> {
         let contender = step.lease.contender.clone();
         self.tell(Event::StepStarted { contender: contender.clone(), title: step.item.title.clone() });
+        if let Some(message) = self.replaced(step.lease).await {
+            return Ok(Stepped::Lost(Disqualification::Replaced { message }));
+        }
         let first = match self.attempt(step, None).await? {
             Ok(report) => report,
             Err(error) => return Ok(Stepped::Impossible(error)),
         };
-        let commit = self.harvest_step(step).await?;
+        let commit = match self.harvest_step(step).await? {
+            Ok(commit) => commit,
+            Err(reason) => return Ok(Stepped::Lost(reason)),
+        };
         if first.end != AgentEnd::Finished || self.ports.agent.whole_variant() {
             return Ok(Stepped::Done { commit, report: first });
         }
@@ -91,7 +101,10 @@ impl Run {
             Ok(report) => report,
             Err(error) => return Ok(Stepped::Impossible(error)),
         };
-        let commit = self.harvest_step(step).await?;
+        let commit = match self.harvest_step(step).await? {
+            Ok(commit) => commit,
+            Err(reason) => return Ok(Stepped::Lost(reason)),
+        };
         let paths = self.outside_contract(step, &commit).await?;
         let usage = if self.ports.proxy.is_some() { again.usage } else { first.usage.plus(again.usage) };
         let report = AgentReport { usage, ..again };
@@ -213,7 +226,11 @@ impl Run {
         self.ports.agent.implement(task, &*self.ports.exec).await
     }
 
-    async fn harvest_step(&self, step: Step<'_>) -> Result<CommitId, Error> {
+    /// Takes over what stands in the worktree: the variant's tip after it, or why that can't be done.
+    async fn harvest_step(&self, step: Step<'_>) -> Result<Result<CommitId, Disqualification>, Error> {
+        if let Some(message) = self.replaced(step.lease).await {
+            return Ok(Err(Disqualification::Replaced { message }));
+        }
         let slug = step.lease.contender.slug();
         let what = if self.ports.agent.whole_variant() { &step.variant.name } else { &step.item.title };
         let message =
@@ -223,10 +240,20 @@ impl Run {
             branch: &self.branch(&slug),
             parent: step.parent,
             message: &message,
-            except: &self.settings.carry,
+            before: step.before,
             agent_ref: &format!("{}_agent", self.kept_ref(&slug)),
         };
-        let commit = self.ports.git.harvest(&order).await?;
-        Ok(commit.unwrap_or_else(|| step.parent.clone()))
+        match self.ports.git.harvest(&order).await {
+            Ok(commit) => Ok(match self.replaced(step.lease).await {
+                // What was read meanwhile may have been something else.
+                Some(message) => {
+                    self.ports.git.keep(&format!("refs/heads/{}", order.branch), step.parent).await?;
+                    Err(Disqualification::Replaced { message })
+                }
+                None => Ok(commit.unwrap_or_else(|| step.parent.clone())),
+            }),
+            Err(error) if error.is_of_the_machine() => Err(error.into()),
+            Err(error) => Ok(Err(Disqualification::NotHarvested { message: error.to_string() })),
+        }
     }
 }

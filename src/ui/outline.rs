@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
+use crate::domain::estimate::{DECIDING, Difference, Estimate};
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
@@ -102,12 +103,14 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
     let joined = |what: &str, items: &[String]| -> Lines {
         if items.is_empty() { Vec::new() } else { vec![(what.to_owned(), items.join(", "))] }
     };
-    let files = &outline.files;
+    let (files, environment) = (&outline.files, &outline.environment);
     vec![
         (
             "Commands",
             [
                 titled("set-up", &commands.setup),
+                titled("build", &commands.build),
+                joined("built in", &commands.built),
                 titled("migrate", &commands.migrate),
                 titled("tests", &commands.tests),
                 titled("metrics", &metrics),
@@ -123,11 +126,13 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
             ]
             .concat(),
         ),
+        ("Env", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
+        ("Estimate", outline.estimate.as_ref().map(estimate).unwrap_or_default()),
         ("Land", land(outline)),
     ]
 }
@@ -193,6 +198,36 @@ fn in_lanes(outline: &Outline) -> Lines {
     outline.measure.why.iter().map(|why| ("one after another".to_owned(), why.clone())).collect()
 }
 
+/// What a block takes, how many fit, and what they tell.
+fn estimate(estimate: &Estimate) -> Lines {
+    let seconds = |seconds: f64| words::duration(Duration::from_secs_f64(seconds));
+    let each = estimate.sources.iter().map(|source| format!("{} {}", source.source, seconds(source.seconds)));
+    let each: Vec<_> = each.collect();
+    if each.is_empty() {
+        return vec![("a block".to_owned(), "nothing is measured in blocks".to_owned())];
+    }
+    let contenders = words::count(estimate.contenders, "contender");
+    let block =
+        format!("{}: {} ({contenders}; run {})", seconds(estimate.block_seconds), each.join(", "), estimate.from);
+    let fits = format!(
+        "{} after the warm-up in {}; {DECIDING} are the fewest that can decide ({})",
+        words::count(estimate.blocks as usize, "block"),
+        seconds(estimate.budget_seconds),
+        seconds(estimate.needed().as_secs_f64())
+    );
+    let tells = match &estimate.tells {
+        None => "no difference".to_owned(),
+        Some(Difference { points, percent: None }) => {
+            format!("{points:.1} points in half of all runs, which no value of the metrics would earn")
+        }
+        Some(Difference { points, percent: Some(percent) }) => {
+            let percent = if *percent < 1.0 { "less than 1".to_owned() } else { format!("about {percent:.0}") };
+            format!("{points:.1} points in half of all runs: metrics that are {percent} % better than the baseline's")
+        }
+    };
+    [("a block", block), ("fits", fits), ("tells", tells)].map(|(what, text)| (what.to_owned(), text)).into()
+}
+
 fn land(outline: &Outline) -> Lines {
     let land = &outline.land;
     if !land.automatic {
@@ -204,7 +239,27 @@ fn land(outline: &Outline) -> Lines {
         Require::Supported => "what is shown to be better than the baseline and every rival",
     };
     let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
-    vec![(format!("→ {}", land.branch), require.to_owned()), (String::new(), rewrites)]
+    let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());
+    vec![
+        (format!("→ {}", land.branch), require.to_owned()),
+        (String::new(), rewrites),
+        match land.record {
+            "commit" => line("no winner", "a commit of the document alone says how it ended"),
+            _ => line("no winner", "only the journal says how it ended"),
+        },
+        match land.unfinished {
+            "judge" => line("unfinished", "a variant may compete of which work items were not carried out"),
+            _ => line("unfinished", "a variant is out of which a work item was not carried out"),
+        },
+        match land.hooks {
+            "run" => line("hooks", "run: pre-merge-commit, pre-commit and commit-msg may refuse what lands"),
+            _ => line("hooks", "skipped"),
+        },
+        match land.sign {
+            "auto" => line("signature", "as git is set to sign"),
+            _ => line("signature", "none"),
+        },
+    ]
 }
 
 fn summary(outline: &Outline, style: Style) -> String {
@@ -225,6 +280,7 @@ fn summary(outline: &Outline, style: Style) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
+    use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
     use crate::engine::outline::{Known, Reach};
 
@@ -243,6 +299,14 @@ mod tests {
             agent: "command ./agent.sh",
             models: &Reach::Through("openai at http://127.0.0.1:11434/v1".to_owned()),
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
+            build: &lines(&["cargo build --release"]),
+            built: &lines(&["target"]),
+            environment: crate::engine::outline::Environment {
+                set: lines(&["MODE"]),
+                passed: lines(&["HTTPS_PROXY"]),
+                missing: Vec::new(),
+            },
+            estimate: None,
             migrate: &lines(&["psql -f db/schema.sql"]),
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),
@@ -251,6 +315,11 @@ mod tests {
             lanes_asked: false,
             require: Require::Better,
             merge: true,
+            record: true,
+            hooks: false,
+            sign: false,
+            customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
+            judge_unfinished: false,
             contestants_write_tests: false,
             database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
             cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
@@ -281,6 +350,8 @@ mod tests {
 
         Commands  set-up             python3 -m venv .venv
                                      .venv/bin/pip install -r requirements.txt
+                  build              cargo build --release
+                  built in           target
                   migrate            psql -f db/schema.sql
                   tests              sh tests/run.sh
                                      Load test with 1000 concurrent requests
@@ -288,6 +359,8 @@ mod tests {
         Files     may change         cache.txt, cost.txt, notes/**
                   from base          tests/**, bench/**
                   copied             .venv
+        Env       set                MODE
+                  passed on          HTTPS_PROXY
         Models    proxy              openai at http://127.0.0.1:11434/v1
         Database  postgresql server  initdb 16 found; one a contender, removed after the run
         Cache     redis server       redis-server 7.0 found; one a contender, removed after the run
@@ -298,8 +371,13 @@ mod tests {
         Measure   one after another  2 cores, lanes need 4
         Land      → main             what is shown to be better than the baseline
                                      merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
+                  no winner          a commit of the document alone says how it ended
+                  unfinished         a variant is out of which a work item was not carried out
+                  hooks              skipped
+                  signature          none
         ! no sandbox: agents and judged code run with your rights on this machine
         ! merges into `main`, which is checked out
+        ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
         ! measures on 2 CPUs: other work on this machine shows in the values
 
         Plan: 4 variants + baseline, ≤ 80,000 tokens, ≤ 60 min (estimate 30 min), measuring ≤ 15 min
@@ -314,6 +392,9 @@ mod tests {
         bare.database = None;
         bare.cache = None;
         bare.commands.setup.clear();
+        bare.commands.build.clear();
+        bare.commands.built.clear();
+        bare.environment = crate::engine::outline::Environment::default();
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();

@@ -15,14 +15,16 @@ use crate::engine::rehearsal;
 pub enum RunState {
     /// A process carries it out.
     Live,
-    /// No process carries it out, and it is not finished.
-    Interrupted,
+    /// No process carries it out, and it is not finished; the command that goes on with it.
+    Interrupted(&'static str),
     /// The winner landed in this commit.
     Landed(String),
-    /// Finished without a winner.
-    NoWinner,
+    /// Finished without a winner; the document says so in this commit, where it was told.
+    NoWinner(Option<String>),
     /// Finished with a winner that was not to be landed.
     Finished,
+    /// Only the harness was tried; `false` where that was broken off.
+    Tried(bool),
     /// A rehearsal that is over, and whether the harness passed it.
     Rehearsed(bool),
 }
@@ -50,11 +52,12 @@ impl RunLine {
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
             (_, true, _) => RunState::Live,
-            (_, false, false) => RunState::Interrupted,
+            (_, false, over) if facts.started.trying => RunState::Tried(over),
+            (_, false, false) => RunState::Interrupted(way_on(facts)),
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
             (None, false, true) if wins => RunState::Finished,
-            (None, false, true) => RunState::NoWinner,
+            (None, false, true) => RunState::NoWinner(facts.recorded.as_ref().map(ToString::to_string)),
         };
         Self {
             run: facts.started.run.clone(),
@@ -68,15 +71,28 @@ impl RunLine {
     fn state(&self) -> Cell {
         let (tone, text) = match &self.state {
             RunState::Live => (Tone::Strong, "live".to_owned()),
-            RunState::Interrupted => (Tone::Warn, format!("interrupted – resume with `blueprint resume {}`", self.run)),
+            RunState::Interrupted(command) => {
+                (Tone::Warn, format!("interrupted – go on with `blueprint {command} {}`", self.run))
+            }
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
-            RunState::NoWinner => (Tone::Plain, "no winner".to_owned()),
+            RunState::NoWinner(None) => (Tone::Plain, "no winner".to_owned()),
+            RunState::NoWinner(Some(commit)) => (Tone::Plain, format!("no winner, recorded {}", words::short(commit))),
+            RunState::Tried(true) => (Tone::Plain, "tried on the baseline".to_owned()),
+            RunState::Tried(false) => {
+                (Tone::Warn, "a try that was broken off – remove it with `blueprint gc`".to_owned())
+            }
             RunState::Rehearsed(true) => (Tone::Good, "rehearsal: the harness passed".to_owned()),
             RunState::Rehearsed(false) => (Tone::Warn, "rehearsal: the harness did not pass".to_owned()),
             RunState::Finished => (Tone::Plain, "finished, not landed".to_owned()),
         };
         Cell::toned(tone, text)
     }
+}
+
+/// The command that goes on with a run: where its time was spent before the verdict, only a new one can.
+fn way_on(facts: &Facts) -> &'static str {
+    let spent = facts.started.plan.budget.time_cap.is_some_and(|cap| facts.elapsed >= cap);
+    if spent && facts.scoreboard.is_none() { "retry" } else { "resume" }
 }
 
 /// What `status` prints: a line a run, in the order handed in.
@@ -141,33 +157,40 @@ mod tests {
         let facts = fixtures::finished();
         let state = |facts: &Facts, live| RunLine::of(facts, live).state;
         let commit = "3f2a1c9d00000000000000000000000000000000".to_owned();
-        assert_eq!(state(&facts, false), RunState::Landed(commit));
+        assert_eq!(state(&facts, false), RunState::Landed(commit.clone()));
         assert_eq!(state(&facts, true), RunState::Live);
-        assert_eq!(state(&fixtures::started(), false), RunState::Interrupted);
+        assert_eq!(state(&fixtures::started(), false), RunState::Interrupted("resume"));
+        let spent = Facts { elapsed: Duration::from_secs(3600), ..fixtures::started() };
+        assert_eq!(state(&spent, false), RunState::Interrupted("retry"));
         let mut kept = facts.clone();
         kept.landed = None;
         assert_eq!(state(&kept, false), RunState::Finished);
         let board = kept.scoreboard.as_mut().unwrap();
         board.verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
         board.landing = Some(Landing::Nothing { why: Withheld::NoWinner });
-        assert_eq!(state(&kept, false), RunState::NoWinner);
+        assert_eq!(state(&kept, false), RunState::NoWinner(None));
+        kept.recorded = facts.landed.clone();
+        assert_eq!(state(&kept, false), RunState::NoWinner(Some(commit.clone())));
         let mut landed = facts;
         landed.finished = false;
-        assert_eq!(state(&landed, false), RunState::Interrupted);
+        assert_eq!(state(&landed, false), RunState::Interrupted("resume"));
     }
 
     #[test]
     fn status_is_a_line_a_run() {
         let landed = RunLine::of(&fixtures::finished(), false);
-        let states = [RunState::Live, RunState::Interrupted, RunState::NoWinner, RunState::Finished];
+        let recorded = RunState::NoWinner(Some("9e1b3c4d".to_owned()));
+        let states =
+            [RunState::Live, RunState::Interrupted("resume"), RunState::NoWinner(None), recorded, RunState::Finished];
         let mut lines = vec![landed.clone()];
         lines.extend(states.map(|state| RunLine { state, ..landed.clone() }));
         insta::assert_snapshot!(runs(&lines, Style::PLAIN), @"
         Run                   Document                 Started               Took  State
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  landed 3f2a1c9
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  live
-        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  interrupted – resume with `blueprint resume 20260105-100000-1a2b`
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  interrupted – go on with `blueprint resume 20260105-100000-1a2b`
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  no winner
+        20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  no winner, recorded 9e1b3c4
         20260105-100000-1a2b  docs/blueprints/cost.md  2026-01-05 10:00 UTC  42 s  finished, not landed
         ");
         assert_eq!(runs(&[], Style::PLAIN), "nothing was run here yet\n");

@@ -7,13 +7,17 @@ use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
+use crate::domain::ending as domain;
 use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
 use crate::domain::measurement::{Contender, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
+use crate::domain::reckoning;
+use crate::domain::trial::Outcome;
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::ending;
 use crate::engine::journal::Facts;
 use crate::engine::spending::{self, Cost};
 
@@ -42,8 +46,28 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
     if !endings.is_empty() {
         let _ = write!(out, "\n{}\n", endings.join("\n"));
     }
+    let reckoned = reckoned(facts, board);
+    if !reckoned.is_empty() {
+        let _ = write!(out, "\npoints against the baseline\n{}", reckoned.join(""));
+    }
     let _ = write!(out, "\n{}", whereabouts(facts, board, prices));
     out
+}
+
+/// What each variant gained and paid, a line each.
+fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    all.iter().map(|one| format!("  {}  {}\n", one.variant, words::one_line(&one.line()))).collect()
+}
+
+/// Why nothing landed and what to do next, where the run is over and nothing did.
+pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+    let over = facts.scoreboard.is_some() && facts.landed.is_none();
+    if !over || board.lands().is_some() {
+        return Vec::new();
+    }
+    let reckonings = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    domain::why(board, &reckonings, &ending::circumstances(facts))
 }
 
 /// What was concluded and what lands; of a run that is not finished, that it is not.
@@ -83,7 +107,7 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
     };
     let points = |points: Option<String>| Cell::toned(tone, points.unwrap_or_else(|| "–".to_owned()));
     let mut cells = vec![
-        Cell::toned(tone, name(&row.contender, plan)),
+        Cell::toned(tone, format!("{}{}", name(&row.contender, plan), lacking(row))),
         points(row.criteria.map(|c| c.tests.to_string())),
         points(row.criteria.map(|c| c.performance.to_string())),
         points(row.criteria.map(|c| c.simplicity.to_string())),
@@ -98,6 +122,14 @@ fn cells(row: &Row, board: &Scoreboard, plan: &Plan) -> Vec<Cell> {
 fn name(contender: &Contender, plan: &Plan) -> String {
     let variant = contender.key().and_then(|key| plan.variant(key.as_str()));
     variant.map_or_else(|| contender.to_string(), |v| format!("{} {}", v.key, v.name))
+}
+
+/// What follows the name of a variant that lacks a part of its work.
+pub fn lacking(row: &Row) -> &'static str {
+    match &row.outcome {
+        Outcome::Eligible { unfinished, .. } if !unfinished.is_empty() => " (unfinished)",
+        _ => "",
+    }
 }
 
 /// What the Winner column says.
@@ -152,8 +184,9 @@ pub fn missed_gate(facts: &Facts) -> Option<String> {
 
 /// The ref under which a variant's work is kept, where it left any.
 pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
-    let steps = facts.steps.get(key)?;
-    let worked = steps.iter().any(|(commit, _)| *commit != facts.started.base);
+    let stepped = facts.steps.get(key).is_some_and(|steps| steps.iter().any(|(c, _)| *c != facts.started.base));
+    // What was taken over from another run has no steps of its own.
+    let worked = stepped || facts.harvests.get(key).is_some_and(|(harvest, ..)| harvest.commit != facts.started.base.0);
     worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
 }
 
@@ -165,6 +198,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
         (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
+    }
+    for (at, sentence) in why_nothing(facts, board).into_iter().enumerate() {
+        line(if at == 0 { "why" } else { "" }, words::one_line(&sentence));
+    }
+    if let Some(commit) = &facts.recorded {
+        line("recorded", format!("{} on {}: the document says how it ended", commit.short(), facts.started.target));
     }
     for (at, (key, (_, size, _))) in facts.harvests.iter().enumerate() {
         line(if at == 0 { "changed" } else { "" }, format!("{key}: {}", change::factors(size)));
@@ -258,6 +297,11 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   3f2a1c9 on main
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
@@ -300,7 +344,16 @@ mod tests {
           elsewhere.txt
           more|<b>.txt
 
+        points against the baseline
+          A  Tests +0.0, Performance +9.9 (latency_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+          B  Tests +0.0, Performance +3.0 (latency_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+          C  Tests +0.0, Performance +0.5 (latency_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
+
         landed   nothing
+        why      A gained 9.9 points (latency_p95 78 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 B gained 3.0 points (latency_p95 33 % faster) and paid 0.2 (4 lines, 2 deleted)
+                 No variant is worth more than the baseline by these weights
+                 Next: where the trade is wanted, change the weights and approve the document
         changed  A: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency
                  A, not counted: cost.txt (prose)
                  B: 4 code lines added, 2 deleted, nesting × 1.00, no new dependency

@@ -3,7 +3,7 @@
 use super::words;
 use crate::domain::landing::{Because, Ground, Landing, Withheld};
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{Disqualification, Outcome};
+use crate::domain::trial::{self, Disqualification, Outcome};
 use crate::domain::verdict::{NoWinner, Support, Verdict};
 
 /// What was concluded, with its support. `blocks` is how many were counted, where that is known.
@@ -118,8 +118,16 @@ pub fn rival(contender: &Contender) -> String {
 /// How a trial ended, in one line; `None` where there is nothing to say.
 pub fn ending(contender: &Contender, outcome: &Outcome) -> Option<String> {
     let line = match outcome {
-        Outcome::Eligible { over_budget: false } => return None,
-        Outcome::Eligible { over_budget: true } => format!("{contender} went over budget; what it had done is judged"),
+        Outcome::Eligible { over_budget: false, unfinished } if unfinished.is_empty() => return None,
+        Outcome::Eligible { over_budget, unfinished } => {
+            let budget = if *over_budget { " went over budget; what it had done is judged" } else { "" };
+            let missing = match (unfinished.is_empty(), over_budget) {
+                (true, _) => String::new(),
+                (false, true) => format!(", without {}", trial::quoted(unfinished)),
+                (false, false) => format!(" is unfinished and judged without {}", trial::quoted(unfinished)),
+            };
+            format!("{contender}{budget}{missing}")
+        }
         Outcome::Disqualified { reason } => format!("{contender} is out: {reason}"),
         Outcome::Infrastructure { message } => format!("{contender} failed by no fault of its own: {message}"),
     };
@@ -144,8 +152,15 @@ pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String
         Disqualification::ContractBroken { paths } if paths.len() > 1 => {
             format!("{contender} is out: outside the diff contract:{}", below(paths, usize::MAX))
         }
-        Disqualification::TestsFailed { tests } if tests.len() > 1 => {
-            format!("{contender} is out: {} failed:{}", words::count(tests.len(), "test"), below(tests, NAMED))
+        Disqualification::TestsFailed { tests, detail } => {
+            let failed = match tests.len() {
+                0 | 1 => words::one_line(&format!("{contender} is out: {reason}")),
+                many => format!("{contender} is out: {} failed:{}", words::count(many, "test"), below(tests, NAMED)),
+            };
+            match detail {
+                Some(detail) => format!("{failed}\n  {}", in_full(detail)),
+                None => failed,
+            }
         }
         Disqualification::GateMissed { gate, tests } if tests.len() > 1 => {
             let failed = words::count(tests.len(), "test");
@@ -226,17 +241,29 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let many: Vec<_> = (1..=12).map(|n| format!("tests/test_users.py::test_{n}")).collect();
         vec![
-            Outcome::Eligible { over_budget: false },
-            Outcome::Eligible { over_budget: true },
+            Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
+            Outcome::Eligible { over_budget: true, unfinished: Vec::new() },
             Outcome::Infrastructure { message: "the database went away\nat 3 o'clock".to_owned() },
             out(Disqualification::AgentFailed { message: "I can't\u{1b}[2J".to_owned() }),
             out(Disqualification::NothingChanged),
             out(Disqualification::OverBudget { cap: "tokens".to_owned() }),
+            Outcome::Eligible { over_budget: true, unfinished: names(&["The cost"]) },
+            Outcome::Eligible { over_budget: false, unfinished: names(&["The cost", "A cache"]) },
+            out(Disqualification::Unfinished {
+                missing: names(&["The cost", "A cache"]),
+                why: "its agent failed: exit status 1".to_owned(),
+                over_budget: false,
+            }),
+            out(Disqualification::NotHarvested { message: "`notes/x` is a nested git repository".to_owned() }),
+            out(Disqualification::Replaced { message: "its worktree was replaced by a link".to_owned() }),
             out(Disqualification::ContractBroken { paths: names(&["elsewhere.txt"]) }),
             out(Disqualification::ContractBroken { paths: names(&["a.txt", "b\n.txt"]) }),
             out(Disqualification::SetupFailed { message: "`make` ended with status 2\nno rule\n".to_owned() }),
-            out(Disqualification::TestsFailed { tests: names(&["one"]) }),
-            out(Disqualification::TestsFailed { tests: many }),
+            out(Disqualification::TestsFailed {
+                tests: names(&["one"]),
+                detail: Some("Error: Cannot find module\n  at x\nall of it: /logs/b".to_owned()),
+            }),
+            out(Disqualification::TestsFailed { tests: many, detail: None }),
             out(Disqualification::BoundBroken {
                 metric: MetricName::new("latency_p95").unwrap(),
                 bound: Bound::parse("<80ms").unwrap(),
@@ -259,6 +286,11 @@ mod tests {
         B is out: agent failed: I can't
         B is out: nothing changed
         B is out: over budget (tokens) with nothing to judge
+        B went over budget; what it had done is judged, without `The cost`
+        B is unfinished and judged without `The cost` and `A cache`
+        B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
+        B is out: its work can't be taken over: `notes/x` is a nested git repository
+        B is out: its worktree was replaced by a link
         B is out: outside the diff contract: elsewhere.txt
         B is out: outside the diff contract: a.txt, b
         B is out: set-up failed: `make` ended with status 2
@@ -278,6 +310,11 @@ mod tests {
         B is out: agent failed: I can't
         B is out: nothing changed
         B is out: over budget (tokens) with nothing to judge
+        B went over budget; what it had done is judged, without `The cost`
+        B is unfinished and judged without `The cost` and `A cache`
+        B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
+        B is out: its work can't be taken over: `notes/x` is a nested git repository
+        B is out: its worktree was replaced by a link
         B is out: outside the diff contract: elsewhere.txt
         B is out: outside the diff contract:
           a.txt
@@ -285,6 +322,9 @@ mod tests {
         B is out: set-up failed: `make` ended with status 2
           no rule
         B is out: test failed: one
+          Error: Cannot find module
+            at x
+          all of it: /logs/b
         B is out: 12 tests failed:
           tests/test_users.py::test_1
           tests/test_users.py::test_2

@@ -368,7 +368,7 @@ mod tests {
     /// Leaves its group, its session and its environment, is handed to whoever takes orphans, and computes or
     /// sleeps for long.
     const DAEMON: &str = "import os, sys, time\n\
-        if os.fork(): os._exit(0)\n\
+        if os.fork(): os.wait(); os._exit(0)\n\
         os.setsid()\n\
         if os.fork(): os._exit(0)\n\
         null = os.open('/dev/null', os.O_RDWR)\n\
@@ -385,10 +385,11 @@ mod tests {
         command
     }
 
+    /// Whether a program with exactly this command line runs.
     fn alive(name: &str) -> bool {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let mut lines = entries.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
-        lines.any(|line| line.contains(name) && !line.contains("python"))
+        lines.any(|line| line.trim_end_matches('\0').replace('\0', " ") == name)
     }
 
     #[tokio::test]
@@ -399,7 +400,7 @@ mod tests {
         assert!(done.exit.success(), "{}", done.tail(5));
         assert!(!done.left.is_empty() && done.left.iter().all(|stray| !stray.name.is_empty()), "{:?}", done.left);
         assert!(done.usage.cpu.unwrap() >= done.left.iter().map(|stray| stray.cpu).sum(), "{:?}", done.usage);
-        assert!(!alive("71.5"));
+        assert!(!alive("sleep 71.5"));
     }
 
     #[tokio::test]
@@ -410,23 +411,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_of_tests_may_serve_them_until_its_lease_is_settled_and_those_of_others_stay() {
-        for (lease, line) in [("r/own", "exec sleep 72.5"), ("r/other", "exec sleep 73.5")] {
-            assert_eq!(Local.run(daemon(line, lease), &Stop::new()).await.unwrap().left, []);
+        // What another test process may have left is not meant.
+        let [own, other] = [72, 73].map(|seconds| format!("sleep {seconds}.{}", std::process::id()));
+        for (lease, line) in [("r/own", &own), ("r/other", &other)] {
+            assert_eq!(Local.run(daemon(&format!("exec {line}"), lease), &Stop::new()).await.unwrap().left, []);
         }
-        for name in ["72.5", "73.5"] {
+        for line in [&own, &other] {
             let began = Instant::now();
-            while !alive(name) {
-                assert!(began.elapsed() < Duration::from_secs(30), "{name} did not begin");
+            while !alive(line) {
+                assert!(began.elapsed() < Duration::from_secs(30), "{line} did not begin");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
         let left = Local.settle("r/own").await;
         assert_eq!(left.len(), 1, "{left:?}");
-        assert_eq!(left[0].name, "sleep 72.5");
-        assert!(!alive("72.5") && alive("73.5"));
+        assert_eq!(left[0].name, own);
+        assert!(!alive(&own) && alive(&other));
         assert_eq!(Local.settle("r/own").await, []);
         assert!(Local.sweep("BLUEPRINT_LEASE", "r/other").await >= 1, "also without its environment");
-        assert!(!alive("73.5"));
+        assert!(!alive(&other));
     }
 
     #[tokio::test]

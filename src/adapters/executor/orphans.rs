@@ -15,8 +15,9 @@ use super::reaping;
 use super::tasks::children;
 use crate::adapters::process::Stray;
 
-/// How long what outlives its program may take to end by itself.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long what outlives its program may take to end by itself: long enough for a busy machine, because who is
+/// still there then is accused.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long something that was killed may take to be gone.
 const DEATH: Duration = Duration::from_secs(5);
 /// Between two looks.

@@ -61,7 +61,7 @@ pub fn refuse_new_gitlinks(
         let is_link = i32::from(new.mode()) == GITLINK;
         if is_link {
             let path = String::from_utf8_lossy(new.path_bytes().unwrap_or_default()).into_owned();
-            return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
+            return Err(GitError::Harvest(format!("`{path}` is a nested git repository")));
         }
     }
     Ok(())

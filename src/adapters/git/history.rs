@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::customs::Draft;
 use super::repository::oid;
-use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge};
+use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge, ReplayOrder};
 
 /// How far back versions of a file are looked for.
 const WALK_LIMIT: usize = 5_000;
@@ -126,7 +127,7 @@ pub fn merge(repo: &git2::Repository, target: &CommitId, winner: &CommitId) -> R
 }
 
 pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
-    let mut tree = repo.find_tree(git2::Oid::from_str(order.tree)?)?;
+    let mut tree = repo.find_object(git2::Oid::from_str(order.tree)?, None)?.peel_to_tree()?;
     if let Some((path, bytes)) = order.replace {
         let blob = repo.blob(bytes)?;
         let mode = tree.get_path(Path::new(path)).map_or(git2::FileMode::Blob, |entry| match entry.filemode() {
@@ -142,6 +143,31 @@ pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<Commit
         order.parents.iter().map(|id| Ok(repo.find_commit(oid(id)?)?)).collect::<Result<Vec<_>, GitError>>()?;
     let parents: Vec<_> = parents.iter().collect();
     Ok(CommitId(repo.commit(None, &who, &who, order.message, &tree, &parents)?.to_string()))
+}
+
+pub fn replay(repo: &git2::Repository, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
+    let tree = |commit: &CommitId| -> Result<git2::Tree<'_>, GitError> { Ok(repo.find_commit(oid(commit)?)?.tree()?) };
+    let mut index = repo.merge_trees(&tree(order.base)?, &tree(order.onto)?, &tree(order.work)?, None)?;
+    if index.has_conflicts() {
+        return Ok(None);
+    }
+    let tree = index.write_tree_to(repo)?.to_string();
+    let ReplayOrder { onto, message, time, .. } = *order;
+    let order = CommitOrder { tree: &tree, replace: None, parents: &[onto], message, time, signed: false };
+    commit(repo, &order).map(Some)
+}
+
+/// A commit's parts, for one that is like it.
+pub fn draft(repo: &git2::Repository, commit: &CommitId) -> Result<Draft, GitError> {
+    let found = repo.find_commit(oid(commit)?)?;
+    let author = found.author();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Draft {
+        tree: found.tree_id().to_string(),
+        parents: found.parent_ids().map(|id| id.to_string()).collect(),
+        message: text(found.message_raw_bytes()),
+        who: (text(author.name_bytes()), text(author.email_bytes()), author.when().seconds()),
+    })
 }
 
 /// The user's name and address where git knows them.

@@ -1,5 +1,5 @@
-//! The git port: what the engine needs of a repository, and nothing of the user's checkout but a
-//! fast-forward at the very end.
+//! The git port: what the engine needs of a repository, and nothing of the user's checkout but one step
+//! forward at the very end.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,15 @@ use super::process::ProcessError;
 pub use crate::domain::change::{ChangeKind, FileChange};
 
 mod checkout;
+mod customs;
 mod history;
+mod moving;
 mod program;
 mod repository;
+mod survey;
 
 pub use repository::Repository;
+pub use survey::Survey;
 
 /// A commit's object name in hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +68,17 @@ pub enum Advance {
     TargetMoved(CommitId),
     /// Uncommitted changes of the user stand in the way.
     Overlap(Vec<String>),
+    /// The checkout is in the middle of something else, for this reason.
+    Busy(String),
+}
+
+/// What the user's git does when it commits, beside committing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Customs {
+    /// Hooks that may refuse a commit, by name.
+    pub hooks: Vec<String>,
+    /// The format of signatures, where commits are to be signed.
+    pub signs: Option<String>,
 }
 
 /// Why git could not do it.
@@ -103,6 +118,15 @@ pub enum GitError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl GitError {
+    /// Whether a harvest failed by nothing that stands in the worktree: no git, no room, a
+    /// configuration that can't be trusted any more.
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::ConfigurationChanged(_) | Self::Process(ProcessError::Missing { .. }))
+            || crate::error::is_full(&self.to_string())
+    }
 }
 
 impl From<git2::Error> for GitError {
@@ -151,9 +175,13 @@ pub trait Git: Send + Sync {
     /// Points a ref at a commit.
     async fn keep(&self, reference: &str, commit: &CommitId) -> Result<(), GitError>;
 
-    /// Turns what stands in a worktree into a commit on `parent`, without trusting anything in it
-    /// but its content, and moves `branch` there. `None` where nothing differs. `except` are
-    /// paths that are no work of the agent's.
+    /// What stands in a worktree of `start` that is about to be handed to its agent: what set-up made of
+    /// tracked files, untracked files, and the paths that were carried in.
+    async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError>;
+
+    /// Turns what the agent changed in a worktree into a commit on `parent`, without trusting anything in
+    /// it but its content, and moves `branch` there. `None` where nothing differs. What is as the survey
+    /// saw it is no work of the agent's.
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError>;
 
     /// Writes a commit's tree into an empty directory, with paths that match `restored` as they
@@ -168,6 +196,22 @@ pub trait Git: Send + Sync {
 
     /// A commit of this tree with one file replaced. The same input gives the same commit.
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError>;
+
+    /// A commit on `onto` with what `work` changed since `base`; `None` where that conflicts.
+    async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError>;
+
+    /// The message that a commit is to have after the repository's hooks saw it in a worktree of its own
+    /// at `place`, or the words in which one refused it.
+    async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError>;
+
+    /// Hooks and signatures that the repository asks for.
+    async fn customs(&self) -> Result<Customs, GitError>;
+
+    /// Why the checkout of a branch can't follow it now, such as a merge that is not concluded.
+    async fn busy(&self, branch: &str) -> Result<Option<String>, GitError>;
+
+    /// The lock on the index of a branch's checkout, where somebody holds it now.
+    async fn held_lock(&self, branch: &str) -> Result<Option<PathBuf>, GitError>;
 
     /// Moves a branch from one commit to another, and the checkout that has it, if any.
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError>;
@@ -191,8 +235,8 @@ pub struct HarvestOrder<'a> {
     pub parent: &'a CommitId,
     /// The commit message.
     pub message: &'a str,
-    /// Untracked paths that were carried in and are no work of the agent's.
-    pub except: &'a [String],
+    /// What stood there before the agent's first step since the worktree was made.
+    pub before: &'a Survey,
     /// Where a ref goes if the agent moved the branch itself.
     pub agent_ref: &'a str,
 }
@@ -210,10 +254,25 @@ pub struct CheckoutOrder<'a> {
     pub into: &'a Path,
 }
 
+/// What to replay.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayOrder<'a> {
+    /// The commit that holds the work.
+    pub work: &'a CommitId,
+    /// The commit that it started from.
+    pub base: &'a CommitId,
+    /// The commit that it is to stand on.
+    pub onto: &'a CommitId,
+    /// The message.
+    pub message: &'a str,
+    /// Seconds since 1970.
+    pub time: i64,
+}
+
 /// What to commit.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct CommitOrder<'a> {
-    /// The tree's object name.
+    /// The object name of the tree, or of a commit that has it.
     pub tree: &'a str,
     /// A file to replace in it.
     pub replace: Option<(&'a str, &'a [u8])>,
@@ -223,4 +282,6 @@ pub struct CommitOrder<'a> {
     pub message: &'a str,
     /// Seconds since 1970, fixed by the caller so that a repeated step makes the same commit.
     pub time: i64,
+    /// Whether it is signed where the user's git is set to sign.
+    pub signed: bool,
 }

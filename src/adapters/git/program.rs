@@ -1,23 +1,23 @@
-//! What the git program does better: worktrees, checkouts with filters, the user's fast-forward.
+//! What the git program does better: worktrees, and checkouts with filters.
 //!
 //! It never runs on configuration that an agent can write: harvesting and checking out use a
 //! private git directory whose configuration was copied, key by key, before any agent ran.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
-use super::{Advance, CommitId, GitError, HarvestOrder};
+use super::survey::{self, Survey};
+use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
 
 /// Keys that change how content is turned into blobs and back.
 const CONTENT_KEYS: &str =
     r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
-/// How long a checkout may be in the middle of a change before it counts as left there.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
 
@@ -36,6 +36,28 @@ struct Private {
     _lock: fs::File,
 }
 
+/// An index of ours with what git is told to work on a directory by it: no configuration of the
+/// repository, the user or the system, and objects where the repository has them.
+struct Desk {
+    git_dir: PathBuf,
+    file: PathBuf,
+    objects: PathBuf,
+    index: tempfile::TempDir,
+}
+
+impl Desk {
+    fn environment<'a>(&'a self, worktree: &'a Path) -> [(&'static str, &'a Path); 6] {
+        [
+            ("GIT_DIR", &self.git_dir),
+            ("GIT_WORK_TREE", worktree),
+            ("GIT_INDEX_FILE", &self.file),
+            ("GIT_OBJECT_DIRECTORY", &self.objects),
+            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
+            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
+        ]
+    }
+}
+
 /// The file in a private directory that its user holds locked.
 const IN_USE: &str = "in-use";
 
@@ -50,11 +72,32 @@ impl Program {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
 
-    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
-        Ok(self.exec.run(self.command(dir, args, extra), &Stop::new()).await?)
+    /// The user's checkout.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
-    fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
+    /// The git directory that all worktrees share.
+    pub(super) fn common(&self) -> &Path {
+        &self.common
+    }
+
+    pub(super) async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, GitError> {
+        Ok(self.exec.run(command, stop).await?)
+    }
+
+    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+        self.run(self.command(dir, args, extra), &Stop::new()).await
+    }
+
+    /// Git as the user's own: with hooks, and nothing set but what `env` has beside our own few variables.
+    pub(super) fn plain(&self, dir: &Path, args: &[&str], env: Environment) -> Command {
+        let mut all = self.command(dir, &[], &[]).env;
+        all.extend(env);
+        Command::new("git", args.iter().copied(), dir).env(&all).limit(Duration::from_secs(600))
+    }
+
+    pub(super) fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
         let mut env: Environment = [
             ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
             ("GIT_OPTIONAL_LOCKS".to_owned(), "0".to_owned()),
@@ -77,7 +120,7 @@ impl Program {
         Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600))
     }
 
-    async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
+    pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
         self.again(|| self.command(dir, args, extra), args).await
     }
 
@@ -118,9 +161,29 @@ impl Program {
                 let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
                 self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
             }
+            self.copy_excludes(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
         Ok(made.await?.dir.path())
+    }
+
+    /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,
+    /// and before it by the file that `core.excludesFile` names or by git's own place for one.
+    async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
+        let named = self.git(&self.root, &["config", "--type=path", "--get", "core.excludesFile"], &[]).await?;
+        let named = Some(named.text().trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let usual = || set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
+        let global = named.map(|path| self.root.join(path)).or_else(|| Some(usual()?.join("git/ignore")));
+        let mut all = Vec::new();
+        for file in global.into_iter().chain([self.common.join("info/exclude")]) {
+            // One that is not there, or can't be read, ignores nothing; so git has it too.
+            all.extend(fs::read(&file).unwrap_or_default());
+            all.push(b'\n');
+        }
+        let place = private.join("info");
+        let io = |source| GitError::Io { what: place.display().to_string(), source };
+        fs::create_dir_all(&place).and_then(|()| fs::write(place.join("exclude"), all)).map_err(io)
     }
 
     pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
@@ -145,7 +208,7 @@ impl Program {
     }
 
     /// Worktrees and private directories are made and removed one at a time, across processes.
-    async fn worktree_lock(&self) -> Result<fs::File, GitError> {
+    pub(super) async fn worktree_lock(&self) -> Result<fs::File, GitError> {
         self.lock("worktrees").await
     }
 
@@ -183,46 +246,78 @@ impl Program {
         }
     }
 
-    /// The content of a worktree as a tree object.
+    /// What stands in a worktree that is about to be handed to its agent.
+    pub async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
+        let before = Survey { carried: carried.to_vec(), ..Survey::untouched(start) };
+        let desk = self.desk(worktree).await?;
+        let listed = self.read_worktree(&desk, worktree, &before).await?;
+        let mut untracked = BTreeMap::new();
+        for path in listed {
+            if let Some(content) = survey::content(worktree, &path)? {
+                untracked.insert(path, content);
+            }
+        }
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, ..before })
+    }
+
+    /// The content of a worktree as a tree object, without untracked files that are as the survey saw them.
     pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<String, GitError> {
-        let git_dir = self.private().await?;
-        let index = tempfile::TempDir::new_in(git_dir)
-            .map_err(|source| GitError::Io { what: git_dir.display().to_string(), source })?;
-        let index_file = index.path().join("index");
-        let objects = self.common.join("objects");
-        let extra: [(&str, &Path); 6] = [
-            ("GIT_DIR", git_dir),
-            ("GIT_WORK_TREE", order.worktree),
-            ("GIT_INDEX_FILE", &index_file),
-            ("GIT_OBJECT_DIRECTORY", &objects),
-            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
-            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
-        ];
-        self.must(order.worktree, &["read-tree", &order.parent.0], &extra).await?;
-        let excluded: Vec<_> = order.except.iter().map(|path| format!(":(exclude,top,literal){path}")).collect();
-        let mut args = vec!["add", "--all", "--", "."];
-        args.extend(excluded.iter().map(String::as_str));
-        self.must(order.worktree, &args, &extra).await?;
-        let tree = self.must(order.worktree, &["write-tree"], &extra).await?;
+        let desk = self.desk(order.worktree).await?;
+        let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
+        let new = order.before.changed(order.worktree, listed)?;
+        if let Some(nested) = new.iter().find(|path| path.ends_with(b"/")) {
+            let nested = String::from_utf8_lossy(nested);
+            let path = nested.trim_end_matches('/');
+            return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
+        }
+        if !new.is_empty() {
+            let list: Vec<u8> = new.into_iter().flat_map(|path| path.into_iter().chain([0])).collect();
+            let args = ["update-index", "--add", "--remove", "-z", "--stdin"];
+            let command = || Command {
+                stdin: Some(list.clone()),
+                ..self.command(order.worktree, &args, &desk.environment(order.worktree))
+            };
+            self.again(command, &args).await?;
+        }
+        self.write_tree(&desk, order.worktree).await
+    }
+
+    /// Reads the tracked files of a worktree into an index of ours; the others' paths, but for ignored ones.
+    async fn read_worktree(&self, desk: &Desk, worktree: &Path, from: &Survey) -> Result<Vec<Vec<u8>>, GitError> {
+        let extra = desk.environment(worktree);
+        let excludes = desk.index.path().join("carried");
+        let io = |source| GitError::Io { what: excludes.display().to_string(), source };
+        fs::write(&excludes, survey::excludes(&from.carried)).map_err(io)?;
+        self.must(worktree, &["read-tree", &from.start.0], &extra).await?;
+        self.must(worktree, &["add", "--update", "--", "."], &extra).await?;
+        let setting = format!("core.excludesFile={}", excludes.display());
+        let args = ["-c", &setting, "ls-files", "--others", "--exclude-standard", "-z"];
+        // A listing is read whole, however long it is.
+        let command = || Command { keep: usize::MAX, ..self.command(worktree, &args, &extra) };
+        let listed = self.again(command, &args).await?.stdout;
+        Ok(listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+    }
+
+    async fn write_tree(&self, desk: &Desk, worktree: &Path) -> Result<String, GitError> {
+        let tree = self.must(worktree, &["write-tree"], &desk.environment(worktree)).await?;
         Ok(tree.text().trim().to_owned())
+    }
+
+    /// An empty index of ours.
+    async fn desk(&self, worktree: &Path) -> Result<Desk, GitError> {
+        let git_dir = self.private().await?;
+        let io = |source| GitError::Io { what: worktree.display().to_string(), source };
+        let index = tempfile::TempDir::new_in(git_dir).map_err(io)?;
+        let file = index.path().join("index");
+        Ok(Desk { git_dir: git_dir.to_owned(), file, objects: self.common.join("objects"), index })
     }
 
     /// Writes a tree into a directory through the repository's filters.
     pub async fn check_out(&self, tree: &str, into: &Path) -> Result<(), GitError> {
         let io = |source| GitError::Io { what: into.display().to_string(), source };
         fs::create_dir_all(into).map_err(io)?;
-        let git_dir = self.private().await?;
-        let index = tempfile::TempDir::new_in(git_dir).map_err(io)?;
-        let index_file = index.path().join("index");
-        let objects = self.common.join("objects");
-        let extra: [(&str, &Path); 6] = [
-            ("GIT_DIR", git_dir),
-            ("GIT_WORK_TREE", into),
-            ("GIT_INDEX_FILE", &index_file),
-            ("GIT_OBJECT_DIRECTORY", &objects),
-            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
-            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
-        ];
+        let desk = self.desk(into).await?;
+        let extra = desk.environment(into);
         self.must(into, &["read-tree", tree], &extra).await?;
         self.must(into, &["checkout-index", "--all", "--force"], &extra).await?;
         Ok(())
@@ -249,65 +344,5 @@ impl Program {
             }
         }
         Ok(())
-    }
-
-    /// The checkout that has a branch, if one has.
-    pub async fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
-        let listed = self.must(&self.root, &["worktree", "list", "--porcelain", "-z"], &[]).await?;
-        let text = listed.text();
-        let wanted = format!("branch refs/heads/{branch}");
-        let mut current = None;
-        for line in text.split('\0') {
-            if let Some(path) = line.strip_prefix("worktree ") {
-                current = Some(PathBuf::from(path));
-            } else if line == wanted {
-                return Ok(current);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Waits, within a limit, until nobody changes a checkout: a fast-forward that a killed run began
-    /// may still be at work, and half of it looks like the user's own changes.
-    pub async fn settled(&self, checkout: &Path) -> Result<(), GitError> {
-        let args = ["rev-parse", "--path-format=absolute", "--git-path", "index.lock"];
-        let lock = self.must(checkout, &args, &[]).await?;
-        let lock = PathBuf::from(lock.text().trim_end_matches('\n'));
-        let until = Instant::now() + SETTLE_LIMIT;
-        while lock.exists() && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// Git itself refuses where uncommitted changes overlap, and keeps those that do not.
-    pub async fn fast_forward(&self, checkout: &Path, to: &CommitId) -> Result<Advance, GitError> {
-        let overlap = self.overlap(checkout, to).await?;
-        if !overlap.is_empty() {
-            return Ok(Advance::Overlap(overlap));
-        }
-        let args = ["merge", "--ff-only", "--quiet", "--no-stat", &to.0];
-        // Half of it would leave the user's files and index between two commits: once begun it is
-        // brought to its end, whatever becomes of us.
-        self.again(|| Command { outlives: true, ..self.command(checkout, &args, &[]) }, &args).await?;
-        Ok(Advance::Moved)
-    }
-
-    /// Paths that differ between `HEAD` and the new commit and are changed or untracked here.
-    async fn overlap(&self, checkout: &Path, to: &CommitId) -> Result<Vec<String>, GitError> {
-        let split = |done: Finished| -> Vec<String> {
-            done.text().split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect()
-        };
-        let incoming =
-            split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD", &to.0], &[]).await?);
-        let mut dirty = split(self.must(checkout, &["diff", "--name-only", "-z", "--no-renames", "HEAD"], &[]).await?);
-        dirty.extend(split(self.must(checkout, &["ls-files", "--others", "-z"], &[]).await?));
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-        let mut both: Vec<_> = incoming
-            .into_iter()
-            .filter(|path| dirty.iter().any(|d| d == path || below(d, path) || below(path, d)))
-            .collect();
-        both.sort();
-        Ok(both)
     }
 }

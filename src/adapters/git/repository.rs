@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::program::Program;
 use super::{
-    Advance, CheckoutOrder, CommitId, CommitOrder, FileChange, Git, GitError, HarvestOrder, Head, Merge, checkout,
-    history,
+    Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
+    ReplayOrder, Survey, checkout, history, survey,
 };
 use crate::adapters::process::Executor;
 
@@ -188,6 +188,10 @@ impl Git for Repository {
         .await
     }
 
+    async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
+        self.program.survey(worktree, start, carried).await
+    }
+
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError> {
         let reference = format!("refs/heads/{}", order.branch);
         let parent = order.parent.clone();
@@ -202,12 +206,14 @@ impl Git for Repository {
         }
         let tree = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());
+        let before = order.before.clone();
         let commit = self
             .blocking(move |repo| {
-                let before = repo.find_commit(oid(&parent)?)?;
+                let last = repo.find_commit(oid(&parent)?)?;
+                let tree = survey::agents_part(repo, &before, &tree)?;
                 let tree = repo.find_tree(git2::Oid::from_str(&tree)?)?;
-                checkout::refuse_new_gitlinks(repo, &before.tree()?, &tree)?;
-                if before.tree_id() == tree.id() {
+                checkout::refuse_new_gitlinks(repo, &last.tree()?, &tree)?;
+                if last.tree_id() == tree.id() {
                     return Ok(None);
                 }
                 let order = CommitOrder {
@@ -216,6 +222,7 @@ impl Git for Repository {
                     parents: &[&parent],
                     message: &message,
                     time,
+                    signed: false,
                 };
                 history::commit(repo, &order).map(Some)
             })
@@ -243,7 +250,37 @@ impl Git for Repository {
 
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
         // git2 work on one small tree; short enough to run in place.
-        history::commit(&self.open()?, order)
+        let commit = history::commit(&self.open()?, order)?;
+        if order.signed && self.program.signs().await? {
+            // Signers are named by the configuration.
+            self.unchanged()?;
+            let draft = history::draft(&self.open()?, &commit)?;
+            return self.program.sign(&draft).await;
+        }
+        Ok(commit)
+    }
+
+    async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
+        // As in `commit`: short enough to run in place.
+        history::replay(&self.open()?, order)
+    }
+
+    async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError> {
+        self.unchanged()?;
+        let draft = history::draft(&self.open()?, commit)?;
+        self.program.vet(&draft, place).await
+    }
+
+    async fn customs(&self) -> Result<Customs, GitError> {
+        self.program.customs().await
+    }
+
+    async fn busy(&self, branch: &str) -> Result<Option<String>, GitError> {
+        self.program.busy(branch).await
+    }
+
+    async fn held_lock(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
+        self.program.held_lock(branch).await
     }
 
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError> {
@@ -261,13 +298,22 @@ impl Git for Repository {
             return Ok(Advance::TargetMoved(tip));
         }
         if let Some(checkout) = checkout {
-            let advanced = self.program.fast_forward(&checkout, to).await;
-            if matches!(advanced, Ok(Advance::Moved)) {
-                return advanced;
+            if let Some(why) = self.program.busy(branch).await? {
+                return Ok(Advance::Busy(why));
             }
-            // Somebody may have been faster between our look at the tip and git's.
+            let advanced = self.program.move_checkout(&checkout, branch, from, to).await;
+            // Nothing is said to have moved before it was read back.
             let now = self.tip(branch).await?;
-            return if now == *from { advanced } else { Ok(Advance::TargetMoved(now)) };
+            return match advanced {
+                Ok(Advance::Moved) if now == *to => Ok(Advance::Moved),
+                Ok(Advance::Moved) => Err(GitError::Failed {
+                    what: format!("moving `{branch}`"),
+                    why: format!("it is at {now} and not at {to}"),
+                }),
+                // Somebody may have been faster between our look at the tip and git's.
+                _ if now != *from => Ok(Advance::TargetMoved(now)),
+                other => other,
+            };
         }
         let (reference, from, to) = (format!("refs/heads/{branch}"), from.clone(), to.clone());
         self.blocking(move |repo| {

@@ -117,8 +117,8 @@ impl Meter for Load {
         let (client, settings) = (self.client()?, self.settings.clone());
         let Taken { readings, late } =
             self.within(slot, load::slice(settings.shape(self.rate.get()), &client, slot.seed)).await?;
-        let usage = self.server.usage().since(before);
-        let timing = Timing { late, ..slice::timing(&self.site, started.elapsed(), usage) };
+        let wall = started.elapsed();
+        let timing = Timing { late, ..slice::timing(&self.site, wall, self.server.usage().since(before)) };
         Ok(Sample { readings, timing, own: None, output: None })
     }
 

@@ -6,6 +6,7 @@
 mod exchange;
 mod program;
 mod pulse;
+mod redact;
 mod secret;
 mod site;
 
@@ -22,6 +23,7 @@ use crate::domain::quantity::show_duration;
 pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
+pub use redact::Redactor;
 pub use secret::secret;
 pub use site::Site;
 

@@ -13,8 +13,8 @@ use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::redact::Redactor;
 use super::wire::{self, ErrorKind};
+use crate::adapters::process::Redactor;
 use crate::domain::wire::Provider;
 
 /// Pieces that may wait for a slow client.

@@ -7,7 +7,6 @@ mod answer;
 pub mod bound;
 mod cooldown;
 mod exchange;
-mod redact;
 mod request;
 mod sending;
 mod server;

@@ -18,13 +18,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::answer::{Answer, Reply, models};
 use super::exchange::{Exchange, millis};
-use super::redact::Redactor;
 use super::request::{BadBody, Route, body};
 use super::step::{Book, Trial, Visit};
 use super::transcript::{self, Excerpt, Line, Scribe};
 use super::upstream::{Link, Outgoing, Patience, passed};
 use super::wire::{Endpoint, ErrorKind, endpoint};
 use super::{Door, Opening, Proxy, ProxyError, Settings, token};
+use crate::adapters::process::Redactor;
 use crate::domain::budget::Refusal;
 use crate::domain::wire::{Provider, Secret};
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::redact::Redactor;
+use crate::adapters::process::Redactor;
 use crate::domain::budget::Settlement;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};

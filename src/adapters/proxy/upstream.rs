@@ -11,9 +11,9 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::cooldown::Cooldown;
-use super::redact::Redactor;
 use super::{ProxyError, Upstream};
 use crate::adapters::http;
+use crate::adapters::process::Redactor;
 use crate::domain::quantity::{Tokens, show_duration};
 use crate::domain::wire::{Provider, Secret};
 

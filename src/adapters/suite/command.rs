@@ -10,7 +10,8 @@ use super::merge::merge;
 use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
-use crate::domain::trial::{TestCase, TestReport, TestStatus};
+use crate::domain::excerpt::excerpt;
+use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
 
 /// A program that tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl CommandSuite {
     }
 
     /// One run, with a report of its own.
-    async fn cases(&self, site: &Site, run: Invocation) -> Result<Vec<TestCase>, SuiteError> {
+    async fn report(&self, site: &Site, run: Invocation) -> Result<TestReport, SuiteError> {
         let unwritable = |why| SuiteError::Machine(format!("no place for a report in the scratch directory: {why}"));
         let exchange = Exchange::new(&site.scratch, "junit.xml").map_err(unwritable)?;
         let (program, extra) = run.line(&exchange).map_err(unwritable)?;
@@ -49,8 +50,16 @@ impl CommandSuite {
             return Err(SuiteError::Stopped);
         }
         let label = &run.label;
+        let mut failures = Vec::new();
         let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
-            (Some(bytes), _) => judged(label, junit::parse(&bytes), &finished)?,
+            (Some(bytes), _) => {
+                let read = junit::read(&bytes);
+                let cases = read.map(|(cases, said)| {
+                    failures = said;
+                    cases
+                });
+                judged(label, cases, &finished)?
+            }
             (None, Report::File(_)) => return Err(unreported(label, &finished)),
             (None, _) if finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT => {
                 return Err(cut(label, finished.exit));
@@ -58,15 +67,20 @@ impl CommandSuite {
             (None, Report::Printed(format, ..)) => printed(label, format, &finished)?,
             (None, Report::Unknown) => match format::recognised(&finished.stdout) {
                 Some(format) => printed(label, format, &finished)?,
-                None => vec![TestCase { name: run.label, status: status(finished.exit) }],
+                None => vec![TestCase { name: label.clone(), status: status(finished.exit) }],
             },
         };
         // Every contender has a tree of its own; the same file has the same name in all of them.
         let tree = format!("{}/", site.tree.display());
-        for case in &mut cases {
-            case.name = case.name.replace(&tree, "");
+        for name in cases.iter_mut().map(|case| &mut case.name).chain(failures.iter_mut().map(|said| &mut said.test)) {
+            *name = name.replace(&tree, "");
         }
-        Ok(cases)
+        // What single tests printed is not told apart in most reports: then it is what all of them printed.
+        if failures.is_empty() && cases.iter().any(|case| case.status == TestStatus::Failed) {
+            failures.push(Failure { test: run.label, output: excerpt(&finished.tail(TOLD)) });
+        }
+        failures.truncate(FAILURES);
+        Ok(TestReport { cases, failures, ..TestReport::default() })
     }
 }
 
@@ -92,13 +106,21 @@ impl Suite for CommandSuite {
             return Err(SuiteError::Refused(format!("`{option}` can't select a test: it would be read as an option")));
         }
         let Self { settings: CommandSettings { name, command, .. } } = self;
-        let mut cases = Vec::new();
+        let mut report = TestReport::default();
         for invocation in [runner::whole(name, command)].into_iter().chain(runner::selected(command, selectors)) {
-            cases.extend(self.cases(site, invocation).await?);
+            let part = self.report(site, invocation).await?;
+            report.cases.extend(part.cases);
+            report.failures.extend(part.failures);
         }
-        Ok(TestReport::of(merge(cases)))
+        Ok(TestReport { cases: merge(report.cases), ..report })
     }
 }
+
+/// Lines of each stream that are looked at for what is shown of a failure.
+const TOLD: usize = 40;
+
+/// Failures of one run of a suite whose output is kept apart; all of it is in the log.
+const FAILURES: usize = 10;
 
 /// How much of each stream is kept: one byte more than a report may have.
 const KEPT: usize = REPORT_LIMIT as usize + 1;
@@ -154,6 +176,6 @@ fn status(exit: Exit) -> TestStatus {
 
 /// The last lines of both streams, as long as a compiler's last message; JSON is not for people.
 fn said(finished: &Finished) -> String {
-    let tail = finished.tail(20);
+    let tail = finished.tail(TOLD);
     tail.lines().filter(|line| !line.starts_with('{')).map(|line| format!("\n{line}")).collect()
 }

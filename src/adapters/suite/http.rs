@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use super::{Site, Suite, SuiteError};
 use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server};
 use crate::adapters::load::{Tally, burst};
+use crate::domain::excerpt::excerpt;
 use crate::domain::quantity::show_duration;
-use crate::domain::trial::{TestCase, TestReport, TestStatus};
+use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
 
 /// A load test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,9 @@ impl Suite for HttpSuite {
                 .map_err(|why| SuiteError::Machine(format!("the scratch directory takes no log: {why}")))?;
         }
         let status = if fault.is_none() { TestStatus::Passed } else { TestStatus::Failed };
-        Ok(TestReport::of(vec![TestCase { name: name.clone(), status }]))
+        let failures = fault.map(|output| Failure { test: name.clone(), output: excerpt(&output) });
+        let cases = vec![TestCase { name: name.clone(), status }];
+        Ok(TestReport { cases, failures: failures.into_iter().collect(), ..TestReport::default() })
     }
 }
 

@@ -1,14 +1,17 @@
 //! JUnit XML, as pytest, Maven, Gradle, nextest, gtest and most other runners write it.
 
 use quick_xml::XmlVersion;
+use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::merge::merge;
-use crate::domain::trial::{TestCase, TestStatus};
+use crate::domain::excerpt::excerpt;
+use crate::domain::trial::{Failure, TestCase, TestStatus};
 
-/// Every case of a report, or why it can't be read. Suites may be nested to any depth.
-pub fn parse(bytes: &[u8]) -> Result<Vec<TestCase>, String> {
+/// Every case of a report with what it says of each failure, or why it can't be read. Suites may be nested to
+/// any depth.
+pub fn read(bytes: &[u8]) -> Result<(Vec<TestCase>, Vec<Failure>), String> {
     let text = std::str::from_utf8(bytes).map_err(|why| format!("it is not UTF-8: {why}"))?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut walk = Walk::default();
@@ -20,6 +23,12 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<TestCase>, String> {
                 walk.close();
             }
             Event::End(_) => walk.close(),
+            Event::Text(text) => walk.say(&text),
+            Event::CData(text) => walk.say(&text),
+            Event::GeneralRef(name) => {
+                let known = name.resolve_char_ref().ok().flatten().map(String::from);
+                walk.say(known.as_deref().or_else(|| resolve_predefined_entity(&name)).unwrap_or_default());
+            }
             Event::Eof => break,
             _ => {}
         }
@@ -34,6 +43,9 @@ struct Walk {
     /// The open case with the depth of its element.
     open: Option<(usize, TestCase)>,
     cases: Vec<TestCase>,
+    /// What the failure says that is open, with the depth of its element.
+    saying: Option<(usize, String)>,
+    failures: Vec<Failure>,
 }
 
 impl Walk {
@@ -51,7 +63,11 @@ impl Walk {
             ("testcase", None) => self.open = Some((self.depth, case(tag)?)),
             ("testcase", Some((_, outer))) => return Err(format!("a case stands inside the case `{}`", outer.name)),
             // Only a case's own children speak about it; its output may hold anything.
-            ("failure" | "error", Some((depth, case))) if self.depth == *depth + 1 => case.status = TestStatus::Failed,
+            ("failure" | "error", Some((depth, case))) if self.depth == *depth + 1 => {
+                case.status = TestStatus::Failed;
+                let message = attribute(tag, "message")?.map_or_else(String::new, |message| format!("{message}\n"));
+                self.saying = Some((self.depth, message));
+            }
             ("skipped", Some((depth, case))) if self.depth == *depth + 1 && case.status == TestStatus::Passed => {
                 case.status = TestStatus::Skipped;
             }
@@ -60,17 +76,29 @@ impl Walk {
         Ok(())
     }
 
+    /// Text of a failure; all other text is passed over.
+    fn say(&mut self, text: &str) {
+        if let Some((_, said)) = &mut self.saying {
+            said.push_str(text);
+        }
+    }
+
     fn close(&mut self) {
+        if let Some((_, said)) = self.saying.take_if(|(depth, _)| *depth == self.depth)
+            && let Some((_, case)) = &self.open
+        {
+            self.failures.push(Failure { test: case.name.clone(), output: excerpt(&said) });
+        }
         if self.open.as_ref().is_some_and(|(depth, _)| *depth == self.depth) {
             self.cases.extend(self.open.take().map(|(_, case)| case));
         }
         self.depth = self.depth.saturating_sub(1);
     }
 
-    fn finish(self) -> Result<Vec<TestCase>, String> {
+    fn finish(self) -> Result<(Vec<TestCase>, Vec<Failure>), String> {
         match (self.rooted, self.depth) {
             (false, _) => Err("it is empty".to_owned()),
-            (true, 0) => Ok(merge(self.cases)),
+            (true, 0) => Ok((merge(self.cases), self.failures)),
             (true, _) => Err("it is cut off before its end".to_owned()),
         }
     }
@@ -103,7 +131,7 @@ mod tests {
     const PYTEST: &str = include_str!("../../../tests/fixtures/metric/junit-pytest.xml");
 
     fn shown(text: &str) -> Vec<String> {
-        parse(text.as_bytes()).unwrap().iter().map(|c| format!("{} {:?}", c.name, c.status)).collect()
+        read(text.as_bytes()).unwrap().0.iter().map(|c| format!("{} {:?}", c.name, c.status)).collect()
     }
 
     #[test]
@@ -134,18 +162,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failure_says_is_told_by_its_test() {
+        let text = r#"<testsuite><testcase name="a"><failure message="1 &lt; 2">at <![CDATA[<x>]]>
+            line &amp; end</failure><system-out>noise</system-out></testcase><testcase name="b"/></testsuite>"#;
+        let (_, failures) = read(text.as_bytes()).unwrap();
+        let expected = "1 < 2\nat <x>\n            line & end";
+        assert_eq!(failures, [Failure { test: "a".to_owned(), output: expected.to_owned() }]);
+        let (_, pytest) = read(PYTEST.as_bytes()).unwrap();
+        assert_eq!(pytest.len(), 2);
+        assert!(pytest.iter().all(|failure| !failure.output.is_empty()), "{pytest:?}");
+    }
+
+    #[test]
     fn a_report_cut_off_anywhere_is_refused() {
         let cut = PYTEST.trim_end().char_indices().map(|(at, _)| at).step_by(7);
         for at in cut {
-            parse(&PYTEST.as_bytes()[..at]).unwrap_err();
+            read(&PYTEST.as_bytes()[..at]).unwrap_err();
         }
     }
 
     #[test]
     fn what_is_no_report_is_refused() {
         for text in ["", "<html></html>", "<testsuite><testcase/></testsuite>", "<testsuite></testsuites>", "ok"] {
-            parse(text.as_bytes()).unwrap_err();
+            read(text.as_bytes()).unwrap_err();
         }
-        assert_eq!(parse(b"<testsuite/>").unwrap(), []);
+        assert_eq!(read(b"<testsuite/>").unwrap().0, []);
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{Workspace, WorkspaceError};
+use super::copying::{self, Copying};
+use super::{Carry, Footing, Workspace, WorkspaceError, removing};
+use crate::adapters::process;
 
 /// This machine's disk and loopback.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,12 +39,64 @@ impl Workspace for LocalWorkspace {
 
     async fn remove(&self, path: &Path) -> Result<(), WorkspaceError> {
         let owned = path.to_owned();
-        blocking(format!("removing {}", path.display()), move || remove_stubborn(&owned)).await
+        blocking(format!("removing {}", path.display()), move || removing::remove(&owned)).await
     }
 
-    async fn carry(&self, path: &str, from: &Path, into: &Path) -> Result<(), WorkspaceError> {
-        let (from, into) = (from.join(path), into.join(path));
-        blocking(format!("carrying {}", from.display()), move || copy_all(&from, &into)).await
+    async fn footing(&self, path: &Path) -> Result<Footing, WorkspaceError> {
+        named(|| format!("looking at {}", path.display()), stand(path))
+    }
+
+    async fn replaced(&self, path: &Path, known: &Footing) -> Option<&'static str> {
+        let gone = || Some("was removed");
+        match (stand(path), fs::symlink_metadata(path)) {
+            (Ok(now), _) if now == *known => None,
+            (Ok(now), _) if (now.device, now.inode) != (known.device, known.inode) => {
+                Some("was replaced by another directory")
+            }
+            (Ok(_), _) => Some("has another `.git` than it had"),
+            (Err(_), Ok(found)) if found.is_symlink() => Some("was replaced by a link"),
+            (Err(_), Ok(_)) => Some("was replaced by a file"),
+            (Err(_), Err(_)) => gone(),
+        }
+    }
+
+    async fn unlink_detours(&self, root: &Path, path: &Path) -> Result<(), WorkspaceError> {
+        let Ok(below) = path.strip_prefix(root) else { return Ok(()) };
+        let mut at = root.to_owned();
+        for part in std::iter::once(None).chain(below.iter().map(Some)) {
+            at.extend(part);
+            if fs::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                return named(|| format!("removing the link {}", at.display()), fs::remove_file(&at));
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_aside(&self, path: &Path, aside: &Path) -> Result<(), WorkspaceError> {
+        match fs::rename(path, aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => named(|| format!("putting {} aside", path.display()), other),
+        }
+    }
+
+    async fn carry(&self, order: &Carry<'_>) -> Result<(), WorkspaceError> {
+        let path = PathBuf::from(order.path.trim_end_matches('/'));
+        let (from, into) = (order.from.to_owned(), order.into.to_owned());
+        let without =
+            order.without.iter().filter(|file| Path::new(file).starts_with(&path)).map(PathBuf::from).collect();
+        blocking(format!("carrying {}", order.path), move || Copying { from: &from, into: &into, without }.run(&path))
+            .await
+    }
+
+    async fn same_times(&self, from: &Path, into: &Path, without: &[String]) -> Result<(), WorkspaceError> {
+        let (from, into) = (from.to_owned(), into.to_owned());
+        let without = without.iter().map(|path| PathBuf::from(path.trim_end_matches('/'))).collect();
+        blocking(format!("comparing {}", into.display()), move || copying::same_times(&from, &into, &without)).await
+    }
+
+    async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError> {
+        let (file, into) = (file.to_owned(), into.to_owned());
+        blocking(format!("keeping {}", file.display()), move || keep(&file, &into)).await
     }
 
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError> {
@@ -66,50 +120,34 @@ impl Workspace for LocalWorkspace {
     }
 }
 
-/// Removes a tree in which folders may have been made read-only.
-fn remove_stubborn(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) => {
-            open_folders(path)?;
-            fs::remove_dir_all(path)
-        }
+/// What a directory is known by; an error where there is none, or a link to one.
+fn stand(path: &Path) -> io::Result<Footing> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
     }
-}
-
-fn open_folders(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(path)? {
-            open_folders(&entry?.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies a file, link or folder with its permissions. `fs::copy` shares blocks where it can.
-fn copy_all(from: &Path, into: &Path) -> io::Result<()> {
-    let kind = match fs::symlink_metadata(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
+    let git = path.join(".git");
+    // A file of its own: one that a link leads to says nothing, and a repository of one's own is no worktree.
+    let gitfile = match fs::symlink_metadata(&git) {
+        Ok(file) if file.is_file() && file.len() < GITFILE_LIMIT => fs::read(&git).ok(),
+        _ => None,
     };
-    if let Some(parent) = into.parent() {
-        fs::create_dir_all(parent)?;
+    Ok(Footing { device: found.dev(), inode: found.ino(), gitfile })
+}
+
+/// The longest `.git` file that is one: a path and a few letters.
+const GITFILE_LIMIT: u64 = 1 << 16;
+
+/// Adds what a program of a trial left in a file to one of ours; links and whatever is no file are not followed.
+fn keep(file: &Path, into: &Path) -> io::Result<bool> {
+    let Some(bytes) = process::read_untrusted(file, 0)?.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
+    if let Some(folder) = into.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    if kind.is_symlink() {
-        std::os::unix::fs::symlink(fs::read_link(from)?, into)
-    } else if kind.is_dir() {
-        fs::create_dir_all(into)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy_all(&entry.path(), &into.join(entry.file_name()))?;
-        }
-        fs::set_permissions(into, kind.permissions())
-    } else {
-        fs::copy(from, into).map(drop)
-    }
+    let mut kept = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(into)?;
+    kept.write_all(&bytes)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -117,14 +155,76 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn carried_folders_keep_links_and_modes_and_a_missing_one_is_nothing() {
-        let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::create_dir_all(from.path().join("lib/deep")).unwrap();
-        fs::write(from.path().join("lib/deep/file"), "x").unwrap();
-        std::os::unix::fs::symlink("deep/file", from.path().join("lib/link")).unwrap();
-        LocalWorkspace.carry("lib", from.path(), into.path()).await.unwrap();
-        assert_eq!(fs::read_to_string(into.path().join("lib/link")).unwrap(), "x");
-        LocalWorkspace.carry("absent", from.path(), into.path()).await.unwrap();
+    async fn what_a_trial_left_is_kept_privately_and_a_link_in_its_place_is_not_followed() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let (log, kept) = (place.path().join("tests.log"), place.path().join("logs/r/a.log"));
+        assert!(!LocalWorkspace.keep(&log, &kept).await.unwrap());
+        for _ in 0..2 {
+            fs::write(&log, "one\n").unwrap();
+            assert!(LocalWorkspace.keep(&log, &kept).await.unwrap());
+        }
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "one\none\n");
+        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(&log).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &log).unwrap();
+        LocalWorkspace.keep(&log, &kept).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_is_put_aside_is_gone_from_its_place_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let (dir, aside) = (place.path().join("a"), place.path().join("aside"));
+        fs::create_dir_all(dir.join("b")).unwrap();
+        LocalWorkspace.put_aside(&dir, &aside).await.unwrap();
+        assert!(!dir.exists() && aside.join("b").exists());
+        LocalWorkspace.put_aside(&dir, &aside).await.unwrap();
+        LocalWorkspace.remove(&aside).await.unwrap();
+        LocalWorkspace.remove(&aside).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_not_taken_for_what_stands_in_its_place_later() {
+        let place = tempfile::tempdir().unwrap();
+        let (work, aside) = (place.path().join("work"), place.path().join("aside"));
+        fs::create_dir(&work).unwrap();
+        fs::write(work.join(".git"), "gitdir: /a\n").unwrap();
+        let known = LocalWorkspace.footing(&work).await.unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, None);
+        fs::write(work.join(".git"), "gitdir: /b\n").unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("has another `.git` than it had"));
+        fs::rename(&work, &aside).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was removed"));
+        fs::create_dir(&work).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was replaced by another directory"));
+        fs::remove_dir(&work).unwrap();
+        std::os::unix::fs::symlink(&aside, &work).unwrap();
+        assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was replaced by a link"));
+        assert!(LocalWorkspace.footing(&work).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_behind_a_link_is_removed_wherever_the_link_stands() {
+        for replaced in ["run", "run/a", "run/a/work"] {
+            let place = tempfile::tempdir().unwrap();
+            let root = place.path().join("run");
+            let precious = place.path().join("precious");
+            for folder in ["a/work", "work", "sub"] {
+                fs::create_dir_all(precious.join(folder)).unwrap();
+                fs::write(precious.join(folder).join("file"), "x").unwrap();
+            }
+            let target = root.join("a/work");
+            fs::create_dir_all(&target).unwrap();
+            let link = place.path().join(replaced);
+            fs::remove_dir_all(&link).unwrap();
+            std::os::unix::fs::symlink(&precious, &link).unwrap();
+            LocalWorkspace.unlink_detours(&root, &target).await.unwrap();
+            LocalWorkspace.remove(&target).await.unwrap();
+            assert!(!link.is_symlink(), "{replaced}");
+            for folder in ["a/work", "work", "sub"] {
+                assert!(precious.join(folder).join("file").exists(), "{replaced}: {folder}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
+mod copying;
+mod crew;
 mod local;
+mod removing;
 
 pub use local::LocalWorkspace;
 
@@ -18,6 +21,15 @@ pub struct WorkspaceError {
     pub source: std::io::Error,
 }
 
+/// What a directory is known by, wherever its path leads later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footing {
+    device: u64,
+    inode: u64,
+    /// What its `.git` says, where it is a worktree.
+    gitfile: Option<Vec<u8>>,
+}
+
 /// The few things the engine needs of a disk and a machine beside git, databases and programs.
 #[async_trait]
 pub trait Workspace: Send + Sync {
@@ -27,9 +39,30 @@ pub trait Workspace: Send + Sync {
     /// Removes a directory and all below it; says nothing when it is not there.
     async fn remove(&self, path: &Path) -> Result<(), WorkspaceError>;
 
-    /// Copies an untracked file or folder from one tree into another, sharing blocks where the
-    /// filesystem can; says nothing when there is none.
-    async fn carry(&self, path: &str, from: &Path, into: &Path) -> Result<(), WorkspaceError>;
+    /// What a directory is known by. A link to one is none.
+    async fn footing(&self, path: &Path) -> Result<Footing, WorkspaceError>;
+
+    /// What stands in the place of a directory that was there, such as `was replaced by a link`; `None`
+    /// where it is still the same.
+    async fn replaced(&self, path: &Path, known: &Footing) -> Option<&'static str>;
+
+    /// Removes links that stand in the way from `root`, or in its place, to a path, without
+    /// following them, so that nothing behind them is taken for what was there.
+    async fn unlink_detours(&self, root: &Path, path: &Path) -> Result<(), WorkspaceError>;
+
+    /// Moves a directory to another place of the same filesystem, at once; says nothing when it is not there.
+    async fn put_aside(&self, path: &Path, aside: &Path) -> Result<(), WorkspaceError>;
+
+    /// Copies a file or folder from one tree into another, sharing blocks where the filesystem can,
+    /// with permissions and times. What is there already stays; says nothing when there is none.
+    async fn carry(&self, order: &Carry<'_>) -> Result<(), WorkspaceError>;
+
+    /// Gives every file of `into` that is the same in `from` the time that it has there, so that what was
+    /// built from it counts as built. Folders `without` are left alone.
+    async fn same_times(&self, from: &Path, into: &Path, without: &[String]) -> Result<(), WorkspaceError>;
+
+    /// Adds what a program left in a file to a private one that outlives the trial; whether there was any.
+    async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError>;
 
     /// The bytes of a file; `None` where there is none.
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError>;
@@ -39,4 +72,17 @@ pub trait Workspace: Send + Sync {
 
     /// Random bits from the system.
     fn random(&self) -> u64;
+}
+
+/// What to carry.
+#[derive(Debug)]
+pub struct Carry<'a> {
+    /// A file or folder, by its path in both trees.
+    pub path: &'a str,
+    /// The tree that has it.
+    pub from: &'a Path,
+    /// The tree that gets it.
+    pub into: &'a Path,
+    /// Files that are not carried, by their paths in both trees: those that git has.
+    pub without: &'a [String],
 }

@@ -124,10 +124,28 @@ impl Document {
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The run that wrote its end into the regions, by the last one's id.
+    pub fn run(&self) -> Option<&str> {
+        let item = |span: &Range<usize>| &self.source[entries::item_text(&self.source, span.clone())];
+        let analysis = self.places.analysis.iter().flat_map(|field| &field.items).map(item);
+        let artifacts = self.places.artifacts.iter().flat_map(|(_, items)| items).map(item);
+        let mut told = analysis.filter_map(|text| text.strip_prefix("Run: "));
+        let mut listed = artifacts.filter_map(|text| text.strip_prefix("Run ")?.split(':').next());
+        listed.rfind(|id| is_run(id)).or_else(|| told.rfind(|id| is_run(id)))
+    }
+
     /// The parts outside of all regions.
     fn outside(&self) -> impl Iterator<Item = &str> {
         self.places.outside(self.source.len()).map(|span| &self.source[span])
     }
+}
+
+/// Whether a text is a run's id: `yyyymmdd-hhmmss-<4 hex>`.
+fn is_run(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let digits = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+    let hex = |part: &str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(parts.as_slice(), [day, time, mark] if digits(day, 8) && digits(time, 6) && hex(mark))
 }
 
 /// The bytes with the findings' fixes made; also for a document that has errors besides.

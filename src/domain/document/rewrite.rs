@@ -162,7 +162,7 @@ fn analysis(text: &str, field: &Field, bullets: &[String], edits: &mut Vec<Edit>
     let eol = text::eol(text, field.value.end.max(field.name.end));
     let (Some(first), Some(last)) = (field.items.first(), field.items.last()) else {
         let prefix = prefix(text, None, text::line_end(text, field.value.end));
-        let lines: String = bullets.iter().map(|bullet| format!("{eol}{prefix}{}", item(bullet))).collect();
+        let lines: String = bullets.iter().map(|text| format!("{eol}{}", bullet(&prefix, text, eol))).collect();
         // A line that follows at once would go on with the last bullet.
         let apart = if field.last || bullets.is_empty() { "" } else { eol };
         edits.push((start..field.value.end.max(start), format!("{lines}{apart}")));
@@ -172,7 +172,7 @@ fn analysis(text: &str, field: &Field, bullets: &[String], edits: &mut Vec<Edit>
         edits.push((start..field.value.end, String::new()));
     }
     let prefix = prefix(text, Some(last.clone()), text::line_end(text, last.end));
-    let lines: Vec<_> = bullets.iter().map(|bullet| format!("{prefix}{}", item(bullet))).collect();
+    let lines: Vec<_> = bullets.iter().map(|text| bullet(&prefix, text, eol)).collect();
     edits.push((text::line_start(text, first.start)..last.end, lines.join(eol)));
 }
 
@@ -217,6 +217,28 @@ fn prefix(text: &str, last: Option<Range<usize>>, after: usize) -> String {
     if next >= indent.len() + 2 { format!("   {marker} ") } else { format!("{indent}{marker} ") }
 }
 
+/// A bullet: its first line as text, and those below as a block of code that they can't close.
+fn bullet(prefix: &str, plain: &str, eol: &str) -> String {
+    let (first, rest) = plain.split_once('\n').unwrap_or((plain, ""));
+    let mut out = format!("{prefix}{}", item(first));
+    let shown = |line: &str| line.chars().filter(|c| *c == '\t' || !(c.is_control() || turns(*c))).collect::<String>();
+    let lines: Vec<String> = rest.lines().map(shown).filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return out;
+    }
+    let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
+    let (fence, indent) = ("`".repeat(3.max(longest + 1)), " ".repeat(prefix.chars().count()));
+    for line in [fence.as_str()].into_iter().chain(lines.iter().map(String::as_str)).chain([fence.as_str()]) {
+        out.push_str(&format!("{eol}{indent}{line}"));
+    }
+    out
+}
+
+/// Characters that hide or reorder others.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Text as one line of markdown in which nothing of it becomes markup: no code, HTML, link or
 /// table, and no character that hides or reorders others.
 fn inline(plain: &str) -> String {
@@ -224,7 +246,7 @@ fn inline(plain: &str) -> String {
     let mut chars = plain.trim().chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
+            c if turns(c) => {}
             c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 if !out.ends_with(' ') {
                     out.push(' ');
@@ -259,6 +281,13 @@ fn item(plain: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_program_printed_is_a_block_of_code_that_it_cannot_close() {
+        let text = "B: out\nError: ```\n\n## x\u{1b}[2J\n  at y";
+        assert_eq!(bullet("- ", text, "\n"), "- B: out\n  ````\n  Error: ```\n  ## x[2J\n    at y\n  ````");
+        assert_eq!(bullet("* ", "one line\n \n", "\r\n"), "* one line");
+    }
 
     #[test]
     fn text_from_outside_becomes_no_markup() {

@@ -131,6 +131,9 @@ impl State {
             Event::Landed { commit, branch } => {
                 line(Weight::Milestone, format!("landed {} on {branch}", words::short(commit)))
             }
+            Event::Recorded { commit, branch } => {
+                line(Weight::Milestone, format!("recorded {} on {branch}: nothing landed", words::short(commit)))
+            }
             Event::Warning { text } => line(Weight::Warning, text.clone()),
             Event::RunEnded { run, elapsed } => {
                 line(Weight::Milestone, format!("run {run} ended after {}", words::duration(*elapsed)))

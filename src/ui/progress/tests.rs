@@ -61,8 +61,14 @@ fn events() -> Vec<Event> {
         Event::Spent { contender: v("B"), tokens: Tokens::ZERO, cap: None },
         phase("A", Phase::Harvest),
         phase("A", Phase::Test),
-        Event::TrialEnded { contender: v("A"), outcome: Outcome::Eligible { over_budget: true } },
-        Event::TrialEnded { contender: v("A"), outcome: Outcome::Eligible { over_budget: false } },
+        Event::TrialEnded {
+            contender: v("A"),
+            outcome: Outcome::Eligible { over_budget: true, unfinished: Vec::new() },
+        },
+        Event::TrialEnded {
+            contender: v("A"),
+            outcome: Outcome::Eligible { over_budget: false, unfinished: Vec::new() },
+        },
     ];
     events.extend(all.map(|key| phase(key, Phase::Measure)));
     events.extend([block(0, &all, 1), block(1, &all, 2), block(12, &all, 14), out("B", bound)]);

@@ -13,11 +13,13 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::price::Prices;
 use crate::domain::quantity::{Dimension, Tokens};
+use crate::domain::reckoning::{self, Reckoning, Share};
 use crate::domain::timed::Change;
 use crate::domain::timed::Clock;
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
 use crate::engine::calls::StepCalls;
+use crate::engine::ending;
 use crate::engine::journal::Facts;
 
 /// The whole report as one JSON document.
@@ -74,6 +76,10 @@ struct Report<'a> {
     tokens: Spending<'a>,
     time: Time,
     landed: Option<&'a str>,
+    /// The commit in which the document tells that nothing landed.
+    recorded: Option<&'a str>,
+    /// Why nothing landed and what to do next, a sentence each; empty where something did.
+    why_nothing_landed: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +115,22 @@ struct Line<'a> {
     change: Option<&'a ChangeSize>,
     commit: Option<&'a str>,
     kept_ref: Option<String>,
+    /// What it gained and paid against the baseline, in points of the total.
+    against_baseline: Option<Gained>,
+}
+
+/// Points of the total, to 0.1, with what brought or cost them.
+#[derive(Serialize)]
+struct Gained {
+    points: f64,
+    criteria: BTreeMap<&'static str, Part>,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Part {
+    points: f64,
+    figures: Option<String>,
 }
 
 /// To 0.1, as the table shows them.
@@ -184,6 +206,7 @@ impl<'a> Report<'a> {
     fn of(facts: &'a Facts, board: &'a Scoreboard, prices: &Prices) -> Self {
         let started = &facts.started;
         let budget = &started.plan.budget;
+        let reckonings = reckoning::reckon(&started.plan, board, &ending::sizes(facts));
         Self {
             schema_version: 1,
             run: &started.run,
@@ -214,7 +237,7 @@ impl<'a> Report<'a> {
             rates: facts.rates.values().collect(),
             counts_decide: decide_alone(&started.plan, &started.counts),
             tie_break: &facts.tie_break,
-            rows: board.rows.iter().map(|row| line(facts, board, row)).collect(),
+            rows: board.rows.iter().map(|row| line(facts, board, &reckonings, row)).collect(),
             tokens: spending(facts, prices),
             time: Time {
                 elapsed_seconds: facts.elapsed.as_secs_f64(),
@@ -223,11 +246,13 @@ impl<'a> Report<'a> {
                 measure_cap_seconds: started.measure_budget.as_secs(),
             },
             landed: facts.landed.as_ref().map(|commit| commit.0.as_str()),
+            recorded: facts.recorded.as_ref().map(|commit| commit.0.as_str()),
+            why_nothing_landed: scoreboard::why_nothing(facts, board),
         }
     }
 }
 
-fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
+fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, reckonings: &[Reckoning], row: &'a Row) -> Line<'a> {
     let plan = &facts.started.plan;
     let key = row.contender.key();
     let harvest = key.and_then(|key| facts.harvests.get(key));
@@ -261,7 +286,14 @@ fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, row: &'a Row) -> Line<'a> {
             Contender::Variant(_) => harvest.map(|(harvest, ..)| harvest.commit.as_str()),
         },
         kept_ref: key.and_then(|key| scoreboard::kept_ref(facts, key)),
+        against_baseline: reckonings.iter().find(|one| key == Some(&one.variant)).map(gained),
     }
+}
+
+fn gained(one: &Reckoning) -> Gained {
+    let tenths = |points: f64| (points * 10.0).round() / 10.0 + 0.0;
+    let part = |share: &Share| (share.criterion, Part { points: tenths(share.points), figures: share.figures.clone() });
+    Gained { points: tenths(one.points), criteria: one.shares.iter().map(part).collect(), text: one.line() }
 }
 
 fn tests(report: &TestReport) -> Tests {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
 use super::super::{verdict, words};
@@ -54,12 +54,12 @@ fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, row: &Row) -> io::Result<(
         writer.write_event(Event::End(BytesEnd::new("properties")))?;
     }
     for test in &report.cases {
-        case(writer, &row.contender, test)?;
+        case(writer, &row.contender, test, report)?;
     }
     writer.write_event(Event::End(BytesEnd::new("testsuite")))
 }
 
-fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, test: &TestCase) -> io::Result<()> {
+fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, test: &TestCase, report: &TestReport) -> io::Result<()> {
     let (class, name) = (contender.to_string(), valid(&test.name));
     let tag = BytesStart::new("testcase").with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
     let inner = match test.status {
@@ -68,7 +68,14 @@ fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, test: &TestCase) ->
         TestStatus::Skipped => BytesStart::new("skipped"),
     };
     writer.write_event(Event::Start(tag))?;
-    writer.write_event(Event::Empty(inner))?;
+    match report.detail(std::slice::from_ref(&test.name)).filter(|_| test.status == TestStatus::Failed) {
+        Some(detail) => {
+            writer.write_event(Event::Start(inner.borrow()))?;
+            writer.write_event(Event::Text(BytesText::new(&valid(&detail))))?;
+            writer.write_event(Event::End(inner.to_end()))?;
+        }
+        None => writer.write_event(Event::Empty(inner))?,
+    }
     writer.write_event(Event::End(BytesEnd::new("testcase")))
 }
 

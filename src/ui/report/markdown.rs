@@ -7,7 +7,9 @@ use super::super::notes::notes;
 use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
+use crate::domain::reckoning;
 use crate::domain::verdict::{Row, Scoreboard};
+use crate::engine::ending;
 use crate::engine::journal::Facts;
 
 /// The whole report.
@@ -33,10 +35,23 @@ pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
+    out.push_str(&reckoned(facts, board));
     out.push_str(&changes(facts));
     out.push_str("## Run\n\n");
     out.push_str(&particulars(facts, board, prices));
     out
+}
+
+/// What each variant gained and paid, and where nothing landed, why.
+fn reckoned(facts: &Facts, board: &Scoreboard) -> String {
+    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    let lines = all.iter().map(|one| format!("{}: {}", one.variant, one.line()));
+    let mut out: String = lines.map(|line| format!("- {}\n", escape(&line))).collect();
+    if !out.is_empty() {
+        out = format!("## Points against the baseline\n\n{out}\n");
+    }
+    let why: String = scoreboard::why_nothing(facts, board).iter().map(|s| format!("- {}\n", escape(s))).collect();
+    if why.is_empty() { out } else { format!("{out}## Why nothing landed\n\n{why}\n") }
 }
 
 fn table(facts: &Facts, board: &Scoreboard) -> String {
@@ -55,6 +70,7 @@ fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
     let plan = &facts.started.plan;
     let variant = row.contender.key().and_then(|key| plan.variant(key.as_str()));
     let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{}: {}", v.key, v.name));
+    let name = name + scoreboard::lacking(row);
     let points = |points: Option<String>| points.unwrap_or_else(|| "–".to_owned());
     let mut line = format!(
         "| {} | {} | {} | {} | {} | {} |",
@@ -97,6 +113,9 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     match (&facts.landed, board.lands()) {
         (Some(commit), _) => item("Landed", format!("`{}` on {}", commit.short(), escape(&started.target))),
         (None, _) => item("Landed", "nothing".to_owned()),
+    }
+    if let Some(commit) = &facts.recorded {
+        item("Recorded", format!("`{}` on {}", commit.short(), escape(&started.target)));
     }
     for (source, clock) in facts.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
@@ -161,6 +180,12 @@ mod tests {
         - D is out: outside the diff contract:
           - elsewhere.txt
           - more\|&lt;b&gt;.txt
+
+        ## Points against the baseline
+
+        - A: Tests +0.0, Performance +9.9 (latency\_p95 78 % faster), Simplicity −0.2 (4 lines, 2 deleted): +9.7 points
+        - B: Tests +0.0, Performance +3.0 (latency\_p95 33 % faster), Simplicity −0.2 (4 lines, 2 deleted): +2.8 points
+        - C: Tests +0.0, Performance +0.5 (latency\_p95 5.6 % faster), Simplicity −0.2 (4 lines, 2 deleted): +0.3 points
 
         ## Changes
 

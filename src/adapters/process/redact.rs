@@ -18,7 +18,7 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// Knows secrets, and shows none of them.
 #[derive(Clone)]
-pub(super) struct Redactor {
+pub struct Redactor {
     /// By their first byte.
     spellings: Vec<Vec<Vec<u8>>>,
     /// Whether one may start with this byte.
@@ -29,7 +29,7 @@ pub(super) struct Redactor {
 
 impl Redactor {
     /// Knows these keys.
-    pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a Secret>) -> Self {
+    pub fn new<'a>(keys: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut made = Self { spellings: vec![Vec::new(); 256], starts: [false; 256], bearer: false };
         for key in keys {
             let key = key.expose().as_bytes();
@@ -43,13 +43,13 @@ impl Redactor {
     }
 
     /// Knows a trial's token as well.
-    pub(super) fn knowing(mut self, token: &Secret) -> Self {
+    pub fn knowing(mut self, token: &Secret) -> Self {
         self.add(token.expose().as_bytes().to_vec());
         self
     }
 
     /// Takes out the credentials of others too, where they are marked as such.
-    pub(super) fn with_bearers(mut self) -> Self {
+    pub fn with_bearers(mut self) -> Self {
         self.bearer = true;
         self.starts[usize::from(b'b')] = true;
         self.starts[usize::from(b'B')] = true;
@@ -69,7 +69,7 @@ impl Redactor {
 
     /// The first `end` bytes of a text without secrets. What is behind is looked at, so that a secret that
     /// `end` cuts is found.
-    pub(super) fn clean<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
+    pub fn clean<'a>(&self, text: &'a [u8], end: usize) -> Cow<'a, [u8]> {
         let end = end.min(text.len());
         let mut out = Vec::new();
         let (mut at, mut copied) = (0, 0);
@@ -92,7 +92,7 @@ impl Redactor {
     }
 
     /// A text without secrets.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.clean(text.as_bytes(), text.len())).into_owned()
     }
 

@@ -1,0 +1,47 @@
+//! `retry`: carries a run's document out again from where the target is now, with what its agents wrote.
+
+use super::run::Session;
+use super::{Context, Outcome};
+use crate::engine::journal::Facts;
+use crate::error::{Error, Result};
+use crate::project::Project;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run; the newest where none is named.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// Append every event to this file, a JSON document a line.
+    #[arg(long, value_name = "FILE")]
+    events: Option<std::path::PathBuf>,
+}
+
+pub async fn main(args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory)?;
+    let facts = earlier(&project, args.run.as_deref()).await?;
+    let path = project.git_root().join(&facts.started.document);
+    Session::again_with(project, facts, args.events.clone())?.carry_out(&path, true, context).await
+}
+
+/// The run whose work is taken over; nobody may be at work on it.
+async fn earlier(project: &Project, wanted: Option<&str>) -> Result<Facts> {
+    let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
+    if !project.has_journal() {
+        return Err(none());
+    }
+    let journal = project.journal().await?;
+    for run in journal.runs().await?.into_iter().rev().filter(|run| wanted.is_none_or(|wanted| wanted == run)) {
+        let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
+        if facts.started.rehearsal {
+            if wanted.is_some() {
+                return Err(Error::usage(format!("run {run} was a rehearsal, in which no variant took part")));
+            }
+            continue;
+        }
+        drop(journal.lock(&run).await?);
+        return Ok(facts);
+    }
+    Err(wanted.map_or_else(none, |wanted| {
+        Error::usage(format!("there is no run {wanted} in this repository")).hint("blueprint status")
+    }))
+}

@@ -1,0 +1,76 @@
+//! What measuring will take and can tell, from the facts of a run or of a try of the same document.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::journal::{Facts, Record};
+use super::replay::{self, Scaled};
+use crate::domain::estimate::{self, Estimate};
+use crate::domain::measurement::{Block, Contender, Slice};
+use crate::domain::race::Rules;
+use crate::domain::score::{self, Criteria, Scorer};
+use crate::domain::statistics;
+use crate::domain::trial::ChangeSize;
+
+/// From what was measured: the blocks where there are some, or the slices of the smoke test. `None` where
+/// nothing was. `contenders` are those of a block, the baseline and its shadow included.
+pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate> {
+    let rounds = rounds(facts)?;
+    let seconds = match &facts.smoke {
+        Some(smoke) if facts.blocks.len() < ENOUGH => smoke.seconds(),
+        _ => usual(&rounds),
+    };
+    let estimate = Estimate::new(&facts.started.run, &seconds, contenders, budget);
+    Some(match spread(facts, &rounds) {
+        Some((spread, gain)) => estimate.telling(spread, gain),
+        None => estimate,
+    })
+}
+
+/// So many blocks say more than the slices before them.
+const ENOUGH: usize = 3;
+
+/// The median of each source's seconds.
+fn usual(rounds: &[Vec<Slice>]) -> Vec<(String, f64)> {
+    let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for slice in rounds.iter().flatten() {
+        all.entry(&slice.source).or_default().push(slice.timing.wall.as_secs_f64());
+    }
+    let usual = |(source, seconds): (&str, Vec<f64>)| Some((source.to_owned(), statistics::median(&seconds)?));
+    all.into_iter().filter_map(usual).collect()
+}
+
+/// The baseline's slices: of every block that counts, or of the smoke test.
+fn rounds(facts: &Facts) -> Option<Vec<Vec<Slice>>> {
+    let own = |slice: &&Slice| slice.contender == Contender::Baseline;
+    let blocks: Vec<Vec<Slice>> =
+        facts.blocks.iter().map(|block| block.slices.iter().filter(own).cloned().collect()).collect();
+    let complete: Vec<_> = blocks.into_iter().filter(|slices| !slices.is_empty()).collect();
+    let tried = facts.smoke.iter().flat_map(|smoke| &smoke.rounds);
+    let tried = || tried.map(|round| round.iter().map(|taken| taken.slice.clone()).collect()).collect::<Vec<_>>();
+    let rounds = if complete.len() >= ENOUGH { complete } else { tried() };
+    (!rounds.is_empty()).then_some(rounds)
+}
+
+/// By how much totals of the baseline differ from round to round, and what a better metric would gain.
+fn spread(facts: &Facts, rounds: &[Vec<Slice>]) -> Option<(f64, impl Fn(f64) -> Option<f64> + use<>)> {
+    let mut alone = Facts::new(facts.started.clone());
+    alone.tests.clone_from(&facts.tests);
+    alone.exact.clone_from(&facts.exact);
+    // As blocks that count.
+    let rules = Rules::default();
+    for (index, slices) in (rules.warmup..).zip(rounds) {
+        alone.take(Record::Block(Block { index, slices: slices.clone() }));
+    }
+    let scorer = Scorer::new(&alone.started.plan);
+    let of = |scaled: &Scaled<'_>| replay::totals(&alone, &scorer, scaled, &[Contender::Baseline]).into_values().next();
+    let totals: Vec<f64> = replay::scaled(&alone, &rules).iter().filter_map(of).collect();
+    let values = replay::displayed(&alone, &Contender::Baseline);
+    let criteria = Criteria {
+        tests: score::tests_points(facts.tests.get(&Contender::Baseline)?)?,
+        performance: scorer.performance(&values, &values)?,
+        simplicity: score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() }),
+    };
+    let spread = estimate::spread(&totals)?;
+    Some((spread, move |share| estimate::gain(&scorer, &criteria, &values, share)))
+}

@@ -1,0 +1,156 @@
+//! One variant's trouble is its own: work that was not carried out, and trees that an agent moved away.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
+mod common;
+
+use common::Repo;
+use common::arena::{Arena, DOCUMENT};
+
+/// An arena with a second work item, whose agent is this script.
+fn arena(script: &str, config: &str, budget: &str) -> Repo {
+    let agent = "{command: \"sh agent.sh\"}".to_owned();
+    let arena = Arena { agent, config: config.to_owned(), budget: budget.to_owned(), ..Arena::default() };
+    let repo = arena.build();
+    let second = "### The notes\n\n**Files**: notes/**\n**Diff Contract**: patch\n\n## Evaluation Criteria";
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("## Evaluation Criteria", second));
+    repo.write("agent.sh", script);
+    repo.commit("an agent");
+    repo
+}
+
+const TIME: &str = "- Time cap: 3 minutes\n";
+
+/// A fails in the item named by its number; B carries out both.
+fn failing_in(item: u32) -> String {
+    format!(
+        "mkdir -p notes; echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
+         case $BLUEPRINT_VARIANT in\n\
+         A) echo 20 > cost.txt; test $BLUEPRINT_STEP != {item} || exit 7;;\n\
+         *) echo 60 > cost.txt;;\nesac\n"
+    )
+}
+
+fn report(repo: &Repo) -> serde_json::Value {
+    serde_json::from_str(&repo.blueprint(&["report", "--json"]).ends_with(0).out).unwrap()
+}
+
+#[test]
+fn a_variant_of_which_a_work_item_was_not_carried_out_is_out_with_the_items_named_and_its_work_is_kept() {
+    for (item, missing) in [(1, "`The cost` and `The notes`"), (2, "`The notes`")] {
+        let repo = arena(&failing_in(item), "", TIME);
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt"), "60\n", "B lands");
+        assert!(done.out.contains(&format!("A is out: unfinished: {missing} w")), "{item}: {}", done.out);
+        assert!(done.out.contains("7"), "the agent's end is not told: {}", done.out);
+        let kept = report(&repo)["rows"][0]["kept_ref"].as_str().unwrap().to_owned();
+        assert_eq!(repo.git(&["show", &format!("{kept}:cost.txt")]), "20");
+    }
+}
+
+#[test]
+fn unfinished_work_competes_where_that_is_allowed_and_is_marked_wherever_it_is_named() {
+    let repo = arena(&failing_in(2), "unfinished: judge\n", TIME);
+    let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0);
+    assert!(plan.out.contains("may land of which work items were not carried out"), "{}", plan.out);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "20\n");
+    assert!(done.out.contains("(unfinished)") && done.out.contains("without `The notes`"), "{}", done.out);
+    assert!(repo.git(&["log", "-1", "--format=%B", "main"]).contains("Not carried out: `The notes`."));
+    assert!(repo.read(DOCUMENT).contains("unfinished, without"), "{}", repo.read(DOCUMENT));
+}
+
+#[test]
+fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
+    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"\nmkdir -p notes; echo 20 > cost.txt\n\
+        echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
+        test $BLUEPRINT_STEP != 1 || { echo '{\"input_tokens\": 1200, \"output_tokens\": 0}' > \"$BLUEPRINT_USAGE\"; sleep 60; }\n";
+    let caps = "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n";
+    let repo = arena(script, "", caps);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
+    let steps = std::fs::read_to_string(repo.home().join("steps")).unwrap();
+    assert_eq!(steps.lines().filter(|line| line.ends_with('2')).count(), 2, "{steps}");
+    assert!(done.out.contains("A is out: unfinished: `The cost` was not carried out"), "{}", done.out);
+}
+
+/// Agent A replaces something of its worktree at the end of its first step; B works well.
+fn replaced_by(how: &str) -> Repo {
+    let script = format!(
+        "case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; W=$PWD; R=$(git rev-parse --path-format=absolute --git-common-dir); \
+         cd /; {how};;\n*) echo 60 > cost.txt;;\nesac\n"
+    );
+    // What is looked at is who is out, not how sure the verdict is on a busy machine.
+    let config = "land: {require: leader}\n".to_owned();
+    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), config, ..Arena::default() }.build();
+    repo.write("agent.sh", &script);
+    repo.commit("an agent");
+    let precious = repo.home().join("precious/work");
+    std::fs::create_dir_all(&precious).unwrap();
+    std::fs::write(precious.join("key"), "secret\n").unwrap();
+    std::fs::write(repo.home().join("precious/key"), "secret\n").unwrap();
+    repo
+}
+
+#[test]
+fn a_worktree_that_was_replaced_puts_its_variant_out_and_nothing_behind_a_link_is_taken_or_touched() {
+    let ways = [
+        ("mv $W $W.moved; ln -s $HOME/precious $W", "its worktree was replaced by a link"),
+        (
+            "mv $W $W.moved; mkdir $W; cp $W.moved/.git $W; echo 1 > $W/cost.txt",
+            "its worktree was replaced by another directory",
+        ),
+        ("rm -rf $W", "its worktree was removed"),
+        ("rm -rf $W; echo x > $W", "its worktree was replaced by a file"),
+        ("echo \"gitdir: $R\" > $W/.git", "has another `.git` than it had"),
+        ("rm $W/.git; ln -s $R $W/.git", "has another `.git` than it had"),
+        ("D=$(dirname $W); mv $D $D.moved; ln -s $HOME/precious $D", "its directory was replaced by a link"),
+        (
+            "D=$(dirname $W); mv $D/scratch $D/s; ln -s $HOME/precious $D/scratch",
+            "its scratch directory was replaced by a link",
+        ),
+    ];
+    for (how, told) in ways {
+        let repo = replaced_by(how);
+        let precious = common::tree(&repo.home().join("precious"));
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt"), "60\n", "{how}: B lands");
+        assert!(done.out.contains("A is out") && done.out.contains(told), "{how}: {}", done.out);
+        assert_eq!(common::tree(&repo.home().join("precious")), precious, "{how}");
+        for reference in repo.git(&["for-each-ref", "--format=%(refname)"]).lines() {
+            let files = repo.git(&["ls-tree", "-r", "--name-only", reference]);
+            assert!(!files.lines().any(|file| file.ends_with("key")), "{how}: {reference} has {files}");
+        }
+        assert_eq!(repo.git(&["status", "--porcelain"]), "", "{how}");
+        assert_eq!(repo.git(&["worktree", "list"]).lines().count(), 1, "{how}: a worktree is left");
+        let left = common::tree(&repo.dir.path().join("cache"));
+        assert!(left.is_empty(), "{how}: {left:?}");
+    }
+}
+
+#[test]
+fn a_judged_tree_that_was_replaced_puts_its_variant_out() {
+    let repo = Arena { config: "land: {require: leader}\n".to_owned(), ..Arena::default() }.build();
+    let test = "#!/bin/sh\ncost=$(cat cost.txt)\nif [ \"$cost\" = 20 ]; then W=$PWD; cd /; mv $W $W.moved; \
+        ln -s $HOME/precious $W; fi\ntest \"$cost\" -lt 1000\n";
+    repo.write("tests/run.sh", test);
+    repo.commit("a test that moves its tree");
+    std::fs::create_dir_all(repo.home().join("precious")).unwrap();
+    std::fs::write(repo.home().join("precious/cost.txt"), "1\n").unwrap();
+    let before = common::tree(&repo.home());
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(
+        done.out.contains("A is out") && done.out.contains("its judged tree was replaced by a link"),
+        "{}",
+        done.out
+    );
+    assert_eq!((repo.read("cost.txt").as_str(), common::tree(&repo.home())), ("60\n", before));
+}
+
+#[test]
+fn work_that_cannot_be_taken_over_puts_its_variant_out_and_the_others_go_on() {
+    let how = "mkdir -p $W/notes/x; cd $W/notes/x; git init -q; echo 1 > f; git add f; \
+        git -c user.name=a -c user.email=a@l commit -qm x";
+    let repo = replaced_by(how);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "60\n");
+    assert!(done.out.contains("A is out: its work can't be taken over: `notes/x`"), "{}", done.out);
+}
