@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::slice::{no_scratch, said};
+use super::slice::{self, no_scratch, said};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, Unready};
 use crate::adapters::process::{
-    Command, Environment, Exchange, Executor, Exit, Finished, ProcessError, Program, Stop, read_untrusted,
+    Command, Environment, Exchange, Executor, Finished, ProcessError, Program, Stop, read_untrusted,
 };
 use crate::domain::instructions::{agree, spread};
 use crate::domain::measurement::{MetricName, Reading, Timing};
@@ -220,18 +220,8 @@ impl Runs {
     /// One run's instructions.
     async fn count(&self, slot: Slot) -> Result<u64, MetricError> {
         let exchange = Exchange::new(&self.site.scratch, "count").map_err(no_scratch)?;
-        let finished = self.site.exec.run(self.command(slot, &exchange), &self.site.stop).await?;
-        match finished.exit {
-            Exit::Code(0) => {}
-            Exit::Stopped => return Err(MetricError::Stopped),
-            exit => {
-                let (command, said) = (&self.settings.command, said(&finished));
-                let log = self.log(&exchange);
-                return Err(MetricError::Variant(format!(
-                    "`{command}`, while its instructions are counted: {exit}{said}{log}"
-                )));
-            }
-        }
+        let run = slice::finish(&self.site, &self.settings.command, self.command(slot, &exchange));
+        let finished = run.await.map_err(|error| self.failed(error, &exchange))?;
         let counted = match self.tool {
             Tool::Callgrind => counted_by_callgrind(&exchange),
             Tool::Pmu => match exchange.read() {
@@ -241,6 +231,14 @@ impl Runs {
             },
         };
         counted.map_err(|why| self.uncounted(&why, &finished))
+    }
+
+    /// A failure with what valgrind itself had to say of it.
+    fn failed(&self, error: MetricError, exchange: &Exchange) -> MetricError {
+        match error {
+            MetricError::Variant(why) => MetricError::Variant(format!("{why}{}", self.log(exchange))),
+            other => other,
+        }
     }
 
     fn uncounted(&self, why: &str, finished: &Finished) -> MetricError {

@@ -44,7 +44,8 @@ fn command(site: &Site, slot: Slot, program: &Program, extra: &[String], vars: &
     Command { metered: true, ..command }
 }
 
-async fn finish(site: &Site, program: &Program, command: Command) -> Result<Finished, MetricError> {
+/// Runs the command that stands for a slice's program; anything but status 0 is the variant's doing.
+pub async fn finish(site: &Site, program: &Program, command: Command) -> Result<Finished, MetricError> {
     let finished = site.exec.run(command, &site.stop).await?;
     match finished.exit {
         Exit::Code(0) if !finished.left.is_empty() => Err(MetricError::Left(left(program, &finished.left))),
