@@ -346,14 +346,17 @@ fn retry_does_anew_what_does_not_fit_the_target_any_more() {
 }
 
 #[test]
-fn a_run_whose_end_was_recorded_undecided_lands_when_it_is_measured_on() {
+fn an_undecided_run_is_not_at_its_end_so_nothing_is_recorded_it_is_skipped_among_others_and_can_be_measured_on() {
     let repo = Arena { slice: "0.3", ..Arena::default() }.build();
-    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 3s"));
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 4s"));
+    repo.write("docs/blueprints/other.md", &repo.read(DOCUMENT).replace("approved", "drafting"));
     let before = repo.commit("little time");
-    repo.blueprint(&["run", DOCUMENT]).ends_with(3);
-    let document = repo.read(DOCUMENT);
-    assert!(document.contains("are needed") && document.contains("- Next: measure on"), "{document}");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
+    assert!(done.out.contains("Next: measure on"), "{}", done.out);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+    let all = repo.blueprint(&["run", DOCUMENT, "docs/blueprints/other.md"]).ends_with(0);
+    assert!(all.err.contains("is undecided") && all.err.contains("--measure"), "{}", all.err);
     repo.blueprint(&["resume", "--measure", "90s"]).ends_with(0);
     assert_eq!((repo.read("cost.txt").as_str(), status(&repo, "main").as_str()), ("20\n", "completed"));
-    assert_eq!(repo.git(&["rev-parse", "main^1^"]), before, "the recorded end is the merge's parent");
+    assert_eq!(repo.git(&["rev-parse", "main^1"]), before);
 }

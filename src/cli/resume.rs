@@ -6,7 +6,6 @@ use super::watch::Watch;
 use super::{Context, Outcome};
 use crate::compose;
 use crate::domain::quantity::parse_duration;
-use crate::domain::verdict::Verdict;
 use crate::engine::clock::Clock;
 use crate::engine::context::Run;
 use crate::engine::journal::{Facts, Log, Record};
@@ -95,7 +94,7 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
 }
 
 fn is_undecided(facts: &Facts) -> bool {
-    let undecided = facts.scoreboard.as_ref().is_some_and(|board| matches!(board.verdict, Verdict::Undecided { .. }));
+    let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
     undecided && facts.landed.is_none() && !facts.started.rehearsal
 }
 

@@ -138,6 +138,14 @@ impl Session {
             Look::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
         };
         let relative = self.project.relative(&context.directory.join(path))?;
+        if let Some(run) = self.open_run(&relative, &loaded.document).await?.filter(|_| !alone && !self.again) {
+            let shown = &loaded.shown;
+            context.out.note(&format!(
+                "{shown} is undecided: run {run} can be measured on with `blueprint resume {run} --measure 5m`; skipped \
+                 (once more: blueprint run --again {shown})\n"
+            ));
+            return Ok(ExitCode::Done);
+        }
         let ready = Ready { path: &relative, document: &loaded.document, target: &target };
         if let Some(then) = self.verify {
             let code = self.carry(&ready, Purpose::Rehearsal, context).await?;
@@ -146,6 +154,24 @@ impl Session {
             }
         }
         self.carry(&ready, Purpose::Document, context).await
+    }
+
+    /// The newest run of a document as it is now, where that ended undecided.
+    async fn open_run(&self, path: &str, document: &Document) -> Result<Option<String>> {
+        if !self.project.has_journal() {
+            return Ok(None);
+        }
+        let (journal, digest) = (self.project.journal().await?, document.digest());
+        for run in journal.runs().await?.into_iter().rev() {
+            let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
+            let started = &facts.started;
+            let same = started.document == path && started.digest == digest && !started.rehearsal && !started.trying;
+            if same {
+                let open = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
+                return Ok(Some(run).filter(|_| open && facts.finished && facts.landed.is_none()));
+            }
+        }
+        Ok(None)
     }
 
     /// The newest run of the repository.

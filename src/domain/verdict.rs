@@ -49,6 +49,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether more measuring could change it.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Undecided { .. } | Self::NoWinner { reason: NoWinner::NotMeasured })
+    }
+
     /// Whether the measurements support it.
     pub fn is_supported(&self) -> bool {
         matches!(self, Self::Winner { .. } | Self::Tie { .. })

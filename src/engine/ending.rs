@@ -57,13 +57,13 @@ impl Run {
     }
 
     /// Writes the end of a run that landed nothing into its document, unless that was done, is not wanted,
-    /// or the run says nothing about the document.
+    /// or the run says nothing about the document. A run that can be measured on is not at its end.
     pub async fn record_end(&self, board: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
         if let Some(commit) = &facts.recorded {
             return Ok(Some(commit.clone()));
         }
         let invalid = matches!(board.verdict, Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } });
-        if invalid || !self.settings.merge || !self.settings.record {
+        if invalid || board.verdict.is_open() || !self.settings.merge || !self.settings.record {
             return Ok(None);
         }
         if let Some(to) = &facts.recording {

@@ -249,7 +249,7 @@ fn land(outline: &Outline) -> Lines {
         (format!("→ {}", land.branch), require.to_owned()),
         (String::new(), rewrites),
         match land.record {
-            "commit" => line("no winner", "a commit of the document alone says how it ended"),
+            "commit" => line("no winner", "a commit of the document alone says how it ended, unless undecided"),
             _ => line("no winner", "only the journal says how it ended"),
         },
         match land.unfinished {
@@ -377,7 +377,7 @@ mod tests {
         Measure   one after another  2 cores, lanes need 4
         Land      → main             what is shown to be better than the baseline
                                      merge commit; rewrites Results, Winner, Analysis, Status, Updated, Artifacts
-                  no winner          a commit of the document alone says how it ended
+                  no winner          a commit of the document alone says how it ended, unless undecided
                   unfinished         a variant is out of which a work item was not carried out
                   hooks              skipped
                   signature          none
