@@ -250,7 +250,11 @@ impl Run {
         meters: &mut Meters,
         pace: &Pace,
     ) -> Result<Result<Block, Spoiled>, Error> {
-        let slot = Slot { block: index, seed: race::block_seed(self.started.seed, index), limit: Some(pace.left()) };
+        let slot = Slot {
+            block: index,
+            seed: race::block_seed(self.started.seed, index),
+            limit: self.whole_limit(pace.left()),
+        };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
             return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;
         }

@@ -118,12 +118,17 @@ impl Run {
         true
     }
 
+    /// When measuring ends at the latest: a rehearsal may need more than its budget.
+    pub(super) fn whole_limit(&self, left: Duration) -> Option<Duration> {
+        if self.started.rehearsal { self.time_left() } else { Some(left) }
+    }
+
     /// How long a slice at this source may take.
     pub(super) fn patience(&self, facts: &Facts, source: &str, left: Duration) -> Patience {
         let slices = facts.blocks.iter().flat_map(|block| &block.slices).filter(|slice| slice.source == source);
         let baseline = slices.filter(|slice| slice.contender == Contender::Baseline).map(|slice| slice.timing.wall);
         let own = baseline.max().map(|longest| (longest * TIMES).max(SHORT));
-        let whole = if self.started.rehearsal { self.time_left() } else { Some(left) };
+        let whole = self.whole_limit(left);
         match (own, whole) {
             (Some(own), Some(whole)) if own < whole => Patience { limit: Some(own), ours: false },
             (own, None) => Patience { limit: own, ours: false },
