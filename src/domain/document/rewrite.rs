@@ -92,7 +92,7 @@ fn missing(text: &str, places: &Places, regions: &Regions, after: usize) -> Vec<
     if let (Some(bullets), None) = (&regions.analysis, &places.analysis) {
         let below = text::line_end(text, after);
         let prefix = prefix(text, None, below);
-        let lines: String = bullets.iter().map(|bullet| format!("{eol}{prefix}{}", item(bullet))).collect();
+        let lines: String = bullets.iter().map(|text| format!("{eol}{}", bullet(&prefix, text, eol))).collect();
         parts.push(format!("**Analysis**:{lines}"));
         let next = text[text::skip_blank(text, below)..].trim_start();
         if !bullets.is_empty() && next.starts_with(|c: char| "-*+".contains(c) || c.is_ascii_digit()) {
