@@ -67,7 +67,7 @@ enum Command {
     Run(run::Args),
     /// Resume an interrupted run.
     Resume(resume::Args),
-    /// Carry a run's document out again from where the target is now, with what its agents wrote.
+    /// Run a document again on the target as it is now, with what an earlier run's agents wrote.
     Retry(retry::Args),
     /// List the runs of this repository.
     Status(status::Args),

@@ -43,7 +43,8 @@ fn inside(path: &str, folder: &str) -> bool {
 /// Shell lines of the configuration that the plan has a use for.
 fn lines<'a>(config: &'a Config, plan: &Plan) -> Vec<&'a str> {
     let serve = |http: &'a Http| http.serve.as_deref();
-    let mut lines: Vec<&str> = config.setup.iter().chain(&config.migrate).map(String::as_str).collect();
+    let mut lines: Vec<&str> =
+        config.setup.iter().chain(&config.build).chain(&config.migrate).map(String::as_str).collect();
     lines.extend(serve(&config.http));
     for suite in plan.tests.iter().filter_map(|test| config.suites.get(test.text())) {
         lines.extend(suite.run.as_deref());

@@ -38,13 +38,23 @@ fn told(found: &[Found]) -> String {
 fn setup(found: &[Found]) -> String {
     let install: Vec<_> = found.iter().flat_map(|found| &found.setup).collect();
     let build: Vec<_> = found.iter().flat_map(|found| &found.build).collect();
-    if install.is_empty() && build.is_empty() {
-        return SETUP.to_owned();
+    let mut out = String::new();
+    if install.is_empty() {
+        out.push_str(SETUP);
+    } else {
+        out.push_str(
+            "# Shell lines for every tree before anything else; they install what the lock files say.\nsetup:\n",
+        );
+        out.extend(install.into_iter().map(|line| format!("  - {}\n", quoted(line))));
     }
-    let mut out =
-        "# Shell lines for every tree before anything else: install as the lock files say, then compile.\nsetup:\n"
-            .to_owned();
-    out.extend(install.into_iter().chain(build).map(|line| format!("  - {}\n", quoted(line))));
+    if !build.is_empty() {
+        out.push_str("\n# Shell lines that compile what is tested and measured, and the folders that they fill.\nbuild:\n  run:\n");
+        out.extend(build.into_iter().map(|line| format!("    - {}\n", quoted(line))));
+        let cache: Vec<_> = found.iter().flat_map(|found| &found.cache).map(|folder| quoted(folder)).collect();
+        if !cache.is_empty() {
+            out.push_str(&format!("  cache: [{}]\n", cache.join(", ")));
+        }
+    }
     out
 }
 
@@ -118,7 +128,9 @@ mod tests {
         let listing = Listing::new(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
         let text = starter(&detect(&listing));
         let config = Config::parse(&text, Path::new("blueprint.yaml")).unwrap();
-        assert!(config.setup.contains(&"cd web && npm ci".to_owned()), "{:?}", config.setup);
+        assert_eq!(config.setup, ["cargo fetch --locked", "cd web && npm ci"]);
+        assert_eq!(config.build, ["cargo test --no-run --locked", "cargo bench --no-run --bench parse --locked"]);
+        assert_eq!(config.built, ["target"]);
         assert_eq!(config.suites.keys().collect::<Vec<_>>(), ["The vitest suite of web"]);
         assert_eq!(config.metrics.len(), 1, "{text}");
         assert!(text.contains("# Found: cargo (Cargo.toml), criterion (benches/parse.rs).\n"), "{text}");

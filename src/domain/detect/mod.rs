@@ -24,6 +24,9 @@ pub struct Found {
     pub setup: Vec<String>,
     /// Shell lines that compile it.
     pub build: Vec<String>,
+    /// Folders that hold nothing but what was built, relative to the repository's root; none where what was built in
+    /// one place is of no use in another.
+    pub cache: Vec<String>,
     /// Its tests.
     pub tests: Vec<Test>,
     /// Its benchmarks.

@@ -21,6 +21,7 @@ pub fn find(folder: &Folder<'_>) -> Option<Found> {
     // cargo takes the folder as an option, so that its report is known without a shell.
     let options = format!("{place}{every}{locked}");
     found.setup.push(format!("cargo fetch{place}{locked}"));
+    found.cache.push(folder.path("target"));
     let line = match folder.first(&[".config/nextest.toml"]) {
         Some(because) => {
             found.add(folder, "nextest", because);
