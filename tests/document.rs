@@ -58,6 +58,7 @@ fn row(contender: &str, criteria: [f64; 3], total: f64, p95: f64) -> Row {
         metrics: BTreeMap::from([(MetricName::new("query_latency_p95").expect("a name"), value)]),
         open: Vec::new(),
         better: None,
+        instructions: None,
     }
 }
 

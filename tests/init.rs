@@ -207,6 +207,9 @@ fn what_init_and_new_write_for_each_kind_passes_check() {
     }
 }
 
+/// The files of a project, and what is told of it.
+type Kind<'a> = (Vec<(&'a str, &'a str)>, Vec<&'a str>);
+
 #[test]
 fn kinds_whose_tools_need_not_be_here_are_written_as_well() {
     let package =
@@ -215,7 +218,7 @@ fn kinds_whose_tools_need_not_be_here_are_written_as_well() {
     let test = ("tests/test_a.py", "def test_a(benchmark):\n    benchmark(int)\n");
     let bench =
         ("benches/parse.rs", "use criterion::*;\nfn b(c: &mut Criterion) { c.bench_function(\"small\", f); }\n");
-    let kinds: Vec<(Vec<(&str, &str)>, Vec<&str>)> = vec![
+    let kinds: Vec<Kind<'_>> = vec![
         (vec![("pyproject.toml", project), ("uv.lock", ""), test], vec!["uv (uv.lock)", "pytest-benchmark"]),
         (vec![("pyproject.toml", "[tool.poetry]\n"), ("poetry.lock", ""), test], vec!["poetry (poetry.lock)"]),
         (vec![("requirements.txt", "pytest\n"), test], vec!["pip (requirements.txt)"]),

@@ -145,6 +145,7 @@ mod tests {
             metrics: BTreeMap::new(),
             open: Vec::new(),
             better: None,
+            instructions: None,
         };
         Scoreboard {
             rows: vec![row("A", 61.0), row("B", 62.0), row("@baseline", 60.0)],

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::measurement::{Contender, MetricName};
+use super::instructions;
+use super::measurement::MetricName;
 use super::plan::VariantKey;
 use super::race::Race;
 use super::verdict::{Row, Verdict};
@@ -149,16 +150,11 @@ fn simplest_of_the_better(rows: &[Row], race: &Race) -> Option<Landing> {
         row.outcome.is_eligible() && row.open.is_empty() && row.better.is_some() && survivors.contains(&row.contender)
     };
     let candidates: Vec<&Row> = rows.iter().filter(may).collect();
-    let among: Vec<VariantKey> = candidates.iter().filter_map(|row| row.contender.key().cloned()).collect();
-    let simplicity = |row: &Row| row.criteria.map_or(f64::MIN, |criteria| criteria.simplicity.get());
-    let mut simplest = *candidates.first()?;
-    for row in &candidates[1..] {
-        if simplicity(row) > simplicity(simplest) {
-            simplest = row;
-        }
-    }
-    let (Contender::Variant(key), Some(ground)) = (&simplest.contender, &simplest.better) else { return None };
-    Some(Landing::Lands { key: key.clone(), because: Because::Better { ground: ground.clone(), among } })
+    let tied: Vec<_> = candidates.iter().filter_map(|row| row.tied()).collect();
+    let (key, _) = instructions::tie_break(&tied)?;
+    let ground = row(rows, key)?.better.clone()?;
+    let among = tied.iter().map(|one| one.key.clone()).collect();
+    Some(Landing::Lands { key: key.clone(), because: Because::Better { ground, among } })
 }
 
 #[cfg(test)]
@@ -166,6 +162,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::measurement::Contender;
     use crate::domain::race::Rules;
     use crate::domain::score::{Criteria, Points};
     use crate::domain::trial::Outcome;
@@ -190,6 +187,7 @@ mod tests {
             metrics: BTreeMap::new(),
             open: if *open { vec![MetricName::new("size").unwrap()] } else { Vec::new() },
             better: better.then_some(Ground::Lead { e_value: 50.0 }),
+            instructions: None,
         };
         all.iter().map(row).collect()
     }
@@ -219,6 +217,16 @@ mod tests {
             panic!("{landing:?}")
         };
         assert_eq!((lands, among), (key("B"), vec![key("A"), key("B")]));
+    }
+
+    #[test]
+    fn of_equally_simple_ones_the_one_that_executes_the_fewest_instructions_lands() {
+        let mut better = rows(&[("A", 90.0, true, false), ("B", 90.0, true, false)]);
+        let lands =
+            |rows: &[Row]| Landing::decide(Require::Better, &undecided(Some("A")), rows, &race(rows)).key().cloned();
+        assert_eq!(lands(&better), Some(key("A")), "the first, where nothing was counted");
+        (better[0].instructions, better[1].instructions) = (Some(2_000_000), Some(1_000_000));
+        assert_eq!(lands(&better), Some(key("B")));
     }
 
     #[test]

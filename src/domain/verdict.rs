@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::instructions::{self, Tied};
 use super::landing::{Ground, Landing, Require};
 use super::measurement::{Contender, MetricName};
 use super::plan::VariantKey;
@@ -115,6 +116,17 @@ pub struct Row {
     /// Why it is known to be better than the baseline, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub better: Option<Ground>,
+    /// Instructions of the plan's tie-breaker, where they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<u64>,
+}
+
+impl Row {
+    /// What settles a tie; the baseline takes no part in one.
+    pub fn tied(&self) -> Option<Tied<'_>> {
+        let simplicity = self.criteria.map(|criteria| criteria.simplicity);
+        Some(Tied { key: self.contender.key()?, simplicity, instructions: self.instructions })
+    }
 }
 
 /// What more measuring would bring.
@@ -240,21 +252,14 @@ impl Evidence<'_> {
         self.rows.iter().find(|row| row.contender == *contender)
     }
 
-    /// The simplest of those that tie; of equally simple ones the first in the document.
+    /// The simplest of those that tie; of equally simple ones the one that executes the fewest instructions, where
+    /// those were counted; else the first in the document.
     fn tie(&self, survivors: &[Contender]) -> Verdict {
-        let among: Vec<VariantKey> = survivors.iter().filter_map(|c| c.key().cloned()).collect();
-        let simplicity = |key: &VariantKey| {
-            let row = self.row(&Contender::Variant(key.clone()));
-            row.and_then(|r| r.criteria).map_or(f64::MIN, |c| c.simplicity.get())
-        };
-        let mut simplest: Option<&VariantKey> = None;
-        for key in &among {
-            if simplest.is_none_or(|best| simplicity(key) > simplicity(best)) {
-                simplest = Some(key);
+        let tied: Vec<_> = survivors.iter().filter_map(|contender| self.row(contender)?.tied()).collect();
+        match instructions::tie_break(&tied) {
+            Some((key, _)) => {
+                Verdict::Tie { key: key.clone(), among: tied.iter().map(|one| one.key.clone()).collect() }
             }
-        }
-        match simplest {
-            Some(key) => Verdict::Tie { key: key.clone(), among },
             None => Verdict::NoWinner { reason: NoWinner::NoneEligible },
         }
     }
@@ -361,7 +366,7 @@ mod tests {
         let criteria =
             total.map(|_| Criteria { tests: points(100.0), performance: points(50.0), simplicity: points(simplicity) });
         let (metrics, open) = (BTreeMap::new(), Vec::new());
-        Row { contender, outcome, criteria, total: total.map(points), metrics, open, better: None }
+        Row { contender, outcome, criteria, total: total.map(points), metrics, open, better: None, instructions: None }
     }
 
     fn conclude(case: &Case<'_>) -> Verdict {

@@ -311,7 +311,8 @@ impl Table<'_> {
         let mine = |(who, metric): &(Contender, MetricName)| (*who == contender).then(|| metric.clone());
         let open = if key.is_some() { self.gates.uncertain.iter().filter_map(mine).collect() } else { Vec::new() };
         let better = key.and_then(|key| self.gates.grounds.get(key)).cloned();
-        verdict::Row { contender, outcome, criteria, total, metrics, open, better }
+        let instructions = self.facts.tie_break.get(&contender).copied();
+        verdict::Row { contender, outcome, criteria, total, metrics, open, better, instructions }
     }
 
     /// What the blocks say of Performance, each by its own scale, as the race took them: their 20 % trimmed mean. By

@@ -5,10 +5,9 @@ use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::replay;
 use crate::adapters::metric::{MetricError, MetricSource, Slot};
-use crate::domain::instructions::Tied;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
-use crate::domain::verdict::{Row, Verdict};
+use crate::domain::verdict::Verdict;
 use crate::error::Error;
 
 impl Run {
@@ -63,11 +62,4 @@ fn tied(facts: &Facts) -> Result<Vec<VariantKey>, Error> {
         }
         Verdict::Winner { .. } | Verdict::NoWinner { .. } => Vec::new(),
     })
-}
-
-/// A row as one of those that can't be told apart; `None` for the baseline.
-pub fn as_tied<'a>(facts: &Facts, row: &'a Row) -> Option<Tied<'a>> {
-    let key = row.contender.key()?;
-    let simplicity = row.criteria.map(|criteria| criteria.simplicity);
-    Some(Tied { key, simplicity, instructions: facts.tie_break.get(&row.contender).copied() })
 }

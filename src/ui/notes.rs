@@ -8,7 +8,6 @@ use crate::domain::instructions::{SettledBy, decide_alone, tie_break};
 use crate::domain::quantity::{Dimension, Quantity, Tokens};
 use crate::domain::verdict::Scoreboard;
 use crate::engine::journal::Facts;
-use crate::engine::ties::as_tied;
 
 /// A word in front, and a sentence without a full stop.
 pub type Note = (&'static str, String);
@@ -62,7 +61,7 @@ fn alone(facts: &Facts) -> Option<String> {
 /// What the tie-breaker counted, and whom that speaks for.
 fn ties(facts: &Facts, board: &Scoreboard) -> Option<String> {
     let rows = board.rows.iter().filter(|row| facts.tie_break.contains_key(&row.contender));
-    let tied: Vec<_> = rows.filter_map(|row| as_tied(facts, row)).collect();
+    let tied: Vec<_> = rows.filter_map(|row| row.tied()).collect();
     let (first, by) = tie_break(&tied)?;
     let counts: Vec<_> =
         tied.iter().filter_map(|one| Some(format!("{} {}", one.key, Tokens(one.instructions?)))).collect();

@@ -190,12 +190,14 @@ mod tests {
     fn one_look_costs_little() {
         let mut tree = Tree::of(std::process::id());
         tree.look();
-        let began = Instant::now();
-        for _ in 0..100 {
+        // The quickest of many: others may have the core in the middle of any of them.
+        let looks = (0..200).map(|_| {
+            let began = Instant::now();
             tree.look();
-        }
-        let each = began.elapsed() / 100;
-        assert!(each < Duration::from_millis(5), "{each:?}");
+            began.elapsed()
+        });
+        let quickest = looks.min().unwrap();
+        assert!(quickest < Duration::from_millis(5), "{quickest:?}");
         assert!(tree.sum().run > Duration::ZERO);
     }
 }
