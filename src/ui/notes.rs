@@ -98,6 +98,8 @@ mod tests {
         facts.take(serde_json::from_value(rate).unwrap());
         for (key, instructions) in [("A", 1_005_000), ("B", 1_000_000)] {
             let contender = Contender::try_from(key.to_owned()).unwrap();
+            let rows = &mut facts.scoreboard.as_mut().unwrap().rows;
+            rows.iter_mut().find(|row| row.contender == contender).unwrap().instructions = Some(instructions);
             facts.take(crate::engine::journal::Record::TieBreak { contender, instructions });
         }
         facts.started.counts = vec![MetricName::new("latency_p95").unwrap()];
