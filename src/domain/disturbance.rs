@@ -9,14 +9,10 @@ use std::time::Duration;
 
 use super::measurement::{Block, Contender, Slice};
 use super::statistics;
-use super::timed::Clocks;
+use super::timed::{Clocks, TOLD};
 
 /// Cores that others may use beyond what they usually use, before a block is taken again.
 const DISTURBED: f64 = 0.25;
-
-/// Less time than this tells nothing of others: the kernel's counters of the whole machine tick a hundred
-/// times a second.
-const TOLD: Duration = Duration::from_millis(500);
 
 /// Earlier blocks before anything can be called usual.
 const USUAL: usize = 3;

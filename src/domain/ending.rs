@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::measurement::Contender;
+use super::estimate::DECIDING;
 use super::plan::VariantKey;
-use super::race::{Race, Rules};
 use super::reckoning::Reckoning;
 use super::verdict::{NoWinner, Scoreboard, Verdict};
 
@@ -75,24 +74,23 @@ fn closest(board: &Scoreboard, known: &Circumstances) -> Option<String> {
     let best = eligible.filter(|row| row.contender.key().is_some()).max_by_key(|row| row.total)?;
     let key = best.contender.key()?;
     let (ahead, of) = known.leads.get(key).copied().filter(|(_, of)| *of > 0)?;
-    let fewest = fewest_blocks();
     if ahead < of {
         return Some(format!("{key} is ahead of the baseline in {ahead} of {of} blocks, which may be chance"));
     }
-    let more = fewest.saturating_sub(of);
+    let more = DECIDING.saturating_sub(of);
     if more == 0 {
         return Some(format!("{key} is ahead of the baseline in all {of} blocks, by too little to be sure"));
     }
     let time = known.block.map(|block| format!(": {} more", roughly(block * more))).unwrap_or_default();
     let blocks = if of == 1 { "the 1 block that counts".to_owned() } else { format!("all {of} blocks") };
-    Some(format!("{key} is ahead of the baseline in {blocks}, {fewest} are needed{time}"))
+    Some(format!("{key} is ahead of the baseline in {blocks}, {DECIDING} are needed{time}"))
 }
 
 fn unmeasured(known: &Circumstances) -> String {
     match known.block {
         Some(block) => {
             // The first block warms up and never counts.
-            let least = block * (fewest_blocks() + 1);
+            let least = block * (DECIDING + 1);
             format!(
                 "One block takes {}, the budget is {}: a decision takes at least {}",
                 roughly(block),
@@ -102,18 +100,6 @@ fn unmeasured(known: &Circumstances) -> String {
         }
         None => format!("Nothing was measured within the budget of {}", roughly(known.budget)),
     }
-}
-
-/// The fewest counted blocks after which a race can be decided: as many as it takes where one is ahead in all.
-fn fewest_blocks() -> u32 {
-    let rules = Rules::default();
-    let (warmup, ahead) = (rules.warmup, rules.indifference * 4.0);
-    let Some(variant) = VariantKey::new("A").map(Contender::Variant) else { return 0 };
-    let pair = [Contender::Baseline, variant];
-    let totals = BTreeMap::from([(pair[0].clone(), 0.0), (pair[1].clone(), ahead)]);
-    let mut race = Race::new(rules, &pair);
-    let decided = (warmup..warmup + 1000).find(|index| !race.record(*index, &totals).is_empty());
-    decided.map_or(1000, |index| index + 1 - warmup)
 }
 
 /// A time in whole seconds up to two minutes, in whole minutes beyond, rounded up: a promise must hold.
@@ -128,6 +114,7 @@ fn roughly(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::measurement::Contender;
     use crate::domain::score::{Criteria, Points};
     use crate::domain::trial::Outcome;
     use crate::domain::verdict::{Outlook, Row};

@@ -214,6 +214,16 @@ mod tests {
     }
 
     #[test]
+    fn the_fewest_blocks_that_can_decide_are_what_a_constant_difference_needs() {
+        let rules = Rules::default();
+        let pair = ["A", "B"].map(|key| Contender::try_from(key.to_owned()).unwrap());
+        let totals = BTreeMap::from([(pair[0].clone(), 4.0), (pair[1].clone(), 0.0)]);
+        let mut race = Race::new(rules.clone(), &pair);
+        let decided = (rules.warmup..100).find(|index| !race.record(*index, &totals).is_empty());
+        assert_eq!(decided, Some(rules.warmup + DECIDING - 1));
+    }
+
+    #[test]
     fn a_block_is_all_sources_of_all_contenders_and_the_warm_up_is_not_counted() {
         let estimate = Estimate::new("r", &seconds(&[1.0, 0.5]), 4, Duration::from_secs(65));
         assert_eq!((estimate.block_seconds, estimate.blocks), (6.0, 9));

@@ -64,7 +64,7 @@ const SEVERAL: usize = 2;
 
 /// Less time than this tells nothing of others: the kernel's counters of the whole machine tick a hundred
 /// times a second.
-const TOLD: Duration = Duration::from_millis(500);
+pub const TOLD: Duration = Duration::from_millis(500);
 
 /// Above this share of the elapsed time, tasks that ran or waited did so beside each other.
 const SERIAL: f64 = 1.05;

@@ -19,7 +19,7 @@ use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
 use crate::domain::estimate::Smoke;
-use crate::domain::lanes::{Decision, Lanes};
+use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
 use crate::domain::measurement::{Block, Contender, Reading};
 use crate::domain::plan::VariantKey;
@@ -437,9 +437,13 @@ impl Facts {
 
     /// Time that was spent on measuring, as far as the blocks that were kept tell.
     pub fn measured(&self) -> Duration {
-        let lanes = self.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, Lanes::count);
         let slices = self.blocks.iter().flat_map(|block| &block.slices);
-        slices.map(|slice| slice.timing.wall).sum::<Duration>() / u32::try_from(lanes.max(1)).unwrap_or(1)
+        slices.map(|slice| slice.timing.wall).sum::<Duration>() / u32::try_from(self.at_once()).unwrap_or(1)
+    }
+
+    /// How many slices are taken at a time; at least 1.
+    pub fn at_once(&self) -> usize {
+        self.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count().max(1))
     }
 
     /// Variants that may still win.

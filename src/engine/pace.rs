@@ -10,8 +10,10 @@ use super::measuring::Spoiled;
 use super::replay::{self, Standing};
 use crate::adapters::metric::Slot;
 use crate::domain::disturbance;
+use crate::domain::estimate::DECIDING;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
+use crate::domain::race::Rules;
 use crate::domain::statistics;
 use crate::error::Error;
 
@@ -89,8 +91,7 @@ fn next_block(facts: &Facts, standing: &Standing) -> Duration {
     }
     let active = known.iter().filter(|((who, _), _)| standing.active.contains(who));
     let whole: f64 = active.filter_map(|(_, walls)| statistics::median(walls)).sum();
-    let lanes = facts.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count());
-    Duration::from_secs_f64(whole / lanes.max(1) as f64)
+    Duration::from_secs_f64(whole / facts.at_once() as f64)
 }
 
 impl Run {
@@ -187,18 +188,20 @@ impl Run {
         if facts.blocks.len() > 1 {
             return;
         }
+        // With the one that warms up.
+        let fewest = DECIDING + Rules::default().warmup;
         let budget = pace.budget.as_secs_f64();
         let block = replay::block_time(facts).as_secs_f64();
         self.warn(if facts.blocks.is_empty() {
             format!(
                 "one block takes longer than the whole budget for measuring, which is {budget:.1} s: raise \
-                 `measure.budget`, ten blocks are the fewest that can decide"
+                 `measure.budget`, {fewest} blocks are the fewest that can decide"
             )
         } else {
             format!(
-                "one block takes {block:.1} s, and the budget for measuring is {budget:.1} s: ten blocks are the fewest \
+                "one block takes {block:.1} s, and the budget for measuring is {budget:.1} s: {fewest} blocks are the fewest \
                  that can decide, so `measure: {{budget: {:.0}s}}` is the least",
-                (block * 10.0).ceil()
+                (block * f64::from(fewest)).ceil()
             )
         });
     }

@@ -6,6 +6,7 @@ use super::context::{PerContender, Run};
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled, close};
 use super::pace::Patience;
+use super::replay::middle;
 use crate::adapters::git::CommitId;
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::bounds::{Answer, BoundTest, Standing};
@@ -54,8 +55,7 @@ impl Watched<'_> {
 }
 
 fn shown(values: &[Quantity]) -> Option<Quantity> {
-    let numbers: Vec<_> = values.iter().map(|v| v.value()).collect();
-    Quantity::new(statistics::trimmed_mean(&numbers, 0.2)?, values.first()?.dimension())
+    middle(values, |numbers| statistics::trimmed_mean(numbers, 0.2))
 }
 
 impl Run {

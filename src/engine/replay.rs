@@ -96,7 +96,7 @@ pub(super) fn scaled<'a>(facts: &'a Facts, rules: &Rules) -> Vec<Scaled<'a>> {
 }
 
 /// One value for several of one dimension.
-fn middle(values: &[Quantity], of: impl Fn(&[f64]) -> Option<f64>) -> Option<Quantity> {
+pub(super) fn middle(values: &[Quantity], of: impl Fn(&[f64]) -> Option<f64>) -> Option<Quantity> {
     let numbers: Vec<_> = values.iter().map(|value| value.value()).collect();
     Quantity::new(of(&numbers)?, values.first()?.dimension())
 }
@@ -170,6 +170,11 @@ fn is_open(uncertain: &Uncertain, contender: &Contender) -> bool {
     uncertain.iter().any(|(who, _)| who == contender)
 }
 
+/// Those of whom no bound is open; the baseline has none of its own.
+fn cleared(entrants: &[Contender], uncertain: &Uncertain) -> Vec<Contender> {
+    entrants.iter().filter(|c| c.key().is_none() || !is_open(uncertain, c)).cloned().collect()
+}
+
 /// Whether open bounds can change nothing any more: a decided race whose survivors' bounds are known, and
 /// who would be left as well if those whose bounds are open missed them. Who is beaten only by a
 /// variant that then misses its bound is not beaten.
@@ -188,8 +193,7 @@ fn settled(
     if !race.is_decided() || survivors.iter().any(|c| c.key().is_some() && is_open(uncertain, c)) {
         return false;
     }
-    let sure = |c: &&Contender| c.key().is_none() || !is_open(uncertain, c);
-    let sure: Vec<_> = entrants.iter().filter(sure).cloned().collect();
+    let sure = cleared(entrants, uncertain);
     let (without, _) = run_race(facts, scorer, blocks, &sure, race.rules().clone());
     without.is_decided() && without.survivors() == survivors
 }
@@ -261,8 +265,7 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let entrants = entrants(all, &gates);
     let seen: Vec<_> = blocks.iter().map(|b| (b.block.index, totals(facts, &scorer, b, &entrants))).collect();
     let (race, _) = run_race(facts, &scorer, &blocks, &entrants, rules);
-    let sure: Vec<_> =
-        entrants.iter().filter(|c| c.key().is_none() || !is_open(&gates.uncertain, c)).cloned().collect();
+    let sure = cleared(&entrants, &gates.uncertain);
     let (cleared, _) = run_race(facts, &scorer, &blocks, &sure, Rules::default());
     let bounds_known = settled(facts, &scorer, &blocks, &race, &entrants, &gates.uncertain);
     let decided = verdict::decide(verdict::Evidence {
@@ -281,10 +284,8 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
 
 /// What a block took at the median; nothing where none was measured.
 pub fn block_time(facts: &Facts) -> Duration {
-    let lanes =
-        facts.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count().max(1));
     let of = |block: &Block| block.slices.iter().map(|slice| slice.timing.wall.as_secs_f64()).sum::<f64>();
-    let times: Vec<f64> = facts.blocks.iter().map(|block| of(block) / lanes as f64).collect();
+    let times: Vec<f64> = facts.blocks.iter().map(|block| of(block) / facts.at_once() as f64).collect();
     Duration::from_secs_f64(statistics::median(&times).unwrap_or(0.0))
 }
 
