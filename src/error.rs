@@ -12,7 +12,7 @@ pub enum ExitCode {
     Machine = 1,
     /// Usage or an invalid document.
     Usage = 2,
-    /// None eligible, or not supported where support is required.
+    /// Nothing lands: nobody was eligible, or what must be shown was not.
     NoWinner = 3,
     /// Not approved, a stale plan, a sandbox that is required.
     Refused = 4,

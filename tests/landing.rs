@@ -6,7 +6,6 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::arena::{Arena, DOCUMENT};
@@ -20,11 +19,6 @@ fn losers() -> Arena {
 fn status(repo: &Repo, at: &str) -> String {
     let text = repo.git(&["show", &format!("{at}:{DOCUMENT}")]);
     text.lines().find_map(|line| line.strip_prefix("**Status**: ")).unwrap().trim().to_owned()
-}
-
-fn spawn(repo: &Repo, args: &[&str]) -> std::process::Child {
-    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until a file is there.
@@ -146,7 +140,7 @@ fn a_recorded_end_leaves_what_is_staged_changed_and_untracked_as_it_is() {
 fn a_document_that_is_changed_on_disk_meanwhile_blocks_its_end_until_it_is_out_of_the_way() {
     let repo = slow(&losers());
     let before = repo.git(&["rev-parse", "main"]);
-    let child = spawn(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo.home().join("measuring"));
     let text = repo.read(DOCUMENT);
     repo.write(DOCUMENT, &text.replace("Lower what", "Lower at last what"));
@@ -161,7 +155,7 @@ fn a_document_that_is_changed_on_disk_meanwhile_blocks_its_end_until_it_is_out_o
 #[test]
 fn a_target_that_moved_meanwhile_gets_the_end_and_an_edit_of_the_document_there_is_told_and_kept() {
     let repo = slow(&losers());
-    let child = spawn(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo.home().join("measuring"));
     repo.write("other.txt", "meanwhile\n");
     let moved = repo.commit("meanwhile");
@@ -169,7 +163,7 @@ fn a_target_that_moved_meanwhile_gets_the_end_and_an_edit_of_the_document_there_
     assert_eq!((repo.git(&["rev-parse", "main^"]), status(&repo, "main")), (moved, "failed".to_owned()));
 
     let repo = slow(&losers());
-    let child = spawn(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo.home().join("measuring"));
     repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Lower what", "Lower at last what"));
     let edited = repo.commit("another goal");
@@ -320,7 +314,7 @@ fn retry_competes_on_the_target_as_it_is_now_with_what_the_agents_wrote() {
     let bench = repo.read("bench/cost.sh").replacen('\n', "\n: > \"$HOME/measuring\"; sleep 0.1\n", 1);
     repo.write("bench/cost.sh", &bench);
     repo.commit("a slow benchmark");
-    let child = spawn(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo.home().join("measuring"));
     repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -gt 30\n");
     let moved = repo.commit("a stricter test");

@@ -3,10 +3,10 @@
 
 mod common;
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::arena::{Arena, DOCUMENT};
+use common::services::spawn;
 use common::{Done, Repo};
 
 /// Nothing of a run may be left but refs, the journal and the landed commits.
@@ -146,7 +146,7 @@ fn a_target_that_moved_meanwhile_keeps_its_new_commit_and_gets_the_winner() {
 fn a_winner_that_fails_a_test_which_the_target_got_meanwhile_does_not_land() {
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();
-    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo, "block");
     repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -gt 30\n");
     let moved = repo.commit("a stricter test");
@@ -181,17 +181,6 @@ fn uncommitted_work_in_the_way_of_the_winner_blocks_the_landing_until_it_is_out_
     repo.blueprint(&["resume"]).ends_with(0);
     landed(&repo, &before, "20\n");
     nothing_is_left(&repo);
-}
-
-/// Like `spawn`, with what it prints kept.
-fn spawn_told(repo: &Repo, args: &[&str]) -> std::process::Child {
-    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn spawn(repo: &Repo, args: &[&str]) -> std::process::Child {
-    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Waits until the journal holds a record of this kind.
@@ -247,7 +236,7 @@ fn a_run_whose_document_another_run_completed_does_not_land_a_second_time() {
 fn a_document_that_was_edited_on_the_target_meanwhile_is_not_landed_on() {
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();
-    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo, "block");
     repo.write(DOCUMENT, &arena.document().replace("latency_p95: <80ms", "latency_p95: <10ms"));
     let moved = repo.commit("a stricter bound");
@@ -290,7 +279,7 @@ fn an_interrupted_run_stops_within_seconds_says_how_to_go_on_and_can_be_resumed(
     let arena = Arena { slice: "0.1", ..Arena::default() };
     let repo = arena.build();
     let before = repo.git(&["rev-parse", "main"]);
-    let child = spawn_told(&repo, &["run", DOCUMENT]);
+    let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo, "block");
     let asked = Instant::now();
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

@@ -113,7 +113,7 @@ pub enum Disqualification {
         /// Names of failing tests, and suites in which none ran; sorted.
         tests: Vec<String>,
     },
-    /// A bound was missed at 20:1.
+    /// A bound was missed, with the evidence that the race asks for.
     BoundBroken {
         /// Which metric.
         metric: MetricName,

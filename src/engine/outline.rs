@@ -54,7 +54,7 @@ pub struct Known<'a> {
     pub lanes: Result<Lanes, Refusal>,
     /// Whether the configuration asks for a number of them.
     pub lanes_asked: bool,
-    /// Whether an unsupported leader may land.
+    /// What must be shown before a variant may land.
     pub require: Require,
     /// Whether anything is landed at all.
     pub merge: bool,

@@ -14,7 +14,7 @@ pub mod postgres;
 pub mod services;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A repository in a directory of its own, deaf to this machine's git configuration.
 pub struct Repo {
@@ -93,6 +93,12 @@ impl Repo {
     /// The program under test in the checkout.
     pub fn blueprint(&self, args: &[&str]) -> Done {
         Done::of(self.command(env!("CARGO_BIN_EXE_blueprint")).args(args).output().unwrap())
+    }
+
+    /// The same in the background, with what it prints kept.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_blueprint"));
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
