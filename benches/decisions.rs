@@ -1,8 +1,14 @@
 //! Who is picked, how surely and how soon: the race beside what tools do today, on simulated machines of
 //! known noise, on recorded ones, and with programs of known truth on this one. The last take 20 minutes;
 //! `--no-live` leaves them out, `--live` does nothing else, `--quick` shortens everything.
+//!
+//! `--busy` lets the whole program compete beside four endless loops, for hours in its full form; `--only SOURCE`,
+//! `--decisions N`, `--identical N` and `--difference PERCENT` take a part of it; `--keep` leaves the repositories.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod busy;
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod live;
 mod replay;
 mod simulator;
@@ -205,17 +211,38 @@ fn shadows(decisions: u64) {
     }
 }
 
+/// What of the competitions beside busy loops is asked for.
+fn busy_asked(quick: bool) -> busy::Asked {
+    let said = |flag: &str| std::env::args().skip_while(|a| a != flag).nth(1);
+    let number = |flag: &str, usual: u32| said(flag).and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let percent = said("--difference").and_then(|n| n.parse::<f64>().ok());
+    busy::Asked {
+        decisions: number("--decisions", if quick { 1 } else { 10 }),
+        identical: number("--identical", if quick { 2 } else { 50 }),
+        only: said("--only"),
+        differences: percent.map_or_else(|| vec![0.10, 0.05], |percent| vec![percent / 100.0]),
+    }
+}
+
 fn main() {
-    if live::was_program() {
+    if live::was_program() || busy::was_loop() {
         return;
     }
     let asked = |flag: &str| std::env::args().any(|a| a == flag);
     let quick = asked("--quick");
+    if asked("--busy") {
+        return busy::section(&busy_asked(quick));
+    }
     let really = || live::section(if quick { 1 } else { 4 });
     if asked("--live") {
         figure("live_gap_points", really(), 1, "points", 5.0);
         return;
     }
+    everything(quick, (!asked("--no-live")).then_some(really));
+}
+
+/// All tables but those beside busy loops; the last of them where it is asked for.
+fn everything(quick: bool, really: Option<impl Fn() -> f64>) {
     let (decisions, identical) = if quick { (200, 500) } else { (1_000, 10_000) };
     println!("four variants at 1, 1+d, 1+d, 1+2d; {decisions} decisions a row; races capped at 120 s\n");
     println!("{:<12} what tools do today: right{:11} race by elapsed time{:12} race less waits for a core", "", "", "");
@@ -256,7 +283,7 @@ fn main() {
     let same = cell(SHARED, 0.0, identical);
     replay::section(decisions);
     shadows(if quick { 100 } else { 1_000 });
-    let gap = (!asked("--no-live")).then(really);
+    let gap = really.map(|really| really());
     let (elapsed, unhindered) = (same.elapsed.supported, same.unhindered.supported);
     println!("\nidentical variants on a shared machine, of {identical}: {elapsed} called a winner by elapsed time,");
     println!("{unhindered} less waits (tools that take the lowest mean or minimum call one every time)\n");

@@ -3,6 +3,8 @@
 //! what a replay of this machine's noise, recorded right before each program, says should, with the noise that the program
 //! has of its own added: where in memory a run lies, for one, is another lot each time.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +30,7 @@ const REPLAYED: u64 = 300;
 
 /// What a program does for its time.
 #[derive(Debug, Clone, Copy)]
-enum Work {
+pub enum Work {
     Compute,
     Walk,
     Sleep,
@@ -55,7 +57,7 @@ impl Work {
     }
 
     /// What it takes on this machine.
-    fn pace(self) -> Pace {
+    pub fn pace(self) -> Pace {
         if matches!(self, Self::Sleep) {
             return Pace { fixed: 0.0, unit: 1e-6 };
         }
@@ -75,9 +77,9 @@ impl Work {
 
 /// Seconds of a work: once, and for each unit.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
-    fixed: f64,
-    unit: f64,
+pub struct Pace {
+    pub fixed: f64,
+    pub unit: f64,
 }
 
 impl Pace {
@@ -112,12 +114,39 @@ pub fn was_program() -> bool {
     let args: Vec<String> = std::env::args().collect();
     let [_, flag, name, units] = &args[..] else { return false };
     let work = Work::ALL.into_iter().find(|work| work.name() == name);
-    match (flag == "--program", work, units.parse::<NonZeroU64>()) {
-        (true, Some(work), Ok(units)) => {
-            work.run(units.get());
-            true
-        }
-        _ => false,
+    let (Some(work), Ok(units)) = (work, units.parse::<NonZeroU64>()) else { return false };
+    match flag.as_str() {
+        "--program" => work.run(units.get()),
+        "--timed" => timed(work, units.get()),
+        "--serve" => serve(work, units.get()),
+        _ => return false,
+    }
+    true
+}
+
+/// Times itself, as a script for a benchmark does.
+fn timed(work: Work, units: u64) {
+    let began = Instant::now();
+    for _ in 0..3 {
+        work.run(units);
+    }
+    println!("{{\"ms\": {:.4}}}", began.elapsed().as_secs_f64() * 1e3 / 3.0);
+}
+
+/// Works for each request, on a thread a connection.
+fn serve(work: Work, units: u64) {
+    let port: u16 = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).expect("$PORT");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a free port");
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
+                work.run(units);
+                if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+                    return;
+                }
+            }
+        });
     }
 }
 

@@ -145,6 +145,39 @@ pub struct Reading {
     pub observations: u64,
 }
 
+/// The priority at which programs are measured, the same for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Ours.
+    Usual,
+    /// This nice value, above ours.
+    Nice(i32),
+    /// The lowest real-time priority, taking turns.
+    RealTime,
+}
+
+impl Timing {
+    /// With the priority that it was taken at.
+    #[must_use]
+    pub fn at(self, priority: Priority) -> Self {
+        let (nice, real_time) = match priority {
+            Priority::Usual => (None, false),
+            Priority::Nice(nice) => (Some(nice), false),
+            Priority::RealTime => (None, true),
+        };
+        Self { nice, real_time, ..self }
+    }
+
+    /// The priority that it was taken at.
+    pub fn priority(&self) -> Priority {
+        match self.nice {
+            _ if self.real_time => Priority::RealTime,
+            Some(nice) => Priority::Nice(nice),
+            None => Priority::Usual,
+        }
+    }
+}
+
 /// What a slice cost the machine, taken outside the measured process. What a machine can't tell
 /// is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -164,6 +197,9 @@ pub struct Timing {
     /// The nice value at which it ran, where that was raised above our own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nice: Option<i32>,
+    /// Whether it ran in real time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub real_time: bool,
     /// CPU time of everything else meanwhile, all cores together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<Duration>,

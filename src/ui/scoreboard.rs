@@ -10,7 +10,7 @@ use super::{change, verdict, words};
 use crate::domain::ending as domain;
 use crate::domain::gate;
 use crate::domain::landing::{Because, Landing};
-use crate::domain::measurement::{Contender, Slice};
+use crate::domain::measurement::{Contender, Priority, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
@@ -243,9 +243,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
 pub fn priority(facts: &Facts) -> Option<String> {
     let metered = |slice: &&Slice| slice.timing.cpu.is_some();
     let first = facts.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
-    Some(match first.timing.nice {
-        Some(nice) => format!("slices ran at nice {nice}, all of them alike"),
-        None => "slices ran at the usual one: raising it needs CAP_SYS_NICE or a limit (`ulimit -e`)".to_owned(),
+    Some(match first.timing.priority() {
+        Priority::RealTime => "slices ran in real time, all of them alike".to_owned(),
+        Priority::Nice(nice) => format!("slices ran at nice {nice}, all of them alike"),
+        Priority::Usual => {
+            "slices ran at the usual one: raising it needs CAP_SYS_NICE or a limit (`ulimit -e`)".to_owned()
+        }
     })
 }
 

@@ -12,10 +12,10 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::super::process::priority::{Raised, Session};
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
 use super::mark::{self, Mark};
-use super::priority::{Raised, Session};
 use super::stat::Stat;
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
 use super::tasks::{Tree, Watch};
@@ -114,7 +114,7 @@ impl Group {
         let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits);
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
-            // What looks at the program is started from here too, and is as quick as it is.
+            // What looks at the program is started from here too, and goes before it.
             let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
             let spawned = builder.spawn();

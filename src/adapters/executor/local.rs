@@ -13,13 +13,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::capture::{Kept, Log, drain};
+use super::control;
 use super::group::{Group, Pipes};
 use super::mark::Mark;
 use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
 use super::tasks::Tree;
-use super::{control, priority};
-use crate::adapters::process::{Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage};
+use crate::adapters::process::{
+    Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage, priority,
+};
+use crate::domain::measurement::Priority;
 
 /// How long output may still arrive after the group is dead, from a child that left the group.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -89,7 +92,7 @@ impl Executor for Local {
         orphans::settle(|pid| Mark::of(pid).is_some_and(|mark| mark.is_of("BLUEPRINT_LEASE", lease))).await.left
     }
 
-    fn priority(&self) -> i32 {
+    fn priority(&self) -> Priority {
         priority::measured()
     }
 }
@@ -435,12 +438,17 @@ mod tests {
     #[tokio::test]
     async fn programs_that_are_measured_run_at_one_priority_and_others_at_the_usual() {
         let told = async |metered| {
-            let command = Command { metered, ..shell("cut -d' ' -f19 /proc/self/stat") };
-            Local.run(command, &Stop::new()).await.unwrap().text().trim().parse::<i32>().unwrap()
+            // Its nice value, its real-time priority and its policy.
+            let command = Command { metered, ..shell("cut -d' ' -f19,40,41 /proc/self/stat") };
+            Local.run(command, &Stop::new()).await.unwrap().text().trim().to_owned()
         };
         let usual = told(false).await;
-        assert_eq!(told(true).await, Local.priority());
-        assert!(Local.priority() <= usual);
+        assert!(usual.ends_with(" 0 0"), "{usual}");
+        match Local.priority() {
+            Priority::RealTime => assert_eq!(told(true).await, usual.replace(" 0 0", " 1 2")),
+            Priority::Nice(nice) => assert_eq!(told(true).await, format!("{nice} 0 0")),
+            Priority::Usual => assert_eq!(told(true).await, usual),
+        }
         assert_eq!(told(false).await, usual, "nothing of it sticks to us");
     }
 

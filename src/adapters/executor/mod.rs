@@ -7,7 +7,6 @@ mod control;
 mod group;
 mod mark;
 mod orphans;
-mod priority;
 mod pulse;
 mod reaping;
 mod stat;

@@ -16,6 +16,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use crate::adapters::process::priority::go_first;
+
 /// Longer than `/proc/self/schedstat` ever is, with the clock before it.
 const NOTE: usize = 128;
 /// The clock's part of a note.
@@ -129,6 +131,7 @@ impl Stopwatch {
 
 /// Waits for a process without reaping it, and says when it ended.
 fn ended(pid: Pid) -> Instant {
+    go_first();
     let before = waited();
     let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
     let seen = Instant::now();

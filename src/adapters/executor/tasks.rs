@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::reaping;
 use super::stopwatch::Schedule;
+use crate::adapters::process::priority::go_first;
 
 /// Between two looks, at least and at most. In between it is a 64th of the time so far, so that
 /// what is missed at the end of a task is little of the whole.
@@ -138,7 +139,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// From now on, with the priority of the calling thread: who comes late sees less. `None` where no thread can be had.
+    /// From now on, before what is measured: who comes late sees less. `None` where no thread can be had.
     pub fn start(root: u32) -> Option<Self> {
         let (end, ended) = mpsc::channel();
         let watch = move || watch(root, &ended);
@@ -154,6 +155,7 @@ impl Watch {
 }
 
 fn watch(root: u32, ended: &mpsc::Receiver<()>) -> Tree {
+    go_first();
     let (began, mut tree) = (Instant::now(), Tree::of(root));
     loop {
         let now = Instant::now();

@@ -9,14 +9,11 @@ use std::future::Future;
 use std::num::NonZero;
 use std::sync::LazyLock;
 
-use rustix::process::{Resource, getrlimit, setpriority_process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-/// The best that a priority can be; lower goes first.
-const FIRST: i32 = -20;
-/// A limit of the system counts from here: 20 allows 0, and 40 allows -20.
-const COUNTED_FROM: i32 = 20;
+use crate::adapters::process::priority::go_first;
+
 /// So many threads keep up with any rate that a server on the same machine bears.
 const THREADS: usize = 2;
 
@@ -48,30 +45,29 @@ where
     }
 }
 
-/// Gives the calling thread the best priority that it may have. Where it may have none better, all that it
-/// does is done as before: latencies then show what lateness does to them.
-fn go_first() {
-    let allowed = getrlimit(Resource::Nice).current.and_then(|limit| i32::try_from(limit).ok());
-    let best = allowed.map_or(0, |limit| COUNTED_FROM - limit).max(FIRST);
-    for priority in [FIRST, best] {
-        // The number of a process means, on Linux, the calling thread alone.
-        if setpriority_process(None, priority).is_ok() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::process::priority::measured;
+    use crate::domain::measurement::Priority;
 
     #[tokio::test]
     async fn the_generator_goes_first_where_it_may_and_nobody_else_does() {
-        let here = rustix::process::getpriority_process(None).unwrap();
-        let there = on_generator(async { rustix::process::getpriority_process(None).unwrap() }).await;
-        let may = rustix::process::geteuid().is_root();
-        assert!(if may { there == FIRST } else { there <= here }, "{there}");
-        assert_eq!(rustix::process::getpriority_process(None).unwrap(), here);
+        // The nice value and the real-time priority of the calling thread.
+        let own = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let fields: Vec<i128> =
+                stat.rsplit(") ").next().unwrap().split(' ').filter_map(|f| f.trim().parse().ok()).collect();
+            (fields[15], fields[36])
+        };
+        let here = own();
+        let there = on_generator(async move { own() }).await;
+        match measured() {
+            Priority::RealTime => assert!(there.1 > here.1, "{there:?}"),
+            Priority::Nice(nice) => assert_eq!(there.0, i128::from(nice)),
+            Priority::Usual => assert_eq!(there, here),
+        }
+        assert_eq!(own(), here);
     }
 
     #[tokio::test]

@@ -76,8 +76,7 @@ pub fn sample(readings: Vec<Reading>, site: &Site, finished: &Finished) -> Sampl
 /// What something cost that was metered in this place.
 pub fn timing(site: &Site, wall: Duration, usage: Usage) -> Timing {
     let Usage { cpu, told, .. } = usage;
-    let nice = Some(site.exec.priority()).filter(|nice| *nice < 0);
-    Timing { wall, cpu, delay: usage.delay(wall), told, nice, ..Timing::default() }
+    Timing { wall, cpu, delay: usage.delay(wall), told, ..Timing::default() }.at(site.exec.priority())
 }
 
 /// A report that the program had to write; a missing or strange one is the variant's doing.

@@ -4,6 +4,7 @@
 //! It leads its own process group; a stop reaches the whole group: TERM, grace, KILL.
 
 mod exchange;
+pub mod priority;
 mod program;
 mod pulse;
 mod redact;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub use tokio_util::sync::CancellationToken as Stop;
 
+use crate::domain::measurement::Priority;
 use crate::domain::quantity::show_duration;
 
 pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted};
@@ -311,9 +313,9 @@ pub trait Executor: Send + Sync {
         Vec::new()
     }
 
-    /// The nice value at which metered programs run: below 0 where this machine lets us raise them.
-    fn priority(&self) -> i32 {
-        0
+    /// The priority at which metered programs run.
+    fn priority(&self) -> Priority {
+        Priority::Usual
     }
 }
 
