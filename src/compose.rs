@@ -220,6 +220,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         migrate: &settings.migrate,
         carry: &settings.carry,
         protect: &settings.protect,
+        harness: named::harness(&project.config, plan, &*project.git, target).await?,
         measure_seconds: settings.measure_budget.as_secs(),
         lanes: lanes::planned(&ports, settings.lanes, plan.variants.len() + 1),
         lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use super::agents;
 use crate::adapters::agent::AgentSettings;
+use crate::adapters::git::Git;
 use crate::config::{Config, Http, Params};
+use crate::domain::measurement::MetricName;
 use crate::domain::plan::{EvaluationTest, FilePattern, Plan};
+use crate::engine::opening::Target;
+use crate::error::Result;
 use crate::project::{CONFIGURATION, Project};
 
 /// Paths relative to the root: the document, the configuration, recorded work, and everything that a command, a
@@ -34,6 +38,32 @@ pub fn files(project: &Project, document: &str, plan: &Plan) -> Vec<String> {
     // What is carried is meant to be ignored.
     let carried = |path: &String| config.carry.iter().any(|carry| inside(path, carry.trim_end_matches('/')));
     named.into_iter().filter(|path| !carried(path)).collect()
+}
+
+/// Kinds of source that measure a program from outside: what it says of itself has no weight.
+const FROM_OUTSIDE: [&str; 3] = ["time", "instructions", "hyperfine"];
+
+/// Metrics whose values a command says, each with the files of the base that the command names.
+pub async fn harness(
+    config: &Config,
+    plan: &Plan,
+    git: &dyn Git,
+    target: &Target,
+) -> Result<Vec<(MetricName, String)>> {
+    let mut found = Vec::new();
+    for bound in &plan.metrics {
+        let Some(metric) = config.metrics.get(&bound.name) else { continue };
+        let (Some(from), Some(run)) = (&metric.from, &metric.run) else { continue };
+        if FROM_OUTSIDE.contains(&from.as_str()) {
+            continue;
+        }
+        for path in words(run).into_iter().collect::<BTreeSet<_>>() {
+            if git.file_at(&target.base, &path).await?.is_some() {
+                found.push((bound.name.clone(), path));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn inside(path: &str, folder: &str) -> bool {

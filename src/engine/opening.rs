@@ -8,6 +8,7 @@ use super::{contract, lanes, lease};
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
 use crate::adapters::process::{self, ProcessError};
+use crate::domain::change;
 use crate::domain::lanes::Wanted;
 use crate::domain::plan::{EvaluationTest, Mode, Plan};
 use crate::error::{Error, ExitCode};
@@ -20,9 +21,6 @@ pub struct Target {
     /// Its tip now.
     pub base: CommitId,
 }
-
-/// Test code, wherever it lies.
-const TESTS: &[&str] = &["tests/**", "test/**", "spec/**", "bench/**", "benches/**", "benchmarks/**", "**/conftest.py"];
 
 /// What decides how tests and benchmarks are run, unless the plan names it as work.
 const RUNNER: &[&str] = &[
@@ -109,7 +107,7 @@ pub fn protected(plan: &Plan, configured: &[String], contestants_write_tests: bo
         RUNNER.iter().filter(|glob| !named.iter().any(|file| contract::globs(&[(**glob).to_owned()]).is_match(file)));
     globs.extend(runner.map(|glob| (*glob).to_owned()));
     if !contestants_write_tests {
-        globs.extend(TESTS.iter().map(|glob| (*glob).to_owned()));
+        globs.extend(change::TESTS.iter().map(|glob| (*glob).to_owned()));
         let commands = plan.tests.iter().filter_map(|test| match test {
             EvaluationTest::Command { argv, .. } => Some(argv.iter().skip(1)),
             EvaluationTest::Prose { .. } => None,

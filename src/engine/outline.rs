@@ -48,6 +48,8 @@ pub struct Known<'a> {
     pub carry: &'a [String],
     /// Globs of files restored from the base before judging.
     pub protect: &'a [String],
+    /// Metrics that say their own values, each with a file of the base that their commands name.
+    pub harness: Vec<(MetricName, String)>,
     /// How long measuring may take, in seconds.
     pub measure_seconds: u64,
     /// The lanes that contenders would be measured in, or why one after another.
@@ -513,6 +515,7 @@ mod tests {
             migrate: &[],
             carry: &[],
             protect: &[],
+            harness: Vec::new(),
             measure_seconds: 60,
             lanes: Err(Refusal::Off),
             lanes_asked: false,

@@ -1,8 +1,11 @@
 //! What a reviewer of a plan should know before approving it, a sentence each.
 
+use std::collections::BTreeSet;
+
 use super::outline::{Known, Reach};
 use crate::domain::estimate::DECIDING;
 use crate::domain::instructions;
+use crate::domain::plan::{Status, globs};
 use crate::domain::quantity::show_duration;
 
 /// CPUs below which the plan points out that measuring shares them.
@@ -17,24 +20,19 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
             risks.push(text);
         }
     };
-    risk(!known.approved, "not approved: `blueprint run` will not run it".to_owned());
+    let ended = matches!(plan.status, Status::Completed | Status::Failed);
+    risk(
+        !known.approved && ended,
+        format!("its status is `{}`: `blueprint run` carries it out again only with `--again`", plan.status),
+    );
+    risk(!known.approved && !ended, "not approved: `blueprint run` will not run it".to_owned());
     risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
     if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }
-    risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
-    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
-        let hooks = known.customs.hooks.join(", ");
-        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
-    }
-    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
-        risk(
-            true,
-            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
-        );
-    }
+    of_landing(known, &mut risk);
     risk(known.judge_unfinished, "a variant may land of which work items were not carried out".to_owned());
-    risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+    of_files(known, &mut risk);
     let missing = &known.environment.missing;
     risk(!missing.is_empty(), format!("to be passed on, and not set here: {}", missing.join(", ")));
     if let Some(estimate) = known.estimate.as_ref().filter(|estimate| estimate.blocks < DECIDING) {
@@ -72,4 +70,61 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
     risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
     risks
+}
+
+/// What landing does to the repository and leaves out.
+fn of_landing(known: &Known<'_>, risk: &mut impl FnMut(bool, String)) {
+    risk(known.merge && known.checked_out, format!("merges into `{}`, which is checked out", known.target));
+    if let (true, false, [_, ..]) = (known.merge, known.hooks, known.customs.hooks.as_slice()) {
+        let hooks = known.customs.hooks.join(", ");
+        risk(true, format!("hooks are not run on what lands: {hooks} (`land: {{hooks: run}}` runs them)"));
+    }
+    if let (true, false, Some(format)) = (known.merge, known.sign, &known.customs.signs) {
+        risk(
+            true,
+            format!("commits are not signed, though git is set to sign ({format}); `land: {{sign: auto}}` signs"),
+        );
+    }
+}
+
+/// What variants may write that judges them, and what they may write in vain.
+fn of_files(known: &Known<'_>, risk: &mut impl FnMut(bool, String)) {
+    let (restored, harness) = (restored(known), harness(known));
+    risk(
+        !restored.is_empty(),
+        format!(
+            "under Files, and restored from the base before judging: {}; what variants do there neither counts nor is tested",
+            restored.join(", ")
+        ),
+    );
+    risk(
+        !harness.is_empty(),
+        format!(
+            "variants may change what measures them: {}; take it out of Files, or name it under `protect`",
+            harness.join(", ")
+        ),
+    );
+    risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
+}
+
+/// Patterns under Files that lie wholly in what is restored from the base.
+fn restored(known: &Known<'_>) -> Vec<String> {
+    let protected = globs(known.protect);
+    // Any file that the pattern allows stands for all of them: what comes before its first wildcard decides.
+    let example = |pattern: &str| match pattern.find(['*', '?', '[', '{']) {
+        Some(at) => format!("{}x", &pattern[..pattern[..at].rfind('/').map_or(0, |slash| slash + 1)]),
+        None => pattern.to_owned(),
+    };
+    let files = known.plan.work_items.iter().flat_map(|item| &item.files).map(|file| file.as_str());
+    let restored: BTreeSet<_> = files.filter(|file| protected.is_match(example(file))).collect();
+    restored.into_iter().map(|file| format!("`{file}`")).collect()
+}
+
+/// Files that variants may change and whose word is taken for a metric's value.
+fn harness(known: &Known<'_>) -> Vec<String> {
+    let protected = globs(known.protect);
+    let files = known.plan.work_items.iter().flat_map(|item| &item.files).map(|file| file.as_str().to_owned());
+    let allowed = globs(&files.collect::<Vec<_>>());
+    let open = known.harness.iter().filter(|(_, file)| allowed.is_match(file) && !protected.is_match(file));
+    open.map(|(metric, file)| format!("`{file}` ({metric})")).collect()
 }

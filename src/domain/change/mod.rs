@@ -11,6 +11,8 @@ mod paths;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::paths::TESTS;
+
 use self::dependencies::Manifest;
 use self::lines::{Classified, LineKind};
 use super::trial::{ChangeSize, CountedFile, ExcludedFile, Exclusion};

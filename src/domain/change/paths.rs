@@ -26,8 +26,27 @@ const LOCKS: &[&str] = &[
     "flake.lock",
 ];
 const PROSE: &[&str] = &["md", "rst", "txt", "adoc"];
-const TEST_FOLDERS: &[&str] =
-    &["test", "tests", "spec", "specs", "__tests__", "testdata", "fixtures", "bench", "benches"];
+const TEST_FOLDERS: &[&str] = &[
+    "test",
+    "tests",
+    "spec",
+    "specs",
+    "__tests__",
+    "testdata",
+    "fixtures",
+    "bench",
+    "benches",
+    "benchmark",
+    "benchmarks",
+    "_benchmark",
+];
+/// Tests and benchmarks by their paths, as globs: what is no production code by [`exclusion`] judges variants, and is
+/// not theirs to write.
+pub const TESTS: [&str; 2] = [
+    "**/{test,Test,tests,Tests,spec,Spec,specs,Specs,__tests__,testdata,fixtures,bench,benches,benchmark,benchmarks,\
+     Benchmarks,_benchmark}/**",
+    "**/{test_*,*_test,*.test,*.spec,*-test,conftest}.*",
+];
 const VENDORED_FOLDERS: &[&str] = &["node_modules", "vendor", "third_party"];
 const GENERATED_FOLDERS: &[&str] = &["dist", "target", "__snapshots__", "snapshots"];
 
@@ -76,6 +95,7 @@ pub fn says_generated(text: &str, classified: &Classified) -> bool {
 mod tests {
     use super::super::lines::classify;
     use super::*;
+    use crate::domain::plan::globs;
 
     #[test]
     fn each_path_that_does_not_count_has_its_reason() {
@@ -96,6 +116,26 @@ mod tests {
         ];
         for (path, reason) in cases {
             assert_eq!(exclusion(path), Some(reason), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_test_or_a_benchmark_by_its_path_is_one_to_everybody() {
+        let globs = globs(&TESTS.map(str::to_owned));
+        for folder in TEST_FOLDERS {
+            for path in [format!("{folder}/a.rs"), format!("web/app/{folder}/x/a.py")] {
+                assert_eq!((exclusion(&path), globs.is_match(&path)), (Some(Exclusion::Test), true), "{path}");
+            }
+        }
+        for name in
+            ["test_a.py", "a_test.go", "web/a.test.ts", "a.spec.js", "a-test.exs", "x/conftest.py", "Tests/a.swift"]
+        {
+            assert_eq!((exclusion(name), globs.is_match(name)), (Some(Exclusion::Test), true), "{name}");
+        }
+        for name in
+            ["src/a.py", "src/contest.rs", "latest/a.py", "benchmarking/a.rs", "a_testing.go", "test", "src/test.rs"]
+        {
+            assert_eq!((exclusion(name), globs.is_match(name)), (None, false), "{name}");
         }
     }
 
