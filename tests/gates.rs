@@ -128,3 +128,43 @@ fn a_document_without_a_place_for_results_is_refused_until_it_has_one() {
     repo.blueprint(&["check", DOCUMENT]).ends_with(0);
     assert!(repo.read(DOCUMENT).contains("- Simplicity: 20%\n\n### Results\n\n| Variant |"), "{}", repo.read(DOCUMENT));
 }
+
+#[test]
+fn a_variant_that_rewrites_the_benchmark_gains_nothing_wherever_the_benchmark_lies_and_the_plan_says_so() {
+    let arena = Arena::default();
+    let repo = arena.build();
+    for folder in ["benchmark", "web/app/benchmarks", "_benchmark"] {
+        let script = format!("{folder}/cost.sh");
+        let bench = repo.read("bench/cost.sh");
+        repo.write(&script, &bench);
+        repo.write(DOCUMENT, &arena.document().replace("notes/**", &format!("notes/**, {folder}/**")));
+        repo.write("blueprint.yaml", &arena.config().replace("bench/cost.sh", &script));
+        let cheat = "cost=\"$(cat cost.txt)\"";
+        assert_eq!(bench.matches(cheat).count(), 1);
+        let line = bench.lines().position(|line| line.contains(cheat)).unwrap();
+        let old = bench.lines().nth(line).unwrap();
+        let new = old.replace(cheat, "cost=\"1\"");
+        let at = line + 1;
+        repo.write("recorded/A.patch", &format!("--- a/{script}\n+++ b/{script}\n@@ -{at} +{at} @@\n-{old}\n+{new}\n"));
+        repo.commit("another place");
+        let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0);
+        assert!(plan.out.contains(&format!("`{folder}/**`; what variants do there neither counts")), "{}", plan.out);
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt").trim(), "60", "{}", done.out);
+        repo.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    }
+}
+
+#[test]
+fn a_variant_that_is_known_to_improve_by_what_the_document_asks_lands_also_where_the_weights_give_little_for_it() {
+    let arena = Arena { costs: vec![("A", 70), ("B", 88)], ..Arena::default() };
+    let repo = arena.build();
+    let document = arena.document().replace("<80ms", "<=-10%").replace("Performance: 30%", "Performance: 1%");
+    repo.write(DOCUMENT, &document.replace("Simplicity: 20%", "Simplicity: 49%"));
+    repo.commit("a goal");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "70\n", "{}\n{}", done.out, done.err);
+    assert!(done.out.contains("B is out: latency_p95"), "{}", done.out);
+    let run = done.out.lines().find_map(|line| line.split("blueprint report ").nth(1)).unwrap().to_owned();
+    repo.blueprint(&["report", run.trim(), "--replay"]).ends_with(0);
+}

@@ -42,7 +42,8 @@ pub enum Ground {
         /// With this e-value.
         e_value: f64,
     },
-    /// The baseline is known to miss a bound that the variant is known to keep.
+    /// The baseline is known to miss a bound that the variant is known to keep: also one that is relative to the
+    /// baseline and asks for more than it has.
     Bound {
         /// The bound's metric.
         metric: MetricName,

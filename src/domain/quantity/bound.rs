@@ -144,6 +144,14 @@ impl Bound {
         Ok(self.comparator.accepts(order))
     }
 
+    /// Whether it asks for more than the baseline has, whatever that is: a relative bound that equal values miss.
+    pub fn asks_for_improvement(self) -> bool {
+        match self.limit {
+            Limit::Absolute(_) => false,
+            Limit::Relative(percent) => !self.comparator.accepts(0.0_f64.total_cmp(&(percent.get() + 0.0))),
+        }
+    }
+
     /// Whether no value can keep it: none that is measured is negative.
     pub fn never_holds(self) -> bool {
         let order = match self.limit {
@@ -188,6 +196,17 @@ mod tests {
     fn holds(bound: &str, value: &str, baseline: Option<&str>) -> bool {
         let quantity = |text: &str| Quantity::parse(text).unwrap();
         Bound::parse(bound).unwrap().holds(quantity(value), baseline.map(quantity)).unwrap()
+    }
+
+    #[test]
+    fn a_relative_bound_that_equal_values_miss_asks_for_an_improvement() {
+        let asks = |text: &str| Bound::parse(text).unwrap().asks_for_improvement();
+        for text in ["<=-10%", "<-0.5%", "<+0%", ">=+10%", ">+0%"] {
+            assert!(asks(text), "{text}");
+        }
+        for text in ["<=+5%", "<=+0%", "<+1%", ">=-5%", ">=+0%", "<80ms", "<=0.5%"] {
+            assert!(!asks(text), "{text}");
+        }
     }
 
     #[test]
