@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::measurement::{Contender, MetricName};
 use super::plan::{MetricBound, Plan, VariantKey};
-use super::quantity::{Dimension, Quantity};
+use super::quantity::{Dimension, Direction, Quantity};
 use super::score::{self, Points};
 use super::trial::ChangeSize;
 use super::verdict::{Row, Scoreboard};
@@ -56,7 +56,7 @@ fn one(plan: &Plan, row: &Row, base: &Row, sizes: &BTreeMap<VariantKey, ChangeSi
         Share {
             criterion: "Performance",
             points: points(weights.performance.percent, ours.performance, theirs.performance),
-            figures: changes(plan, row, base),
+            figures: changes(plan, row, base, ours.performance.shown() - theirs.performance.shown()),
         },
         Share {
             criterion: "Simplicity",
@@ -68,15 +68,26 @@ fn one(plan: &Plan, row: &Row, base: &Row, sizes: &BTreeMap<VariantKey, ChangeSi
     Some(Reckoning { variant, shares, points })
 }
 
-/// The metrics that the criterion counts, each against the baseline's.
-fn changes(plan: &Plan, row: &Row, base: &Row) -> Option<String> {
-    let counted = score::selected(plan.weights.performance.note.as_deref(), &plan.metrics);
+/// The metrics that the criterion counts, each against the baseline's. Points come from what each block says and
+/// these from all of them together: where a single metric goes the other way than its points, it explains nothing.
+fn changes(plan: &Plan, row: &Row, base: &Row, points: f64) -> Option<String> {
+    let counted: Vec<_> = score::selected(plan.weights.performance.note.as_deref(), &plan.metrics).collect();
     let value = |row: &Row, name: &MetricName| row.metrics.get(name).copied();
     let change = |metric: &MetricBound| {
         let told = change(value(row, &metric.name)?, value(base, &metric.name)?)?;
         Some(format!("{} {told}", metric.name))
     };
-    let told: Vec<String> = counted.filter_map(change).collect();
+    if let [only] = counted[..] {
+        let (ours, theirs) = (value(row, &only.name)?.value(), value(base, &only.name)?.value());
+        let better = match only.bound.direction() {
+            Direction::LowerIsBetter => theirs - ours,
+            Direction::HigherIsBetter => ours - theirs,
+        };
+        if better * points < 0.0 {
+            return None;
+        }
+    }
+    let told: Vec<String> = counted.into_iter().filter_map(change).collect();
     (!told.is_empty()).then(|| told.join(", "))
 }
 

@@ -24,6 +24,8 @@ pub enum RunState {
     Landed(String),
     /// Finished without a winner; the document says so in this commit, where it was told.
     NoWinner(Option<String>),
+    /// Finished before anything was decided; more measuring may.
+    Undecided,
     /// Finished with a winner that was not to be landed.
     Finished,
     /// Only the harness was tried; `false` where that was broken off.
@@ -51,6 +53,7 @@ impl RunLine {
     /// From a run's facts, and whether a process holds its lock.
     pub fn of(facts: &Facts, live: bool) -> Self {
         let wins = facts.scoreboard.as_ref().is_some_and(|board| board.lands().is_some());
+        let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
         let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.started.rehearsal);
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
@@ -60,6 +63,7 @@ impl RunLine {
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
             (None, false, true) if wins => RunState::Finished,
+            (None, false, true) if undecided => RunState::Undecided,
             (None, false, true) => RunState::NoWinner(facts.recorded.as_ref().map(ToString::to_string)),
         };
         Self {
@@ -77,6 +81,7 @@ impl RunLine {
             RunState::Landed(_) => Cell::toned(Tone::Good, "landed"),
             RunState::Interrupted(_) => Cell::toned(Tone::Warn, "interrupted"),
             RunState::NoWinner(_) => Cell::from("no winner"),
+            RunState::Undecided => Cell::toned(Tone::Warn, "undecided"),
             _ => self.state(),
         }
     }
@@ -88,6 +93,9 @@ impl RunLine {
                 (Tone::Warn, format!("interrupted – go on with `blueprint {command} {}`", self.run))
             }
             RunState::Landed(commit) => (Tone::Good, format!("landed {}", words::short(commit))),
+            RunState::Undecided => {
+                (Tone::Warn, format!("undecided – measure on with `blueprint resume {} --measure 5m`", self.run))
+            }
             RunState::NoWinner(None) => (Tone::Plain, "no winner".to_owned()),
             RunState::NoWinner(Some(commit)) => (Tone::Plain, format!("no winner, recorded {}", words::short(commit))),
             RunState::Tried(true) => (Tone::Plain, "tried on the baseline".to_owned()),
@@ -144,6 +152,7 @@ pub fn runs_json(lines: &[RunLine]) -> String {
             RunState::Interrupted(_) => "interrupted",
             RunState::Landed(_) => "landed",
             RunState::NoWinner(_) => "no-winner",
+            RunState::Undecided => "undecided",
             RunState::Finished => "not-landed",
             RunState::Tried(true) => "tried",
             RunState::Tried(false) => "try-interrupted",
@@ -258,6 +267,10 @@ mod tests {
         board.verdict = Verdict::NoWinner { reason: NoWinner::NoneEligible };
         board.landing = Some(Landing::Nothing { why: Withheld::NoWinner });
         assert_eq!(state(&kept, false), RunState::NoWinner(None));
+        let open = Verdict::Undecided { leader: None, support: None, smallest_seen: None };
+        let mut undecided = kept.clone();
+        undecided.scoreboard.as_mut().unwrap().verdict = open;
+        assert_eq!(state(&undecided, false), RunState::Undecided);
         kept.recorded = facts.landed.clone();
         assert_eq!(state(&kept, false), RunState::NoWinner(Some(commit.clone())));
         let mut landed = facts;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::format::{self, Cases, Format};
 use super::merge::merge;
 use super::runner::{self, Invocation, Report};
-use super::{Site, Suite, SuiteError, junit};
+use super::{Site, Suite, SuiteError, gotest, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
 use crate::domain::excerpt::excerpt;
 use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
@@ -77,7 +77,8 @@ impl CommandSuite {
         }
         // What single tests printed is not told apart in most reports: then it is what all of them printed.
         if failures.is_empty() && cases.iter().any(|case| case.status == TestStatus::Failed) {
-            failures.push(Failure { test: run.label, output: excerpt(&finished.tail(TOLD)) });
+            let told = gotest::told(&finished.stdout).unwrap_or_else(|| finished.tail(TOLD));
+            failures.push(Failure { test: run.label, output: excerpt(&told) });
         }
         failures.truncate(FAILURES);
         Ok(TestReport { cases, failures, ..TestReport::default() })

@@ -35,6 +35,18 @@ pub fn parse(bytes: &[u8]) -> Cases {
     walk.finish()
 }
 
+/// What tests that failed printed, as people read it; of all tests where none failed. `None` of output of another kind.
+pub fn told(bytes: &[u8]) -> Option<String> {
+    let text = plain(bytes);
+    let events: Vec<Event> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |event: &Event| (event.package.clone(), event.test.clone());
+    let failed: BTreeSet<_> = events.iter().filter(|e| e.action == "fail" && !e.test.is_empty()).map(of).collect();
+    let prints =
+        |event: &&Event| event.action.ends_with("output") && (failed.is_empty() || failed.contains(&of(event)));
+    let printed: String = events.iter().filter(prints).map(|event| event.output.as_str()).collect();
+    (!printed.trim().is_empty()).then(|| printed.trim_end().to_owned())
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Event {
@@ -139,6 +151,14 @@ mod tests {
 
     fn shown(text: &str) -> Vec<String> {
         parse(text.as_bytes()).unwrap().iter().map(|c| format!("{} {:?}", c.name, c.status)).collect()
+    }
+
+    #[test]
+    fn what_failing_tests_printed_is_told_as_people_read_it() {
+        let told = told(TESTS.as_bytes()).unwrap();
+        assert!(told.contains("--- FAIL: TestAdds/wrong"), "{told}");
+        assert!(!told.contains("Action") && !told.contains("PASS"), "{told}");
+        assert_eq!(super::told(b"FAIL\n{\"a\": 1}\n"), None);
     }
 
     #[test]
