@@ -1,6 +1,6 @@
 //! Who is picked, how surely and how soon: the race beside what tools do today, on simulated machines of
 //! known noise, on recorded ones, and with programs of known truth on this one. The last take 20 minutes;
-//! `--no-live` leaves them out, `--live` does nothing else, `--quick` shortens everything.
+//! `--no-live` leaves them out, `--live` does nothing else, `--clock` asks what it costs to check the clocks, `--quick` shortens everything.
 //!
 //! `--busy` lets the whole program compete beside four endless loops, for hours in its full form; `--only SOURCE`,
 //! `--decisions N`, `--identical N` and `--difference PERCENT` take a part of it; `--keep` leaves the repositories.
@@ -10,6 +10,7 @@ mod busy;
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod live;
+mod rechecked;
 mod replay;
 mod simulator;
 
@@ -234,6 +235,9 @@ fn main() {
         return busy::section(&busy_asked(quick));
     }
     let really = || live::section(if quick { 1 } else { 4 });
+    if asked("--clock") {
+        return figure("rechecked_clock_ms", rechecked::dearest(), 3, "ms", 1.0);
+    }
     if asked("--live") {
         figure("live_gap_points", really(), 1, "points", 5.0);
         return;
@@ -300,6 +304,7 @@ fn everything(quick: bool, really: Option<impl Fn() -> f64>) {
         figure(&format!("{figures}_seconds"), row.mean(row.unhindered.seconds), 1, "s", limits.1);
     }
     figure("speedup_vs_ten_runs", speedup, 1, "times", 10.0);
+    figure("rechecked_clock_ms", rechecked::dearest(), 3, "ms", 1.0);
     if let Some(gap) = gap {
         figure("live_gap_points", gap, 1, "points", 5.0);
     }
