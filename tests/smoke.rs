@@ -112,6 +112,22 @@ fn a_try_tells_what_a_block_takes_and_the_plan_remembers_it() {
     assert!(other.out.contains("\"estimate\": null"), "another configuration is another matter");
 }
 
+#[test]
+fn noise_shows_in_what_can_be_told_also_where_the_bound_is_relative_to_the_baseline() {
+    for bound in ["<80ms", "<=-10%"] {
+        let arena = Arena { slice: "0.1", ..Arena::default() };
+        let repo = arena.build();
+        repo.write(DOCUMENT, &arena.document().replace("<80ms", bound));
+        repo.write("bench/cost.sh", &repo.read("bench/cost.sh").replace("0.02 * rand()", "2 * rand()"));
+        repo.commit("noise");
+        repo.blueprint(&["plan", "--try", DOCUMENT]).ends_with(0);
+        let json: serde_json::Value =
+            serde_json::from_str(&repo.blueprint(&["plan", "--json", DOCUMENT]).ends_with(0).out).unwrap();
+        let points = json["estimate"]["tells"]["points"].as_f64().unwrap();
+        assert!(points > 0.6, "{bound}: {points}");
+    }
+}
+
 /// Needs what is carried, in the worktree and in the judged tree.
 fn carried(what: &str, ignore: &str, prepare: impl Fn(&Repo)) {
     let repo = with_agent(&format!("carry: [\"{what}\"]\n"), "test -e lib/x/i.js || exit 7\n");

@@ -22,9 +22,14 @@ const GOAL_OF_MORE: (&str, &str) = (">=+10%", ">=-5%");
 pub fn document(title: &str, id: &str, now: &str, found: &[Found], config: &Config) -> String {
     let files: Vec<_> = found.iter().flat_map(|found| &found.files).map(String::as_str).collect();
     let tests: Vec<_> = tests(found, config).into_iter().map(|line| format!("- {line}")).collect();
-    let metrics: Vec<_> =
-        config.metrics.iter().enumerate().map(|(at, (name, metric))| bound(at, name, metric)).collect();
-    let note = config.metrics.keys().next().map_or_else(|| NOTE.to_owned(), |name| name.as_str().replace('_', " "));
+    // What a project measures first leads; the configuration has its metrics by the alphabet.
+    let leading = found.iter().flat_map(|found| &found.metrics).map(|metric| &metric.name);
+    let leading = leading.into_iter().find(|name| config.metrics.contains_key(*name));
+    let mut named: Vec<_> = config.metrics.iter().collect();
+    named.sort_by_key(|(name, _)| leading != Some(*name));
+    let metrics: Vec<_> = named.iter().enumerate().map(|(at, (name, metric))| bound(at, name, metric)).collect();
+    let note =
+        named.first().map(|(name, _)| *name).map_or_else(|| NOTE.to_owned(), |name| name.as_str().replace('_', " "));
     let or = |lines: Vec<String>, fallback: &str| if lines.is_empty() { fallback.to_owned() } else { lines.join("\n") };
     TEMPLATE
         .replace("{{title}}", title)

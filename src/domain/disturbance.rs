@@ -32,6 +32,10 @@ pub fn others(slice: &Slice) -> Option<f64> {
 /// its own (a database server that is shared) is in that median too. Slices whose clock takes waits
 /// out do not count, and what is left must have taken half a second.
 pub fn beyond_the_usual(block: &Block, earlier: &[Block], clocks: &Clocks) -> f64 {
+    let judged: Vec<&Slice> = block.slices.iter().filter(|slice| clocks.hindered(block.index, slice)).collect();
+    if judged.iter().map(|slice| slice.timing.wall).sum::<Duration>() < TOLD {
+        return 0.0;
+    }
     let mut known: BTreeMap<(&Contender, &str), Vec<f64>> = BTreeMap::new();
     for slice in earlier.iter().flat_map(|block| &block.slices) {
         known.entry((&slice.contender, &slice.source)).or_default().extend(others(slice));
@@ -40,8 +44,7 @@ pub fn beyond_the_usual(block: &Block, earlier: &[Block], clocks: &Clocks) -> f6
         let usual = known.get(&(&slice.contender, slice.source.as_str())).filter(|loads| loads.len() >= USUAL)?;
         Some((slice.timing.wall, others(slice)? - statistics::median(usual)?))
     };
-    let all: Vec<_> =
-        block.slices.iter().filter(|slice| clocks.hindered(block.index, slice)).filter_map(excess).collect();
+    let all: Vec<_> = judged.into_iter().filter_map(excess).collect();
     let wall: Duration = all.iter().map(|(wall, _)| *wall).sum();
     if wall < TOLD {
         return 0.0;

@@ -1,6 +1,7 @@
 //! A variant's key: what stands in branches, paths, names of databases, and tables.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// so that it can stand in a branch, a path and a database name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct VariantKey(String);
+pub struct VariantKey(Arc<str>);
 
 impl VariantKey {
     /// The key, or `None` where the text can't be one.
@@ -18,7 +19,7 @@ impl VariantKey {
         let fits = (1..=24).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && text.as_bytes()[0].is_ascii_alphanumeric();
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(text.into()))
     }
 
     /// As the document writes it.
@@ -41,7 +42,7 @@ impl TryFrom<String> for VariantKey {
 
 impl From<VariantKey> for String {
     fn from(key: VariantKey) -> Self {
-        key.0
+        key.0.as_ref().to_owned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What measuring yields: readings, slices and blocks. Values are quantities, so `NaN` can't occur.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::quantity::Quantity;
 /// A metric's name, such as `query_latency_p95`: letters, digits, `_`, `-`, `.` and `/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MetricName(String);
+pub struct MetricName(Arc<str>);
 
 impl MetricName {
     /// The name, or `None` where the text can't be one.
@@ -19,7 +20,7 @@ impl MetricName {
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b))
             && text.as_bytes()[0].is_ascii_alphanumeric();
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(text.into()))
     }
 
     /// As written.
@@ -37,7 +38,7 @@ impl TryFrom<String> for MetricName {
 
 impl From<MetricName> for String {
     fn from(name: MetricName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

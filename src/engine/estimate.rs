@@ -63,9 +63,13 @@ fn spread(facts: &Facts, rounds: &[Vec<Slice>]) -> Option<(f64, impl Fn(f64) -> 
         alone.take(Record::Block(Block { index, slices: slices.clone() }));
     }
     let scorer = Scorer::new(&alone.started.plan);
-    let of = |scaled: &Scaled<'_>| replay::totals(&alone, &scorer, scaled, &[Contender::Baseline]).into_values().next();
-    let totals: Vec<f64> = replay::scaled(&alone, &rules).iter().filter_map(of).collect();
     let values = replay::displayed(&alone, &Contender::Baseline);
+    // By one scale for all: relative to its own block the baseline is always as good as itself, and a variant is not.
+    let of = |block| {
+        let scaled = Scaled { block, baseline: values.clone() };
+        replay::totals(&alone, &scorer, &scaled, &[Contender::Baseline]).into_values().next()
+    };
+    let totals: Vec<f64> = replay::counted(&alone, &rules).filter_map(of).collect();
     let criteria = Criteria {
         tests: score::tests_points(facts.tests.get(&Contender::Baseline)?)?,
         performance: scorer.performance(&values, &values)?,

@@ -104,11 +104,13 @@ pub(super) fn middle(values: &[Quantity], of: impl Fn(&[f64]) -> Option<f64>) ->
 /// Tests and simplicity of a contender; they do not vary.
 fn fixed(facts: &Facts, contender: &Contender) -> Option<(Points, Points)> {
     let tests = score::tests_points(facts.tests.get(contender.stands_for())?)?;
-    let size = match contender {
-        Contender::Baseline | Contender::Shadow => ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() },
-        Contender::Variant(key) => facts.harvests.get(key)?.1.clone(),
+    let simplicity = match contender {
+        Contender::Baseline | Contender::Shadow => {
+            score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() })
+        }
+        Contender::Variant(key) => score::simplicity_points(&facts.harvests.get(key)?.1),
     };
-    Some((tests, score::simplicity_points(&size)))
+    Some((tests, simplicity))
 }
 
 /// The unrounded total of each contender in one block, where it has one.

@@ -124,7 +124,8 @@ impl Session {
     pub fn raise() -> Self {
         let mut state = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
         if let (0, Priority::Nice(nice)) = (state.0, measured()) {
-            state.1 = session().unwrap_or(0);
+            // Another run's doing, or that of one that was killed, is not to be kept.
+            state.1 = session().filter(|known| *known != nice).unwrap_or(0);
             set_session(nice);
         }
         state.0 += 1;

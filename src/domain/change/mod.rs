@@ -11,7 +11,7 @@ mod paths;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::paths::TESTS;
+pub use self::paths::{TESTS, exclusion};
 
 use self::dependencies::Manifest;
 use self::lines::{Classified, LineKind};
@@ -95,7 +95,7 @@ impl<'a> Sides<'a> {
     /// change that it is generated: saying so is no way to make hand-written code free.
     fn of(change: &'a FileChange) -> Result<Self, Exclusion> {
         let binary = || change.is_binary().then_some(Exclusion::Binary);
-        if let Some(reason) = paths::exclusion(&change.path).or_else(binary) {
+        if let Some(reason) = exclusion(&change.path).or_else(binary) {
             return Err(reason);
         }
         let side = |text: &'a Option<String>| Side::of(&change.path, text.as_deref().unwrap_or_default());

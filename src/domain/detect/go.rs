@@ -21,7 +21,9 @@ pub fn find(folder: &Folder<'_>) -> Option<Found> {
         found.suite(folder, "go", "go test -json ./...");
     }
     let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (path, text) in folder.files().filter(|(path, _)| path.ends_with("_test.go")) {
+    // Go itself passes by folders that begin so.
+    let seen = |path: &str| path.split('/').all(|part| !part.starts_with(['_', '.']) && part != "testdata");
+    for (path, text) in folder.files().filter(|(path, _)| path.ends_with("_test.go") && seen(path)) {
         let package = path.rsplit_once('/').map_or("", |(package, _)| package);
         let benchmarks: Vec<_> = benchmarks(text).collect();
         if !benchmarks.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::change::exclusion;
+
 /// The files of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
@@ -161,7 +163,8 @@ impl<'a> Folder<'a> {
             let Some((_, extension)) = path.rsplit_once('.') else { continue };
             let parts: Vec<_> = path.split('/').collect();
             let folders = &parts[..parts.len() - 1];
-            let own = folders.iter().all(|part| !part.starts_with('.') && !FOREIGN.contains(part));
+            let own = folders.iter().all(|part| !part.starts_with(['.', '_']) && !FOREIGN.contains(part))
+                && exclusion(path).is_none();
             if !own || !extensions.contains(&extension) || is_test(parts[parts.len() - 1]) {
                 continue;
             }

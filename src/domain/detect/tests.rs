@@ -146,8 +146,15 @@ fn each_package_manager_installs_by_its_lock_file_and_each_runner_reports_a_case
 #[test]
 fn a_go_module_has_its_tests_its_benchmarks_and_its_tests_protected() {
     let test = "func BenchmarkEncodeAll(b *testing.B) {\nfunc TestA(t *testing.T) {\nfunc BenchmarkB(b *testing.B) {\n";
-    let found =
-        only(&[("go.mod", "module a"), ("go.sum", ""), ("a.go", ""), ("codec/a_test.go", test), ("codec/a.go", "")]);
+    let found = only(&[
+        ("go.mod", "module a"),
+        ("go.sum", ""),
+        ("a.go", ""),
+        ("codec/a_test.go", test),
+        ("codec/a.go", ""),
+        ("_benchmark/b.go", ""),
+        ("_benchmark/b_test.go", test),
+    ]);
     assert_eq!((lines(&found), found.setup.clone()), (vec!["go test ./..."], vec!["go mod download".to_owned()]));
     assert_eq!(names(&found), [("encode_all", Some("BenchmarkEncodeAll")), ("b", Some("BenchmarkB"))]);
     let run = "go test -run '^$' -bench '^(BenchmarkEncodeAll|BenchmarkB)$' -count 10 ./codec";
