@@ -22,8 +22,8 @@ use crate::domain::document::Document;
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Sink;
 use crate::domain::lanes::Wanted;
-use crate::domain::measurement::MetricName;
-use crate::domain::plan::Plan;
+use crate::domain::measurement::{MetricName, Unchecked};
+use crate::domain::plan::{MetricBound, Plan};
 use crate::engine::approval::{self, Approval, Candidate};
 use crate::engine::clock::Clock;
 use crate::engine::context::{Ports, Settings};
@@ -123,6 +123,7 @@ pub async fn prepare(
         rules: replay::RULES,
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
+        unchecked: unchecked(plan, &ports.sources),
         rehearsal,
         merge: true,
         trying,
@@ -237,6 +238,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         sources: &named(&ports.sources),
         uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
         counts: &counts(&ports.sources),
+        unchecked: &unchecked(plan, &ports.sources),
         tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         estimate,
         sandboxed: false,
@@ -280,6 +282,15 @@ fn named(sources: &[Arc<dyn MetricSource>]) -> Vec<(String, Vec<String>)> {
 /// The metrics whose values count work and say nothing of time.
 fn counts(sources: &[Arc<dyn MetricSource>]) -> Vec<MetricName> {
     sources.iter().filter(|source| source.counts()).flat_map(|source| source.metrics()).collect()
+}
+
+/// The metrics of the plan of which nobody checks what is answered.
+fn unchecked(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> Vec<Unchecked> {
+    let of = |metric: &MetricBound| {
+        let source = sources.iter().find(|source| source.metrics().contains(&metric.name))?;
+        Some(Unchecked { metric: metric.name.clone(), remedy: source.unchecked()?.to_owned() })
+    };
+    plan.metrics.iter().filter_map(of).collect()
 }
 
 /// The ports of a run, but for the proxy, which only a run that starts needs.

@@ -86,6 +86,7 @@ fn scoreboard() -> Scoreboard {
         measured: 32,
         landing: Some(Landing::Lands { key: VariantKey::new("A").expect("a key"), because: Because::Best }),
         outlook: None,
+        fresh: Vec::new(),
     }
 }
 

@@ -141,6 +141,7 @@ mod tests {
             measured: 9,
             landing: None,
             outlook: None,
+            fresh: Vec::new(),
         }
     }
 

@@ -239,6 +239,26 @@ pub struct Slice {
     pub output: Option<String>,
 }
 
+/// A metric that is measured without anybody looking at what the measured work answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchecked {
+    /// Which.
+    pub metric: MetricName,
+    /// What lets its answers be compared with the baseline's.
+    pub remedy: String,
+}
+
+impl Unchecked {
+    /// All of them in a sentence without a full stop; `None` of nobody.
+    pub fn sentence<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<String> {
+        let named: Vec<_> = all.into_iter().map(|one| format!("{} ({})", one.metric, one.remedy)).collect();
+        (!named.is_empty()).then(|| {
+            let named = named.join(", ");
+            format!("nobody checks what is answered while this is measured, so that a variant is fast by skipping work: {named}")
+        })
+    }
+}
+
 /// What the outputs of one block's slices say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outputs {

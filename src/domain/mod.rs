@@ -14,6 +14,7 @@ pub mod ending;
 pub mod estimate;
 pub mod event;
 pub mod excerpt;
+pub mod fresh;
 pub mod gate;
 pub mod instructions;
 pub mod key;

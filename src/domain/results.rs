@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Regions, ResultRow};
 use super::ending::{self, Circumstances};
+use super::fresh::Finding;
 use super::landing::{Because, Landing};
 use super::measurement::Contender;
 use super::plan::{Plan, Status, VariantKey};
@@ -71,6 +72,9 @@ impl Ended<'_> {
         let mut bullets: Vec<String> = self.board.rows.iter().map(|row| standing(self.plan, row)).collect();
         let reckonings = self.reckonings();
         bullets.extend(reckonings.iter().map(|r| format!("{} against the baseline: {}", r.variant, r.line())));
+        // Who is out by it says so itself.
+        let told = self.board.fresh.iter().filter(|check| check.finding() != Finding::Contradicted);
+        bullets.extend(told.map(ToString::to_string));
         bullets
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::fresh::{self, Advantage};
 use super::measurement::MetricName;
 use super::plan::VariantKey;
 use super::quantity::{Bound, Limit, Quantity, Tokens};
@@ -127,6 +128,15 @@ pub enum Disqualification {
         /// What was wrong.
         message: String,
     },
+    /// Its advantage is gone in a tree that no earlier slice used.
+    LeftOver {
+        /// Of which metric.
+        metric: MetricName,
+        /// In the race.
+        shown: Advantage,
+        /// In fresh trees.
+        fresh: Advantage,
+    },
 }
 
 impl std::fmt::Display for Disqualification {
@@ -156,6 +166,12 @@ impl std::fmt::Display for Disqualification {
                 write!(f, "{metric} is {}, must be {bound}", beside(*value, *bound))
             }
             Self::InvalidMeasurement { message } => write!(f, "invalid measurement: {message}"),
+            Self::LeftOver { metric, shown, fresh } => write!(
+                f,
+                "{metric} is {} times as fast as the baseline in a tree that earlier slices used, and {fresh} times in a \
+                 fresh one: what it saves is left over from earlier slices",
+                fresh::factor(shown.times())
+            ),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::fresh::Check;
 use super::instructions::{self, Tied};
 use super::landing::{Ground, Landing, Require};
 use super::measurement::{Contender, MetricName};
@@ -156,6 +157,9 @@ pub struct Scoreboard {
     /// What more measuring would bring, where it is not decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlook: Option<Outlook>,
+    /// Who was to land, was faster than asked for, and was measured again in fresh trees.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<Check>,
 }
 
 impl Scoreboard {
@@ -204,6 +208,7 @@ pub fn decide(mut evidence: Evidence<'_>) -> Scoreboard {
         measured: evidence.measured,
         landing: Some(landing),
         outlook,
+        fresh: Vec::new(),
         rows: evidence.rows,
         verdict,
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
+use super::advantage;
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record, Resource};
 use super::judging::{Judged, Judgement, tests_outcome};
@@ -262,6 +263,21 @@ impl Run {
         Ok(())
     }
 
+    /// What is concluded once nobody is to land whose advantage was not looked at. Where it puts one out, the others
+    /// are measured on, as far as there is time.
+    async fn verified(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<(Facts, Scoreboard), Error> {
+        loop {
+            let scoreboard = replay::conclude(&facts)?;
+            let Some(key) = advantage::unverified(&facts, &scoreboard) else { return Ok((facts, scoreboard)) };
+            if self.verify_advantage(&key, &mut facts).await? {
+                if !replay::standing(&facts)?.concluded() {
+                    facts = self.measure(judged, facts).await?;
+                }
+                facts = self.break_ties(judged, facts).await?;
+            }
+        }
+    }
+
     /// Measures what can be measured and concludes.
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
         // Nothing else is at work on the disk from here on.
@@ -270,8 +286,8 @@ impl Run {
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };
         let facts = self.break_ties(judged, facts).await?;
+        let (facts, scoreboard) = self.verified(judged, facts).await?;
         self.warn_of_suspicion(&facts);
-        let scoreboard = replay::conclude(&facts)?;
         self.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;
         for contender in judged.keys() {
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Done });

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::advantage::Fresh;
 use super::calls::{Call, Calls};
 use super::clock::Clock;
 use crate::adapters::agent::AgentReport;
@@ -21,7 +22,7 @@ use crate::domain::budget::Settlement;
 use crate::domain::estimate::Smoke;
 use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
-use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::measurement::{Block, Contender, Reading, Slice};
 use crate::domain::plan::VariantKey;
 use crate::domain::timed::{Change, Clocks};
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
@@ -180,6 +181,26 @@ pub enum Record {
         /// How many.
         instructions: u64,
     },
+    /// Who is to land is faster than asked for, and is about to be measured in fresh trees.
+    Verifying {
+        /// Who.
+        variant: VariantKey,
+    },
+    /// A slice of the baseline and one of the variant for each source that is asked, each the first in its tree.
+    FreshPair {
+        /// Whose.
+        variant: VariantKey,
+        /// In the order in which they were taken.
+        slices: Vec<Slice>,
+    },
+    /// There are no more pairs of it.
+    Verified {
+        /// Of whom.
+        variant: VariantKey,
+        /// Why there are no more, where more would have told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut: Option<String>,
+    },
     /// The verdict.
     Concluded {
         /// With everything it was made from.
@@ -303,6 +324,8 @@ pub struct Facts {
     pub clocks: Clocks,
     /// What the tie-breaker counted.
     pub tie_break: BTreeMap<Contender, u64>,
+    /// What was measured in fresh trees.
+    pub fresh: BTreeMap<VariantKey, Fresh>,
     /// Trials that ended without a chance to win.
     pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
@@ -341,6 +364,7 @@ impl Facts {
             discarded: 0,
             clocks: Clocks::default(),
             tie_break: BTreeMap::new(),
+            fresh: BTreeMap::new(),
             ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
@@ -409,6 +433,14 @@ impl Facts {
             }
             Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
             Record::TieBreak { contender, instructions } => drop(self.tie_break.insert(contender, instructions)),
+            Record::Verifying { variant } => {
+                self.fresh.insert(variant, Fresh { blocks: self.blocks.len(), ..Fresh::default() });
+            }
+            Record::FreshPair { variant, slices } => self.fresh.entry(variant).or_default().pairs.push(slices),
+            Record::Verified { variant, cut } => {
+                let fresh = self.fresh.entry(variant).or_default();
+                (fresh.over, fresh.cut) = (true, cut);
+            }
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
             Record::Landing(intent) => self.landing = Some(intent),
             Record::Landed { commit } => self.landed = Some(commit),

@@ -17,7 +17,7 @@ use crate::error::Error;
 const PORTS: usize = 4;
 
 /// The judged tree's folder in its lease.
-const TREE: &str = "tree";
+pub(super) const TREE: &str = "tree";
 
 /// The folder for reports, logs and prompts.
 pub const SCRATCH: &str = "scratch";
@@ -228,17 +228,21 @@ impl Run {
         Ok(())
     }
 
-    /// Gives a tree what was built in the baseline's: copies of its folders, which nobody else sees, and to
+    /// Where the baseline is judged.
+    pub(super) fn baseline_tree(&self) -> PathBuf {
+        self.place(&judging(&Contender::Baseline.slug())).join(TREE)
+    }
+
+    /// Gives a tree what was built in a tree of the baseline: copies of its folders, which nobody else sees, and to
     /// files that are the same the times that they have there.
-    pub async fn build_on_baseline(&self, contender: &Contender, into: &Path) -> Result<(), Error> {
-        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+    pub async fn build_on(&self, baseline: &Path, contender: &Contender, into: &Path) -> Result<(), Error> {
         if *contender == Contender::Baseline || self.settings.built.is_empty() {
             return Ok(());
         }
         let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
-        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        self.ports.workspace.same_times(baseline, into, &others).await.map_err(machine)?;
         for path in &self.settings.built {
-            let order = Carry { path, from: &baseline, into, without: &[] };
+            let order = Carry { path, from: baseline, into, without: &[] };
             self.ports.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())

@@ -51,7 +51,7 @@ pub(super) async fn close(meters: &mut Meters) {
 impl Run {
     /// Measures the judged trees and returns what the journal then says.
     pub async fn measure(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<Facts, Error> {
-        for contender in judged.keys() {
+        for contender in judged.keys().filter(|contender| !facts.ended.contains_key(*contender)) {
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Measure });
         }
         let mut meters = Meters::new();

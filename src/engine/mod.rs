@@ -1,6 +1,7 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
 pub mod accounts;
+mod advantage;
 pub mod approval;
 pub mod calls;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod ending;
 pub mod estimate;
 #[cfg(test)]
 mod fixtures;
+mod fresh;
 mod gates;
 pub mod journal;
 pub mod judging;

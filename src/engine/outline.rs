@@ -10,7 +10,7 @@ use crate::domain::estimate::Estimate;
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
-use crate::domain::measurement::{Contender, MetricName};
+use crate::domain::measurement::{Contender, MetricName, Unchecked};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
 use crate::domain::quantity::Bound;
 use crate::domain::score;
@@ -80,6 +80,8 @@ pub struct Known<'a> {
     pub sources: &'a [(String, Vec<String>)],
     /// The metrics whose values count work and say nothing of time.
     pub counts: &'a [MetricName],
+    /// The metrics of which nobody checks what is answered, as far as the configuration tells.
+    pub unchecked: &'a [Unchecked],
     /// What is counted of variants that can't be told apart.
     pub tie_break: Option<&'a str>,
     /// How the agent's requests reach their models.
@@ -532,6 +534,7 @@ mod tests {
             sources: &[],
             uncommitted: &[],
             counts: &[],
+            unchecked: &[],
             tie_break: None,
             sandboxed: true,
             cpus: 8,
@@ -551,6 +554,8 @@ mod tests {
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
         let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
         let strict = Customs { hooks: vec!["commit-msg".to_owned()], signs: Some("ssh".to_owned()) };
+        let unchecked =
+            [Unchecked { metric: MetricName::new("latency").unwrap(), remedy: "add `output: stdout`".to_owned() }];
         let cases = [
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
@@ -564,6 +569,7 @@ mod tests {
             (Known { contestants_write_tests: true, ..known(&plain) }, vec!["may write tests"]),
             (Known { lanes_asked: true, ..known(&plain) }, vec!["can't be had"]),
             (Known { cpus: 2, ..known(&plain) }, vec!["2 CPUs"]),
+            (Known { unchecked: &unchecked, ..known(&plain) }, vec!["nobody checks what is answered"]),
             (known(&unlimited), vec!["no time cap"]),
             (Known { models: &through, ..known(&unlimited) }, vec!["no time cap", "no token cap"]),
             (known(&alone), vec!["one variant"]),

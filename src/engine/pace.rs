@@ -48,6 +48,15 @@ impl Patience {
         Self { limit: slot.limit, ours: true }
     }
 
+    /// Until a slice takes too long beside the baseline's longest, and no longer than there is time.
+    fn beside(baseline: Option<Duration>, whole: Option<Duration>) -> Self {
+        match (baseline.map(|longest| (longest * TIMES).max(SHORT)), whole) {
+            (Some(own), Some(whole)) if own < whole => Self { limit: Some(own), ours: false },
+            (own, None) => Self { limit: own, ours: false },
+            (_, whole) => Self { limit: whole, ours: true },
+        }
+    }
+
     /// Whose trouble it is that a slice did not end in time.
     pub fn exhausted(self, source: &str) -> Spoiled {
         if self.ours {
@@ -128,13 +137,12 @@ impl Run {
     pub(super) fn patience(&self, facts: &Facts, source: &str, left: Duration) -> Patience {
         let slices = facts.blocks.iter().flat_map(|block| &block.slices).filter(|slice| slice.source == source);
         let baseline = slices.filter(|slice| slice.contender == Contender::Baseline).map(|slice| slice.timing.wall);
-        let own = baseline.max().map(|longest| (longest * TIMES).max(SHORT));
-        let whole = self.whole_limit(left);
-        match (own, whole) {
-            (Some(own), Some(whole)) if own < whole => Patience { limit: Some(own), ours: false },
-            (own, None) => Patience { limit: own, ours: false },
-            (_, whole) => Patience { limit: whole, ours: true },
-        }
+        Patience::beside(baseline.max(), self.whole_limit(left))
+    }
+
+    /// How long a slice may take that nothing was measured before in its tree, beside one of the baseline's.
+    pub(super) fn first_patience(&self, baseline: Option<Duration>) -> Patience {
+        Patience::beside(baseline, self.time_left())
     }
 
     /// Logical CPUs that this process may use; 1 where the machine does not tell.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::advantage;
 use super::controls;
 use super::gates::{self, Gates};
 use super::journal::Facts;
@@ -19,7 +20,7 @@ use crate::domain::verdict::{self, Scoreboard};
 use crate::error::Error;
 
 /// By which rules this program decides. Runs that were decided by others can be reported and not replayed.
-pub const RULES: u32 = 2;
+pub const RULES: u32 = 3;
 
 /// What the blocks so far have settled.
 pub struct Standing {
@@ -131,7 +132,8 @@ pub(super) fn totals(
 
 /// Who can still take part: open candidates, and the baseline unless it could not be measured.
 fn contenders(facts: &Facts) -> Vec<Contender> {
-    let variants = facts.candidates().into_iter().map(Contender::Variant);
+    let refuted = advantage::refuted(facts);
+    let variants = facts.candidates().into_iter().map(Contender::Variant).filter(|c| !refuted.contains_key(c));
     let judged = variants.filter(|c| facts.tests.contains_key(c));
     let baseline = (!facts.ended.contains_key(&Contender::Baseline)).then_some(Contender::Baseline);
     judged.chain(baseline).collect()
@@ -256,6 +258,7 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
     let standing = standing(facts)?;
     let scorer = Scorer::new(&facts.started.plan);
     let mut ended = facts.ended.clone();
+    ended.extend(advantage::refuted(facts));
     let failed = standing.failed.iter().cloned();
     ended.extend(failed.map(|(key, reason)| (Contender::Variant(key), Outcome::Disqualified { reason })));
     let all: Vec<_> = contenders(facts).into_iter().filter(|c| !ended.contains_key(c)).collect();
@@ -281,6 +284,7 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
         block: block_time(facts),
         seed: facts.started.seed,
     });
+    let decided = Scoreboard { fresh: advantage::checks(facts), ..decided };
     Ok(controls::overruled(facts, &standing.control, decided))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::outline::{Known, Reach};
 use crate::domain::estimate::DECIDING;
 use crate::domain::instructions;
+use crate::domain::measurement::Unchecked;
 use crate::domain::plan::{Status, globs};
 use crate::domain::quantity::show_duration;
 
@@ -67,6 +68,9 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
         "a count decides Performance, not a time: instructions say nothing of waiting, caches or parallel work"
             .to_owned(),
     );
+    if let Some(unchecked) = Unchecked::sentence(known.unchecked) {
+        risk(true, unchecked);
+    }
     risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
     risks

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapters::git::CommitId;
 use crate::domain::landing::Require;
-use crate::domain::measurement::MetricName;
+use crate::domain::measurement::{MetricName, Unchecked};
 use crate::domain::plan::Plan;
 
 /// What is frozen when a run starts.
@@ -49,6 +49,9 @@ pub struct Started {
     /// The metrics whose values count work and say nothing of time.
     #[serde(default)]
     pub counts: Vec<MetricName>,
+    /// The metrics of which nobody checks what is answered, as far as the configuration tells.
+    #[serde(default)]
+    pub unchecked: Vec<Unchecked>,
     /// Whether controls compete in the place of the variants, and nothing is to land.
     #[serde(default)]
     pub rehearsal: bool,

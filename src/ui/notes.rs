@@ -1,10 +1,12 @@
 //! What a reader of a report has to know of how its values came about: the rate of loads, lateness, counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::words;
+use crate::domain::fresh::Finding;
 use crate::domain::instructions::{SettledBy, decide_alone, tie_break};
+use crate::domain::measurement::Unchecked;
 use crate::domain::quantity::{Dimension, Quantity, Tokens};
 use crate::domain::verdict::Scoreboard;
 use crate::engine::journal::Facts;
@@ -18,7 +20,32 @@ pub fn notes(facts: &Facts, board: &Scoreboard) -> Vec<Note> {
     let late = lateness(facts).into_iter().map(|text| ("Loaded", text));
     let counted = alone(facts).into_iter().map(|text| ("Counted", text));
     let ties = ties(facts, board).into_iter().map(|text| ("Tie-break", text));
-    rates.chain(late).chain(counted).chain(ties).collect()
+    rates.chain(late).chain(counted).chain(ties).chain(fresh(board)).chain(unchecked(facts)).collect()
+}
+
+/// What came out in fresh trees, of those that are not out by it.
+fn fresh(board: &Scoreboard) -> impl Iterator<Item = Note> {
+    board.fresh.iter().filter_map(|check| {
+        let what = match check.finding() {
+            Finding::Confirmed => "Verified",
+            Finding::Unclear => "Unverified",
+            Finding::Contradicted => return None,
+        };
+        Some((what, words::one_line(&check.to_string())))
+    })
+}
+
+/// Of which metrics nobody checked what was answered: those of the configuration whose programs told nothing.
+fn unchecked(facts: &Facts) -> Option<Note> {
+    let told: BTreeSet<_> = facts
+        .blocks
+        .iter()
+        .flat_map(|block| &block.slices)
+        .filter(|slice| slice.output.is_some())
+        .flat_map(|slice| slice.readings.iter().map(|reading| &reading.metric))
+        .collect();
+    let unchecked = facts.started.unchecked.iter().filter(|one| !told.contains(&one.metric));
+    Some(("Unchecked", words::one_line(&Unchecked::sentence(unchecked)?)))
 }
 
 /// The share of a latency from which on a reader has to know that it is lateness.

@@ -7,6 +7,7 @@ use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::domain::estimate::{DECIDING, Difference, Estimate};
+use crate::domain::fresh::{FEWEST, MOST};
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
@@ -230,7 +231,16 @@ fn estimate(estimate: &Estimate) -> Lines {
             format!("{points:.1} points in half of all runs: metrics that are {percent} % better than the baseline's")
         }
     };
-    [("a block", block), ("fits", fits), ("tells", tells)].map(|(what, text)| (what.to_owned(), text)).into()
+    let pair = 2.0 * estimate.sources.iter().map(|source| source.seconds).sum::<f64>();
+    let fresh = format!(
+        "set-up and build of two trees, and {} to {} of slices in fresh copies, before anybody lands who is faster than asked \
+         for",
+        seconds(pair * FEWEST as f64),
+        seconds(pair * MOST as f64)
+    );
+    [("a block", block), ("fits", fits), ("tells", tells), ("fresh trees", fresh)]
+        .map(|(what, text)| (what.to_owned(), text))
+        .into()
 }
 
 fn land(outline: &Outline) -> Lines {
@@ -335,6 +345,7 @@ mod tests {
             sources: &sources,
             uncommitted: &lines(&["bench/cost.sh is not committed"]),
             counts: &[],
+            unchecked: &[],
             tie_break: None,
             sandboxed: false,
             cpus: 2,

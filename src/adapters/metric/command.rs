@@ -64,6 +64,10 @@ impl MetricSource for Command {
         Cadence::EachBlock
     }
 
+    fn unchecked(&self) -> Option<&'static str> {
+        self.settings.output.is_none().then_some("add `output: PATH`, where its document tells what it computed")
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         Ok(Box::new(Output { settings: self.settings.clone(), site: site.clone() }))
     }

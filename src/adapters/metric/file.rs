@@ -63,6 +63,10 @@ impl MetricSource for File {
         Cadence::EachBlock
     }
 
+    fn unchecked(&self) -> Option<&'static str> {
+        Some("its program may write a line {\"output\": …}")
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         Ok(Box::new(Lines { settings: self.settings.clone(), site: site.clone() }))
     }

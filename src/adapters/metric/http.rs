@@ -78,6 +78,10 @@ impl MetricSource for Http {
         Cadence::EachBlock
     }
 
+    fn unchecked(&self) -> Option<&'static str> {
+        self.settings.request.expect.is_none().then_some("add `expect`")
+    }
+
     fn stays(&self) -> bool {
         true
     }

@@ -176,6 +176,12 @@ pub trait MetricSource: Send + Sync {
         false
     }
 
+    /// What would let the answers of the measured work be compared with the baseline's, where nothing does; `None` where
+    /// they are, or where nothing is measured in blocks.
+    fn unchecked(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether this machine has what it measures with, in this environment; told before anything is spent.
     async fn ready(&self, _: &dyn Executor, _: &Environment) -> Result<(), Unready> {
         Ok(())
@@ -199,6 +205,12 @@ pub trait MetricSource: Send + Sync {
 pub trait Meter: Send + Sync {
     /// Takes one slice.
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError>;
+
+    /// Takes the first slice of a tree that nothing was measured in before. Who repeats its work within a slice does
+    /// it once here, so that what is done the first time alone does not hide behind the repetitions.
+    async fn first(&mut self, slot: Slot) -> Result<Sample, MetricError> {
+        self.sample(slot).await
+    }
 
     /// The rate of its source that this machine holds; `None` where the source has none.
     async fn held(&mut self, _: Slot) -> Result<Option<load::Held>, MetricError> {

@@ -59,6 +59,10 @@ impl MetricSource for Time {
         Cadence::EachBlock
     }
 
+    fn unchecked(&self) -> Option<&'static str> {
+        (!self.settings.output).then_some("add `output: stdout`")
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         Ok(Box::new(Runs { settings: self.settings.clone(), site: site.clone() }))
     }
@@ -69,12 +73,12 @@ struct Runs {
     site: Site,
 }
 
-#[async_trait]
-impl Meter for Runs {
-    async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
+impl Runs {
+    /// Runs the command until its runs took so long, and once at least.
+    async fn until(&self, least: Duration, slot: Slot) -> Result<Sample, MetricError> {
         let Settings { name, command, output } = &self.settings;
         let (mut wall, mut usage, mut runs, mut said) = (Duration::ZERO, Usage::default(), 0_u32, None);
-        while wall < SLICE {
+        while runs == 0 || wall < least {
             let limit = slot.limit.map(|limit| limit.saturating_sub(wall));
             let slot = Slot { limit, ..slot };
             let finished = if *output {
@@ -92,6 +96,17 @@ impl Meter for Runs {
         let readings = vec![reading(name, mean, "s", u64::from(runs), "the command's time")?];
         let timing = slice::timing(&self.site, wall, usage);
         Ok(Sample { readings, timing, own: Some(name.clone()), output: said })
+    }
+}
+
+#[async_trait]
+impl Meter for Runs {
+    async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
+        self.until(SLICE, slot).await
+    }
+
+    async fn first(&mut self, slot: Slot) -> Result<Sample, MetricError> {
+        self.until(Duration::ZERO, slot).await
     }
 
     async fn close(&mut self) {}

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{scoreboard, verdict};
+use crate::domain::fresh::Check;
 use crate::domain::instructions::decide_alone;
 use crate::domain::landing::Landing;
 use crate::domain::lanes::Lanes;
 use crate::domain::load::Rate;
-use crate::domain::measurement::Contender;
+use crate::domain::measurement::{Contender, Unchecked};
 use crate::domain::plan::VariantKey;
 use crate::domain::price::Prices;
 use crate::domain::quantity::{Dimension, Tokens};
@@ -72,6 +73,12 @@ struct Report<'a> {
     /// What the tie-breaker counted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tie_break: &'a BTreeMap<Contender, u64>,
+    /// What came out in fresh trees of who was faster than asked for.
+    #[serde(skip_serializing_if = "<[Check]>::is_empty")]
+    fresh: &'a [Check],
+    /// Metrics of which nobody checked what was answered, as far as the configuration tells.
+    #[serde(skip_serializing_if = "<[Unchecked]>::is_empty")]
+    unchecked: &'a [Unchecked],
     rows: Vec<Line<'a>>,
     tokens: Spending<'a>,
     time: Time,
@@ -237,6 +244,8 @@ impl<'a> Report<'a> {
             rates: facts.rates.values().collect(),
             counts_decide: decide_alone(&started.plan, &started.counts),
             tie_break: &facts.tie_break,
+            fresh: &board.fresh,
+            unchecked: &started.unchecked,
             rows: board.rows.iter().map(|row| line(facts, board, &reckonings, row)).collect(),
             tokens: spending(facts, prices),
             time: Time {

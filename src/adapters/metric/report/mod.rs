@@ -158,6 +158,10 @@ impl MetricSource for Report {
         Cadence::EachBlock
     }
 
+    fn unchecked(&self) -> Option<&'static str> {
+        Some("measure the same work by `time` with `output` beside it")
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         Ok(Box::new(Bench { settings: self.settings.clone(), site: site.clone() }))
     }

@@ -1,0 +1,111 @@
+//! Whose advantage is to be looked at in fresh trees, and what came out there: from the journal's facts alone.
+
+use std::collections::BTreeMap;
+
+use super::journal::{Facts, Record};
+use super::replay;
+use crate::domain::fresh::{self, Check, Pair, Shown};
+use crate::domain::measurement::{Contender, MetricName, Reading, Slice};
+use crate::domain::plan::{MetricBound, VariantKey};
+use crate::domain::race::Rules;
+use crate::domain::score::Scorer;
+use crate::domain::trial::{Disqualification, Outcome};
+use crate::domain::verdict::Scoreboard;
+
+/// What was measured of a variant in fresh trees.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fresh {
+    /// Blocks that there were before it.
+    pub blocks: usize,
+    /// The slices of each pair.
+    pub pairs: Vec<Vec<Slice>>,
+    /// Whether there are no more.
+    pub over: bool,
+    /// Why, where more would have told.
+    pub cut: Option<String>,
+}
+
+/// Who is to land and is to be looked at before, if anybody is: whoever is faster than asked for, by a time or rate that
+/// Performance counts or that the baseline misses a bound by.
+pub(super) fn unverified(facts: &Facts, board: &Scoreboard) -> Option<VariantKey> {
+    let key = board.lands().filter(|_| !facts.started.rehearsal)?;
+    match facts.fresh.get(key) {
+        Some(fresh) => !fresh.over,
+        None => !beyond(facts, key).is_empty(),
+    }
+    .then(|| key.clone())
+}
+
+/// The metrics by which a variant is faster than asked for, with what the blocks show.
+pub(super) fn beyond<'a>(facts: &'a Facts, key: &VariantKey) -> Vec<(&'a MetricBound, Shown)> {
+    let plan = &facts.started.plan;
+    let (scorer, rules) = (Scorer::new(plan), Rules::default());
+    let counts =
+        |name: &MetricName| plan.weights.performance.percent > 0.0 && scorer.performance_metrics().contains(name);
+    let shown = |metric: &'a MetricBound| {
+        let blocks = replay::counted(facts, &rules);
+        let pairs: Vec<_> = blocks.filter_map(|b| pair(facts, b.index, &b.slices, key, metric)).collect();
+        let shown = Shown::of(&pairs)?;
+        let claims = counts(&metric.name) || fresh::asked(metric.bound, shown.baseline).is_some();
+        (claims && shown.is_beyond(metric.bound)).then_some((metric, shown))
+    };
+    plan.metrics.iter().filter_map(shown).collect()
+}
+
+/// What the slices of a block, or of a pair of fresh trees, cost the baseline and a variant: by the clock of that block
+/// where both tell it, and else as they were told.
+fn pair(facts: &Facts, block: u32, slices: &[Slice], key: &VariantKey, metric: &MetricBound) -> Option<Pair> {
+    let of = |who: &Contender| {
+        let readings = |slice| -> Option<(&Slice, &Reading)> {
+            let slice: &Slice = slice;
+            Some((slice, slice.readings.iter().find(|reading| reading.metric == metric.name)?))
+        };
+        slices.iter().filter(|slice| slice.contender == *who).find_map(readings)
+    };
+    let (base, own) = (of(&Contender::Baseline)?, of(&Contender::Variant(key.clone()))?);
+    let timed = |(slice, reading)| fresh::cost(facts.clocks.value(block, slice, reading)?, metric.bound);
+    let told = |(_, reading): (&Slice, &Reading)| fresh::cost(reading.value, metric.bound);
+    let both = |baseline: Option<f64>, variant: Option<f64>| Some(Pair { baseline: baseline?, variant: variant? });
+    both(timed(base), timed(own)).or_else(|| both(told(base), told(own)))
+}
+
+/// The facts as far as so many blocks tell.
+fn as_of(facts: &Facts, blocks: usize) -> Facts {
+    let mut then = Facts::new(facts.started.clone());
+    for block in facts.blocks.iter().take(blocks) {
+        then.take(Record::Block(block.clone()));
+    }
+    then
+}
+
+/// What is known by now of one variant in fresh trees.
+pub(super) fn check(facts: &Facts, key: &VariantKey) -> Option<Check> {
+    let fresh = facts.fresh.get(key)?;
+    let then = as_of(facts, fresh.blocks);
+    let last = then.blocks.last().map_or(0, |block| block.index);
+    let judged = |(metric, shown): (&MetricBound, Shown)| {
+        let pairs: Vec<_> = fresh.pairs.iter().filter_map(|slices| pair(&then, last, slices, key, metric)).collect();
+        fresh::judge(metric.name.clone(), shown, &pairs)
+    };
+    let metrics = beyond(&then, key).into_iter().map(judged).collect();
+    Some(Check { variant: key.clone(), metrics, cut: fresh.cut.clone() })
+}
+
+/// All of them, in the order of the keys.
+pub(super) fn checks(facts: &Facts) -> Vec<Check> {
+    facts.fresh.keys().filter_map(|key| check(facts, key)).collect()
+}
+
+/// Those whose advantage is not there in fresh trees.
+pub(super) fn refuted(facts: &Facts) -> BTreeMap<Contender, Outcome> {
+    let over = |check: &Check| facts.fresh.get(&check.variant).is_some_and(|fresh| fresh.over);
+    let all = checks(facts).into_iter().filter(over);
+    all.filter_map(|check| Some((Contender::Variant(check.variant.clone()), outcome(&check)?))).collect()
+}
+
+/// How a variant ends whose advantage is not there in fresh trees; `None` where nothing says so.
+pub(super) fn outcome(check: &Check) -> Option<Outcome> {
+    let measured = check.contradicted()?;
+    let (metric, shown) = (measured.metric.clone(), measured.shown.advantage);
+    Some(Outcome::Disqualified { reason: Disqualification::LeftOver { metric, shown, fresh: measured.fresh? } })
+}
