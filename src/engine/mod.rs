@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod approval;
 pub mod calls;
+mod claims;
 pub mod clock;
 pub mod competition;
 pub mod context;
