@@ -162,7 +162,7 @@ async fn real_benchmark_programs_leave_their_report_where_it_is_read() {
         let format = report::find(format).unwrap();
         let source = metric::build(SourceSettings::Report(report::Settings { format, command: shell(line), metrics }));
         let mut meter = source.open(&site).await.unwrap();
-        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(120)) };
+        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(120)), brief: None };
         let sample = meter.sample(slot).await.unwrap_or_else(|why| panic!("{line}: {why}"));
         assert_eq!(sample.readings[0].observations, 5, "{line}");
         meter.close().await;
@@ -178,7 +178,7 @@ async fn a_report_that_is_not_there_and_a_program_that_fails_have_no_value() {
             let site = site(root.path());
             let settings = report::Settings { command: shell(&format!("{line} #")), ..written(format) };
             let mut meter = metric::build(SourceSettings::Report(settings)).open(&site).await.unwrap();
-            let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)) };
+            let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)), brief: None };
             let why = match meter.sample(slot).await {
                 Err(MetricError::Variant(why)) => why,
                 other => panic!("{}: {line}: {other:?}", format.name),
@@ -195,7 +195,7 @@ fn fake_source() -> Box<dyn MetricSource> {
             return Err(MetricError::Stopped);
         }
         let value = Quantity::new(0.003, Dimension::Time).unwrap();
-        let readings = vec![Reading { metric: name(), value, observations: 1 }];
+        let readings = vec![Reading { metric: name(), value, observations: 1, account: None }];
         Ok(Sample { readings, timing: Timing::default(), own: None, output: None })
     }))
 }
@@ -210,7 +210,7 @@ async fn every_source_reads_its_metrics_with_their_dimension_and_stops_when_it_i
         let mut meter = source.open(&site).await.unwrap_or_else(|why| panic!("{kind}: {why}"));
         let slices = if source.cadence() == Cadence::Once { 1 } else { 2 };
         for block in 0..slices {
-            let slot = Slot { block, seed: 1, limit: Some(Duration::from_secs(30)) };
+            let slot = Slot { block, seed: 1, limit: Some(Duration::from_secs(30)), brief: None };
             let sample = meter.sample(slot).await.unwrap_or_else(|why| panic!("{kind}: {why}"));
             let read: Vec<_> = sample.readings.iter().map(|r| &r.metric).collect();
             assert_eq!(read, [&name()], "{kind}");
@@ -220,7 +220,7 @@ async fn every_source_reads_its_metrics_with_their_dimension_and_stops_when_it_i
             assert!(promised.is_none_or(|d| d == reading.value.dimension()), "{kind}: {reading:?}");
         }
         site.stop.cancel();
-        let slot = Slot { block: 9, seed: 1, limit: Some(Duration::from_secs(30)) };
+        let slot = Slot { block: 9, seed: 1, limit: Some(Duration::from_secs(30)), brief: None };
         let stopped = meter.sample(slot).await;
         assert!(matches!(stopped, Err(MetricError::Stopped)), "{kind}: {stopped:?}");
         meter.close().await;
@@ -240,7 +240,7 @@ async fn a_source_that_does_not_stay_can_be_asked_twice_at_once_and_keeps_nothin
         let root = tempfile::tempdir().unwrap();
         let site = site(root.path());
         let (mut one, mut other) = (source.open(&site).await.unwrap(), source.open(&site).await.unwrap());
-        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)) };
+        let slot = Slot { block: 0, seed: 1, limit: Some(Duration::from_secs(30)), brief: None };
         let (first, second) = tokio::join!(one.sample(slot), other.sample(slot));
         for sample in [first, second] {
             sample.unwrap_or_else(|why| panic!("{kind}: {why}"));

@@ -603,7 +603,7 @@ async fn measured(ready: &Connected, query: &str, unit: &str, limit: u64) -> Res
         exec: Arc::new(Local),
         stop: Stop::new(),
     };
-    let slot = Slot { block: 0, seed: 1, limit: Some(std::time::Duration::from_millis(limit)) };
+    let slot = Slot { block: 0, seed: 1, limit: Some(std::time::Duration::from_millis(limit)), brief: None };
     let sample = source.open(&site).await?.sample(slot).await?;
     Ok(sample.readings[0].value.to_string())
 }

@@ -352,7 +352,7 @@ fn settings(serve: &[&str], stats: &[&str]) -> Settings {
 }
 
 fn slot(seed: u64) -> Slot {
-    Slot { block: 0, seed, limit: Some(Duration::from_secs(30)) }
+    Slot { block: 0, seed, limit: Some(Duration::from_secs(30)), brief: None }
 }
 
 async fn opened(settings: Settings, site: &Site) -> Box<dyn Meter> {

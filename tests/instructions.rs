@@ -76,7 +76,7 @@ fn source(line: &str, counter: Counter) -> Instructions {
 async fn counted(dir: &Path, line: &str, seed: u64) -> Result<u64, MetricError> {
     let site = site(dir, &std::env::var("PATH").unwrap());
     let mut meter = source(line, Counter::Callgrind).open(&site).await?;
-    let sample = meter.sample(Slot { block: 0, seed, limit: Some(Duration::from_secs(300)) }).await?;
+    let sample = meter.sample(Slot { block: 0, seed, limit: Some(Duration::from_secs(300)), brief: None }).await?;
     meter.close().await;
     assert!(sample.readings[0].observations >= 2, "two runs agreed");
     Ok(sample.readings[0].value.value() as u64)

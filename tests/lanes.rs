@@ -89,7 +89,7 @@ fn source(answer: impl Fn(f64, &Site, usize) -> Result<f64, MetricError> + Send 
         let text = std::fs::read_to_string(site.tree.join("cost.txt")).unwrap();
         let value = answer(text.trim().parse().unwrap(), site, now.load(Ordering::SeqCst) - 1)?;
         let value = Quantity::new(value / 1e3, Dimension::Time).unwrap();
-        let readings = vec![Reading { metric: name.clone(), value, observations: 1 }];
+        let readings = vec![Reading { metric: name.clone(), value, observations: 1, account: None }];
         Ok(Sample { readings, timing: Timing::default(), own: None, output: None })
     };
     FakeSource::new("fake", [(metric, Dimension::Time)], sample).counting(busy)

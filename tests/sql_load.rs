@@ -126,7 +126,7 @@ async fn open(settings: &Settings, site: &Site) -> Result<Box<dyn Meter>, Metric
 }
 
 fn slot(seed: u64) -> Slot {
-    Slot { block: 0, seed, limit: Some(Duration::from_secs(60)) }
+    Slot { block: 0, seed, limit: Some(Duration::from_secs(60)), brief: None }
 }
 
 const LOOKUP: &str = "-- one by its id\nSELECT id, name FROM items WHERE id = $1;\n";

@@ -236,7 +236,7 @@ async fn own_noise(work: Work, pace: Pace, machine: f64) -> f64 {
     let mut meter = meter(folder.path(), work, pace.units(1.0)).await;
     let mut slices = Vec::new();
     for _ in 0..PROBES {
-        let slot = Slot { block: 0, seed: 1, limit: None };
+        let slot = Slot { block: 0, seed: 1, limit: None, brief: None };
         slices.push(taken(meter.sample(slot).await.expect("a slice")));
     }
     let clocks = Clocks::chosen(&slices[..1]);
@@ -267,7 +267,7 @@ async fn decide(work: Work, pace: Pace, difference: f64, seed: u64, found: &mut 
     let handle = tokio::runtime::Handle::current();
     let said: Said = tokio::task::block_in_place(|| {
         race(meters.len(), seed, CAP, |v| {
-            let slot = Slot { block: 0, seed, limit: None };
+            let slot = Slot { block: 0, seed, limit: None, brief: None };
             let slice = taken(handle.block_on(meters[v].sample(slot)).expect("a slice"));
             if warm_up.len() < 4 {
                 warm_up.push(slice.clone());

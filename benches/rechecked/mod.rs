@@ -47,7 +47,7 @@ fn block(index: u32) -> Block {
                 contender: contender.clone(),
                 source: format!("time: {source}"),
                 lane: None,
-                readings: vec![Reading { metric: metric.clone(), value, observations: 1 }],
+                readings: vec![Reading { metric: metric.clone(), value, observations: 1, account: None }],
                 timing,
                 // Half of the sources report their times.
                 own: (source % 2 == 0).then(|| metric.clone()),

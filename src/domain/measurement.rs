@@ -144,6 +144,43 @@ pub struct Reading {
     pub value: Quantity,
     /// How many observations stand behind the value.
     pub observations: u64,
+    /// Which work the program says it timed itself, where the source tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+}
+
+/// What a program that times itself says of the work behind a value, and what its tool does beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Account {
+    /// How often the work was done in the time that is reported, one time after another.
+    pub times: f64,
+    /// How long that took in all, in seconds.
+    pub spent: f64,
+    /// How much time the report tells of in all, with the other benchmarks in it; in seconds.
+    pub told: f64,
+    /// How much more the tool may do without telling than beside another program, in seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub apart: f64,
+    /// Whether the tool starts the program anew for each observation, so that it has no start of its own in
+    /// what is not told.
+    #[serde(skip_serializing_if = "is_false")]
+    pub anew: bool,
+    /// Whether the tool can be asked for fewer observations.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shortens: bool,
+    /// Whether it was.
+    #[serde(skip_serializing_if = "is_false")]
+    pub brief: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// The priority at which programs are measured, the same for all.

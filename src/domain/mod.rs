@@ -5,6 +5,7 @@
 pub mod bounds;
 pub mod budget;
 pub mod change;
+pub mod claimed;
 pub mod control;
 pub mod detect;
 pub mod diagnostic;

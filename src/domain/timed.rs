@@ -414,7 +414,7 @@ mod tests {
             contender: Contender::Variant(VariantKey::new(key).unwrap()),
             source: "time: x".to_owned(),
             lane: None,
-            readings: vec![Reading { metric: metric.clone(), value, observations: 2 }],
+            readings: vec![Reading { metric: metric.clone(), value, observations: 2, account: None }],
             timing,
             own: own.then_some(metric),
             output: None,

@@ -224,7 +224,7 @@ impl Run {
                 let before = facts.blocks.iter().flat_map(|block| &block.slices).chain(known.iter().flatten());
                 let like = before.chain(&slices).filter(|s| s.source == source && s.contender == Contender::Baseline);
                 let longest = like.map(|slice| slice.timing.wall).max().filter(|_| *contender != Contender::Baseline);
-                let slot = Slot { block: index, seed, limit: self.time_left() };
+                let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
                 match self.first_slice(*at, contender, pristine, slot, longest).await? {
                     Ok(slice) => slices.push(slice),
                     Err(Spoiled::Contender(why)) if *contender == Contender::Baseline => {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims::{self, Claims};
 use super::journal::Facts;
 use super::rates;
 use super::replay::{counted, displayed, values};
@@ -24,19 +25,27 @@ const SPREADS: f64 = 2.0;
 
 /// Every candidate's bounds.
 pub(super) struct Gates {
-    /// Who is known to miss one, with the first that it misses.
+    /// Who is known to miss one, with the first that it misses, or to report what is not true.
     pub failed: Vec<(VariantKey, Disqualification)>,
     /// Those that are open, with those baseline metrics that they are relative to.
     pub uncertain: BTreeSet<(Contender, MetricName)>,
     /// Who is known to keep a bound or to pass a test that the baseline fails.
     pub grounds: BTreeMap<VariantKey, Ground>,
+    /// What is found of the times that programs report of themselves.
+    pub claims: Claims,
 }
 
 /// Judges the bounds of these contenders.
 pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<Gates, Error> {
-    let mut gates = Gates { failed: Vec::new(), uncertain: BTreeSet::new(), grounds: BTreeMap::new() };
+    let mut gates = Gates {
+        failed: Vec::new(),
+        uncertain: BTreeSet::new(),
+        grounds: BTreeMap::new(),
+        claims: claims::judge(facts, contenders, rules),
+    };
     // Controls are to come out like the baseline, which may well miss its bounds.
     if facts.started.rehearsal {
+        gates.claims = Claims::default();
         return Ok(gates);
     }
     let judge = Judge::new(facts, rules);
@@ -44,6 +53,10 @@ pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> R
     let failing = failing_on_the_baseline(facts);
     for contender in contenders {
         let Some(key) = contender.key() else { continue };
+        if let Some(untrue) = gates.claims.untrue.iter().find(|(who, _)| who == key) {
+            gates.failed.push(untrue.clone());
+            continue;
+        }
         let (mut missed, mut open) = (None, Vec::new());
         for metric in &facts.started.plan.metrics {
             match judge.standing(contender, metric)? {
@@ -71,6 +84,11 @@ pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> R
                 gates.uncertain.extend(open.iter().map(|metric| (contender.clone(), metric.name.clone())));
                 let relative = open.iter().filter(|metric| matches!(metric.bound.limit, Limit::Relative(_)));
                 gates.uncertain.extend(relative.map(|metric| (Contender::Baseline, metric.name.clone())));
+                // A doubt is settled beside the baseline, and until then the claim is as open as a bound.
+                let doubted = gates.claims.doubted.keys().filter(|(who, _)| who == contender);
+                let both =
+                    doubted.flat_map(|(who, metric)| [who, &Contender::Baseline].map(|c| (c.clone(), metric.clone())));
+                gates.uncertain.extend(both);
             }
         }
     }

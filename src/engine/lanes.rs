@@ -243,7 +243,7 @@ impl Check<'_> {
         }
         // The same inputs for everyone, so that only lanes and neighbours differ.
         let seed = race::block_seed(self.run.started.seed, CHECK);
-        let slot = Slot { block: CHECK, seed, limit: Some(left) };
+        let slot = Slot { block: CHECK, seed, limit: Some(left), brief: None };
         let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot).await {
             Ok(taken) => taken,
             Err(error) => {

@@ -76,8 +76,9 @@ impl Run {
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);
-        let undecided = ended.is_ok() && !replay::standing(facts)?.concluded();
-        if undecided {
+        let standing = replay::standing(facts)?;
+        if ended.is_ok() && !standing.concluded() {
+            self.warn_of_doubts(&standing);
             self.warn_of_short_time(facts, &pace);
         }
         ended
@@ -92,9 +93,12 @@ impl Run {
         pace: &mut Pace,
     ) -> Result<(), Error> {
         let mut spoiled = 0;
+        let mut brief = None;
         loop {
             self.check_stop()?;
             let standing = self.settle_bounds(facts).await?;
+            self.tell_doubts(brief, &standing);
+            brief = standing.brief;
             self.tell_drops(facts, &standing);
             let index = facts.blocks.last().map_or(0, |b| b.index + 1);
             if standing.concluded() || index >= BLOCK_LIMIT || !self.goes_on(pace, facts, &standing) {
@@ -206,7 +210,7 @@ impl Run {
                 if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
                     continue;
                 }
-                let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left() };
+                let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left(), brief: None };
                 let patience = Patience::until(slot);
                 match self.slice(at, contender, judged, meters, slot, patience).await? {
                     Ok(slice) => {
@@ -254,6 +258,7 @@ impl Run {
             block: index,
             seed: race::block_seed(self.started.seed, index),
             limit: self.whole_limit(pace.left()),
+            brief: standing.brief,
         };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
             return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;

@@ -4,6 +4,7 @@ pub mod accounts;
 mod advantage;
 pub mod approval;
 pub mod calls;
+mod claims;
 pub mod clock;
 pub mod competition;
 pub mod context;

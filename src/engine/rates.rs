@@ -46,6 +46,7 @@ impl Run {
                 block: TRIAL,
                 seed: race::block_seed(self.started.seed, TRIAL),
                 limit: Some(ends.saturating_duration_since(Instant::now())),
+                brief: None,
             };
             let Some(held) = self.held(&**source, tree, slot).await? else { continue };
             let rate = Rate {

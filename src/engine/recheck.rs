@@ -110,7 +110,7 @@ impl Run {
         let mut clocks = Clocks::default();
         for index in 0..BLOCKS {
             let seed = race::block_seed(self.started.seed ^ u64::from(u32::MAX), index);
-            let slot = Slot { block: index, seed, limit: self.time_left() };
+            let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
             let mut read = exact.clone();
             let mut slices = Vec::new();
             for who in race::shuffled(&everyone, seed, index) {

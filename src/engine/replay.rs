@@ -32,6 +32,10 @@ pub struct Standing {
     pub performance: BTreeSet<MetricName>,
     /// Bounds that are not known yet, with those baseline metrics that they are relative to.
     pub uncertain: BTreeSet<(Contender, MetricName)>,
+    /// Whose reports are doubted, with the figures that speak against them.
+    pub doubted: BTreeMap<(Contender, MetricName), String>,
+    /// For how long programs that time themselves are to work in the next block, where that settles a doubt.
+    pub brief: Option<Duration>,
     /// Whether the bounds that are not known yet can change nothing any more.
     pub settled: bool,
     /// Who left the race, with the block in which it did.
@@ -164,8 +168,9 @@ pub fn standing(facts: &Facts) -> Result<Standing, Error> {
     let active = controls::accompanied(facts, &control, settled && race.is_decided(), active);
     let performance = scorer.performance_metrics().iter().cloned().collect();
     let dropped = if settled { dropped } else { Vec::new() };
-    let Gates { failed, uncertain, .. } = gates;
-    Ok(Standing { active, failed, performance, uncertain, settled, dropped, race, control })
+    let Gates { failed, uncertain, claims, .. } = gates;
+    let (doubted, brief) = (claims.doubted, claims.brief);
+    Ok(Standing { active, failed, performance, uncertain, doubted, brief, settled, dropped, race, control })
 }
 
 type Uncertain = BTreeSet<(Contender, MetricName)>;

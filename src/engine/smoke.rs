@@ -112,7 +112,7 @@ impl Run {
             loop {
                 self.check_stop()?;
                 let seed = race::block_seed(self.started.seed, index);
-                let slot = Slot { block: index, seed, limit: self.time_left() };
+                let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
                 let began = Instant::now();
                 match self.slice(at, &Contender::Baseline, judged, meters, slot, Patience::until(slot)).await? {
                     Ok(slice) => {

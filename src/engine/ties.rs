@@ -34,7 +34,7 @@ impl Run {
 
     async fn counted(&self, source: &dyn MetricSource, tree: &Judged) -> Result<Result<u64, String>, Error> {
         self.check_stop()?;
-        let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left() };
+        let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left(), brief: None };
         let sample = match source.open(&tree.site).await {
             Ok(mut meter) => {
                 let sample = meter.sample(slot).await;

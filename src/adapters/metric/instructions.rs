@@ -208,7 +208,8 @@ impl Meter for Runs {
         let last = counts.last().copied().unwrap_or_default();
         let value = Quantity::new(last as f64, Dimension::Count)
             .ok_or_else(|| MetricError::Variant(format!("{}: {last} is no count", self.settings.name)))?;
-        let reading = Reading { metric: self.settings.name.clone(), value, observations: counts.len() as u64 };
+        let reading =
+            Reading { metric: self.settings.name.clone(), value, observations: counts.len() as u64, account: None };
         let timing = Timing { wall: started.elapsed(), ..Timing::default() };
         Ok(Sample { readings: vec![reading], timing, own: None, output: None })
     }

@@ -93,6 +93,9 @@ pub struct Slot {
     pub seed: u64,
     /// The slice must have ended by then.
     pub limit: Option<Duration>,
+    /// For how long a program that times itself is to do its work, where it is to do less of it than usual and can be
+    /// asked to.
+    pub brief: Option<Duration>,
 }
 
 /// What one slice yielded.

@@ -45,7 +45,7 @@ pub fn reading(
     if time && value.value() * (observations as f64) < NANOSECOND {
         return Err(refuse(too_short(value.value(), observations)));
     }
-    Ok(Reading { metric: metric.clone(), value, observations })
+    Ok(Reading { metric: metric.clone(), value, observations, account: None })
 }
 
 /// A JSON number as a float, with a message about what stands there instead.

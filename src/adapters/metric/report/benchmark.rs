@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::stat::nearest_rank;
 use super::super::{MetricError, value};
-use super::{Format, Metric, Stat};
-use crate::domain::measurement::Reading;
+use super::{Beside, Format, Metric, Stat};
+use crate::domain::measurement::{Account, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
 
 /// One benchmark of a report.
@@ -111,11 +111,7 @@ pub fn check_elapsed(
     let refuse = |why: String| MetricError::Variant(format!("{}: {why}", metric.name));
     let benchmark = find(benchmarks, metric, format).map_err(refuse)?;
     let series = series(benchmark, metric, format).map_err(refuse)?;
-    let unit = series.unit.as_deref().or(metric.unit.as_deref()).map_or("", measure);
-    let seconds = |value: f64| {
-        let time = Quantity::in_unit(value, unit).ok().filter(|time| time.dimension() == Dimension::Time);
-        time.map_or(0.0, Quantity::value)
-    };
+    let seconds = |value: f64| seconds(value, series, metric);
     let longest = series.statistic(Stat::Max).or_else(|| series.statistic(Stat::Mean)).unwrap_or(0.0);
     let (told, what) = match (seconds(series.spent), seconds(longest)) {
         (spent, longest) if spent > longest => (spent, format!("{} runs of the work", series.iterations)),
@@ -128,6 +124,28 @@ pub fn check_elapsed(
         )));
     }
     Ok(())
+}
+
+/// What the report says of the work behind a metric, where that is a time of work that was done one time after another.
+pub fn account(benchmarks: &[Benchmark], metric: &Metric, format: &Format) -> Option<Account> {
+    let series = series(find(benchmarks, metric, format).ok()?, metric, format).ok()?;
+    let (times, spent) = (series.iterations, seconds(series.spent, series, metric));
+    let told = benchmarks.iter().flat_map(|b| &b.series).map(|series| seconds(series.spent, series, metric)).sum();
+    let account = Account { times, spent, told, ..Account::default() };
+    let account = match format.beside {
+        Beside::Anew => Account { anew: true, ..account },
+        Beside::Start { .. } => Account { shortens: true, ..account },
+        Beside::Trials => Account { apart: told, ..account },
+        Beside::Unknown => return None,
+    };
+    (times > 0.0 && spent > 0.0).then_some(account)
+}
+
+/// A figure of a series in seconds; 0 where it is no time.
+fn seconds(value: f64, series: &Series, metric: &Metric) -> f64 {
+    let unit = series.unit.as_deref().or(metric.unit.as_deref()).map_or("", measure);
+    let time = Quantity::in_unit(value, unit).ok().filter(|time| time.dimension() == Dimension::Time);
+    time.map_or(0.0, Quantity::value)
 }
 
 /// Figures of reports are rounded, and clocks differ a little.

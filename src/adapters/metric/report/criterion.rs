@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Benchmark, Document, Format, Place, Series, Stat};
+use super::{Benchmark, Beside, Document, Format, Place, Series, Stat};
 
 const NAME: &str = "new/benchmark.json";
 const ESTIMATES: &str = "new/estimates.json";
@@ -19,6 +19,7 @@ pub const FORMAT: Format = Format {
     name: "criterion",
     units: false,
     place: Place::Folder { variable: "CRITERION_HOME", files: &[NAME, ESTIMATES, SAMPLE] },
+    beside: Beside::Trials,
     unit: |_| Some("ns"),
     parse,
     expects: "`run` has to be a `cargo bench` command whose benchmarks use criterion 0.4 or newer, not `cargo criterion`, \

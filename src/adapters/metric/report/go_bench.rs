@@ -7,13 +7,14 @@
 use serde::Deserialize;
 
 use super::super::value::clip;
-use super::{Benchmark, Document, Format, Place, Series};
+use super::{Benchmark, Beside, Document, Format, Place, Series};
 
 /// The format.
 pub const FORMAT: Format = Format {
     name: "go-bench",
     units: true,
     place: Place::Output,
+    beside: Beside::Trials,
     unit: |_| Some(USUAL),
     parse,
     expects: "`run` has to be a `go test -bench` command whose benchmarks print nothing themselves",

@@ -2,13 +2,14 @@
 
 use serde::Deserialize;
 
-use super::{Benchmark, Document, Format, Place, Series, Stat};
+use super::{Benchmark, Beside, Document, Format, Place, Series, Stat};
 
 /// The format.
 pub const FORMAT: Format = Format {
     name: "hyperfine",
     units: false,
     place: Place::File { option: "--export-json=", name: "hyperfine.json" },
+    beside: Beside::Anew,
     unit: |_| Some("s"),
     parse,
     expects: "`run` has to be a hyperfine command, of a version whose report holds `exit_codes`",

@@ -10,13 +10,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::super::value::number;
-use super::{Benchmark, Document, Format, Place, Series, Stat};
+use super::{Benchmark, Beside, Document, Format, Place, Series, Stat};
 
 /// The format.
 pub const FORMAT: Format = Format {
     name: "k6",
     units: true,
     place: Place::File { option: "--summary-export=", name: "k6.json" },
+    beside: Beside::Unknown,
     unit: |test| test.and_then(unit),
     parse,
     expects: "`run` has to be a `k6 run` command without --no-summary and with --new-machine-readable-summary=false \

@@ -45,6 +45,8 @@ pub struct Format {
     pub units: bool,
     /// Where the program leaves the report.
     place: Place,
+    /// What the program does beside the work that it reports.
+    beside: Beside,
     /// What a benchmark's first figures are in, where its name (`test`) tells before anything ran.
     unit: fn(Option<&str>) -> Option<&'static str>,
     /// Reads a report; an error says what is wrong with it.
@@ -74,6 +76,20 @@ enum Place {
     Folder { variable: &'static str, files: &'static [&'static str] },
     /// On standard output.
     Output,
+}
+
+/// What a program does beside the work that it reports: by that it is told whether its clock is right
+/// (`domain::claimed`).
+#[derive(Debug)]
+enum Beside {
+    /// It starts what it measures anew for each observation.
+    Anew,
+    /// It starts once, and then hardly anything. These words ask it for so many seconds of observations.
+    Start { brief: fn(f64) -> Vec<String> },
+    /// It tries out how often the work has to be done, for as long as what it then reports at most.
+    Trials,
+    /// What it reports is not done one after another.
+    Unknown,
 }
 
 /// One file of a report.
@@ -179,6 +195,12 @@ impl Meter for Bench {
         let name = if let Place::File { name, .. } = format.place { name } else { format.name };
         let exchange = Exchange::new(&self.site.scratch, name).map_err(no_scratch)?;
         let (mut extra, mut vars) = (Vec::new(), Vec::new());
+        let brief = match format.beside {
+            Beside::Start { brief } => slot.brief.map(|seconds| brief(seconds.as_secs_f64())),
+            Beside::Anew | Beside::Trials | Beside::Unknown => None,
+        };
+        let is_brief = brief.is_some();
+        extra.extend(brief.into_iter().flatten());
         match format.place {
             Place::File { option, .. } => extra.push(format!("{option}{}", exchange.shown())),
             Place::Folder { variable, .. } => vars.push((variable, exchange.shown())),
@@ -186,7 +208,8 @@ impl Meter for Bench {
         }
         let finished = slice::run(&self.site, slot, command, &extra, &vars).await?;
         let documents = documents(format, &exchange, command, &finished)?;
-        let readings = readings(format, &documents, metrics, finished.wall)?;
+        let mut readings = readings(format, &documents, metrics, finished.wall)?;
+        readings.iter_mut().filter_map(|reading| reading.account.as_mut()).for_each(|account| account.brief = is_brief);
         Ok(slice::sample(readings, &self.site, &finished))
     }
 
@@ -236,7 +259,8 @@ fn readings(
         .map_err(|why| MetricError::Variant(format!("{why} ({format}: {})", format.expects)))?;
     let one = |metric| {
         let reading = benchmark::reading(&benchmarks, metric, format)?;
-        benchmark::check_elapsed(&benchmarks, metric, format, elapsed).map(|()| reading)
+        benchmark::check_elapsed(&benchmarks, metric, format, elapsed)?;
+        Ok(Reading { account: benchmark::account(&benchmarks, metric, format), ..reading })
     };
     metrics.iter().map(one).collect()
 }

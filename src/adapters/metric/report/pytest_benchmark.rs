@@ -2,17 +2,23 @@
 
 use serde::Deserialize;
 
-use super::{Benchmark, Document, Format, Place, Series, Stat};
+use super::{Benchmark, Beside, Document, Format, Place, Series, Stat};
 
 /// The format.
 pub const FORMAT: Format = Format {
     name: "pytest-benchmark",
     units: false,
     place: Place::File { option: "--benchmark-json=", name: "benchmark.json" },
+    beside: Beside::Start { brief: seconds_of_rounds },
     unit: |_| Some("s"),
     parse,
     expects: "`run` has to be a pytest command whose benchmarks use pytest-benchmark 3 or newer",
 };
+
+/// Two rounds at the least; what a benchmark's own marker says stays.
+fn seconds_of_rounds(seconds: f64) -> Vec<String> {
+    vec![format!("--benchmark-max-time={seconds:.6}"), "--benchmark-min-rounds=2".to_owned()]
+}
 
 #[derive(Deserialize)]
 struct Report {
