@@ -40,6 +40,23 @@ fn a_variant_that_fails_a_test_that_the_weights_demand_is_out_also_where_the_bas
 }
 
 #[test]
+fn a_plan_says_that_the_baseline_misses_a_gate_as_soon_as_that_was_tried() {
+    let repo = gated("must pass all performance tests", &[("A", 60), ("B", 70)]);
+    // A metric whose name says performance is covered as well; the baseline's is 90 ms.
+    for path in [DOCUMENT, "blueprint.yaml"] {
+        repo.write(path, &repo.read(path).replace("latency_p95", "load_p95"));
+    }
+    repo.commit("a metric of performance");
+    let before = repo.blueprint(&["plan", DOCUMENT]).ends_with(0).out;
+    assert!(!before.contains("the baseline itself misses"), "{before}");
+    let after = repo.blueprint(&["plan", "--try", DOCUMENT]).ends_with(0).out;
+    for expected in ["the baseline itself misses a gate (run ", "test failed: sh tests/performance.sh", "load_p95 is 9"]
+    {
+        assert!(after.contains(expected), "`{expected}` is missing in\n{after}");
+    }
+}
+
+#[test]
 fn nothing_lands_where_every_variant_misses_a_gate() {
     let repo = gated(NOTE, &[("A", 20), ("B", 30)]);
     let before = repo.git(&["rev-parse", "main"]);

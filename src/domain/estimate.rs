@@ -74,6 +74,8 @@ pub struct Estimate {
     pub blocks: u32,
     /// The smallest difference that so many blocks would support in half of all runs.
     pub tells: Option<Difference>,
+    /// What the baseline itself misses of what the weights demand, a sentence each.
+    pub misses: Vec<String>,
 }
 
 /// What a slice of a source takes.
@@ -110,6 +112,7 @@ impl Estimate {
             // As many as fit whole, less the warm-up. A number that is too large becomes the largest.
             blocks: (whole.floor() as u32).saturating_sub(Rules::default().warmup),
             tells: None,
+            misses: Vec::new(),
         }
     }
 

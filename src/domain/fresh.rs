@@ -345,6 +345,13 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_is_told_with_the_digits_that_matter() {
+        assert_eq!([1.016, 9.13, 130.2].map(factor), ["1.02", "9.1", "130"]);
+        let equal = Advantage::of(&pairs(&[(2.0, 1.0); 4])).unwrap();
+        assert_eq!(equal.to_string(), "2.0 ± 0.0");
+    }
+
+    #[test]
     fn two_pairs_and_none_tell_nothing() {
         let race = shown(0.09, 0.01);
         assert_eq!(found(race, &[(0.09, 0.09), (0.09, 0.09)]), Finding::Unclear);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::journal::{Facts, Record};
 use super::replay::{self, Scaled};
 use crate::domain::estimate::{self, Estimate};
+use crate::domain::gate;
 use crate::domain::measurement::{Block, Contender, Slice};
+use crate::domain::plan::MetricBound;
 use crate::domain::race::Rules;
 use crate::domain::score::{self, Criteria, Scorer};
 use crate::domain::statistics;
@@ -20,11 +22,32 @@ pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate
         Some(smoke) if facts.blocks.len() < ENOUGH => smoke.seconds(),
         _ => usual(&rounds),
     };
-    let estimate = Estimate::new(&facts.started.run, &seconds, contenders, budget);
+    let misses = misses(facts, &rounds);
+    let estimate = Estimate { misses, ..Estimate::new(&facts.started.run, &seconds, contenders, budget) };
     Some(match spread(facts, &rounds) {
         Some((spread, gain)) => estimate.telling(spread, gain),
         None => estimate,
     })
+}
+
+/// What the baseline misses of what the weights' notes demand: tests, and bounds of metrics that a note covers.
+fn misses(facts: &Facts, rounds: &[Vec<Slice>]) -> Vec<String> {
+    let plan = &facts.started.plan;
+    let tests = facts.tests.get(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
+    let mut found: Vec<String> = tests.iter().map(ToString::to_string).collect();
+    for (note, gate) in plan.weights.gates() {
+        for MetricBound { name, bound, .. } in &plan.metrics {
+            let slices =
+                rounds.iter().flatten().filter(|slice| gate.covers(name.as_str()) || gate.covers(&slice.source));
+            let readings = slices.flat_map(|slice| &slice.readings).filter(|reading| reading.metric == *name);
+            let values: Vec<_> = readings.map(|reading| reading.value).collect();
+            let value = replay::middle(&values, statistics::median);
+            if let Some(value) = value.filter(|value| bound.holds(*value, None) == Ok(false)) {
+                found.push(format!("the weights say \"{note}\", and {name} is {value}, must be {bound}"));
+            }
+        }
+    }
+    found
 }
 
 /// So many blocks say more than the slices before them.

@@ -182,6 +182,7 @@ impl Run {
                 Ok(judged) => judged,
                 Err(why) => return Ok(Err(format!("a fresh tree of {contender} can't be set up: {why}"))),
             };
+            self.settle(&judged.lease).await;
             let kept =
                 self.open_lease(&contender, &format!("{}_pristine", contender.slug()), Purpose::Directories).await;
             let copied = match kept {

@@ -47,6 +47,9 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
             ),
         );
     }
+    for (missed, from) in known.estimate.iter().flat_map(|e| e.misses.iter().map(move |missed| (missed, &e.from))) {
+        risk(true, format!("the baseline itself misses a gate (run {from}): {missed}"));
+    }
     risk(plan.budget.time_cap.is_none(), "no time cap: only measuring ends by itself".to_owned());
     let capped = plan.budget.step_tokens.or(plan.budget.variant_tokens).or(plan.budget.session_tokens).is_some();
     let uses_models = *known.models != Reach::None;

@@ -20,7 +20,14 @@ pub fn notes(facts: &Facts, board: &Scoreboard) -> Vec<Note> {
     let late = lateness(facts).into_iter().map(|text| ("Loaded", text));
     let counted = alone(facts).into_iter().map(|text| ("Counted", text));
     let ties = ties(facts, board).into_iter().map(|text| ("Tie-break", text));
-    rates.chain(late).chain(counted).chain(ties).chain(fresh(board)).chain(unchecked(facts)).collect()
+    rates
+        .chain(late)
+        .chain(counted)
+        .chain(ties)
+        .chain(fresh(board))
+        .chain(incomparable(facts, board))
+        .chain(unchecked(facts))
+        .collect()
 }
 
 /// What came out in fresh trees, of those that are not out by it.
@@ -33,6 +40,14 @@ fn fresh(board: &Scoreboard) -> impl Iterator<Item = Note> {
         };
         Some((what, words::one_line(&check.to_string())))
     })
+}
+
+/// That nothing was looked at in fresh trees, because the baseline lacks what is measured.
+fn incomparable(facts: &Facts, board: &Scoreboard) -> Option<Note> {
+    let missing: Vec<_> = facts.smoke.iter().flat_map(|smoke| &smoke.missing).map(ToString::to_string).collect();
+    let lands = board.lands().filter(|_| !missing.is_empty() && board.fresh.is_empty())?;
+    let text = format!("{lands} was not looked at in fresh trees: the baseline has no {}", missing.join(", "));
+    Some(("Unverified", words::one_line(&text)))
 }
 
 /// Of which metrics nobody checked what was answered: those of the configuration whose programs told nothing.
