@@ -104,7 +104,7 @@ pub(super) fn refuted(facts: &Facts) -> BTreeMap<Contender, Outcome> {
 }
 
 /// How a variant ends whose advantage is not there in fresh trees; `None` where nothing says so.
-pub(super) fn outcome(check: &Check) -> Option<Outcome> {
+fn outcome(check: &Check) -> Option<Outcome> {
     let measured = check.contradicted()?;
     let (metric, shown) = (measured.metric.clone(), measured.shown.advantage);
     Some(Outcome::Disqualified { reason: Disqualification::LeftOver { metric, shown, fresh: measured.fresh? } })

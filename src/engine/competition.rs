@@ -282,7 +282,8 @@ impl Run {
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
         // Nothing else is at work on the disk from here on.
         self.removed().await;
-        let facts = self.facts().await?;
+        let mut facts = self.facts().await?;
+        self.end_refuted(&mut facts).await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
         let facts = if anyone { self.measure(judged, facts).await? } else { facts };
         let facts = self.break_ties(judged, facts).await?;

@@ -66,9 +66,7 @@ impl Run {
         };
         self.note(facts, Record::Verified { variant: key.clone(), cut }).await?;
         let Some(check) = advantage::check(facts, key) else { return Ok(false) };
-        if let Some(outcome) = advantage::outcome(&check).filter(|_| !facts.ended.contains_key(&contender)) {
-            self.put_out(&contender, outcome, facts).await?;
-        }
+        self.end_refuted(facts).await?;
         if facts.ended.contains_key(&contender) {
             return Ok(true);
         }
@@ -77,6 +75,16 @@ impl Run {
             _ => self.tell(Event::Choice { what: "verified".to_owned(), text: check.to_string() }),
         }
         Ok(false)
+    }
+
+    /// Ends whoever has no advantage in fresh trees, unless that was done: a run may have been interrupted in between.
+    pub(super) async fn end_refuted(&self, facts: &mut Facts) -> Result<(), Error> {
+        for (contender, outcome) in advantage::refuted(facts) {
+            if !facts.ended.contains_key(&contender) {
+                self.put_out(&contender, outcome, facts).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn put_out(&self, contender: &Contender, outcome: Outcome, facts: &mut Facts) -> Result<(), Error> {
