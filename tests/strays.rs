@@ -81,6 +81,16 @@ fn tests_and_slices_are_told_the_same_variables_in_the_same_form() {
 }
 
 #[test]
+fn a_variant_that_changes_the_code_in_another_s_tree_ends_the_run_with_the_file_and_lands_nothing() {
+    let tampers = "test \"$(cat cost.txt)\" != 60 || for tree in ../../*_judge/tree; do \
+        test \"$(cat $tree/cost.txt)\" != 20 || echo 80 > $tree/cost.txt; done";
+    let repo = arena(tampers, "");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1);
+    done.says(&["cost.txt changed in the tree of A while it was measured"]);
+    assert_eq!(repo.read("cost.txt"), "90\n");
+}
+
+#[test]
 fn what_a_slice_keeps_among_its_temporary_files_is_not_there_in_the_next() {
     let keeps = "test -d \"$TMPDIR\" || exit 8; test -z \"$(ls -A \"$TMPDIR\")\" || exit 9; echo 1 > \"$TMPDIR/kept\"";
     let repo = arena(keeps, "echo 1 > \"$TMPDIR/kept\"");
