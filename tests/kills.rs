@@ -225,7 +225,7 @@ async fn while_the_winners_many_files_are_written_into_the_checkout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_an_agent_runs_that_left_a_daemon_behind() {
-    let agent = "( setsid sh -c 'sleep 600 & sleep 601' >/dev/null 2>&1 & )\nsleep 0.2\ntouch \"$TMPDIR/../../started\"\nsleep 60\n";
+    let agent = "( setsid sh -c 'sleep 600 & sleep 601' >/dev/null 2>&1 & )\nsleep 0.2\ntouch \"$TMPDIR/../../../started\"\nsleep 60\n";
     let arena = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), ..Arena::default() };
     let repo = arena.build();
     repo.write("agent.sh", agent);

@@ -81,6 +81,42 @@ fn tests_and_slices_are_told_the_same_variables_in_the_same_form() {
 }
 
 #[test]
+fn a_variant_that_changes_the_code_in_another_s_tree_ends_the_run_with_the_file_and_lands_nothing() {
+    let tampers = "test \"$(cat cost.txt)\" != 60 || for tree in ../../*_judge/tree; do \
+        test \"$(cat $tree/cost.txt)\" != 20 || echo 80 > $tree/cost.txt; done";
+    let repo = arena(tampers, "");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1);
+    done.says(&["cost.txt changed in the tree of A while it was measured"]);
+    assert_eq!(repo.read("cost.txt"), "90\n");
+}
+
+#[test]
+fn what_a_slice_keeps_among_its_temporary_files_is_not_there_in_the_next() {
+    let keeps = "test -d \"$TMPDIR\" || exit 8; test -z \"$(ls -A \"$TMPDIR\")\" || exit 9; echo 1 > \"$TMPDIR/kept\"";
+    let repo = arena(keeps, "echo 1 > \"$TMPDIR/kept\"");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "20\n");
+}
+
+#[test]
+fn a_variant_that_leaves_its_work_to_a_child_takes_as_long_as_the_child() {
+    let repo = Arena { costs: vec![("A", 20), ("B", 60)], ..Arena::default() }.build();
+    // A's program returns at once, and its child is done long before anybody would look for it.
+    let work = "import os, sys, time\ncost = int(open('cost.txt').read())\nif cost == 20 and os.fork():\n    os._exit(0)\n\
+        if cost == 20:\n    os.setsid()\n    cost = 100\ntime.sleep(cost / 1000)\n";
+    repo.write("bench/work.py", work);
+    let command = "{from: command, run: sh bench/cost.sh, path: latency.p95, unit: ms}";
+    repo.write(
+        "blueprint.yaml",
+        &repo.read("blueprint.yaml").replace(command, "{from: time, run: python3 bench/work.py}"),
+    );
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("<80ms", "<900ms"));
+    repo.commit("the fastest leaves its work to a child");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "60\n", "{}{}", done.out, done.err);
+}
+
+#[test]
 fn who_prints_something_else_than_the_code_as_it_is_is_out_where_what_is_printed_is_the_answer() {
     let repo = Arena { costs: vec![("A", 20), ("B", 60)], ..Arena::default() }.build();
     repo.write("bench/work.sh", "c=$(cat cost.txt)\nsleep 0.0$c\ntest \"$c\" = 20 && echo 41 || echo 42\n");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::context::Run;
 use super::journal::Record;
@@ -26,6 +27,8 @@ pub struct Judged {
     pub lease: Lease,
     /// Where its programs run.
     pub site: Site,
+    /// When it was set up; what changed in it since then, its tests or others changed.
+    pub ready: SystemTime,
 }
 
 /// What judging came to before tests were compared with the baseline's.
@@ -81,7 +84,7 @@ impl Run {
             exec: self.ports.exec.clone(),
             stop: self.stop.clone(),
         };
-        Judged { lease, site }
+        Judged { lease, site, ready: SystemTime::now() }
     }
 
     async fn furnish(

@@ -145,7 +145,11 @@ impl Run {
         if let Some(first) = ports.first() {
             lease.env.insert("PORT".to_owned(), first.to_string());
         }
-        lease.env.insert("TMPDIR".to_owned(), lease.dir.join("tmp").display().to_string());
+        // A slice of measuring has one of its own beside it.
+        let temporary =
+            lease.dir.join("tmp").join(format!("{PREFIX}{:08x}", self.ports.workspace.random() & 0xffff_ffff));
+        self.ports.workspace.make_private(&temporary).await.map_err(machine)?;
+        lease.env.insert("TMPDIR".to_owned(), temporary.display().to_string());
         lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
         lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
         lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));

@@ -92,6 +92,7 @@ impl Run {
         meters: &mut Meters,
         pace: &mut Pace,
     ) -> Result<(), Error> {
+        let code = self.code(judged, facts).await?;
         let mut spoiled = 0;
         let mut brief = None;
         loop {
@@ -104,7 +105,9 @@ impl Run {
             if standing.concluded() || index >= BLOCK_LIMIT || !self.goes_on(pace, facts, &standing) {
                 return Ok(());
             }
-            match self.block(index, judged, facts, &standing, meters, pace).await? {
+            let block = self.block(index, judged, facts, &standing, meters, pace).await?;
+            self.check_code(&code, judged).await?;
+            match block {
                 Ok(block) => {
                     let by = disturbance::beyond_the_usual(&block, &facts.blocks, &facts.clocks);
                     let kept = u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX);

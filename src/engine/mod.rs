@@ -42,4 +42,5 @@ pub mod step;
 pub mod ties;
 pub mod trial;
 pub mod uncommitted;
+mod untouched;
 mod vetting;

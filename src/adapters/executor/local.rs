@@ -51,9 +51,10 @@ impl Executor for Local {
             None => (group.reap(), None),
             Some(how) => (group.stop(command.grace).await, Some(how)),
         };
-        let Settled { left, cpu } = self.outlived(&group, tree.as_ref(), command.metered).await;
+        let Settled { left, cpu, lasted } = self.outlived(&group, tree.as_ref(), command.metered).await;
         drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
-        let (wall, usage) = (ended.wall, ended.usage(cpu));
+        // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
+        let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
         let finished = Finished::of(exit.unwrap_or(ended.exit), stdout.bytes(), stderr.bytes());
         Ok(Finished { wall, usage, left, ..finished })
     }
@@ -410,6 +411,14 @@ mod tests {
     async fn what_ends_soon_after_its_program_is_waited_for_and_not_named() {
         let command = Command { metered: true, ..daemon("sleep 0.02", "r/soon") };
         assert_eq!(Local.run(command, &Stop::new()).await.unwrap().left, []);
+    }
+
+    #[tokio::test]
+    async fn a_metered_program_takes_as_long_as_what_it_started() {
+        let command = Command { metered: true, ..daemon("sleep 0.4", "r/child") };
+        let done = Local.run(command, &Stop::new()).await.unwrap();
+        assert_eq!(done.left, []);
+        assert!(done.wall >= Duration::from_millis(380), "{:?}", done.wall);
     }
 
     #[tokio::test]

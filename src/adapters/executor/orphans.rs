@@ -44,15 +44,17 @@ pub struct Settled {
     pub left: Vec<Stray>,
     /// CPU time of all, also of those that did.
     pub cpu: Duration,
+    /// For how long any of them went on by itself.
+    pub lasted: Duration,
 }
 
 /// Waits until nothing is left of those that belong to somebody: what does not end at once is killed.
 pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
     let began = Instant::now();
     let mut left: BTreeMap<u32, Stray> = BTreeMap::new();
-    let mut all = Duration::ZERO;
+    let (mut all, mut lasted) = (Duration::ZERO, Duration::ZERO);
     loop {
-        let mut alive = false;
+        let (mut alive, now) = (false, began.elapsed());
         for pid in handed() {
             if !left.contains_key(&pid) && !belongs(pid) {
                 continue;
@@ -65,13 +67,14 @@ pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
                 continue;
             }
             alive = true;
+            lasted = now;
             if began.elapsed() >= GRACE {
                 left.entry(pid).or_insert_with(|| Stray { pid, name: name(pid), cpu: Duration::ZERO });
                 kill(pid);
             }
         }
         if !alive || began.elapsed() > GRACE + DEATH {
-            return Settled { left: left.into_values().collect(), cpu: all };
+            return Settled { left: left.into_values().collect(), cpu: all, lasted };
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -1,13 +1,19 @@
 //! One slice that is one run of a program: how it runs, what it cost, who is to blame.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::adapters::process::{Command, Exchange, Exit, Finished, Program, REPORT_LIMIT, Site, Stray, Usage};
+use crate::adapters::process::{
+    Command, Exchange, Exit, Finished, Program, REPORT_LIMIT, Site, Stray, Usage, temporary_beside,
+};
 use crate::adapters::sql::digest;
 use crate::domain::measurement::{Reading, Timing};
 
 use super::value::output;
 use super::{MetricError, Sample, Slot};
+
+/// The directory for temporary files.
+const TEMPORARY: &str = "TMPDIR";
 
 /// Runs a slice's program with `BLUEPRINT_SEED` and these variables; anything but status 0 is
 /// the variant's doing.
@@ -45,7 +51,13 @@ fn command(site: &Site, slot: Slot, program: &Program, extra: &[String], vars: &
 }
 
 /// Runs the command that stands for a slice's program; anything but status 0 is the variant's doing.
-pub async fn finish(site: &Site, program: &Program, command: Command) -> Result<Finished, MetricError> {
+pub async fn finish(site: &Site, program: &Program, mut command: Command) -> Result<Finished, MetricError> {
+    // What it keeps there is not there in the next slice.
+    let temporary = command.env.get(TEMPORARY).map(|usual| temporary_beside(Path::new(usual))).transpose();
+    let temporary = temporary.map_err(no_scratch)?;
+    if let Some(own) = &temporary {
+        command.env.insert(TEMPORARY.to_owned(), own.path().display().to_string());
+    }
     let finished = site.exec.run(command, &site.stop).await?;
     match finished.exit {
         Exit::Code(0) if !finished.left.is_empty() => Err(MetricError::Left(left(program, &finished.left))),

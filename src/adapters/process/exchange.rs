@@ -18,6 +18,8 @@ pub const REPORT_LIMIT: u64 = 64 << 20;
 /// How its directories are called, before a random number in hexadecimal digits.
 pub const PREFIX: &str = "x-";
 const NAME_BITS: usize = 64;
+/// Paths of sockets, which are made in directories for temporary files, are short.
+const SHORT_BITS: usize = 32;
 
 /// One file in a directory of its own, both gone when this is dropped.
 #[derive(Debug)]
@@ -29,18 +31,7 @@ pub struct Exchange {
 impl Exchange {
     /// A directory under `scratch` with mode 0700; the file is not there yet, its writer makes it.
     pub fn new(scratch: &Path, name: &str) -> io::Result<Self> {
-        // As the umask has it, others could look in.
-        let private = Permissions::from_mode(0o700);
-        // Nobody who was there before can know the name.
-        let name_of_dir = format!("{PREFIX}{}", secret(NAME_BITS)?);
-        let dir =
-            tempfile::Builder::new().prefix(&name_of_dir).rand_bytes(0).permissions(private).tempdir_in(scratch)?;
-        // The trial's programs may run as another user than we do: who owns the scratch
-        // directory must be able to write here.
-        let (owner, ours) = (std::fs::metadata(scratch)?, std::fs::metadata(dir.path())?);
-        if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) {
-            std::os::unix::fs::chown(dir.path(), Some(owner.uid()), Some(owner.gid()))?;
-        }
+        let dir = private(scratch, NAME_BITS)?;
         let file = dir.path().join(name);
         Ok(Self { dir, file })
     }
@@ -75,6 +66,28 @@ impl Exchange {
     pub fn read_from(&self, start: u64) -> io::Result<Option<Vec<u8>>> {
         read_untrusted(&self.file, start)
     }
+}
+
+/// A directory for temporary files beside the one that is there for them, both in a folder of their own: empty, and
+/// gone with all that is in it when this is dropped.
+pub fn temporary_beside(usual: &Path) -> io::Result<TempDir> {
+    let folder = usual.parent().ok_or_else(|| io::Error::other("it is in no folder"))?;
+    private(folder, SHORT_BITS)
+}
+
+/// A directory in this one that nobody else can look into, with a random name.
+fn private(parent: &Path, bits: usize) -> io::Result<TempDir> {
+    // As the umask has it, others could look in.
+    let private = Permissions::from_mode(0o700);
+    // Nobody who was there before can know the name.
+    let name = format!("{PREFIX}{}", secret(bits)?);
+    let dir = tempfile::Builder::new().prefix(&name).rand_bytes(0).permissions(private).tempdir_in(parent)?;
+    // The trial's programs may run as another user than we do: who owns the directory must be able to write here.
+    let (owner, ours) = (std::fs::metadata(parent)?, std::fs::metadata(dir.path())?);
+    if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) {
+        std::os::unix::fs::chown(dir.path(), Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(dir)
 }
 
 /// Reads a file that somebody else wrote, from a byte on; `None` where there is none. Anything

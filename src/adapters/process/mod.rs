@@ -22,7 +22,7 @@ pub use tokio_util::sync::CancellationToken as Stop;
 use crate::domain::measurement::Priority;
 use crate::domain::quantity::show_duration;
 
-pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted};
+pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;

@@ -5,13 +5,14 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use super::copying::{self, Copying};
-use super::{Carry, Footing, Workspace, WorkspaceError, removing};
+use super::{Carry, Footing, Looked, Workspace, WorkspaceError, removing};
 use crate::adapters::process;
 
 /// This machine's disk and loopback.
@@ -97,6 +98,15 @@ impl Workspace for LocalWorkspace {
     async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError> {
         let (file, into) = (file.to_owned(), into.to_owned());
         blocking(format!("keeping {}", file.display()), move || keep(&file, &into)).await
+    }
+
+    async fn look(&self, tree: &Path, path: &str) -> Looked {
+        let bytes = process::read_inside(tree, path).unwrap_or_else(|why| Some(why.to_string().into_bytes()));
+        let changed = fs::symlink_metadata(tree.join(path)).ok().and_then(|found| {
+            let (seconds, nanos) = (u64::try_from(found.ctime()).ok()?, u32::try_from(found.ctime_nsec()).ok()?);
+            Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos))
+        });
+        Looked { bytes, changed }
     }
 
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError> {
@@ -201,6 +211,29 @@ mod tests {
         std::os::unix::fs::symlink(&aside, &work).unwrap();
         assert_eq!(LocalWorkspace.replaced(&work, &known).await, Some("was replaced by a link"));
         assert!(LocalWorkspace.footing(&work).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_a_tree_is_seen_with_the_time_of_its_last_change_and_nothing_behind_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let tree = place.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(place.path().join("secret"), "s").unwrap();
+        fs::write(tree.join("a"), "x").unwrap();
+        std::os::unix::fs::symlink(place.path().join("secret"), tree.join("b")).unwrap();
+        let before = LocalWorkspace.look(&tree, "a").await;
+        assert_eq!(before.bytes, Some(b"x".to_vec()));
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let between = SystemTime::now();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        fs::write(tree.join("a"), "y").unwrap();
+        let old = fs::File::open(tree.join("a")).unwrap();
+        old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let after = LocalWorkspace.look(&tree, "a").await;
+        assert_eq!(after.bytes, Some(b"y".to_vec()));
+        assert!(before.changed.unwrap() < between && between < after.changed.unwrap());
+        assert_ne!(LocalWorkspace.look(&tree, "b").await.bytes, Some(b"s".to_vec()));
+        assert_eq!(LocalWorkspace.look(&tree, "c").await, Looked { bytes: None, changed: None });
     }
 
     #[tokio::test]

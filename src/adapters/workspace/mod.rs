@@ -1,6 +1,7 @@
 //! The workspace port: a trial's private directories, carried files, ports and randomness.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
@@ -64,6 +65,9 @@ pub trait Workspace: Send + Sync {
     /// Adds what a program left in a file to a private one that outlives the trial; whether there was any.
     async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError>;
 
+    /// What stands at a path of somebody's tree, without following links.
+    async fn look(&self, tree: &Path, path: &str) -> Looked;
+
     /// The bytes of a file; `None` where there is none.
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError>;
 
@@ -72,6 +76,15 @@ pub trait Workspace: Send + Sync {
 
     /// Random bits from the system.
     fn random(&self) -> u64;
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// Its bytes, or a word on what it is where it is no file; nothing where there is nothing.
+    pub bytes: Option<Vec<u8>>,
+    /// When it last changed in any way, which no program can set.
+    pub changed: Option<SystemTime>,
 }
 
 /// What to carry.
