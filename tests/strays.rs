@@ -81,13 +81,13 @@ fn tests_and_slices_are_told_the_same_variables_in_the_same_form() {
 }
 
 #[test]
-fn a_variant_that_changes_the_code_in_another_s_tree_ends_the_run_with_the_file_and_lands_nothing() {
+fn a_variant_that_changes_the_code_in_another_s_tree_is_out_and_what_it_changed_is_put_back() {
     let tampers = "test \"$(cat cost.txt)\" != 60 || for tree in ../../*_judge/tree; do \
         test \"$(cat $tree/cost.txt)\" != 20 || echo 80 > $tree/cost.txt; done";
     let repo = arena(tampers, "");
-    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1);
-    done.says(&["cost.txt changed in the tree of A while it was measured"]);
-    assert_eq!(repo.read("cost.txt"), "90\n");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(done.out.contains("B is out: invalid measurement: changed cost.txt in the tree of A"), "{}", done.out);
+    assert_eq!(repo.read("cost.txt"), "20\n");
 }
 
 #[test]

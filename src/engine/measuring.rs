@@ -10,6 +10,7 @@ use super::judging::Judged;
 use super::lease::{SCRATCH, judging};
 use super::pace::{Pace, Patience};
 use super::replay::{self, Standing};
+use super::untouched::Code;
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
 use crate::domain::event::Event;
@@ -105,7 +106,7 @@ impl Run {
             if standing.concluded() || index >= BLOCK_LIMIT || !self.goes_on(pace, facts, &standing) {
                 return Ok(());
             }
-            let block = self.block(index, judged, facts, &standing, meters, pace).await?;
+            let block = self.block(index, (judged, &code), facts, &standing, meters, pace).await?;
             self.check_code(&code, judged).await?;
             match block {
                 Ok(block) => {
@@ -251,7 +252,7 @@ impl Run {
     async fn block(
         &self,
         index: u32,
-        judged: &PerContender<Judged>,
+        (judged, code): (&PerContender<Judged>, &Code),
         facts: &mut Facts,
         standing: &Standing,
         meters: &mut Meters,
@@ -277,7 +278,9 @@ impl Run {
                 self.check_stop()?;
                 let patience = self.patience(facts, source.name(), pace.left());
                 let slot = Slot { limit: patience.limit, ..slot };
-                match self.slice(at, &contender, judged, meters, slot, patience).await? {
+                let slice = self.slice(at, &contender, judged, meters, slot, patience).await?;
+                let tampered = self.tampered(&contender, code, judged).await?;
+                match tampered.map_or(slice, |message| Err(Spoiled::Contender(message))) {
                     Ok(slice) => slices.push(slice),
                     Err(Spoiled::Contender(message)) => {
                         self.invalid(&contender, message.clone(), facts).await?;

@@ -1,5 +1,6 @@
 //! The code that is measured stays as it was committed: whose program changes it, in its own tree or in another's, would
-//! be measured by something else than what lands.
+//! be measured by something else than what lands. Whose slice it was is out; where several ran at once, or tests, nobody
+//! can tell, and the run ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +55,33 @@ impl Run {
             }
         }
         Ok(code)
+    }
+
+    /// What one slice of a contender changed, which is put back, in words against it.
+    pub(super) async fn tampered(
+        &self,
+        by: &Contender,
+        before: &Code,
+        judged: &PerContender<Judged>,
+    ) -> Result<Option<String>, Error> {
+        let mut first = None;
+        for ((contender, path), bytes) in before {
+            let Some(tree) = judged.get(contender) else { continue };
+            let found = self.ports.workspace.look(&tree.site.tree, path).await;
+            if found.bytes == *bytes {
+                continue;
+            }
+            let back = match bytes {
+                Some(bytes) => self.ports.workspace.put_back(&tree.site.tree, path, bytes).await.is_ok(),
+                None => false,
+            };
+            // What the baseline's program does, any contender's does; and the others can't go on with other code.
+            if !back || by.key().is_none() {
+                return Err(changed(path, contender, "measured"));
+            }
+            first.get_or_insert_with(|| format!("changed {path} in the tree of {contender} while it was measured"));
+        }
+        Ok(first)
     }
 
     /// Ends the run where any of it is something else now.

@@ -68,6 +68,9 @@ pub trait Workspace: Send + Sync {
     /// What stands at a path of somebody's tree, without following links.
     async fn look(&self, tree: &Path, path: &str) -> Looked;
 
+    /// Writes into a regular file of somebody's tree, which must be there; links are not followed.
+    async fn put_back(&self, tree: &Path, path: &str, bytes: &[u8]) -> Result<(), WorkspaceError>;
+
     /// The bytes of a file; `None` where there is none.
     async fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, WorkspaceError>;
 
