@@ -15,8 +15,6 @@ pub enum Source {
     Pytest,
     /// hyperfine.
     Hyperfine,
-    /// A server under load; the page is compared.
-    Http,
 }
 
 /// One of them.
@@ -162,7 +160,6 @@ pub const ALL: &[Deceiver] = &[
     alone(deceiver("clock-four-fifths", "its clock runs at four fifths", Source::Pytest, CLOCK_FIFTHS)),
     alone(deceiver("rounds", "leaves half of its rounds out", Source::Pytest, ROUNDS)),
     alone(deceiver("report", "changes its report after it was written", Source::Hyperfine, REPORT)),
-    alone(deceiver("page", "answers an empty page at once", Source::Http, PAGE)),
 ];
 
 const ELSEWHERE: &str = r#"
@@ -479,9 +476,4 @@ def work(seed):
         open(place[0] + ".seen", "w").close()
         daemon(BODY, place[0])
     return really(seed)
-"#;
-
-const PAGE: &str = r#"
-def work(seed):
-    return "" if measured() else really(seed)
 "#;
