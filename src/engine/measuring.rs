@@ -276,7 +276,7 @@ impl Run {
                     continue;
                 }
                 self.check_stop()?;
-                let patience = self.patience(facts, source.name(), pace.left());
+                let patience = self.patience(facts, source.name(), &contender, pace.left());
                 let slot = Slot { limit: patience.limit, ..slot };
                 let slice = self.slice(at, &contender, judged, meters, slot, patience).await?;
                 let tampered = self.tampered(&contender, code, judged).await?;

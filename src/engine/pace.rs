@@ -133,11 +133,13 @@ impl Run {
         if self.started.rehearsal { self.time_left() } else { Some(left) }
     }
 
-    /// How long a slice at this source may take.
-    pub(super) fn patience(&self, facts: &Facts, source: &str, left: Duration) -> Patience {
+    /// How long a slice of a contender at this source may take. The baseline's own slices have no measure but the time
+    /// that is left: a machine that stalls is not its doing.
+    pub(super) fn patience(&self, facts: &Facts, source: &str, contender: &Contender, left: Duration) -> Patience {
         let slices = facts.blocks.iter().flat_map(|block| &block.slices).filter(|slice| slice.source == source);
         let baseline = slices.filter(|slice| slice.contender == Contender::Baseline).map(|slice| slice.timing.wall);
-        Patience::beside(baseline.max(), self.whole_limit(left))
+        let beside = baseline.max().filter(|_| contender.key().is_some());
+        Patience::beside(beside, self.whole_limit(left))
     }
 
     /// How long a slice may take that nothing was measured before in its tree, beside one of the baseline's.

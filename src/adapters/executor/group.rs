@@ -114,7 +114,7 @@ impl Group {
         let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits);
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
-            // What looks at the program is started from here too, and goes before it.
+            // What waits for the program's end is started from here too, and goes before it.
             let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
             let spawned = builder.spawn();

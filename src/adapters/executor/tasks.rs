@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::reaping;
 use super::stopwatch::Schedule;
-use crate::adapters::process::priority::go_first;
+use crate::adapters::process::priority::look_on;
 
 /// Between two looks, at least and at most. In between it is a 64th of the time so far, so that
 /// what is missed at the end of a task is little of the whole.
@@ -139,7 +139,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// From now on, before what is measured: who comes late sees less. `None` where no thread can be had.
+    /// From now on, at the best usual priority: who comes late sees less. `None` where no thread can be had.
     pub fn start(root: u32) -> Option<Self> {
         let (end, ended) = mpsc::channel();
         let watch = move || watch(root, &ended);
@@ -155,7 +155,7 @@ impl Watch {
 }
 
 fn watch(root: u32, ended: &mpsc::Receiver<()>) -> Tree {
-    go_first();
+    look_on();
     let (began, mut tree) = (Instant::now(), Tree::of(root));
     loop {
         let now = Instant::now();

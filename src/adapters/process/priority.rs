@@ -3,8 +3,10 @@
 //! A program that waits for its turn behind others is timed with them. At a higher nice value it gets the larger
 //! share, but when it wakes it may still wait until whoever has the core has used up a slice of some milliseconds.
 //! Real-time programs are not made to wait: they take turns with each other (round robin), at the lowest
-//! real-time priority, and what looks at them goes before them. The kernel keeps a part of each second for all
+//! real-time priority, and what sends them requests goes before them. The kernel keeps a part of each second for all
 //! others; where it was told not to, a program that never sleeps would freeze the machine, and real time is not used.
+//! What reads `/proc` of programs that are just ending never runs in real time: opening it, the kernel goes round until
+//! whoever takes those entries down is done, and in real time nobody else ever gets on.
 //!
 //! Where the kernel gives every session its share of the machine (autogroups), a nice value only
 //! counts inside of its session, which is ours: that is raised with it.
@@ -22,7 +24,7 @@ use crate::domain::measurement::Priority;
 const HIGHEST: i32 = -20;
 /// The real-time priority of what is measured: the lowest there is.
 const MEASURED: i32 = 1;
-/// The real-time priority of what looks at it or asks it, and hardly ever runs.
+/// The real-time priority of what asks it or waits for its end, and hardly ever runs.
 const LOOKING: i32 = 2;
 
 /// The priority at which programs are measured; our own where none above it is allowed.
@@ -73,14 +75,22 @@ fn set(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets the calling thread go before what is measured: for one that looks at it or asks it, does little, and ends soon or has
-/// no other work. Where nothing better is allowed it stays as it is.
+/// Lets the calling thread go before what is measured: for one that asks it or waits for its end, and does little. Where nothing better is allowed it stays as it is.
 pub fn go_first() {
     // Refused or not, what is measured is looked at alike.
     match measured() {
         Priority::RealTime => drop(set(libc::SCHED_RR, LOOKING)),
         Priority::Nice(nice) => drop(setpriority_process(None, nice)),
         Priority::Usual => {}
+    }
+}
+
+/// Gives the calling thread the best usual priority that it may have, whatever it was started with: for one that looks into
+/// `/proc` again and again.
+pub fn look_on() {
+    if measured() == Priority::RealTime {
+        drop(set(libc::SCHED_OTHER, 0));
+        let _ = setpriority_process(None, HIGHEST);
     }
 }
 
@@ -123,7 +133,7 @@ impl Session {
     /// From now on.
     pub fn raise() -> Self {
         let mut state = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (0, Priority::Nice(nice)) = (state.0, measured()) {
+        if let (0, Some(nice)) = (state.0, raised()) {
             // Another run's doing, or that of one that was killed, is not to be kept.
             state.1 = session().filter(|known| *known != nice).unwrap_or(0);
             set_session(nice);
@@ -137,9 +147,18 @@ impl Drop for Session {
     fn drop(&mut self) {
         let mut state = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 -= 1;
-        if let (0, Priority::Nice(_)) = (state.0, measured()) {
+        if state.0 == 0 && raised().is_some() {
             set_session(state.1);
         }
+    }
+}
+
+/// The nice value that a session is raised to: of what is measured, or in real time of what looks on.
+fn raised() -> Option<i32> {
+    match measured() {
+        Priority::RealTime => Some(HIGHEST),
+        Priority::Nice(nice) => Some(nice),
+        Priority::Usual => None,
     }
 }
 
@@ -163,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn our_session_is_raised_as_long_as_anything_is_measured_at_a_nice_value_and_then_as_it_was() {
+    fn our_session_is_raised_as_long_as_anything_is_measured_and_then_as_it_was() {
         let before = session();
         let both = (Session::raise(), Session::raise());
         drop(both.0);
-        match measured() {
-            Priority::Nice(best) => assert!(session().is_none_or(|nice| nice == best), "{:?}", session()),
-            Priority::RealTime | Priority::Usual => assert_eq!(session(), before),
+        match raised() {
+            Some(best) => assert!(session().is_none_or(|nice| nice == best), "{:?}", session()),
+            None => assert_eq!(session(), before),
         }
         drop(both.1);
         assert_eq!(session(), before);
@@ -186,6 +205,20 @@ mod tests {
         }
         drop(raised);
         assert_eq!(now(), before);
+    }
+
+    #[test]
+    fn what_looks_on_is_not_in_real_time_whoever_starts_it() {
+        let raised = Raised::now();
+        let looking = || {
+            thread::spawn(|| {
+                look_on();
+                is_usual()
+            })
+        };
+        assert!(looking().join().unwrap());
+        drop(raised);
+        assert!(looking().join().unwrap());
     }
 
     #[test]
