@@ -211,8 +211,11 @@ fn recorded_work_is_applied_without_set_up() {
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     let lines = std::fs::read_to_string(repo.home().join("set-up")).unwrap();
     let leases: Vec<_> = lines.lines().map(|line| line.rsplit('/').next().unwrap()).collect();
-    assert!(leases.iter().all(|lease| lease.ends_with("_judge") || lease.ends_with("_merged")), "{leases:?}");
-    assert_eq!(leases.len(), 5, "the baseline, its shadow, A, B, and what was merged: {leases:?}");
+    assert!(
+        leases.iter().all(|lease| ["_judge", "_fresh", "_merged"].iter().any(|end| lease.ends_with(end))),
+        "{leases:?}"
+    );
+    assert_eq!(leases.len(), 7, "the baseline, its shadow, A, B, two fresh trees, and what was merged: {leases:?}");
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn a_tree_begins_with_what_the_baseline_built_and_builds_what_its_variant_change
     let by = |who: &str| compiled.lines().filter(|line| line.starts_with(who)).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(by("baseline"), ["baseline src/a", "baseline src/b", "baseline src/c"]);
     assert_eq!(by("B "), ["B src/b"]);
-    assert_eq!(by("A "), ["A src/b", "A src/b"], "judged, and once more when it was merged");
+    assert_eq!(by("A "), ["A src/b"; 3], "judged, in a fresh tree, and once more when it was merged");
     assert_eq!(by("shadow"), Vec::<String>::new());
 }
 
@@ -323,5 +326,5 @@ fn cargo_builds_again_what_a_variant_changed_and_nothing_else() {
     assert_eq!(compiled("baseline"), ["dep", "app"]);
     assert_eq!(compiled("shadow"), Vec::<String>::new());
     assert_eq!(compiled("B"), ["app"]);
-    assert_eq!(compiled("A"), ["app", "app"], "judged, and once more when it was merged");
+    assert_eq!(compiled("A"), ["app"; 3], "judged, in a fresh tree, and once more when it was merged");
 }

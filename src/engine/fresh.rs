@@ -182,10 +182,8 @@ impl Run {
             (Contender::Variant(key.clone()), harvest.commit.clone()),
         ];
         for (contender, commit) in both {
-            // What is built begins with what the baseline's fresh tree has: the race's slices may have built more.
-            let built = pristine.get(&Contender::Baseline).map_or_else(|| self.baseline_tree(), Lease::tree);
-            let place = live(&contender);
-            let made = self.tree_on(&contender, &place, &commit, (&self.settings.protect, &built)).await?;
+            let protect = &self.settings.protect;
+            let made = self.fresh_tree(&contender, &live(&contender), &commit, protect).await?;
             let judged = match made {
                 Ok(judged) => judged,
                 Err(why) => return Ok(Err(format!("a fresh tree of {contender} can't be set up: {why}"))),

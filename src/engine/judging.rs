@@ -49,19 +49,8 @@ impl Run {
         tree: &str,
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
-        self.tree_on(contender, name, tree, (restored, &self.baseline_tree())).await
-    }
-
-    /// The same, of which what is built begins with what was built in this tree of the baseline.
-    pub(super) async fn tree_on(
-        &self,
-        contender: &Contender,
-        name: &str,
-        tree: &str,
-        (restored, built): (&[String], &Path),
-    ) -> Result<Result<Judged, String>, Error> {
         let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&mut lease, tree, restored, built).await {
+        match self.furnish(&mut lease, tree, restored).await {
             Ok(None) => Ok(Ok(self.judged(lease))),
             Ok(Some(failure)) => {
                 self.close_lease(lease).await?;
@@ -87,19 +76,13 @@ impl Run {
         Judged { lease, site, ready: SystemTime::now() }
     }
 
-    async fn furnish(
-        &self,
-        lease: &mut Lease,
-        tree: &str,
-        restored: &[String],
-        built: &Path,
-    ) -> Result<Option<String>, Error> {
+    async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
         self.ports.git.check_out(&order).await?;
         self.stand_on(lease, "judged tree", into.clone()).await?;
         self.carry(&into).await?;
-        self.build_on(built, &lease.contender, &into).await?;
+        self.build_on_baseline(&into).await?;
         for lines in [&self.settings.setup, &self.settings.build, &self.settings.migrate] {
             if let Some(failure) = self.set_up(lease, &into, lines).await? {
                 return Ok(Some(failure));

@@ -232,21 +232,17 @@ impl Run {
         Ok(())
     }
 
-    /// Where the baseline is judged.
-    pub(super) fn baseline_tree(&self) -> PathBuf {
-        self.place(&judging(&Contender::Baseline.slug())).join(TREE)
-    }
-
-    /// Gives a tree what was built in a tree of the baseline: copies of its folders, which nobody else sees, and to
+    /// Gives a tree what was built in the baseline's judged one: copies of its folders, which nobody else sees, and to
     /// files that are the same the times that they have there.
-    pub async fn build_on(&self, baseline: &Path, contender: &Contender, into: &Path) -> Result<(), Error> {
-        if *contender == Contender::Baseline || self.settings.built.is_empty() {
+    pub async fn build_on_baseline(&self, into: &Path) -> Result<(), Error> {
+        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+        if baseline == into || self.settings.built.is_empty() {
             return Ok(());
         }
         let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
-        self.ports.workspace.same_times(baseline, into, &others).await.map_err(machine)?;
+        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
         for path in &self.settings.built {
-            let order = Carry { path, from: baseline, into, without: &[] };
+            let order = Carry { path, from: &baseline, into, without: &[] };
             self.ports.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
