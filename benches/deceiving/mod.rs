@@ -387,7 +387,11 @@ def work(seed):
     return really(seed)
 "#;
 
-const CLOCK_TENTH: &str = r#"
+/// A clock of pytest-benchmark that runs at this share of the true one.
+macro_rules! clock {
+    ($share:literal) => {
+        concat!(
+            "
 try:
     from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -396,7 +400,9 @@ try:
     def init(self, *arguments, **named):
         begin(self, *arguments, **named)
         clock = self._timer
-        self._timer = lambda: clock() * 0.1
+        self._timer = lambda: clock() * ",
+            $share,
+            "
 
     BenchmarkFixture.__init__ = init
 except ImportError:
@@ -405,27 +411,13 @@ except ImportError:
 
 def work(seed):
     return really(seed)
-"#;
+"
+        )
+    };
+}
 
-const CLOCK_FIFTHS: &str = r#"
-try:
-    from pytest_benchmark.fixture import BenchmarkFixture
-
-    begin = BenchmarkFixture.__init__
-
-    def init(self, *arguments, **named):
-        begin(self, *arguments, **named)
-        clock = self._timer
-        self._timer = lambda: clock() * 0.8
-
-    BenchmarkFixture.__init__ = init
-except ImportError:
-    pass
-
-
-def work(seed):
-    return really(seed)
-"#;
+const CLOCK_TENTH: &str = clock!(0.1);
+const CLOCK_FIFTHS: &str = clock!(0.8);
 
 const ROUNDS: &str = r#"
 calls, known = [], {}

@@ -253,6 +253,13 @@ pub struct Timing {
     pub late: Option<Duration>,
 }
 
+/// What was read of one metric of a contender among these slices, with its slice.
+pub fn read<'a>(slices: &'a [Slice], who: &Contender, metric: &MetricName) -> Option<(&'a Slice, &'a Reading)> {
+    let own = slices.iter().filter(|slice| slice.contender == *who);
+    let mut read = own.flat_map(|slice| slice.readings.iter().map(move |reading| (slice, reading)));
+    read.find(|(_, reading)| reading.metric == *metric)
+}
+
 /// One contender's turn in a block at one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slice {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::journal::{Facts, Record};
 use super::replay;
 use crate::domain::fresh::{self, Check, Pair, Shown};
-use crate::domain::measurement::{Contender, MetricName, Reading, Slice};
+use crate::domain::measurement::{Contender, MetricName, Reading, Slice, read};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::race::Rules;
 use crate::domain::score::Scorer;
@@ -55,15 +55,10 @@ pub(super) fn beyond<'a>(facts: &'a Facts, key: &VariantKey) -> Vec<(&'a MetricB
 /// What the slices of a block, or of a pair of fresh trees, cost the baseline and a variant: by the clock of that block
 /// where both tell it, and else as they were told.
 fn pair(facts: &Facts, block: u32, slices: &[Slice], key: &VariantKey, metric: &MetricBound) -> Option<Pair> {
-    let of = |who: &Contender| {
-        let readings = |slice| -> Option<(&Slice, &Reading)> {
-            let slice: &Slice = slice;
-            Some((slice, slice.readings.iter().find(|reading| reading.metric == metric.name)?))
-        };
-        slices.iter().filter(|slice| slice.contender == *who).find_map(readings)
-    };
-    let (base, own) = (of(&Contender::Baseline)?, of(&Contender::Variant(key.clone()))?);
-    let timed = |(slice, reading)| fresh::cost(facts.clocks.value(block, slice, reading)?, metric.bound);
+    let base = read(slices, &Contender::Baseline, &metric.name)?;
+    let own = read(slices, &Contender::Variant(key.clone()), &metric.name)?;
+    let timed =
+        |(slice, reading): (&Slice, &Reading)| fresh::cost(facts.clocks.value(block, slice, reading)?, metric.bound);
     let told = |(_, reading): (&Slice, &Reading)| fresh::cost(reading.value, metric.bound);
     let both = |baseline: Option<f64>, variant: Option<f64>| Some(Pair { baseline: baseline?, variant: variant? });
     both(timed(base), timed(own)).or_else(|| both(told(base), told(own)))
@@ -96,11 +91,13 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     facts.fresh.keys().filter_map(|key| check(facts, key)).collect()
 }
 
-/// Those whose advantage is not there in fresh trees.
+/// Those whose advantage is not there in fresh trees, and who are not ended by that yet. Asked after each block: who is
+/// ended is not looked at again.
 pub(super) fn refuted(facts: &Facts) -> BTreeMap<Contender, Outcome> {
-    let over = |check: &Check| facts.fresh.get(&check.variant).is_some_and(|fresh| fresh.over);
-    let all = checks(facts).into_iter().filter(over);
-    all.filter_map(|check| Some((Contender::Variant(check.variant.clone()), outcome(&check)?))).collect()
+    let over = facts.fresh.iter().filter(|(_, fresh)| fresh.over);
+    let all = over.map(|(key, _)| (Contender::Variant(key.clone()), key));
+    let open = all.filter(|(contender, _)| !facts.ended.contains_key(contender));
+    open.filter_map(|(contender, key)| Some((contender, outcome(&check(facts, key)?)?))).collect()
 }
 
 /// How a variant ends whose advantage is not there in fresh trees; `None` where nothing says so.

@@ -7,7 +7,7 @@ use super::context::Run;
 use super::journal::Facts;
 use super::replay::{Standing, counted};
 use crate::domain::claimed::{self, Finding, Pair};
-use crate::domain::measurement::{Block, Contender, MetricName, Reading, Slice};
+use crate::domain::measurement::{Block, Contender, MetricName, read};
 use crate::domain::plan::VariantKey;
 use crate::domain::race::Rules;
 use crate::domain::trial::Disqualification;
@@ -51,11 +51,7 @@ pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> C
 
 /// What a block says of one metric of one contender beside the baseline.
 fn pair(block: &Block, contender: &Contender, metric: &MetricName) -> Option<Pair> {
-    let of = |who: &Contender| -> Option<(&Slice, &Reading)> {
-        let slices = block.slices.iter().filter(|slice| slice.contender == *who);
-        let mut read = slices.flat_map(|slice| slice.readings.iter().map(move |reading| (slice, reading)));
-        read.find(|(_, reading)| reading.metric == *metric)
-    };
+    let of = |who: &Contender| read(&block.slices, who, metric);
     Pair::of(of(&Contender::Baseline)?, of(contender)?)
 }
 

@@ -80,16 +80,8 @@ impl Run {
     /// Ends whoever has no advantage in fresh trees, unless that was done: a run may have been interrupted in between.
     pub(super) async fn end_refuted(&self, facts: &mut Facts) -> Result<(), Error> {
         for (contender, outcome) in advantage::refuted(facts) {
-            if !facts.ended.contains_key(&contender) {
-                self.put_out(&contender, outcome, facts).await?;
-            }
+            self.put_out(&contender, outcome, facts).await?;
         }
-        Ok(())
-    }
-
-    async fn put_out(&self, contender: &Contender, outcome: Outcome, facts: &mut Facts) -> Result<(), Error> {
-        self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
-        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
         Ok(())
     }
 

@@ -37,17 +37,13 @@ pub(super) struct Gates {
 
 /// Judges the bounds of these contenders.
 pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> Result<Gates, Error> {
-    let mut gates = Gates {
-        failed: Vec::new(),
-        uncertain: BTreeSet::new(),
-        grounds: BTreeMap::new(),
-        claims: claims::judge(facts, contenders, rules),
-    };
+    let mut gates =
+        Gates { failed: Vec::new(), uncertain: BTreeSet::new(), grounds: BTreeMap::new(), claims: Claims::default() };
     // Controls are to come out like the baseline, which may well miss its bounds.
     if facts.started.rehearsal {
-        gates.claims = Claims::default();
         return Ok(gates);
     }
+    gates.claims = claims::judge(facts, contenders, rules);
     let judge = Judge::new(facts, rules);
     let baseline = judge.missed_by_the_baseline()?;
     let failing = failing_on_the_baseline(facts);

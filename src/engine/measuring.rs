@@ -177,10 +177,20 @@ impl Run {
             let standing = replay::standing(facts)?;
             let Some((key, reason)) = standing.failed.first().cloned() else { return Ok(standing) };
             let contender = Contender::Variant(key);
-            let outcome = Outcome::Disqualified { reason };
-            self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
-            self.tell(Event::TrialEnded { contender, outcome });
+            self.put_out(&contender, Outcome::Disqualified { reason }, facts).await?;
         }
+    }
+
+    /// Writes down that a contender is out, and tells it.
+    pub(super) async fn put_out(
+        &self,
+        contender: &Contender,
+        outcome: Outcome,
+        facts: &mut Facts,
+    ) -> Result<(), Error> {
+        self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
+        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
+        Ok(())
     }
 
     fn tell_drops(&self, facts: &Facts, standing: &Standing) {
@@ -243,9 +253,7 @@ impl Run {
     pub(super) async fn invalid(&self, contender: &Contender, message: String, facts: &mut Facts) -> Result<(), Error> {
         let message = self.with_output(contender, &message).await;
         let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
-        self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
-        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
-        Ok(())
+        self.put_out(contender, outcome, facts).await
     }
 
     /// One slice for each active contender and each source that it still needs.

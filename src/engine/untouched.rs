@@ -65,12 +65,7 @@ impl Run {
         judged: &PerContender<Judged>,
     ) -> Result<Option<String>, Error> {
         let mut first = None;
-        for ((contender, path), bytes) in before {
-            let Some(tree) = judged.get(contender) else { continue };
-            let found = self.ports.workspace.look(&tree.site.tree, path).await;
-            if found.bytes == *bytes {
-                continue;
-            }
+        for ((contender, path), bytes, tree) in self.differing(before, judged).await {
             let back = match bytes {
                 Some(bytes) => self.ports.workspace.put_back(&tree.site.tree, path, bytes).await.is_ok(),
                 None => false,
@@ -86,13 +81,26 @@ impl Run {
 
     /// Ends the run where any of it is something else now.
     pub(super) async fn check_code(&self, before: &Code, judged: &PerContender<Judged>) -> Result<(), Error> {
-        for ((contender, path), bytes) in before {
+        match self.differing(before, judged).await.first() {
+            Some(((contender, path), ..)) => Err(changed(path, contender, "measured")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is something else now than it was before, with that and the tree that it stands in.
+    async fn differing<'a>(
+        &self,
+        before: &'a Code,
+        judged: &'a PerContender<Judged>,
+    ) -> Vec<(&'a (Contender, String), &'a Option<Vec<u8>>, &'a Judged)> {
+        let mut found = Vec::new();
+        for (place, bytes) in before {
+            let (contender, path) = place;
             let Some(tree) = judged.get(contender) else { continue };
-            let found = self.ports.workspace.look(&tree.site.tree, path).await;
-            if found.bytes != *bytes {
-                return Err(changed(path, contender, "measured"));
+            if self.ports.workspace.look(&tree.site.tree, path).await.bytes != *bytes {
+                found.push((place, bytes, tree));
             }
         }
-        Ok(())
+        found
     }
 }

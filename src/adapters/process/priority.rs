@@ -208,6 +208,13 @@ mod tests {
     }
 
     #[test]
+    fn real_time_is_used_wherever_it_may_be_had_and_the_machine_keeps_a_part_for_others() {
+        // A container may forbid it to its root too.
+        let allowed = thread::spawn(|| set(libc::SCHED_RR, LOOKING).is_ok()).join().unwrap();
+        assert_eq!(measured() == Priority::RealTime, allowed && others_keep_a_part() && is_usual());
+    }
+
+    #[test]
     fn what_looks_on_is_not_in_real_time_whoever_starts_it() {
         let raised = Raised::now();
         let looking = || {
