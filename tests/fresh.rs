@@ -147,6 +147,52 @@ async fn a_baseline_whose_first_slice_builds_tells_nothing_and_the_report_says_w
     agrees(&repo);
 }
 
+/// Set-up that takes long once: in the tree of this number, counted from 1.
+fn slow_once(repo: &Repo, tree: u32, seconds: u32) {
+    let line = format!("echo >>\"$HOME/trees\"; [ $(wc -l <\"$HOME/trees\") -ne {tree} ] || exec sleep {seconds}\n");
+    repo.write("setup.sh", &line);
+    with_little_time(repo);
+}
+
+/// With `setup.sh` as its set-up, and work of some hundredths of a second for which there are 20 s.
+fn with_little_time(repo: &Repo) {
+    repo.write("bench/cost.sh", &WORK.replace("/ 250", "/ 2500"));
+    let config = repo.read("blueprint.yaml").replace("budget: 100s", "budget: 20s");
+    repo.write("blueprint.yaml", &(config + "setup: [sh setup.sh]\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_could_not_be_verified_for_want_of_time_does_not_land_until_there_was_time() {
+    let repo = arena(&[("A", honest(15)), ("B", honest(80))], "<800ms", "");
+    // Baseline, shadow and both variants have trees by then.
+    slow_once(&repo, 5, 600);
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 3 minutes", "Time cap: 36 seconds"));
+    let before = repo.commit("a tree that takes longer than there is time");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before, "{}", done.out);
+    done.says(&["A could not be verified in fresh trees", "nothing lands", "blueprint resume --measure"]);
+    // The document is not told before it is over.
+    repo.blueprint(&["report", "--replay"]).ends_with(0);
+    let status = repo.blueprint(&["status"]).ends_with(0).out;
+    assert!(status.contains("undecided"), "{status}");
+    let done = repo.blueprint(&["resume", "--measure", "5s"]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "15\n", "{}", done.out);
+    agrees(&repo);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn measuring_leaves_the_time_that_fresh_trees_take() {
+    // A and B can't be told apart, and both are faster than asked for.
+    let repo = arena(&[("A", honest(15)), ("B", honest(15))], "<800ms", "");
+    repo.write("setup.sh", "sleep 2\n");
+    with_little_time(&repo);
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 3 minutes", "Time cap: 36 seconds"));
+    repo.commit("trees that take seconds");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    done.says(&["is as fast in fresh trees"]);
+    agrees(&repo);
+}
+
 #[test]
 fn a_plan_names_the_metrics_of_which_nobody_checks_the_answers() {
     let open = arena(&[("A", honest(15)), ("B", honest(80))], "<800ms", "");

@@ -94,7 +94,7 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
 }
 
 fn is_undecided(facts: &Facts) -> bool {
-    let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
+    let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
     undecided && facts.landed.is_none() && !facts.started.rehearsal
 }
 

@@ -167,7 +167,7 @@ impl Session {
             let started = &facts.started;
             let same = started.document == path && started.digest == digest && !started.rehearsal && !started.trying;
             if same {
-                let open = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
+                let open = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
                 return Ok(Some(run).filter(|_| open && facts.finished && facts.landed.is_none()));
             }
         }

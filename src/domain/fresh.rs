@@ -119,6 +119,12 @@ impl Check {
         }
     }
 
+    /// Whether it ended before there were enough pairs to say anything.
+    pub fn is_cut_short(&self) -> bool {
+        let few = |measured: &Measured| measured.fresh.is_none_or(|fresh| fresh.pairs < FEWEST);
+        self.cut.is_some() && self.metrics.iter().any(few)
+    }
+
     /// The first metric that is contradicted.
     pub fn contradicted(&self) -> Option<&Measured> {
         self.metrics.iter().find(|m| m.finding == Finding::Contradicted)

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::instructions;
-use super::measurement::MetricName;
+use super::measurement::{Contender, MetricName};
 use super::plan::VariantKey;
 use super::race::Race;
 use super::verdict::{Row, Verdict};
@@ -104,6 +104,15 @@ pub enum Withheld {
     NotSupported,
     /// Nobody leads.
     NoLeader,
+    /// Who was to land is faster than asked for and was measured in too few fresh trees.
+    NotVerified,
+}
+
+/// How many more blocks like those so far would decide: who is out, or where that is enough to land whether anybody
+/// is better than the baseline; `None` where that can't be told or nothing is left to decide.
+pub fn blocks_to_go(require: Require, race: &Race) -> Option<u32> {
+    let shown = if require == Require::Better { race.blocks_to_show(&Contender::Baseline) } else { None };
+    race.blocks_to_go().into_iter().chain(shown).min()
 }
 
 impl Landing {
@@ -163,7 +172,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::measurement::Contender;
     use crate::domain::race::Rules;
     use crate::domain::score::{Criteria, Points};
     use crate::domain::trial::Outcome;
@@ -228,6 +236,29 @@ mod tests {
         assert_eq!(lands(&better), Some(key("A")), "the first, where nothing was counted");
         (better[0].instructions, better[1].instructions) = (Some(2_000_000), Some(1_000_000));
         assert_eq!(lands(&better), Some(key("B")));
+    }
+
+    #[test]
+    fn blocks_that_show_one_to_be_better_than_the_baseline_decide_where_that_is_enough_to_land() {
+        let baseline = Contender::Baseline;
+        let entrants = [Contender::Variant(key("A")), Contender::Variant(key("B")), baseline.clone()];
+        let mut race = Race::new(Rules::default(), &entrants);
+        for block in 0..6 {
+            let totals = entrants.iter().map(|who| (who.clone(), if *who == baseline { 50.0 } else { 60.0 })).collect();
+            race.record(block, &totals);
+        }
+        let to_go = |race: &Race| [Require::Better, Require::Supported].map(|require| blocks_to_go(require, race));
+        assert!(matches!(to_go(&race), [Some(1..=8), None]), "A and B point nowhere: {:?}", to_go(&race));
+        for block in 6..16 {
+            let survivors = race.survivors();
+            let totals = survivors.into_iter().map(|who| {
+                let total = if who == baseline { 50.0 } else { 60.0 };
+                (who, total)
+            });
+            let totals = totals.collect();
+            race.record(block, &totals);
+        }
+        assert_eq!(to_go(&race), [None, None]);
     }
 
     #[test]

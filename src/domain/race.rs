@@ -267,16 +267,29 @@ impl Race {
         if self.is_decided() || self.counted == 0 {
             return None;
         }
-        let wanted = self.rules.threshold.ln();
-        let left = |w: &usize| {
-            let rate = self.against[*w] / f64::from(self.counted);
-            (rate > 0.0).then(|| ((wanted - self.against[*w]).max(0.0) / rate).ceil().max(1.0))
-        };
-        let mut needed: Vec<f64> = survivors.iter().map(|w| left(w).unwrap_or(f64::INFINITY)).collect();
+        let mut needed: Vec<f64> = survivors.iter().map(|w| self.blocks_until(self.against[*w])).collect();
         needed.sort_by(f64::total_cmp);
         // Whoever would be the last stays.
         let last = needed.get(needed.len().checked_sub(2)?)?;
         last.is_finite().then_some(last.min(1e6) as u32)
+    }
+
+    /// How many more blocks like those so far would show one variant to be better than `reference`; `None` where
+    /// one is, or none is on the way there.
+    pub fn blocks_to_show(&self, reference: &Contender) -> Option<u32> {
+        if self.counted == 0 || !self.entrants.contains(reference) || !self.shown_over(reference).is_empty() {
+            return None;
+        }
+        let closest = self.claims_over(reference).into_values().max_by(f64::total_cmp)?;
+        let needed = self.blocks_until(closest.ln());
+        needed.is_finite().then_some(needed.min(1e6) as u32)
+    }
+
+    /// How many more blocks bring evidence (as a logarithm) to the threshold, at the rate so far.
+    fn blocks_until(&self, evidence: f64) -> f64 {
+        let rate = evidence / f64::from(self.counted);
+        let left = (self.rules.threshold.ln() - evidence).max(0.0);
+        if rate > 0.0 { (left / rate).ceil().max(1.0) } else { f64::INFINITY }
     }
 
     fn strongest_against(&self, w: usize) -> Option<Contender> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fresh::Check;
 use super::instructions::{self, Tied};
-use super::landing::{Ground, Landing, Require};
+use super::landing::{self, Ground, Landing, Require, Withheld};
 use super::measurement::{Contender, MetricName};
 use super::plan::VariantKey;
 use super::quantity::Quantity;
@@ -167,6 +167,22 @@ impl Scoreboard {
     pub fn lands(&self) -> Option<&VariantKey> {
         self.landing.as_ref().and_then(Landing::key)
     }
+
+    /// Whether more measuring could change what lands.
+    pub fn is_open(&self) -> bool {
+        let unverified = Landing::Nothing { why: Withheld::NotVerified };
+        self.verdict.is_open() || self.landing.as_ref() == Some(&unverified)
+    }
+
+    /// With what fresh trees said of those who were to land. Who could not be measured in enough of them does not.
+    #[must_use]
+    pub fn verified(mut self, fresh: Vec<Check>) -> Self {
+        let short = |key: &VariantKey| fresh.iter().any(|check| check.variant == *key && check.is_cut_short());
+        if self.lands().is_some_and(short) {
+            self.landing = Some(Landing::Nothing { why: Withheld::NotVerified });
+        }
+        Self { fresh, ..self }
+    }
 }
 
 /// What a verdict is made from.
@@ -202,7 +218,7 @@ pub fn decide(mut evidence: Evidence<'_>) -> Scoreboard {
     evidence.show_better(&verdict);
     let landing = Landing::decide(evidence.require, &verdict, &evidence.rows, evidence.cleared);
     let outlook = matches!(verdict, Verdict::Undecided { .. })
-        .then(|| Outlook { blocks: evidence.race.blocks_to_go(), block: evidence.block });
+        .then(|| Outlook { blocks: landing::blocks_to_go(evidence.require, evidence.race), block: evidence.block });
     Scoreboard {
         blocks: evidence.race.counted(),
         measured: evidence.measured,

@@ -1,6 +1,7 @@
 //! Whose advantage is to be looked at in fresh trees, and what came out there: from the journal's facts alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::journal::{Facts, Record};
 use super::replay;
@@ -50,6 +51,21 @@ pub(super) fn beyond<'a>(facts: &'a Facts, key: &VariantKey) -> Vec<(&'a MetricB
         (claims && shown.is_beyond(metric.bound)).then_some((metric, shown))
     };
     plan.metrics.iter().filter_map(shown).collect()
+}
+
+/// Whether anybody who is measured is faster than asked for, and was not looked at yet.
+pub(super) fn anyone(facts: &Facts) -> bool {
+    let variants = facts.started.plan.variants.iter().map(|variant| &variant.key);
+    let open = variants.filter(|key| !facts.ended.contains_key(&Contender::Variant((*key).clone())));
+    let known = |key: &VariantKey| facts.fresh.get(key).is_some_and(|fresh| fresh.over);
+    open.filter(|key| !known(key)).any(|key| !beyond(facts, key).is_empty())
+}
+
+/// How long a look in fresh trees takes at the least, where a tree takes this long to be made and a block to be
+/// measured: a tree for either of the two, and a copy and a slice of both for each pair.
+pub(super) fn takes(tree: Duration, block: Duration) -> Duration {
+    let fewest = u32::try_from(fresh::FEWEST).unwrap_or(u32::MAX);
+    tree * 2 + block * fewest
 }
 
 /// What the slices of a block, or of a pair of fresh trees, cost the baseline and a variant: by the clock of that block

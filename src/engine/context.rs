@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, Semaphore};
@@ -140,6 +140,8 @@ pub struct Run {
     pub judges: Semaphore,
     /// Set once there is a verdict: the time cap reaches as far as that.
     pub decided: AtomicBool,
+    /// What the slowest tree so far took to be checked out, set up and built.
+    pub slowest_tree: Mutex<Duration>,
 }
 
 impl Run {
@@ -158,6 +160,7 @@ impl Run {
             agents: Semaphore::new(agents),
             judges: Semaphore::new(agents),
             decided: AtomicBool::new(false),
+            slowest_tree: Mutex::default(),
             started,
             ports,
             settings,

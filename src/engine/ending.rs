@@ -63,7 +63,7 @@ impl Run {
             return Ok(Some(commit.clone()));
         }
         let invalid = matches!(board.verdict, Verdict::NoWinner { reason: NoWinner::HarnessBiased { .. } });
-        if invalid || board.verdict.is_open() || !self.settings.merge || !self.settings.record {
+        if invalid || board.is_open() || !self.settings.merge || !self.settings.record {
             return Ok(None);
         }
         if let Some(to) = &facts.recording {

@@ -44,8 +44,8 @@ impl Meter for First<'_> {
 }
 
 impl Run {
-    /// Measures a variant that is to land in fresh trees; whether it is out by what was seen. What can't be told
-    /// keeps nobody from landing.
+    /// Measures a variant that is to land in fresh trees; whether it is out by what was seen. What enough of them leave
+    /// unclear keeps nobody from landing; too few do.
     pub(super) async fn verify_advantage(&self, key: &VariantKey, facts: &mut Facts) -> Result<bool, Error> {
         let contender = Contender::Variant(key.clone());
         if !facts.fresh.contains_key(key) {

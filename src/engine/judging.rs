@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::PoisonError;
+use std::time::{Instant, SystemTime};
 
 use super::context::Run;
 use super::journal::Record;
@@ -49,9 +50,15 @@ impl Run {
         tree: &str,
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
+        let began = Instant::now();
         let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
         match self.furnish(&mut lease, tree, restored).await {
-            Ok(None) => Ok(Ok(self.judged(lease))),
+            Ok(None) => {
+                let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
+                *slowest = slowest.max(began.elapsed());
+                drop(slowest);
+                Ok(Ok(self.judged(lease)))
+            }
             Ok(Some(failure)) => {
                 self.close_lease(lease).await?;
                 Ok(Err(failure))

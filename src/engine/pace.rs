@@ -2,8 +2,10 @@
 //! for a calmer machine before it begins.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use super::advantage;
 use super::context::Run;
 use super::journal::Facts;
 use super::measuring::Spoiled;
@@ -12,6 +14,7 @@ use crate::adapters::metric::Slot;
 use crate::domain::disturbance;
 use crate::domain::estimate::DECIDING;
 use crate::domain::event::Event;
+use crate::domain::landing;
 use crate::domain::measurement::Contender;
 use crate::domain::race::Rules;
 use crate::domain::statistics;
@@ -107,15 +110,17 @@ impl Run {
     /// Whether another block is measured; adds to the budget where that would decide and may be done.
     pub(super) fn goes_on(&self, pace: &mut Pace, facts: &Facts, standing: &Standing) -> bool {
         let next = next_block(facts, standing);
+        let spare = self.spare(facts, next);
+        let room = pace.has_room_for(next) && spare.is_none_or(|spare| next <= spare);
         // The first block tells how long blocks are.
-        if facts.blocks.is_empty() && !pace.left().is_zero() || pace.has_room_for(next) {
+        if facts.blocks.is_empty() && !pace.left().is_zero() || room {
             return true;
         }
         if self.measures_on(standing.race.counted()) {
             return true;
         }
-        let to_go = standing.race.blocks_to_go().filter(|_| self.started.extends);
-        let (Some(blocks), Some(spare)) = (to_go, self.time_left()) else { return false };
+        let to_go = landing::blocks_to_go(self.started.require, &standing.race).filter(|_| self.started.extends);
+        let (Some(blocks), Some(spare)) = (to_go, spare) else { return false };
         let needed = next * blocks;
         if needed.is_zero() || needed > spare {
             return false;
@@ -126,6 +131,17 @@ impl Run {
             text: format!("goes on: about {blocks} more blocks decide, and the time cap leaves room for them"),
         });
         true
+    }
+
+    /// What is left of the time cap for blocks that take so long, less what it takes to measure again in fresh trees
+    /// where somebody is faster than asked for.
+    fn spare(&self, facts: &Facts, block: Duration) -> Option<Duration> {
+        let left = self.time_left()?;
+        let slowest = *self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let reserve = advantage::takes(slowest, block);
+        // Nobody has to be looked at as long as there is time for both.
+        let scarce = left < block + reserve;
+        Some(if scarce && advantage::anyone(facts) { left.saturating_sub(reserve) } else { left })
     }
 
     /// When measuring ends at the latest: a rehearsal may need more than its budget.

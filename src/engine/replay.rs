@@ -289,8 +289,7 @@ pub fn conclude(facts: &Facts) -> Result<Scoreboard, Error> {
         block: block_time(facts),
         seed: facts.started.seed,
     });
-    let decided = Scoreboard { fresh: advantage::checks(facts), ..decided };
-    Ok(controls::overruled(facts, &standing.control, decided))
+    Ok(controls::overruled(facts, &standing.control, decided.verified(advantage::checks(facts))))
 }
 
 /// What a block took at the median; nothing where none was measured.

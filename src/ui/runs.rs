@@ -53,7 +53,7 @@ impl RunLine {
     /// From a run's facts, and whether a process holds its lock.
     pub fn of(facts: &Facts, live: bool) -> Self {
         let wins = facts.scoreboard.as_ref().is_some_and(|board| board.lands().is_some());
-        let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.verdict.is_open());
+        let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
         let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.started.rehearsal);
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {

@@ -80,6 +80,9 @@ pub fn lands(landing: &Landing) -> String {
                 "nothing lands: no winner is supported, and `land.require` asks for it".to_owned()
             }
             Withheld::NoLeader => "nothing lands: no variant is ahead".to_owned(),
+            Withheld::NotVerified => "nothing lands: who was to land is faster than asked for, and could not be \
+                                      measured in enough fresh trees (more time: blueprint resume --measure 5m)"
+                .to_owned(),
         },
     }
 }
