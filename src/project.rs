@@ -94,8 +94,8 @@ impl Project {
     pub fn redactor(&self) -> Redactor {
         let configured = self.config.models.iter().flat_map(Models::key_variables);
         let usual = Provider::ALL.into_iter().map(|provider| provider.key_variable().to_owned());
-        let keys: Vec<_> = configured.chain(usual).filter_map(|name| self.variables.get(&name)).collect();
-        let all = keys.into_iter().chain(self.config.environment.secrets(&self.variables));
+        let keys = configured.chain(usual).filter_map(|name| self.variables.get(&name).cloned());
+        let all = keys.chain(self.config.environment.secrets(&self.variables));
         Redactor::new(&all.map(Secret::new).collect::<Vec<_>>())
     }
 

@@ -277,21 +277,27 @@ fn what_a_failing_test_printed_is_in_every_report_and_all_of_it_in_a_file() {
     let repo = Arena::default().build();
     let noise = "i=0; while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done";
     let fails = format!(
-        "#!/bin/sh\ntest \"$(cat cost.txt)\" != 60 || {{ {noise}; printf '\\033[31mError: Cannot find module </b>\\033[0m\\n' >&2; exit 1; }}\n"
+        "#!/bin/sh\ntest \"$(cat cost.txt)\" != 60 || {{ {noise}; echo \"token $MY_TOKEN\"; printf '\\033[31mError: Cannot find module </b>\\033[0m\\n' >&2; exit 1; }}\n"
     );
     repo.write("tests/run.sh", &fails);
+    repo.write("blueprint.yaml", &(repo.read("blueprint.yaml") + "env: {MY_TOKEN: dummy-token-0123}\n"));
     repo.commit("fails for B");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     landed(&repo);
-    assert!(done.out.contains("Cannot find module"), "{}", done.out);
+    assert!(done.out.contains("Cannot find module") && done.out.contains("token [redacted]"), "{}", done.out);
     for form in ["--json", "--md", "--junit"] {
         let report = repo.blueprint(&["report", form]).ends_with(0).out;
-        assert!(report.contains("Cannot find module") && !report.contains('\u{1b}'), "{form}: {report}");
+        let hidden = !report.contains('\u{1b}') && !report.contains("dummy-token");
+        assert!(report.contains("Cannot find module") && hidden, "{form}: {report}");
     }
     let log = done.out.lines().find_map(|line| line.trim().strip_prefix("all of it: ")).unwrap();
     let all = std::fs::read_to_string(Path::new(log)).unwrap();
     // Two streams, in whatever order they were read.
-    assert!(["line 0\n", "line 99", "Cannot find module"].iter().all(|line| all.contains(line)), "{all}");
+    assert!(!all.contains("dummy-token"), "{all}");
+    assert!(
+        ["line 0\n", "line 99", "token [redacted]", "Cannot find module"].iter().all(|line| all.contains(line)),
+        "{all}"
+    );
     assert!(Path::new(log).starts_with(repo.root().join(".git/blueprint/logs")), "{log}");
 }
 

@@ -129,14 +129,21 @@ impl Variables {
         Passed { set: self.set.keys().cloned().collect(), passed, missing }
     }
 
-    /// Values that the file passes on and whose names say that they are secret.
-    pub fn secrets<'a>(&'a self, own: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a String> {
+    /// What a program of a run must not show of its environment: values that the file passes on and whose names say that
+    /// they are secret, and passwords in URLs (a proxy's), as they are and as they are spelled there.
+    pub fn secrets(&self, own: &BTreeMap<String, String>) -> Vec<String> {
         let secret = |name: &str| {
             let upper = name.to_ascii_uppercase();
             ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| upper.contains(word))
         };
         let named = self.passed.iter().filter_map(|name| own.get_key_value(name));
-        named.chain(&self.set).filter(move |(name, _)| secret(name)).map(|(_, value)| value)
+        let by_name = named.chain(&self.set).filter(|(name, _)| secret(name)).map(|(_, value)| value.clone());
+        let urls = self.of(own).into_values().filter_map(|value| url::Url::parse(&value).ok());
+        let passwords = urls.filter_map(|url| url.password().map(str::to_owned)).flat_map(|spelled| {
+            let plain = percent_encoding::percent_decode_str(&spelled).decode_utf8_lossy().into_owned();
+            [plain, spelled]
+        });
+        by_name.chain(passwords).collect()
     }
 }
 
@@ -175,6 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_secret_is_known_by_its_name_or_by_its_place_in_a_url() {
+        let own = map(&[
+            ("HTTPS_PROXY", "http://me:p%40ss-word-1@proxy:3128"),
+            ("MY_TOKEN", "token-0123"),
+            ("OTHER_TOKEN", "token-4567"),
+            ("PLAIN", "nothing"),
+        ]);
+        let variables = read(&[("A_PASSWORD", "set-here")], &["MY_TOKEN", "PLAIN"]).unwrap();
+        let mut known = variables.secrets(&own);
+        known.sort();
+        known.dedup();
+        assert_eq!(known, ["p%40ss-word-1", "p@ss-word-1", "set-here", "token-0123"]);
+    }
+
+    #[test]
     fn loopback_is_never_reached_through_a_proxy() {
         let of = |own: &[(&str, &str)]| Variables::default().of(&map(own));
         assert!(!of(&[("no_proxy", "x")]).contains_key("NO_PROXY"), "without a proxy nothing is added");
@@ -209,6 +231,6 @@ mod tests {
     fn what_is_called_a_secret_is_known_as_one() {
         let variables = read(&[("API_TOKEN", "t"), ("MODE", "m")], &["MY_PASSWORD", "OTHER"]).unwrap();
         let own = map(&[("MY_PASSWORD", "p"), ("OTHER", "o")]);
-        assert_eq!(variables.secrets(&own).collect::<Vec<_>>(), ["p", "t"]);
+        assert_eq!(variables.secrets(&own), ["p", "t"]);
     }
 }

@@ -14,7 +14,6 @@ use super::measuring::Spoiled;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Sample, Slot};
 use crate::adapters::workspace::Carry;
 use crate::domain::event::Event;
-use crate::domain::excerpt::excerpt;
 use crate::domain::fresh::{FEWEST, Finding, MOST};
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::domain::plan::VariantKey;
@@ -109,7 +108,7 @@ impl Run {
             match self.pair(key, &sources, facts, pristine).await? {
                 Ok(slices) => self.note(facts, Record::FreshPair { variant: key.clone(), slices }).await?,
                 Err(Spoiled::Contender(message)) => {
-                    let message = format!("in a fresh tree, {}", excerpt(&self.settings.redactor.text(&message)));
+                    let message = format!("in a fresh tree, {}", self.excerpt(&message));
                     let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
                     self.put_out(&Contender::Variant(key.clone()), outcome, facts).await?;
                     return Ok(None);

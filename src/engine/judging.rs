@@ -156,7 +156,7 @@ impl Run {
                     report.add(suite.name(), TestReport { failures, ..part });
                 }
                 Err(SuiteError::Variant(message)) => {
-                    let message = excerpt(&self.settings.redactor.text(&message));
+                    let message = self.excerpt(&message);
                     let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
                     let tests = vec![format!("{}: {first}", suite.name())];
                     let output = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
@@ -179,15 +179,20 @@ impl Run {
     }
 
     fn shown(&self, failure: Failure) -> Failure {
-        Failure { output: excerpt(&self.settings.redactor.text(&failure.output)), ..failure }
+        Failure { output: self.excerpt(&failure.output), ..failure }
     }
 
-    /// Keeps all that a lease's programs printed, by the log's name; where, if there was anything. A log that
+    /// The end of what a contender's program printed, as it may be shown and kept: without secrets.
+    pub(super) fn excerpt(&self, text: &str) -> String {
+        excerpt(&self.settings.redactor.text(text))
+    }
+
+    /// Keeps all that a lease's programs printed, without secrets, by the log's name; where, if there was anything. A log that
     /// can't be kept is no reason to end anything.
     pub(super) async fn keep_log(&self, scratch: &Path, name: &str) -> Option<String> {
         let lease = scratch.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let kept = self.settings.logs.join(format!("{lease}-{name}"));
-        match self.ports.workspace.keep(&scratch.join(name), &kept).await {
+        match self.ports.workspace.keep(&scratch.join(name), &kept, &self.settings.redactor).await {
             Ok(true) => Some(kept.display().to_string()),
             Ok(false) => None,
             Err(error) => {

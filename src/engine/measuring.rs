@@ -14,7 +14,6 @@ use super::untouched::Code;
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
 use crate::domain::event::Event;
-use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::{Block, Contender, MetricName, Slice, Timing};
 use crate::domain::timed::Change;
 use crate::domain::trial::{Disqualification, Outcome, Phase};
@@ -243,7 +242,7 @@ impl Run {
     /// What was wrong with a slice, with the end of what was printed as it may be shown, and where all of it is.
     pub(super) async fn with_output(&self, contender: &Contender, message: &str) -> String {
         let scratch = self.place(&judging(&contender.slug())).join(SCRATCH);
-        let shown = excerpt(&self.settings.redactor.text(message));
+        let shown = self.excerpt(message);
         match self.keep_log(&scratch, METRICS_LOG).await {
             Some(log) => format!("{shown}\nall of it: {log}"),
             None => shown,

@@ -11,7 +11,6 @@ use crate::adapters::agent::AgentEnd;
 use crate::adapters::git::{CommitId, Survey};
 use crate::domain::change;
 use crate::domain::event::Event;
-use crate::domain::excerpt::excerpt;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Variant, VariantKey, WorkItem};
 use crate::domain::quantity::Tokens;
@@ -274,7 +273,7 @@ impl Run {
                 self.check_stop()?;
             }
             if !done.exit.success() {
-                let output = excerpt(&self.settings.redactor.text(&done.tail(TOLD)));
+                let output = self.excerpt(&done.tail(TOLD));
                 let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
                 let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
                 return Ok(Some(format!("`{line}` {}\n{output}{log}", done.exit.ending())));

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::copying::{self, Copying};
 use super::{Carry, Footing, Looked, Workspace, WorkspaceError, removing};
-use crate::adapters::process;
+use crate::adapters::process::{self, Redactor};
 
 /// This machine's disk and loopback.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,9 +95,9 @@ impl Workspace for LocalWorkspace {
         blocking(format!("comparing {}", into.display()), move || copying::same_times(&from, &into, &without)).await
     }
 
-    async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError> {
-        let (file, into) = (file.to_owned(), into.to_owned());
-        blocking(format!("keeping {}", file.display()), move || keep(&file, &into)).await
+    async fn keep(&self, file: &Path, into: &Path, redactor: &Redactor) -> Result<bool, WorkspaceError> {
+        let (file, into, redactor) = (file.to_owned(), into.to_owned(), redactor.clone());
+        blocking(format!("keeping {}", file.display()), move || keep(&file, &into, &redactor)).await
     }
 
     async fn look(&self, tree: &Path, path: &str) -> Looked {
@@ -163,35 +163,37 @@ fn stand(path: &Path) -> io::Result<Footing> {
 const GITFILE_LIMIT: u64 = 1 << 16;
 
 /// Adds what a program of a trial left in a file to one of ours; links and whatever is no file are not followed.
-fn keep(file: &Path, into: &Path) -> io::Result<bool> {
+fn keep(file: &Path, into: &Path, redactor: &Redactor) -> io::Result<bool> {
     let Some(bytes) = process::read_untrusted(file, 0)?.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
     if let Some(folder) = into.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut kept = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(into)?;
-    kept.write_all(&bytes)?;
+    kept.write_all(&redactor.clean(&bytes, bytes.len()))?;
     Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::wire::Secret;
 
     #[tokio::test]
     async fn what_a_trial_left_is_kept_privately_and_a_link_in_its_place_is_not_followed() {
         use std::os::unix::fs::PermissionsExt;
         let place = tempfile::tempdir().unwrap();
         let (log, kept) = (place.path().join("tests.log"), place.path().join("logs/r/a.log"));
-        assert!(!LocalWorkspace.keep(&log, &kept).await.unwrap());
+        let redactor = Redactor::new([&Secret::new("dummy-key-0123")]);
+        assert!(!LocalWorkspace.keep(&log, &kept, &redactor).await.unwrap());
         for _ in 0..2 {
-            fs::write(&log, "one\n").unwrap();
-            assert!(LocalWorkspace.keep(&log, &kept).await.unwrap());
+            fs::write(&log, "one dummy-key-0123\n").unwrap();
+            assert!(LocalWorkspace.keep(&log, &kept, &redactor).await.unwrap());
         }
-        assert_eq!(fs::read_to_string(&kept).unwrap(), "one\none\n");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "one [redacted]\none [redacted]\n");
         assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_file(&log).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &log).unwrap();
-        LocalWorkspace.keep(&log, &kept).await.unwrap_err();
+        LocalWorkspace.keep(&log, &kept, &redactor).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
+use crate::adapters::process::Redactor;
+
 mod copying;
 mod crew;
 mod local;
@@ -62,8 +64,9 @@ pub trait Workspace: Send + Sync {
     /// built from it counts as built. Folders `without` are left alone.
     async fn same_times(&self, from: &Path, into: &Path, without: &[String]) -> Result<(), WorkspaceError>;
 
-    /// Adds what a program left in a file to a private one that outlives the trial; whether there was any.
-    async fn keep(&self, file: &Path, into: &Path) -> Result<bool, WorkspaceError>;
+    /// Adds what a program left in a file, without secrets, to a private one that outlives the trial; whether there
+    /// was any.
+    async fn keep(&self, file: &Path, into: &Path, redactor: &Redactor) -> Result<bool, WorkspaceError>;
 
     /// What stands at a path of somebody's tree, without following links.
     async fn look(&self, tree: &Path, path: &str) -> Looked;
