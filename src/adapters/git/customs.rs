@@ -41,7 +41,8 @@ impl Program {
         Ok(self.setting(&["--type=bool", "--get", "commit.gpgSign"]).await?.as_deref() == Some("true"))
     }
 
-    async fn setting(&self, args: &[&str]) -> Result<Option<String>, GitError> {
+    /// A setting as git reads it in the user's checkout, if it is there.
+    pub(super) async fn setting(&self, args: &[&str]) -> Result<Option<String>, GitError> {
         let args: Vec<_> = ["config"].iter().chain(args).copied().collect();
         let done = self.run(self.plain(self.root(), &args, Environment::new()), &Stop::new()).await?;
         Ok(done.exit.success().then(|| done.text().trim_end_matches('\n').to_owned()))

@@ -14,6 +14,7 @@ pub use crate::domain::change::{ChangeKind, FileChange};
 mod checkout;
 mod customs;
 mod history;
+mod lfs;
 mod moving;
 mod program;
 mod repository;

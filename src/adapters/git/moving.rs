@@ -23,7 +23,19 @@ rm -f "$new" "$new.lock"
 if [ -e "$1/index" ]; then cp -p "$1/index" "$new" || exit 72; fi
 export GIT_INDEX_FILE="$new"
 git update-index -q --refresh > /dev/null 2>&1
-git read-tree -m -u "$2" "$3" || exit 73
+# Either git refuses before it writes a file, or a file could not be written (a filter failed, the disk is full) and those
+# before it were: nobody had changed any of them, and all are put back.
+said=$(git read-tree -m -u "$2" "$3" 2>&1) || {
+    printf '%s\n' "$said" >&2
+    case $said in
+        *"error: Entry '"* | *"error: Untracked working tree file '"* | *"error: Updating '"*) exit 73 ;;
+    esac
+    cp -p "$1/index" "$new" || exit 72
+    git diff-tree -r -z --name-only --no-renames --diff-filter=A "$2" "$3" |
+        xargs -0 sh -c 'rm -f -- "$@"; for path; do while path=$(dirname "$path") && rmdir "$path" 2>/dev/null; do :; done; done' sh
+    git diff-tree -r -z --name-only --no-renames --diff-filter=a "$2" "$3" | git checkout-index -f -z --stdin
+    exit 71
+}
 if git update-ref -m "blueprint: land" "refs/heads/$4" "$3" "$2"; then
     mv -f "$new" "$lock" || exit 72
     trap - EXIT
@@ -175,10 +187,14 @@ fn locked(dir: &Path) -> Advance {
     ))
 }
 
+/// How git begins to say that it would have to overwrite something.
+const REFUSALS: [&str; 3] = ["error: Entry '", "error: Untracked working tree file '", "error: Updating '"];
+
 /// The paths that git names where it refuses to overwrite something.
 fn refused(message: &str) -> Vec<String> {
-    let quoted = |line: &str| Some(line.split_once('\'')?.1.rsplit_once('\'')?.0.to_owned());
-    let mut paths: Vec<_> = message.lines().filter(|line| line.starts_with("error: ")).filter_map(quoted).collect();
+    let said =
+        |line: &str| REFUSALS.iter().find_map(|start| Some(line.strip_prefix(start)?.rsplit_once('\'')?.0.to_owned()));
+    let mut paths: Vec<_> = message.lines().filter_map(said).collect();
     paths.sort();
     paths.dedup();
     paths
@@ -193,6 +209,7 @@ mod tests {
         let message = "error: Entry 'it's mine.txt' not uptodate. Cannot merge.\n\
             error: Untracked working tree file 'b' would be overwritten by merge.\nfatal: no 'path'\n";
         assert_eq!(refused(message), ["b", "it's mine.txt"]);
-        assert_eq!(refused("fatal: index file corrupt"), Vec::<String>::new());
+        let failed = "error: external filter 'git-lfs filter-process' failed\nfatal: index file corrupt\n";
+        assert_eq!(refused(failed), Vec::<String>::new());
     }
 }

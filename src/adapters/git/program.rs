@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
+use super::lfs;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
@@ -156,15 +157,26 @@ impl Program {
             drop(making);
             let shown = path.display().to_string();
             self.must(&self.root, &["init", "--quiet", "--bare", "--template=", &shown], &[]).await?;
-            let listed = self.git(&self.root, &["config", "--null", "--get-regexp", CONTENT_KEYS], &[]).await?;
-            for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
-                let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-                self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
+            self.copy_settings(CONTENT_KEYS, &path).await?;
+            if let Some(storage) = self.lfs_storage().await? {
+                self.copy_settings(lfs::KEYS, &path).await?;
+                let shown = storage.display().to_string();
+                self.must(&path, &["config", "--replace-all", lfs::STORAGE, &shown], &[("GIT_DIR", &path)]).await?;
             }
             self.copy_excludes(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
         Ok(made.await?.dir.path())
+    }
+
+    /// Gives a private directory what the user's settings say of these keys.
+    async fn copy_settings(&self, keys: &str, private: &Path) -> Result<(), GitError> {
+        let listed = self.git(&self.root, &["config", "--null", "--get-regexp", keys], &[]).await?;
+        for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
+            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            self.must(private, &["config", "--add", key, value], &[("GIT_DIR", private)]).await?;
+        }
+        Ok(())
     }
 
     /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,

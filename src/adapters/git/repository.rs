@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::program::Program;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, Standing, Survey, checkout, history, survey, uncommitted,
+    ReplayOrder, Standing, Survey, checkout, history, lfs, survey, uncommitted,
 };
 use crate::adapters::process::Executor;
 
@@ -212,11 +212,19 @@ impl Git for Repository {
         }
         let tree = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());
-        let before = order.before.clone();
+        let (before, start) = (order.before.clone(), parent.clone());
+        let (tree, pointers) = self
+            .blocking(move |repo| {
+                let tree = survey::agents_part(repo, &before, &tree)?;
+                let found = repo.find_tree(git2::Oid::from_str(&tree)?)?;
+                let pointers = lfs::pointers(repo, &repo.find_commit(oid(&start)?)?.tree()?, &found)?;
+                Ok((tree, pointers))
+            })
+            .await?;
+        self.program.refuse_empty_pointers(order, pointers).await?;
         let commit = self
             .blocking(move |repo| {
                 let last = repo.find_commit(oid(&parent)?)?;
-                let tree = survey::agents_part(repo, &before, &tree)?;
                 let tree = repo.find_tree(git2::Oid::from_str(&tree)?)?;
                 checkout::refuse_new_gitlinks(repo, &last.tree()?, &tree)?;
                 if last.tree_id() == tree.id() {

@@ -1,0 +1,141 @@
+//! Git LFS: where the contents behind pointers are kept, and which pointers have none.
+//!
+//! A repository with LFS has small text files (pointers) as blobs and the contents beside them, in `lfs/objects`. Git
+//! directories of ours use the same place, so that what a variant adds is kept where its commit is.
+
+use std::path::{Path, PathBuf};
+
+use super::program::Program;
+use super::{GitError, HarvestOrder};
+use crate::adapters::process::{Command, Environment, Stop};
+
+/// Settings by which contents that are not here are fetched.
+pub const KEYS: &str = r"^(lfs\..*|remote\..*\.(url|lfsurl)|url\..*|http\..*|credential\..*)$";
+
+/// The setting that names the place of contents.
+pub const STORAGE: &str = "lfs.storage";
+
+/// What every pointer begins with, by its specification; none is longer than [`LONGEST`].
+const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\n";
+const LONGEST: usize = 1024;
+
+/// A pointer in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// SHA-256 of the content, in hexadecimal digits.
+    content: String,
+    /// Bytes of the content.
+    size: u64,
+}
+
+impl Pointer {
+    /// Reads a blob; `None` where it is none.
+    fn read(path: &[u8], blob: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(blob).ok().filter(|text| text.len() <= LONGEST)?;
+        let mut lines = text.strip_prefix(BEGINNING)?.lines();
+        let value = |lines: &mut std::str::Lines<'_>, key: &str| {
+            lines
+                .clone()
+                .find_map(|line| line.strip_prefix(key).and_then(|rest| rest.strip_prefix(' ')).map(str::to_owned))
+        };
+        let content = value(&mut lines, "oid")?.strip_prefix("sha256:")?.to_owned();
+        let digits = content.len() == 64 && content.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let size = value(&mut lines, "size")?.parse().ok()?;
+        digits.then(|| Self { path: path.to_owned(), content, size })
+    }
+
+    /// Whether the content is in this place, whole.
+    fn is_in(&self, storage: &Path) -> bool {
+        let folder = storage.join("objects").join(&self.content[..2]).join(&self.content[2..4]);
+        self.size == 0 || folder.join(&self.content).metadata().is_ok_and(|found| found.len() == self.size)
+    }
+}
+
+/// Pointers in a tree that are not in another, wherever they stand there.
+pub fn pointers(
+    repo: &git2::Repository,
+    before: &git2::Tree<'_>,
+    after: &git2::Tree<'_>,
+) -> Result<Vec<Pointer>, GitError> {
+    let mut found = Vec::new();
+    let diff = repo.diff_tree_to_tree(Some(before), Some(after), None)?;
+    for delta in diff.deltas() {
+        let (file, odb) = (delta.new_file(), repo.odb()?);
+        let Ok((size, git2::ObjectType::Blob)) = odb.read_header(file.id()) else { continue };
+        if size <= LONGEST {
+            let pointer = Pointer::read(file.path_bytes().unwrap_or_default(), repo.find_blob(file.id())?.content());
+            found.extend(pointer.map(|pointer| (file.id(), pointer)));
+        }
+    }
+    if !found.is_empty() {
+        // One that was moved or copied is as good as it was.
+        let mut known = std::collections::BTreeSet::new();
+        before.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
+            known.insert(entry.id());
+            git2::TreeWalkResult::Ok
+        })?;
+        found.retain(|(id, _)| !known.contains(id));
+    }
+    Ok(found.into_iter().map(|(_, pointer)| pointer).collect())
+}
+
+impl Program {
+    /// Where contents are kept, if this repository has LFS.
+    pub async fn lfs_storage(&self) -> Result<Option<PathBuf>, GitError> {
+        if self.setting(&["--get-regexp", r"^filter\.lfs\."]).await?.is_none() {
+            return Ok(None);
+        }
+        let named = self.setting(&["--type=path", "--get", STORAGE]).await?;
+        Ok(Some(self.common().join(named.unwrap_or_else(|| "lfs".to_owned()))))
+    }
+
+    /// Refuses work whose pointers have no content anywhere: nobody could ever check it out.
+    pub async fn refuse_empty_pointers(&self, order: &HarvestOrder<'_>, all: Vec<Pointer>) -> Result<(), GitError> {
+        let Some(storage) = self.lfs_storage().await?.filter(|_| !all.is_empty()) else { return Ok(()) };
+        let empty: Vec<_> = all.into_iter().filter(|pointer| !pointer.is_in(&storage)).collect();
+        if empty.is_empty() {
+            return Ok(());
+        }
+        // A file that only looks like one, such as a test's, is as good as any other.
+        let list: Vec<u8> = empty.iter().flat_map(|pointer| pointer.path.iter().copied().chain([0])).collect();
+        let args = ["check-attr", "-z", "--stdin", "filter"];
+        let plain = self.plain(order.worktree, &args, Environment::new());
+        let asked = self.run(Command { stdin: Some(list), keep: usize::MAX, ..plain }, &Stop::new()).await?;
+        let mut fields = asked.stdout.split(|byte| *byte == 0);
+        while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next()) {
+            if value == b"lfs" {
+                let path = String::from_utf8_lossy(path);
+                return Err(GitError::Harvest(format!(
+                    "`{path}` is a Git LFS pointer whose content is not in {}",
+                    storage.join("objects").display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_is_known_by_its_first_line_its_digest_and_its_size() {
+        let digest = "0123456789abcdef".repeat(4);
+        let text = format!("{BEGINNING}oid sha256:{digest}\nsize 12\n");
+        let pointer = Pointer::read(b"a", text.as_bytes()).unwrap();
+        assert_eq!((pointer.content, pointer.size), (digest.clone(), 12));
+        let others = [
+            format!("{BEGINNING}oid sha256:{digest}\n"),
+            format!("{BEGINNING}oid sha256:0123\nsize 12\n"),
+            format!("{BEGINNING}oid md5:{digest}\nsize 12\n"),
+            format!("# {BEGINNING}oid sha256:{digest}\nsize 12\n"),
+            text.replace("size 12", "size -1"),
+        ];
+        for other in others {
+            assert_eq!(Pointer::read(b"a", other.as_bytes()), None, "{other}");
+        }
+    }
+}
