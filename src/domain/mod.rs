@@ -32,6 +32,7 @@ pub mod reckoning;
 pub mod results;
 pub mod score;
 pub mod statistics;
+pub mod steady;
 pub mod timed;
 pub mod trial;
 pub mod verdict;

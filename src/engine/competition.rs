@@ -2,7 +2,6 @@
 //!
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
@@ -16,6 +15,7 @@ use crate::adapters::git::CommitId;
 use crate::domain::event::Event;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
+use crate::domain::steady::Reports;
 use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
 use crate::domain::verdict::Scoreboard;
 use crate::error::{Error, ExitCode};
@@ -147,7 +147,7 @@ impl Run {
     /// Tries everything on the baseline, and then implements and judges every other contender; ready trees
     /// end in `judged`.
     async fn trials(&self, facts: &mut Facts, judged: &mut PerContender<Judged>) -> Result<(), Error> {
-        let mut reports: BTreeMap<Contender, TestReport> = BTreeMap::new();
+        let mut reports = Reports::default();
         let (contender, tree, report) = self.judge_baseline(facts).await?;
         judged.insert(contender.clone(), tree);
         reports.insert(contender, report);
@@ -236,12 +236,8 @@ impl Run {
     }
 
     /// Ends the trials whose tests decide against them.
-    async fn compare_tests(
-        &self,
-        reports: &BTreeMap<Contender, TestReport>,
-        judged: &mut PerContender<Judged>,
-    ) -> Result<(), Error> {
-        let Some(baseline) = reports.get(&Contender::Baseline) else { return Ok(()) };
+    async fn compare_tests(&self, reports: &Reports, judged: &mut PerContender<Judged>) -> Result<(), Error> {
+        let Some(baseline) = reports.deciding(&Contender::Baseline) else { return Ok(()) };
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
@@ -250,11 +246,15 @@ impl Run {
                 if failed > 1 { ", …" } else { "" }
             ));
         }
-        if let Some(shadow) = reports.get(&Contender::Shadow) {
-            self.warn_of_flaky_tests(baseline, shadow);
-        }
+        self.warn_of_unsteady_tests(reports);
         for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {
-            let Some(outcome) = tests_outcome(&self.plan().weights, baseline, report) else { continue };
+            let deciding = reports.deciding(contender).filter(|_| report.counted() > 0);
+            if deciding.is_some() && reports.decide_nothing() {
+                continue;
+            }
+            let Some(outcome) = tests_outcome(&self.plan().weights, baseline, deciding.unwrap_or(report)) else {
+                continue;
+            };
             self.end(contender, outcome).await?;
             if let Some(tree) = judged.remove(contender) {
                 self.close_lease(tree.lease).await?;

@@ -12,6 +12,7 @@ use super::accounts::Accounts;
 use super::clock::Clock;
 use super::journal::{Facts, Log, Started};
 use super::removal::Removals;
+use super::turns::Turns;
 use crate::adapters::agent::Agent;
 use crate::adapters::cache::Cache;
 use crate::adapters::database::Database;
@@ -137,7 +138,7 @@ pub struct Run {
     /// Limits agents at a time.
     pub agents: Semaphore,
     /// Limits judged trees at a time.
-    pub judges: Semaphore,
+    pub judges: Turns,
     /// Set once there is a verdict: the time cap reaches as far as that.
     pub decided: AtomicBool,
     /// What the slowest tree so far took to be checked out, set up and built.
@@ -158,7 +159,7 @@ impl Run {
             removals: Removals::default(),
             tracked: OnceCell::new(),
             agents: Semaphore::new(agents),
-            judges: Semaphore::new(agents),
+            judges: Turns::new(agents),
             decided: AtomicBool::new(false),
             slowest_tree: Mutex::default(),
             started,

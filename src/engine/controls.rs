@@ -14,6 +14,7 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::Plan;
 use crate::domain::race::Rules;
 use crate::domain::score::{self, Scorer};
+use crate::domain::steady::Reports;
 use crate::domain::trial::TestReport;
 use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
 use crate::error::Error;
@@ -36,7 +37,7 @@ pub fn control(facts: &Facts) -> Control {
 /// where nobody else has to be measured and they are suspected to differ.
 pub fn accompanied(facts: &Facts, control: &Control, race_over: bool, mut active: Vec<Contender>) -> Vec<Contender> {
     let shadow = Contender::Shadow;
-    let there = facts.tests.contains_key(&shadow) && !facts.ended.contains_key(&shadow);
+    let there = facts.tests.get(&shadow).is_some() && !facts.ended.contains_key(&shadow);
     let baseline = !facts.ended.contains_key(&Contender::Baseline);
     if !there || !baseline {
         return active;
@@ -98,15 +99,15 @@ impl Run {
     }
 
     /// Tells of tests that do not agree with themselves: they say nothing about a variant.
-    pub fn warn_of_flaky_tests(&self, baseline: &TestReport, shadow: &TestReport) {
-        let differ = differing(baseline, shadow);
-        if let Some(first) = differ.first() {
+    pub fn warn_of_unsteady_tests(&self, reports: &Reports) {
+        let names = reports.unsteady().names();
+        let all = reports.get(&Contender::Baseline).map_or(0, TestReport::counted);
+        if let Some(first) = names.first() {
             self.warn(format!(
-                "{} of {} tests came out differently on the baseline and on its shadow, so that they say nothing \
-                 about a variant: {first}{}",
-                differ.len(),
-                baseline.counted(),
-                if differ.len() > 1 { ", …" } else { "" }
+                "{} of {all} tests came out differently on the baseline and on its shadow, so that they say nothing \
+                 about a variant and decide nothing: {first}{}",
+                names.len(),
+                if names.len() > 1 { ", …" } else { "" }
             ));
         }
     }
@@ -128,16 +129,3 @@ impl Run {
 /// What to do about two identical trees that do not come out alike.
 pub const LOOK: &str = "look for what differs between two identical trees: what an earlier run left behind, their order, \
      a port, the length of a path, a cache, the name in BLUEPRINT_VARIANT";
-
-/// Names of the tests that two reports do not agree on, sorted.
-pub fn differing(a: &TestReport, b: &TestReport) -> Vec<String> {
-    let only = |own: &TestReport, other: &TestReport| {
-        let new = own.cases.iter().filter(|case| !other.cases.contains(case));
-        new.map(|case| case.name.clone()).collect::<Vec<_>>()
-    };
-    let mut names = only(a, b);
-    names.extend(only(b, a));
-    names.sort();
-    names.dedup();
-    names
-}

@@ -33,7 +33,7 @@ pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate
 /// What the baseline misses of what the weights' notes demand: tests, and bounds of metrics that a note covers.
 fn misses(facts: &Facts, rounds: &[Vec<Slice>]) -> Vec<String> {
     let plan = &facts.started.plan;
-    let tests = facts.tests.get(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
+    let tests = facts.tests.deciding(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
     let mut found: Vec<String> = tests.iter().map(ToString::to_string).collect();
     for (note, gate) in plan.weights.gates() {
         for MetricBound { name, bound, .. } in &plan.metrics {
@@ -94,7 +94,7 @@ fn spread(facts: &Facts, rounds: &[Vec<Slice>]) -> Option<(f64, impl Fn(f64) -> 
     };
     let totals: Vec<f64> = replay::counted(&alone, &rules).filter_map(of).collect();
     let criteria = Criteria {
-        tests: score::tests_points(facts.tests.get(&Contender::Baseline)?)?,
+        tests: score::tests_points(facts.tests.deciding(&Contender::Baseline)?)?,
         performance: scorer.performance(&values, &values)?,
         simplicity: score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() }),
     };

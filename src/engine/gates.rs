@@ -14,7 +14,7 @@ use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::quantity::{Dimension, Limit, Quantity, QuantityError};
 use crate::domain::race::Rules;
 use crate::domain::statistics;
-use crate::domain::trial::{Disqualification, TestStatus};
+use crate::domain::trial::{Disqualification, TestReport, TestStatus};
 use crate::error::Error;
 
 /// Values before anything is said of how they vary.
@@ -93,14 +93,14 @@ pub(super) fn judge(facts: &Facts, contenders: &[Contender], rules: &Rules) -> R
 
 /// Tests that fail in every tree of the baseline: a test that does not agree with itself says nothing.
 fn failing_on_the_baseline(facts: &Facts) -> Vec<String> {
-    let Some(baseline) = facts.tests.get(&Contender::Baseline) else { return Vec::new() };
-    let shadow = facts.tests.get(&Contender::Shadow);
-    let agreed = |name: &String| shadow.is_none_or(|report| report.failed().contains(name));
-    baseline.failed().into_iter().filter(agreed).collect()
+    if facts.tests.decide_nothing() {
+        return Vec::new();
+    }
+    facts.tests.deciding(&Contender::Baseline).map(TestReport::failed).unwrap_or_default()
 }
 
 fn passes(facts: &Facts, contender: &Contender, name: &str) -> bool {
-    let cases = facts.tests.get(contender).into_iter().flat_map(|report| &report.cases);
+    let cases = facts.tests.deciding(contender).into_iter().flat_map(|report| &report.cases);
     cases.filter(|case| case.name == name).any(|case| case.status == TestStatus::Passed)
 }
 

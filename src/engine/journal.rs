@@ -24,6 +24,7 @@ use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
 use crate::domain::measurement::{Block, Contender, Reading, Slice};
 use crate::domain::plan::VariantKey;
+use crate::domain::steady::Reports;
 use crate::domain::timed::{Change, Clocks};
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
@@ -305,7 +306,7 @@ pub struct Facts {
     /// Harvests with their sizes, and whether a cap stopped the agent.
     pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
     /// Tests by contender.
-    pub tests: BTreeMap<Contender, TestReport>,
+    pub tests: Reports,
     /// What the sources said of the baseline before anything was spent.
     pub smoke: Option<Smoke>,
     /// Metrics that do not vary.
@@ -354,7 +355,7 @@ impl Facts {
             calls: Calls::default(),
             steps: BTreeMap::new(),
             harvests: BTreeMap::new(),
-            tests: BTreeMap::new(),
+            tests: Reports::default(),
             smoke: None,
             exact: BTreeMap::new(),
             lanes: None,
@@ -425,7 +426,7 @@ impl Facts {
             Record::Harvested { harvest, size, over_budget } => {
                 self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
-            Record::Tested { contender, report } => drop(self.tests.insert(contender, report)),
+            Record::Tested { contender, report } => self.tests.insert(contender, report),
             Record::Smoked(smoke) => self.smoke = Some(smoke),
             Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
             Record::Lanes(decision) => self.lanes = Some(decision),

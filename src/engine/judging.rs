@@ -16,6 +16,7 @@ use crate::domain::excerpt::excerpt;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Weights;
+use crate::domain::steady::{is_a_taken_port, tells_of_a_taken_port};
 use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport, TestStatus};
 use crate::error::Error;
 
@@ -107,8 +108,51 @@ impl Run {
         commit: &str,
         known: Option<&TestReport>,
     ) -> Result<Judgement, Error> {
-        let _turn = self.judges.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
-        self.check_stop()?;
+        let mut turn = self.judges.take().await?;
+        loop {
+            self.check_stop()?;
+            let judgement = self.judge_once(contender, commit, known).await?;
+            let taken = match &judgement {
+                Judgement::Ready(_, report) => tells_of_a_taken_port(report),
+                Judgement::Broken(reason) => is_a_taken_port(&reason.to_string()),
+            };
+            if turn.alone || known.is_some() || !taken {
+                return self.written(contender, judgement, known).await;
+            }
+            // Suites that want one port want it in every tree: nobody is out because a neighbour had it first.
+            if let Judgement::Ready(judged, _) = judgement {
+                self.close_lease(judged.lease).await?;
+            }
+            let (alone, first) = self.judges.alone_instead(turn).await?;
+            turn = alone;
+            if first {
+                self.warn(format!(
+                    "tests of {contender} found a port taken, as tests do that want the same one in every tree: tests \
+                     are run one after another from now on, and these again (`$PORT` is free and each contender's own)"
+                ));
+            }
+        }
+    }
+
+    /// Writes down what the tests came to, unless the journal has it.
+    async fn written(
+        &self,
+        contender: &Contender,
+        judgement: Judgement,
+        known: Option<&TestReport>,
+    ) -> Result<Judgement, Error> {
+        if let (Judgement::Ready(_, report), None) = (&judgement, known) {
+            self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
+        }
+        Ok(judgement)
+    }
+
+    async fn judge_once(
+        &self,
+        contender: &Contender,
+        commit: &str,
+        known: Option<&TestReport>,
+    ) -> Result<Judgement, Error> {
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
         let name = judging(&contender.slug());
         let judged = match self.fresh_tree(contender, &name, commit, &self.settings.protect).await? {
@@ -119,10 +163,7 @@ impl Run {
         self.settle(&judged.lease).await;
         match (tested, known) {
             (Ok(_), Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
-            (Ok(Ok(report)), None) => {
-                self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
-                Ok(Judgement::Ready(Box::new(judged), report))
-            }
+            (Ok(Ok(report)), None) => Ok(Judgement::Ready(Box::new(judged), report)),
             (Ok(Err(reason)), None) => {
                 self.close_lease(judged.lease).await?;
                 Ok(Judgement::Broken(reason))

@@ -114,16 +114,17 @@ impl Run {
         self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
         let contender = Contender::Variant(winner.clone());
         let merged = self.judge_merged(&contender, &tree, target).await?;
-        let expected = facts.tests.get(&contender).cloned().unwrap_or_default();
+        if merged.counted() == 0 {
+            return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
+        }
+        let merged = facts.tests.deciding_part(&merged);
+        let expected = facts.tests.deciding(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
             return Err(self.unlandable(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
         }
         if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));
-        }
-        if merged.counted() == 0 {
-            return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
         }
         let unfinished = facts.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
         Ok(Verified { tree, onto: target.clone(), unfinished })

@@ -41,6 +41,7 @@ mod started;
 pub mod step;
 pub mod ties;
 pub mod trial;
+mod turns;
 pub mod uncommitted;
 mod untouched;
 mod vetting;

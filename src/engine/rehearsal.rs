@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::context::Run;
-use super::controls::{control, differing};
+use super::controls::control;
 use super::journal::{Facts, Record};
 use super::{contract, controls, lease};
 use crate::adapters::agent::scripted::{Files, Scripted};
@@ -15,6 +15,7 @@ use crate::domain::plan::{
     Applies, ContractKind, DiffContract, FilePattern, MetricBound, Plan, Variant, VariantKey, WorkItem,
 };
 use crate::domain::quantity::{Dimension, Direction, Limit};
+use crate::domain::steady::differing;
 use crate::domain::trial::{ChangeSize, Disqualification, Harvest, Outcome};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
 use crate::error::Error;
@@ -154,7 +155,7 @@ pub fn findings(facts: &Facts, board: &Scoreboard) -> Vec<Finding> {
     let tried = |name: &str| TRIED.iter().find(|(known, _)| *known == name).map(|(_, tried)| *tried);
     let mut found: Vec<_> =
         rows.filter_map(|(row, name)| Some(finding(facts, board, row, name, tried(name)?))).collect();
-    if facts.tests.contains_key(&Contender::Shadow) {
+    if facts.tests.get(&Contender::Shadow).is_some() {
         found.push(shadow(facts));
     }
     found

@@ -108,7 +108,7 @@ pub(super) fn middle(values: &[Quantity], of: impl Fn(&[f64]) -> Option<f64>) ->
 
 /// Tests and simplicity of a contender; they do not vary.
 fn fixed(facts: &Facts, contender: &Contender) -> Option<(Points, Points)> {
-    let tests = score::tests_points(facts.tests.get(contender.stands_for())?)?;
+    let tests = score::tests_points(facts.tests.deciding(contender.stands_for())?)?;
     let simplicity = match contender {
         Contender::Baseline | Contender::Shadow => {
             score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() })
@@ -138,7 +138,7 @@ pub(super) fn totals(
 fn contenders(facts: &Facts) -> Vec<Contender> {
     let refuted = advantage::refuted(facts);
     let variants = facts.candidates().into_iter().map(Contender::Variant).filter(|c| !refuted.contains_key(c));
-    let judged = variants.filter(|c| facts.tests.contains_key(c));
+    let judged = variants.filter(|c| facts.tests.get(c).is_some());
     let baseline = (!facts.ended.contains_key(&Contender::Baseline)).then_some(Contender::Baseline);
     judged.chain(baseline).collect()
 }

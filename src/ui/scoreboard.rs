@@ -182,7 +182,7 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
 /// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
 /// passes these tests.
 pub fn missed_gate(facts: &Facts) -> Option<String> {
-    let missed = gate::missed(&facts.started.plan.weights, facts.tests.get(&Contender::Baseline)?)?;
+    let missed = gate::missed(&facts.started.plan.weights, facts.tests.deciding(&Contender::Baseline)?)?;
     Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }
 

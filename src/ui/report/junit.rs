@@ -233,8 +233,10 @@ mod tests {
     fn a_test_that_the_baseline_fails_is_its_failure_and_a_missed_bound_is_a_failed_case() {
         let mut facts = fixtures::finished();
         let board = facts.scoreboard.clone().unwrap();
-        for report in facts.tests.values_mut() {
+        let reports: Vec<_> = facts.tests.iter().map(|(who, report)| (who.clone(), report.clone())).collect();
+        for (who, mut report) in reports {
             report.cases[1].status = TestStatus::Failed;
+            facts.tests.insert(who, report);
         }
         let text = junit(&facts, &board);
         let suite =
