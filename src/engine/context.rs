@@ -134,7 +134,7 @@ pub struct Run {
     /// Leases that were given back and whose files are still being removed.
     pub removals: Removals,
     /// What the base commit has; read once, where it is needed.
-    pub tracked: OnceCell<Vec<String>>,
+    pub tracked: OnceCell<Vec<PathBuf>>,
     /// Limits agents at a time.
     pub agents: Semaphore,
     /// Limits judged trees at a time.

@@ -186,10 +186,10 @@ impl Run {
     /// Makes a worktree ready for its agent; what stands in it then, or what failed. Recorded work is only
     /// applied, and needs nothing but the files of the commit.
     async fn furnish_worktree(&self, lease: &Lease, start: &CommitId) -> Result<Result<Survey, String>, Error> {
-        if self.ports.agent.whole_variant() {
-            return Ok(Ok(Survey::untouched(start)));
-        }
         let tree = lease.worktree();
+        if self.ports.agent.whole_variant() {
+            return Ok(Ok(self.ports.git.survey(&tree, start, &[]).await?));
+        }
         self.carry(&tree).await?;
         if let Some(failure) = self.set_up(lease, &tree, &self.settings.setup).await? {
             return Ok(Err(failure));

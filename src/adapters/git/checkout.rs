@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::repository::oid;
+use super::repository::{named, oid};
 use super::{CommitId, GitError};
 
 /// The gitlink's file mode.
@@ -35,11 +35,10 @@ pub fn judged_tree(
     let mut index = git2::Index::new()?;
     index.read_tree(&tree)?;
     let matching = |index: &git2::Index| -> Vec<git2::IndexEntry> {
-        index.iter().filter(|entry| protected.is_match(&*String::from_utf8_lossy(&entry.path))).collect()
+        index.iter().filter(|entry| protected.is_match(named(&entry.path))).collect()
     };
     for entry in matching(&index) {
-        let path = std::ffi::CString::new(entry.path).unwrap_or_default();
-        index.remove(std::path::Path::new(&*path.to_string_lossy()), 0)?;
+        index.remove(named(&entry.path), 0)?;
     }
     let mut original = git2::Index::new()?;
     original.read_tree(&repo.find_commit(oid(base)?)?.tree()?)?;

@@ -1,9 +1,9 @@
 //! Reading history and building commits with git2; nothing here touches a checkout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::customs::Draft;
-use super::repository::oid;
+use super::repository::{named, oid};
 use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge, ReplayOrder};
 
 /// How far back versions of a file are looked for.
@@ -56,11 +56,11 @@ pub fn versions(repo: &git2::Repository, commit: &CommitId, path: &str) -> Resul
     seen.into_iter().map(|id| Ok(repo.find_blob(id)?.content().to_vec())).collect()
 }
 
-pub fn paths_at(repo: &git2::Repository, commit: &CommitId) -> Result<Vec<String>, GitError> {
+pub fn paths_at(repo: &git2::Repository, commit: &CommitId) -> Result<Vec<PathBuf>, GitError> {
     let tree = repo.find_commit(oid(commit)?)?.tree()?;
     let mut index = git2::Index::new()?;
     index.read_tree(&tree)?;
-    Ok(index.iter().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()).collect())
+    Ok(index.iter().map(|entry| named(&entry.path).to_owned()).collect())
 }
 
 pub fn changes(repo: &git2::Repository, base: &CommitId, commit: &CommitId) -> Result<Vec<FileChange>, GitError> {

@@ -17,6 +17,7 @@ mod history;
 mod lfs;
 mod moving;
 mod program;
+mod rejoining;
 mod repository;
 mod survey;
 mod uncommitted;
@@ -171,7 +172,7 @@ pub trait Git: Send + Sync {
     async fn versions(&self, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError>;
 
     /// All paths at a commit.
-    async fn paths_at(&self, commit: &CommitId) -> Result<Vec<String>, GitError>;
+    async fn paths_at(&self, commit: &CommitId) -> Result<Vec<PathBuf>, GitError>;
 
     /// Whether the user's checkout has uncommitted changes at this path.
     async fn is_dirty(&self, path: &str) -> Result<bool, GitError>;
@@ -197,8 +198,8 @@ pub trait Git: Send + Sync {
     async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError>;
 
     /// Turns what the agent changed in a worktree into a commit on `parent`, without trusting anything in
-    /// it but its content, and moves `branch` there. `None` where nothing differs. What is as the survey
-    /// saw it is no work of the agent's.
+    /// it but its content, and moves `branch` there, and the worktree's `HEAD` and index with it. `None` where
+    /// nothing differs. What is as the survey saw it is no work of the agent's.
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError>;
 
     /// Writes a commit's tree into an empty directory, with paths that match `restored` as they

@@ -39,15 +39,15 @@ struct Private {
 
 /// An index of ours with what git is told to work on a directory by it: no configuration of the
 /// repository, the user or the system, and objects where the repository has them.
-struct Desk {
+pub(super) struct Desk {
     git_dir: PathBuf,
-    file: PathBuf,
+    pub(super) file: PathBuf,
     objects: PathBuf,
     index: tempfile::TempDir,
 }
 
 impl Desk {
-    fn environment<'a>(&'a self, worktree: &'a Path) -> [(&'static str, &'a Path); 6] {
+    pub(super) fn environment<'a>(&'a self, worktree: &'a Path) -> [(&'static str, &'a Path); 6] {
         [
             ("GIT_DIR", &self.git_dir),
             ("GIT_WORK_TREE", worktree),
@@ -123,6 +123,30 @@ impl Program {
 
     pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
         self.again(|| self.command(dir, args, extra), args).await
+    }
+
+    /// What a command lists, each entry ended by a zero byte: whole, however long it is, and as bytes.
+    pub(super) async fn list(
+        &self,
+        dir: &Path,
+        args: &[&str],
+        extra: &[(&str, &Path)],
+    ) -> Result<Vec<Vec<u8>>, GitError> {
+        let command = || Command { keep: usize::MAX, ..self.command(dir, args, extra) };
+        let listed = self.again(command, args).await?.stdout;
+        Ok(listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect())
+    }
+
+    /// Runs a command that reads paths, each ended by a zero byte.
+    pub(super) async fn feed(
+        &self,
+        dir: &Path,
+        args: &[&str],
+        extra: &[(&str, &Path)],
+        paths: &[Vec<u8>],
+    ) -> Result<Finished, GitError> {
+        let list: Vec<u8> = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+        self.again(|| Command { stdin: Some(list.clone()), ..self.command(dir, args, extra) }, args).await
     }
 
     /// Runs a command until no lock is in its way any more; it must succeed.
@@ -239,16 +263,20 @@ impl Program {
         joined.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)
     }
 
+    /// The git directories that the repository has for worktrees at this path.
+    pub(super) fn entries_of(&self, path: &Path) -> Vec<PathBuf> {
+        let wanted = path.join(".git");
+        let listed = fs::read_dir(self.common.join("worktrees")).into_iter().flatten().flatten();
+        let points = |entry: &PathBuf| fs::read_to_string(entry.join("gitdir")).unwrap_or_default();
+        listed.map(|entry| entry.path()).filter(|entry| Path::new(points(entry).trim_end()) == wanted).collect()
+    }
+
     /// A kill during creation leaves an entry locked as `initializing` that prune never takes; so
     /// the entry that points at this path is found and removed by hand.
     async fn remove_locked(&self, path: &Path) -> Result<(), GitError> {
-        let wanted = path.join(".git");
-        for entry in fs::read_dir(self.common.join("worktrees")).into_iter().flatten().flatten() {
-            let points = fs::read_to_string(entry.path().join("gitdir")).unwrap_or_default();
-            if Path::new(points.trim_end()) == wanted {
-                let io = |source| GitError::Io { what: entry.path().display().to_string(), source };
-                fs::remove_dir_all(entry.path()).map_err(io)?;
-            }
+        for entry in self.entries_of(path) {
+            let io = |source| GitError::Io { what: entry.display().to_string(), source };
+            fs::remove_dir_all(&entry).map_err(io)?;
         }
         match fs::remove_dir_all(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -269,11 +297,13 @@ impl Program {
                 untracked.insert(path, content);
             }
         }
-        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, ..before })
+        let absent = self.left_out(worktree).await?;
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, ..before })
     }
 
-    /// The content of a worktree as a tree object, without untracked files that are as the survey saw them.
-    pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<String, GitError> {
+    /// The content of a worktree as a tree object, without untracked files that are as the survey saw them,
+    /// and the index that it was read into.
+    pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<(String, Desk), GitError> {
         let desk = self.desk(order.worktree).await?;
         let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
         let new = order.before.changed(order.worktree, listed)?;
@@ -283,15 +313,10 @@ impl Program {
             return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
         }
         if !new.is_empty() {
-            let list: Vec<u8> = new.into_iter().flat_map(|path| path.into_iter().chain([0])).collect();
             let args = ["update-index", "--add", "--remove", "-z", "--stdin"];
-            let command = || Command {
-                stdin: Some(list.clone()),
-                ..self.command(order.worktree, &args, &desk.environment(order.worktree))
-            };
-            self.again(command, &args).await?;
+            self.feed(order.worktree, &args, &desk.environment(order.worktree), &new).await?;
         }
-        self.write_tree(&desk, order.worktree).await
+        Ok((self.write_tree(&desk, order.worktree).await?, desk))
     }
 
     /// Reads the tracked files of a worktree into an index of ours; the others' paths, but for ignored ones.
@@ -304,10 +329,7 @@ impl Program {
         self.must(worktree, &["add", "--update", "--", "."], &extra).await?;
         let setting = format!("core.excludesFile={}", excludes.display());
         let args = ["-c", &setting, "ls-files", "--others", "--exclude-standard", "-z"];
-        // A listing is read whole, however long it is.
-        let command = || Command { keep: usize::MAX, ..self.command(worktree, &args, &extra) };
-        let listed = self.again(command, &args).await?.stdout;
-        Ok(listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+        self.list(worktree, &args, &extra).await
     }
 
     async fn write_tree(&self, desk: &Desk, worktree: &Path) -> Result<String, GitError> {

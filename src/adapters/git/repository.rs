@@ -1,7 +1,9 @@
 //! The real repository: git2 reads and builds, the git program makes worktrees and checkouts.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,6 +106,11 @@ fn fingerprint(common: &Path) -> Result<String, GitError> {
     Ok(digest.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// A path as git has it: bytes, whatever they mean.
+pub(super) fn named(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
 pub(super) fn oid(commit: &CommitId) -> Result<git2::Oid, GitError> {
     Ok(git2::Oid::from_str(&commit.0)?)
 }
@@ -137,7 +144,7 @@ impl Git for Repository {
         self.blocking(move |repo| history::versions(repo, &commit, &path)).await
     }
 
-    async fn paths_at(&self, commit: &CommitId) -> Result<Vec<String>, GitError> {
+    async fn paths_at(&self, commit: &CommitId) -> Result<Vec<PathBuf>, GitError> {
         let commit = commit.clone();
         self.blocking(move |repo| history::paths_at(repo, &commit)).await
     }
@@ -210,7 +217,7 @@ impl Git for Repository {
         if let Some(tip) = moved_by_agent {
             self.keep(order.agent_ref, &tip).await?;
         }
-        let tree = self.program.snapshot(order).await?;
+        let (tree, desk) = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());
         let (before, start) = (order.before.clone(), parent.clone());
         let (tree, pointers) = self
@@ -243,6 +250,7 @@ impl Git for Repository {
             .await?;
         let tip = commit.as_ref().unwrap_or(order.parent);
         self.keep(&reference, tip).await?;
+        self.program.rejoin(order, &desk, tip).await?;
         Ok(commit)
     }
 

@@ -2,13 +2,13 @@
 //! work of the agent's, and what the agent made of it afterwards is.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::repository::named;
 use super::{CommitId, GitError};
 
 /// A worktree as it was handed to its agent.
@@ -22,6 +22,8 @@ pub struct Survey {
     pub(super) untracked: BTreeMap<Vec<u8>, Content>,
     /// Paths below which nothing untracked is the agent's.
     pub(super) carried: Vec<String>,
+    /// Tracked files that are not there because git was told not to check them out.
+    pub(super) absent: Vec<Vec<u8>>,
 }
 
 /// What identifies a file's content.
@@ -60,7 +62,13 @@ impl Content {
 impl Survey {
     /// Of a worktree in which nothing was set up.
     pub fn untouched(start: &CommitId) -> Self {
-        Self { start: start.clone(), tree: String::new(), untracked: BTreeMap::new(), carried: Vec::new() }
+        Self {
+            start: start.clone(),
+            tree: String::new(),
+            untracked: BTreeMap::new(),
+            carried: Vec::new(),
+            absent: Vec::new(),
+        }
     }
 
     /// Those of these untracked files that are not as set-up left them.
@@ -81,7 +89,7 @@ impl Survey {
 
 /// What a worktree has at a path as git spells it.
 pub(super) fn content(worktree: &Path, path: &[u8]) -> Result<Option<Content>, GitError> {
-    let place = worktree.join(OsStr::from_bytes(path));
+    let place = worktree.join(named(path));
     Content::of(&place).map_err(|source| GitError::Io { what: place.display().to_string(), source })
 }
 
@@ -115,7 +123,7 @@ pub(super) fn agents_part(repo: &git2::Repository, survey: &Survey, now: &str) -
     for delta in diff.deltas().filter(|delta| delta.status() == git2::Delta::Deleted) {
         let path = delta.old_file().path_bytes().unwrap_or_default();
         // A file that set-up made and the agent removed is not in the index.
-        drop(index.remove(Path::new(OsStr::from_bytes(path)), 0));
+        drop(index.remove(named(path), 0));
     }
     for delta in diff.deltas().filter(|delta| delta.status() != git2::Delta::Deleted) {
         let new = delta.new_file();

@@ -83,8 +83,7 @@ impl Workspace for LocalWorkspace {
     async fn carry(&self, order: &Carry<'_>) -> Result<(), WorkspaceError> {
         let path = PathBuf::from(order.path.trim_end_matches('/'));
         let (from, into) = (order.from.to_owned(), order.into.to_owned());
-        let without =
-            order.without.iter().filter(|file| Path::new(file).starts_with(&path)).map(PathBuf::from).collect();
+        let without = order.without.iter().filter(|file| file.starts_with(&path)).cloned().collect();
         blocking(format!("carrying {}", order.path), move || Copying { from: &from, into: &into, without }.run(&path))
             .await
     }

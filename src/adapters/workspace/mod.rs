@@ -1,6 +1,6 @@
 //! The workspace port: a trial's private directories, carried files, ports and randomness.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -103,5 +103,5 @@ pub struct Carry<'a> {
     /// The tree that gets it.
     pub into: &'a Path,
     /// Files that are not carried, by their paths in both trees: those that git has.
-    pub without: &'a [String],
+    pub without: &'a [PathBuf],
 }
