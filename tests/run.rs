@@ -156,6 +156,25 @@ fn a_winner_that_fails_a_test_which_the_target_got_meanwhile_does_not_land() {
 }
 
 #[test]
+fn a_winner_does_not_land_where_tests_that_it_passes_are_not_there_any_more() {
+    let arena = Arena { slice: "0.1", ..Arena::default() };
+    let repo = arena.build();
+    let cases = "for name in $(cat names.txt); do echo \"<testcase name='$name'/>\"; done";
+    let report = format!("{{ echo '<testsuite name=\"all\">'; {cases}; echo '</testsuite>'; }} >\"$BLUEPRINT_JUNIT\"");
+    repo.write("tests/run.sh", &format!("#!/bin/sh\n{report}\n"));
+    repo.write("names.txt", "one\ntwo\n");
+    repo.commit("tests with names");
+    let child = repo.spawn(&["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    repo.write("names.txt", "one\n");
+    let moved = repo.commit("a test less");
+    let done = Done::of(child.wait_with_output().unwrap()).ends_with(6);
+    done.says(&["tests that A passes are not there after the merge: two"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), moved);
+    nothing_is_left(&repo);
+}
+
+#[test]
 fn a_test_that_the_winner_itself_rewrote_is_run_as_it_would_land() {
     let arena = Arena::default();
     let repo = arena.build();

@@ -154,3 +154,28 @@ fn work_that_cannot_be_taken_over_puts_its_variant_out_and_the_others_go_on() {
     assert_eq!(repo.read("cost.txt"), "60\n");
     assert!(done.out.contains("A is out: its work can't be taken over: `notes/x`"), "{}", done.out);
 }
+
+#[test]
+fn a_variant_whose_tests_hang_is_out_and_the_others_go_on() {
+    let repo = Arena::default().build();
+    repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -ne 20 || exec sleep 600\n");
+    repo.commit("a test that hangs for A");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "60\n", "{}", done.out);
+    done.says(&[
+        "A is out: test failed: sh tests/run.sh: it takes more than 10 times as long as the baseline's longest",
+    ]);
+}
+
+#[test]
+fn tests_that_hang_on_the_baseline_end_with_the_time_cap() {
+    let arena = Arena { budget: "- Time cap: 8 seconds\n".to_owned(), ..Arena::default() };
+    let repo = arena.build();
+    repo.write("tests/run.sh", "#!/bin/sh\nexec sleep 600\n");
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 2s"));
+    repo.commit("a test that hangs");
+    let began = std::time::Instant::now();
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1);
+    done.says(&["the baseline can't be judged", "sh tests/run.sh: the run's time cap ended in the middle of it"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+}

@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod budget;
+pub mod cases;
 pub mod change;
 pub mod claimed;
 pub mod control;

@@ -143,6 +143,8 @@ pub struct Run {
     pub decided: AtomicBool,
     /// What the slowest tree so far took to be checked out, set up and built.
     pub slowest_tree: Mutex<Duration>,
+    /// What each suite took at the longest in a tree of the baseline, by its place in the plan.
+    pub suite_times: Mutex<BTreeMap<usize, Duration>>,
 }
 
 impl Run {
@@ -162,6 +164,7 @@ impl Run {
             judges: Turns::new(agents),
             decided: AtomicBool::new(false),
             slowest_tree: Mutex::default(),
+            suite_times: Mutex::default(),
             started,
             ports,
             settings,

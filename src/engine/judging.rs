@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::context::Run;
 use super::journal::Record;
 use super::lease::{Lease, Purpose, judging, machine};
+use super::pace::{Patience, too_long};
 use crate::adapters::git::CheckoutOrder;
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
@@ -191,7 +192,7 @@ impl Run {
                 return Ok(Err(Disqualification::Replaced { message }));
             }
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
-            match suite.run(&judged.site, wanted).await {
+            match self.run_suite(at, contender, judged, wanted).await {
                 Ok(part) => {
                     let failures = part.failures.iter().cloned().map(|failure| self.shown(failure)).collect();
                     report.add(suite.name(), TestReport { failures, ..part });
@@ -217,6 +218,46 @@ impl Run {
             report.log = self.keep_log(&judged.site.scratch, TESTS_LOG).await;
         }
         Ok(Ok(report))
+    }
+
+    /// One suite, as long as it may take: a variant's has a limit beside the baseline's, and all have the run's time
+    /// cap.
+    async fn run_suite(
+        &self,
+        at: usize,
+        contender: &Contender,
+        judged: &Judged,
+        selectors: &[String],
+    ) -> Result<TestReport, SuiteError> {
+        let suite = &self.ports.suites[at];
+        let times = || self.suite_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let usual = times().get(&at).copied().filter(|_| contender.key().is_some());
+        let Patience { limit, ours } = self.first_patience(usual);
+        let site = Site { stop: self.stop.child_token(), ..judged.site.clone() };
+        let (began, running) = (Instant::now(), suite.run(&site, selectors));
+        tokio::pin!(running);
+        let late = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = &mut running => {
+                if contender.key().is_none() && done.is_ok() {
+                    let mut times = times();
+                    let longest = times.entry(at).or_default();
+                    *longest = began.elapsed().max(*longest);
+                }
+                done
+            }
+            () = late => {
+                site.stop.cancel();
+                drop(running.await);
+                let why = if ours { "the run's time cap ended in the middle of it".to_owned() } else { too_long() };
+                Err(SuiteError::Variant(why))
+            }
+        }
     }
 
     fn shown(&self, failure: Failure) -> Failure {

@@ -4,7 +4,7 @@
 use super::context::Run;
 use super::ending;
 use super::journal::{Facts, LandingIntent, Record};
-use super::judging::regressions;
+use super::judging::{lost, regressions};
 use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
 use crate::domain::document::Document;
 use crate::domain::event::Event;
@@ -122,6 +122,11 @@ impl Run {
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
             return Err(self.unlandable(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
+        }
+        let lost = lost(&expected, &merged);
+        if !lost.is_empty() {
+            let message = format!("tests that {winner} passes are not there after the merge: {}", lost.join(", "));
+            return Err(self.unlandable(winner, target, message));
         }
         if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));

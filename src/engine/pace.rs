@@ -65,8 +65,13 @@ impl Patience {
         if self.ours {
             return Spoiled::OutOfTime;
         }
-        Spoiled::Contender(format!("{source}: it takes more than {TIMES} times as long as the baseline's longest"))
+        Spoiled::Contender(format!("{source}: {}", too_long()))
     }
+}
+
+/// What is said of what a contender's own limit ended.
+pub(super) fn too_long() -> String {
+    format!("it takes more than {TIMES} times as long as the baseline's longest")
 }
 
 impl Pace {

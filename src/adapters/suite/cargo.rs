@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::format::{Cases, plain};
 use super::libtest::{self, Section};
-use super::merge::merge;
+use crate::domain::cases::merge;
 use crate::domain::trial::TestCase;
 
 /// Every case, named behind its program, or why the output is not whole.

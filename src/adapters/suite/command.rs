@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::format::{self, Cases, Format};
-use super::merge::merge;
 use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, gotest, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
+use crate::domain::cases::merge;
 use crate::domain::excerpt::excerpt;
 use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::format::{Cases, plain};
-use super::merge::merge;
+use crate::domain::cases::merge;
 use crate::domain::trial::{TestCase, TestStatus};
 
 /// How much of a compiler's output is told.

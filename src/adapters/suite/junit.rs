@@ -5,7 +5,7 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::merge::merge;
+use crate::domain::cases::merge;
 use crate::domain::excerpt::excerpt;
 use crate::domain::trial::{Failure, TestCase, TestStatus};
 

@@ -11,7 +11,6 @@ mod gotest;
 mod http;
 mod junit;
 mod libtest;
-mod merge;
 mod runner;
 mod tap;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::trial::{TestCase, TestStatus};
+use super::trial::{TestCase, TestStatus};
 
 /// The cases of several reports in the order in which they first occur.
 pub fn merge(cases: impl IntoIterator<Item = TestCase>) -> Vec<TestCase> {
