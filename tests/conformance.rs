@@ -389,6 +389,16 @@ const PRINTED: &[Printed] = &[
         expected: Err("more than 64 MiB"),
     },
     Printed {
+        command: "sh tests/talks.sh",
+        files: &[("tests/talks.sh", "yes 'far more than a report may have' | head -c 70000000")],
+        expected: Ok(&["a line Passed"]),
+    },
+    Printed {
+        command: "sh tests/talks.sh",
+        files: &[("tests/talks.sh", "yes 'far more than a report may have' | head -c 70000000; exit 3")],
+        expected: Ok(&["a line Failed"]),
+    },
+    Printed {
         command: "sh tests/junit.sh",
         files: &[(
             "tests/junit.sh",

@@ -9,24 +9,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::pulse::Counter;
+use crate::adapters::process::FIRST;
 
 /// How much of a program's output a log file takes.
 const LOGGED: u64 = 64 << 20;
 
-/// The last bytes of one stream.
+/// The first and the last bytes of one stream.
 #[derive(Clone)]
 pub struct Kept {
     limit: usize,
+    first: Arc<Mutex<Vec<u8>>>,
     last: Arc<Mutex<VecDeque<u8>>>,
 }
 
 impl Kept {
     /// Keeps at most so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, last: Arc::default() }
+        Self { limit, first: Arc::default(), last: Arc::default() }
     }
 
     fn push(&self, bytes: &[u8]) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FIRST - first.len();
+        first.extend(&bytes[..bytes.len().min(room)]);
+        drop(first);
         let mut kept = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
         let surplus = (kept.len() + bytes.len()).saturating_sub(self.limit);
@@ -34,7 +40,12 @@ impl Kept {
         kept.extend(bytes);
     }
 
-    /// A copy of what is kept now.
+    /// A copy of the beginning.
+    pub fn first(&self) -> Vec<u8> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A copy of what is kept of the end now.
     pub fn bytes(&self) -> Vec<u8> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
@@ -86,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_bytes_are_kept() {
+    fn only_the_first_and_the_last_bytes_are_kept() {
         let kept = Kept::new(10);
         for _ in 0..3 {
             kept.push(b"aaaaaa");
@@ -95,5 +106,10 @@ mod tests {
         assert_eq!(kept.bytes(), b"aaaaaaaend");
         kept.push(b"longer than the limit");
         assert_eq!(kept.bytes(), b" the limit");
+        for _ in 0..FIRST {
+            kept.push(b"b");
+        }
+        let first = kept.first();
+        assert!(first.len() == FIRST && first.starts_with(b"aaaaaaaaaaaaaaaaaaendlonger") && first.ends_with(b"bb"));
     }
 }

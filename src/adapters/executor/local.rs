@@ -56,7 +56,7 @@ impl Executor for Local {
         // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
         let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
         let finished = Finished::of(exit.unwrap_or(ended.exit), stdout.bytes(), stderr.bytes());
-        Ok(Finished { wall, usage, left, ..finished })
+        Ok(Finished { first: stdout.first(), wall, usage, left, ..finished })
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {

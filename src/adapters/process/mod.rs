@@ -167,11 +167,16 @@ impl std::fmt::Display for Exit {
     }
 }
 
+/// How much is kept of the beginning of standard output.
+pub const FIRST: usize = 1 << 10;
+
 /// A program that ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// How.
     pub exit: Exit,
+    /// The first KiB of standard output.
+    pub first: Vec<u8>,
     /// The end of each stream, as much as [`Command::keep`] says; it is read to its end whatever its length.
     pub stdout: Vec<u8>,
     /// As `stdout`.
@@ -251,7 +256,8 @@ impl Usage {
 impl Finished {
     /// One that took nothing.
     pub fn of(exit: Exit, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
-        Self { exit, stdout, stderr, wall: Duration::ZERO, usage: Usage::default(), left: Vec::new() }
+        let first = stdout[..stdout.len().min(FIRST)].to_vec();
+        Self { exit, first, stdout, stderr, wall: Duration::ZERO, usage: Usage::default(), left: Vec::new() }
     }
 
     /// Standard output as text; bytes that are not UTF-8 are replaced.

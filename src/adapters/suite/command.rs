@@ -61,11 +61,10 @@ impl CommandSuite {
                 judged(label, cases, &finished)?
             }
             (None, Report::File(_)) => return Err(unreported(label, &finished)),
-            (None, _) if finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT => {
-                return Err(cut(label, finished.exit));
-            }
+            (None, Report::Printed(..)) if is_cut(&finished) => return Err(cut(label, finished.exit)),
             (None, Report::Printed(format, ..)) => printed(label, format, &finished)?,
-            (None, Report::Unknown) => match format::recognised(&finished.stdout) {
+            (None, Report::Unknown) => match format::recognised(&finished.first) {
+                Some(_) if is_cut(&finished) => return Err(cut(label, finished.exit)),
                 Some(format) => printed(label, format, &finished)?,
                 None => vec![TestCase { name: label.clone(), status: status(finished.exit) }],
             },
@@ -126,6 +125,11 @@ const FAILURES: usize = 10;
 /// How much of each stream is kept: one byte more than a report may have.
 const KEPT: usize = REPORT_LIMIT as usize + 1;
 
+/// Whether the beginning of a stream is gone.
+fn is_cut(finished: &Finished) -> bool {
+    finished.stdout.len() >= KEPT || finished.stderr.len() >= KEPT
+}
+
 /// As [`judged`], of what was printed.
 fn printed(name: &str, format: &Format, finished: &Finished) -> Result<Vec<TestCase>, SuiteError> {
     let report = (format.parse)(&finished.stdout, &finished.stderr);
@@ -151,7 +155,7 @@ fn judged(name: &str, report: Cases, finished: &Finished) -> Result<Vec<TestCase
     Ok(cases)
 }
 
-/// Whether it was a report can't be told either: its beginning is gone.
+/// A report of which the beginning is gone.
 fn cut(name: &str, exit: Exit) -> SuiteError {
     SuiteError::Variant(format!(
         "`{name}` printed more than 64 MiB ({exit}), so what it reports can't be read whole; let its tests print less, \
