@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::process::ProcessError;
 pub use crate::domain::change::{ChangeKind, FileChange};
 
+mod apart;
 mod checkout;
 mod customs;
 mod history;

@@ -150,7 +150,7 @@ impl Program {
     }
 
     /// Runs a command until no lock is in its way any more; it must succeed.
-    async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
+    pub(super) async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
         let mut tries = 0;
         loop {
             let done = self.exec.run(command(), &Stop::new()).await?;
@@ -168,7 +168,7 @@ impl Program {
     }
 
     /// A bare git directory of ours whose objects are the repository's.
-    async fn private(&self) -> Result<&Path, GitError> {
+    pub(super) async fn private(&self) -> Result<&Path, GitError> {
         let made = self.private.get_or_try_init(|| async {
             let dir = self.common.join("blueprint/git");
             fs::create_dir_all(&dir).map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
@@ -194,7 +194,7 @@ impl Program {
     }
 
     /// Gives a private directory what the user's settings say of these keys.
-    async fn copy_settings(&self, keys: &str, private: &Path) -> Result<(), GitError> {
+    pub(super) async fn copy_settings(&self, keys: &str, private: &Path) -> Result<(), GitError> {
         let listed = self.git(&self.root, &["config", "--null", "--get-regexp", keys], &[]).await?;
         for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
@@ -205,7 +205,7 @@ impl Program {
 
     /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,
     /// and before it by the file that `core.excludesFile` names or by git's own place for one.
-    async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
+    pub(super) async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
         let named = self.git(&self.root, &["config", "--type=path", "--get", "core.excludesFile"], &[]).await?;
         let named = Some(named.text().trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -220,27 +220,6 @@ impl Program {
         let place = private.join("info");
         let io = |source| GitError::Io { what: place.display().to_string(), source };
         fs::create_dir_all(&place).and_then(|()| fs::write(place.join("exclude"), all)).map_err(io)
-    }
-
-    pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
-        // Whoever works in a worktree can write the shared configuration: ours is copied before.
-        self.private().await?;
-        let lock = self.worktree_lock().await?;
-        let shown = path.display().to_string();
-        if path.exists() {
-            self.remove_locked(path).await?;
-        }
-        let args = ["worktree", "add", "--quiet", "--no-track", "-B", branch, &shown, &base.0];
-        let made = self.must(&self.root, &args, &[]).await;
-        drop(lock);
-        made.map(drop)
-    }
-
-    pub async fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
-        let lock = self.worktree_lock().await?;
-        let removed = self.remove_locked(path).await;
-        drop(lock);
-        removed
     }
 
     /// Worktrees and private directories are made and removed one at a time, across processes.
@@ -273,7 +252,7 @@ impl Program {
 
     /// A kill during creation leaves an entry locked as `initializing` that prune never takes; so
     /// the entry that points at this path is found and removed by hand.
-    async fn remove_locked(&self, path: &Path) -> Result<(), GitError> {
+    pub(super) async fn remove_locked(&self, path: &Path) -> Result<(), GitError> {
         for entry in self.entries_of(path) {
             let io = |source| GitError::Io { what: entry.display().to_string(), source };
             fs::remove_dir_all(&entry).map_err(io)?;

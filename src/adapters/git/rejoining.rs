@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::apart;
 use super::program::{Desk, Program};
 use super::repository::named;
 use super::{CommitId, GitError, HarvestOrder};
@@ -39,12 +40,8 @@ impl Program {
     /// worktree's own git directory, whose configuration its agent can write.
     pub(super) async fn rejoin(&self, order: &HarvestOrder<'_>, desk: &Desk, tip: &CommitId) -> Result<(), GitError> {
         let worktree = order.worktree;
-        let entries = self.entries_of(worktree);
         // An agent that removed its own git directory goes on without one.
-        let Some(entry) = entries.iter().find(|entry| fs::symlink_metadata(entry).is_ok_and(|found| found.is_dir()))
-        else {
-            return Ok(());
-        };
+        let Some(entry) = &apart::standing(worktree) else { return Ok(()) };
         let extra = desk.environment(worktree);
         self.must(worktree, &["read-tree", "-m", &tip.0], &extra).await?;
         self.refresh(desk, worktree).await?;
@@ -64,7 +61,10 @@ impl Program {
                 gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
             }
             replace(entry, "index", &fs::read(&desk.file)?)?;
-            replace(entry, "HEAD", format!("ref: refs/heads/{}\n", order.branch).as_bytes())
+            replace(entry, "HEAD", format!("ref: refs/heads/{}\n", order.branch).as_bytes())?;
+            let (folders, name) = order.branch.rsplit_once('/').unwrap_or(("", order.branch));
+            let place = inside(entry, &format!("refs/heads/{folders}"))?;
+            replace(&place, name, format!("{}\n", tip.0).as_bytes())
         };
         stand().map_err(|source| GitError::Io { what: entry.display().to_string(), source })
     }
@@ -74,6 +74,19 @@ impl Program {
         let command = self.command(worktree, &["update-index", "-q", "--refresh"], &desk.environment(worktree));
         self.run(command, &Stop::new()).await.map(drop)
     }
+}
+
+/// A folder below another, made where it is missing; nothing on the way there may be a link.
+fn inside(top: &Path, path: &str) -> io::Result<PathBuf> {
+    let mut at = top.to_owned();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        at.push(part);
+        if fs::symlink_metadata(&at).is_ok_and(|found| !found.is_dir()) {
+            fs::remove_file(&at)?;
+        }
+        fs::create_dir_all(&at)?;
+    }
+    Ok(at)
 }
 
 /// Puts a file in its place whole, and never through a link that stands there.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::program::Program;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, Standing, Survey, checkout, history, lfs, survey, uncommitted,
+    ReplayOrder, Standing, Survey, apart, checkout, history, lfs, survey, uncommitted,
 };
 use crate::adapters::process::Executor;
 
@@ -175,7 +175,8 @@ impl Git for Repository {
         if taken {
             return Err(GitError::Unsupported(format!("the branch `{branch}` is already there and is not this run's")));
         }
-        self.program.add_worktree(path, branch, base).await
+        self.program.add_worktree(path, branch, base).await?;
+        self.keep(&format!("refs/heads/{branch}"), base).await
     }
 
     async fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
@@ -208,14 +209,13 @@ impl Git for Repository {
     async fn harvest(&self, order: &HarvestOrder<'_>) -> Result<Option<CommitId>, GitError> {
         let reference = format!("refs/heads/{}", order.branch);
         let parent = order.parent.clone();
-        let moved_by_agent = {
-            let reference = reference.clone();
-            self.blocking(move |repo| Ok(repo.refname_to_id(&reference).ok().map(|id| CommitId(id.to_string()))))
-                .await?
-                .filter(|tip| *tip != parent)
-        };
-        if let Some(tip) = moved_by_agent {
-            self.keep(order.agent_ref, &tip).await?;
+        let (worktree, branch) = (order.worktree.to_owned(), order.branch.to_owned());
+        let tip = self.blocking(move |_| Ok(apart::tip_of(&worktree, &branch))).await?;
+        if let Some(tip) = tip.filter(|tip| *tip != parent) {
+            // What stands in the worktree counts, whatever became of the commits on the way there.
+            if self.program.bring_over(order.worktree, &tip, &parent).await.is_ok() {
+                self.keep(order.agent_ref, &tip).await?;
+            }
         }
         let (tree, desk) = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());

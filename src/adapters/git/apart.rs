@@ -1,0 +1,158 @@
+//! A worktree for an agent, with a git directory of its own beside it: refs, index, stash, configuration and hooks are
+//! apart from the repository's, whose objects are only read.
+//!
+//! So what an agent does with git is its own: it can't take the user's stash entries, move branches, change settings or
+//! leave hooks, and two agents are not in each other's way. What it commits is brought over when its work is
+//! harvested.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::program::Program;
+use super::{CommitId, GitError};
+use crate::adapters::process::{Command, Stop};
+
+/// Settings that an agent has from the user, beside those that change content.
+const OWN_KEYS: &str = r"^(user\.(name|email)|author\..*|committer\..*|core\.sparsecheckout(cone)?)$";
+
+/// Settings without which objects that are fetched only when they are needed can't be.
+const PROMISED_KEYS: &str = r"^(remote\..*|extensions\.partialclone)$";
+
+/// The refs that an agent sees as they were when its worktree was made.
+const SEEN: [&str; 3] = ["refs/heads", "refs/tags", "refs/remotes"];
+
+/// The most that an agent's own commits may hold.
+const COMMITTED: usize = 512 << 20;
+
+/// The git directory of a worktree.
+pub fn git_dir_of(worktree: &Path) -> PathBuf {
+    worktree.with_extension("git")
+}
+
+/// It, where nothing else was put in its place.
+pub fn standing(worktree: &Path) -> Option<PathBuf> {
+    let dir = git_dir_of(worktree);
+    fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()).then_some(dir)
+}
+
+impl Program {
+    /// Makes a worktree at a new branch of its own git directory.
+    pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
+        // What trees are checked out and harvested with is settled before anybody works.
+        let settings = self.private().await?.join("config");
+        self.remove_worktree(path).await?;
+        let dir = git_dir_of(path);
+        let shown = dir.display().to_string();
+        let format = self.object_format().await?;
+        let format = format!("--object-format={format}");
+        self.must(self.root(), &["init", "--quiet", "--bare", "--template=", &format, &shown], &[]).await?;
+        let io = |what: &Path| {
+            let what = what.display().to_string();
+            |source| GitError::Io { what, source }
+        };
+        let own = fs::read(dir.join("config")).map_err(io(&dir))?;
+        let usual = fs::read(settings).map_err(io(&dir))?;
+        fs::write(dir.join("config"), [usual, own, b"[core]\n\tbare = false\n".to_vec()].concat()).map_err(io(&dir))?;
+        self.copy_settings(OWN_KEYS, &dir).await?;
+        if self.setting(&["--get", "extensions.partialclone"]).await?.is_some() {
+            self.must(&dir, &["config", "core.repositoryformatversion", "1"], &[("GIT_DIR", &dir)]).await?;
+            self.copy_settings(PROMISED_KEYS, &dir).await?;
+        }
+        self.copy_excludes(&dir).await?;
+        self.copy_cone(&dir).await?;
+        let refs = self.seen_refs(branch, base).await?;
+        let place = || -> io::Result<()> {
+            fs::create_dir_all(dir.join("objects/info"))?;
+            fs::write(dir.join("objects/info/alternates"), format!("{}\n", self.common().join("objects").display()))?;
+            fs::write(dir.join("packed-refs"), &refs)?;
+            fs::write(dir.join("HEAD"), format!("ref: refs/heads/{branch}\n"))?;
+            fs::create_dir_all(path)?;
+            fs::write(path.join(".git"), format!("gitdir: {shown}\n"))
+        };
+        place().map_err(io(path))?;
+        self.must(path, &["read-tree", "--reset", "-u", "HEAD"], &[]).await.map(drop)
+    }
+
+    /// Removes a worktree with its git directory, and what git itself knows of one there.
+    pub async fn remove_worktree(&self, path: &Path) -> Result<(), GitError> {
+        let lock = self.worktree_lock().await?;
+        let removed = self.remove_locked(path).await;
+        drop(lock);
+        removed?;
+        match fs::remove_dir_all(git_dir_of(path)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(GitError::Io { what: git_dir_of(path).display().to_string(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn object_format(&self) -> Result<String, GitError> {
+        let set = self.setting(&["--get", "extensions.objectformat"]).await?;
+        Ok(set.unwrap_or_else(|| "sha1".to_owned()))
+    }
+
+    /// The user's branches, tags and remote branches as they are now, and the branch of the worktree.
+    async fn seen_refs(&self, branch: &str, base: &CommitId) -> Result<Vec<u8>, GitError> {
+        let own = format!("refs/heads/{branch}");
+        let args: Vec<&str> = ["for-each-ref", "--format=%(objectname) %(refname)"].into_iter().chain(SEEN).collect();
+        let command = || Command { keep: usize::MAX, ..self.command(self.root(), &args, &[]) };
+        let listed = self.again(command, &args).await?.stdout;
+        let ours = |line: &&[u8]| {
+            let name = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+            !name.starts_with(b"refs/heads/blueprint/") && name != own.as_bytes()
+        };
+        let mut lines: Vec<Vec<u8>> = listed
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .filter(ours)
+            .map(<[u8]>::to_vec)
+            .collect();
+        lines.push(format!("{} {own}", base.0).into_bytes());
+        Ok(lines.into_iter().flat_map(|line| line.into_iter().chain(*b"\n")).collect())
+    }
+
+    /// What is not checked out in the user's checkout is not here either.
+    async fn copy_cone(&self, dir: &Path) -> Result<(), GitError> {
+        let place = self.must(self.root(), &["rev-parse", "--git-path", "info/sparse-checkout"], &[]).await?;
+        let place = self.root().join(place.text().trim_end_matches('\n'));
+        match fs::read(place) {
+            Ok(bytes) => {
+                let into = dir.join("info/sparse-checkout");
+                fs::write(&into, bytes).map_err(|source| GitError::Io { what: into.display().to_string(), source })
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Brings a commit that an agent made, with all that it needs, into the repository.
+    pub async fn bring_over(&self, worktree: &Path, tip: &CommitId, base: &CommitId) -> Result<(), GitError> {
+        let Some(dir) = standing(worktree) else { return Ok(()) };
+        let (git_dir, objects) = (self.private().await?, dir.join("objects"));
+        let at = |objects: &'_ PathBuf| [("GIT_DIR", git_dir.to_owned()), ("GIT_OBJECT_DIRECTORY", objects.clone())];
+        let run = |args: &'static [&'static str], input: Vec<u8>, objects: &PathBuf| {
+            let env = at(objects);
+            let extra: Vec<(&str, &Path)> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
+            Command { stdin: Some(input), keep: COMMITTED, ..self.command(self.root(), args, &extra) }
+        };
+        let wanted = format!("{}\n^{}\n", tip.0, base.0).into_bytes();
+        let pack = ["pack-objects", "--revs", "--quiet", "--stdout"];
+        let failed = |what: &str, why: String| GitError::Failed { what: format!("git {what}"), why };
+        let made =
+            self.run(run(&["pack-objects", "--revs", "--quiet", "--stdout"], wanted, &objects), &Stop::new()).await?;
+        if !made.exit.success() || made.stdout.len() >= COMMITTED {
+            return Err(failed(pack[0], made.tail(3)));
+        }
+        let common = self.common().join("objects");
+        let taken = self.run(run(&["index-pack", "--strict", "--stdin"], made.stdout, &common), &Stop::new()).await?;
+        if taken.exit.success() { Ok(()) } else { Err(failed("index-pack", taken.tail(3))) }
+    }
+}
+
+/// Where an agent left its branch, as far as that can be told.
+pub fn tip_of(worktree: &Path, branch: &str) -> Option<CommitId> {
+    let repo = git2::Repository::open_bare(standing(worktree)?).ok()?;
+    let tip = repo.refname_to_id(&format!("refs/heads/{branch}")).ok()?;
+    repo.find_commit(tip).ok().map(|commit| CommitId(commit.id().to_string()))
+}
