@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
+use super::settings::Settings;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
 
-/// Keys that change how content is turned into blobs and back.
-const CONTENT_KEYS: &str =
-    r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
+/// How long one call of git may take.
+const GIT_LIMIT: Duration = Duration::from_secs(600);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
 
@@ -27,6 +27,7 @@ pub struct Program {
     root: PathBuf,
     common: PathBuf,
     exec: Arc<dyn Executor>,
+    settings: Arc<Settings>,
     private: Arc<OnceCell<Private>>,
 }
 
@@ -63,7 +64,18 @@ const IN_USE: &str = "in-use";
 
 impl Program {
     pub fn new(root: PathBuf, common: PathBuf, exec: Arc<dyn Executor>) -> Self {
-        Self { root, common, exec, private: Arc::default() }
+        Self { root, common, exec, settings: Arc::default(), private: Arc::default() }
+    }
+
+    /// With configuration and hooks as they are now, which is all that is ever obeyed of them.
+    pub async fn settled_on(self) -> Result<Self, GitError> {
+        let settings = Arc::new(self.read_settings().await?);
+        Ok(Self { settings, ..self })
+    }
+
+    /// Configuration and hooks as they were when the repository was opened.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Seconds since 1970.
@@ -86,15 +98,11 @@ impl Program {
         Ok(self.exec.run(command, stop).await?)
     }
 
-    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
-        self.run(self.command(dir, args, extra), &Stop::new()).await
-    }
-
     /// Git as the user's own: with hooks, and nothing set but what `env` has beside our own few variables.
     pub(super) fn plain(&self, dir: &Path, args: &[&str], env: Environment) -> Command {
         let mut all = self.command(dir, &[], &[]).env;
         all.extend(env);
-        Command::new("git", args.iter().copied(), dir).env(&all).limit(Duration::from_secs(600))
+        Command::new("git", args.iter().copied(), dir).env(&all).limit(GIT_LIMIT)
     }
 
     pub(super) fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
@@ -117,7 +125,7 @@ impl Program {
         // Hooks and monitors are programs; none of them has a part in this.
         let fixed = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"];
         let all = fixed.iter().copied().chain(args.iter().copied());
-        Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600))
+        Command::new("git", all, dir).env(&env).limit(GIT_LIMIT)
     }
 
     pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
@@ -149,7 +157,7 @@ impl Program {
     }
 
     /// Runs a command until no lock is in its way any more; it must succeed.
-    async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
+    pub(super) async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
         let mut tries = 0;
         loop {
             let done = self.exec.run(command(), &Stop::new()).await?;
@@ -167,7 +175,7 @@ impl Program {
     }
 
     /// A bare git directory of ours whose objects are the repository's.
-    async fn private(&self) -> Result<&Path, GitError> {
+    pub(super) async fn private(&self) -> Result<&Path, GitError> {
         let made = self.private.get_or_try_init(|| async {
             let dir = self.common.join("blueprint/git");
             fs::create_dir_all(&dir).map_err(|source| GitError::Io { what: dir.display().to_string(), source })?;
@@ -180,34 +188,29 @@ impl Program {
             drop(making);
             let shown = path.display().to_string();
             self.must(&self.root, &["init", "--quiet", "--bare", "--template=", &shown], &[]).await?;
-            let listed = self.git(&self.root, &["config", "--null", "--get-regexp", CONTENT_KEYS], &[]).await?;
-            for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
-                let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            for (key, value) in self.settings.of_content() {
                 self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
             }
-            self.copy_excludes(&path).await?;
+            self.furnish(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
         Ok(made.await?.dir.path())
     }
 
-    /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,
-    /// and before it by the file that `core.excludesFile` names or by git's own place for one.
-    async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
-        let named = self.git(&self.root, &["config", "--type=path", "--get", "core.excludesFile"], &[]).await?;
-        let named = Some(named.text().trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let usual = || set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
-        let global = named.map(|path| self.root.join(path)).or_else(|| Some(usual()?.join("git/ignore")));
-        let mut all = Vec::new();
-        for file in global.into_iter().chain([self.common.join("info/exclude")]) {
-            // One that is not there, or can't be read, ignores nothing; so git has it too.
-            all.extend(fs::read(&file).unwrap_or_default());
-            all.push(b'\n');
-        }
+    /// Files of the user's own and of the repository's that no commit has: what is ignored, and attributes. The user's
+    /// come first.
+    async fn furnish(&self, private: &Path) -> Result<(), GitError> {
         let place = private.join("info");
-        let io = |source| GitError::Io { what: place.display().to_string(), source };
-        fs::create_dir_all(&place).and_then(|()| fs::write(place.join("exclude"), all)).map_err(io)
+        let (user, own) = &self.settings.excludes;
+        let write = || {
+            fs::create_dir_all(&place)?;
+            fs::write(place.join("exclude"), [user.as_slice(), b"\n", own].concat())?;
+            fs::write(place.join("attributes"), &self.settings.attributes.1)?;
+            fs::write(place.join("user-attributes"), &self.settings.attributes.0)
+        };
+        write().map_err(|source| GitError::Io { what: place.display().to_string(), source })?;
+        let user = place.join("user-attributes").display().to_string();
+        self.must(private, &["config", "core.attributesFile", &user], &[("GIT_DIR", private)]).await.map(drop)
     }
 
     pub async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
@@ -361,7 +364,10 @@ impl Program {
         let _making = self.worktree_lock().await?;
         for entry in fs::read_dir(self.common.join("blueprint/git")).into_iter().flatten().flatten() {
             let in_use = fs::File::open(entry.path().join(IN_USE)).is_ok_and(|file| file.try_lock().is_err());
-            if !in_use {
+            // A move that its program left behind is brought to its end through the directory.
+            let begun = fs::metadata(entry.path().join("moving")).and_then(|found| found.modified()).ok();
+            let moving = begun.and_then(|at| at.elapsed().ok()).is_some_and(|since| since < GIT_LIMIT);
+            if !in_use && !moving {
                 drop(fs::remove_dir_all(entry.path()));
             }
         }

@@ -35,8 +35,8 @@ impl Program {
         Ok(listed.iter().filter_map(|entry| entry.strip_prefix(b"S ")).map(<[u8]>::to_vec).collect())
     }
 
-    /// Puts a worktree on the tip of its branch, by the index that it was read into. No git runs in the
-    /// worktree's own git directory, whose configuration its agent can write.
+    /// Puts a worktree on the tip of its branch, by the index that it was read into. Content is read through our
+    /// own git directory: what the worktree's says of filters and the like, its agent can write.
     pub(super) async fn rejoin(&self, order: &HarvestOrder<'_>, desk: &Desk, tip: &CommitId) -> Result<(), GitError> {
         let worktree = order.worktree;
         let entries = self.entries_of(worktree);
@@ -63,10 +63,12 @@ impl Program {
                 let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
             }
-            replace(entry, "index", &fs::read(&desk.file)?)?;
-            replace(entry, "HEAD", format!("ref: refs/heads/{}\n", order.branch).as_bytes())
+            replace(entry, "index", &fs::read(&desk.file)?)
         };
-        stand().map_err(|source| GitError::Io { what: entry.display().to_string(), source })
+        stand().map_err(|source| GitError::Io { what: entry.display().to_string(), source })?;
+        let head = format!("refs/heads/{}", order.branch);
+        let args = ["symbolic-ref", "-m", "blueprint: harvest", "HEAD", &head];
+        self.must(self.root(), &args, &[("GIT_DIR", entry)]).await.map(drop)
     }
 
     /// Notes times and sizes in an index of ours. Files that differ are no failure.
