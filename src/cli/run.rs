@@ -341,6 +341,13 @@ fn biased(run: &str) -> Error {
 
 /// What the machine broke off can be gone on with.
 fn resumable(error: Error, run: &Run) -> Error {
+    let error = match crate::error::is_full(&error.message) {
+        true => error.hint(format!(
+            "make room there; worktrees are in {} (another place: XDG_CACHE_HOME)",
+            run.started.state.display()
+        )),
+        false => error,
+    };
     match error.kind {
         ExitCode::Machine => error.hint(format!("when that is put right: {}", run.way_on())),
         _ => error,

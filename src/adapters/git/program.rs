@@ -14,12 +14,16 @@ use tokio::sync::OnceCell;
 use super::settings::Settings;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
-use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
+use crate::adapters::process::{self, Command, Environment, Executor, Finished, Stop};
 
 /// How long one call of git may take.
 const GIT_LIMIT: Duration = Duration::from_secs(600);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
+
+/// Words of a git that could not write.
+const WRITING: &[&str] =
+    &["unable to write", "failed to write", "write error", "no space left", "unable to create temporary"];
 
 /// The git program in one repository.
 #[derive(Clone)]
@@ -156,11 +160,26 @@ impl Program {
         self.again(|| Command { stdin: Some(list.clone()), ..self.command(dir, args, extra) }, args).await
     }
 
+    /// A call that failed. Git does not always say that it could not write for want of room, so it is looked at.
+    fn failure(&self, dir: &Path, args: &[&str], why: String) -> GitError {
+        let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);
+        let places = args.iter().map(Path::new).filter(|path| path.is_absolute());
+        let mut places = places.chain([dir, self.common.as_path()]);
+        let full = WRITING.iter().any(|word| wrote(word)).then(|| places.find_map(process::full)).flatten();
+        let what = format!("git {}", args.first().copied().unwrap_or_default());
+        match full {
+            Some(full) => GitError::Failed { what, why: full },
+            None => GitError::Failed { what: format!("git {}", args.join(" ")), why },
+        }
+    }
+
     /// Runs a command until no lock is in its way any more; it must succeed.
     pub(super) async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
         let mut tries = 0;
         loop {
-            let done = self.exec.run(command(), &Stop::new()).await?;
+            let command = command();
+            let dir = command.dir.clone();
+            let done = self.exec.run(command, &Stop::new()).await?;
             if done.exit.success() {
                 return Ok(done);
             }
@@ -168,7 +187,7 @@ impl Program {
             tries += 1;
             // A lock that somebody holds is waited for, and never deleted.
             if !why.contains(".lock") || tries >= LOCK_TRIES {
-                return Err(GitError::Failed { what: format!("git {}", args.join(" ")), why });
+                return Err(self.failure(&dir, args, why));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
