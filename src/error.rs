@@ -99,7 +99,7 @@ impl std::error::Error for Error {
 
 /// Whether the system says that there is no more room, in words that programs pass on.
 pub fn is_full(message: &str) -> bool {
-    ["No space left on device", "Disk quota exceeded", "os error 28", "os error 122"]
+    ["No space left on device", "Disk quota exceeded", "os error 28", "os error 122", "database or disk is full"]
         .iter()
         .any(|w| message.contains(w))
 }

@@ -35,9 +35,9 @@ pub struct Project {
 
 impl Project {
     /// Finds the repository around a directory and reads its configuration.
-    pub fn open(from: &Path) -> Result<Self> {
+    pub async fn open(from: &Path) -> Result<Self> {
         let exec: Arc<dyn Executor> = Arc::new(Local);
-        let git = Repository::discover(from, Arc::clone(&exec)).map_err(|error| match &error {
+        let git = Repository::discover(from, Arc::clone(&exec)).await.map_err(|error| match &error {
             GitError::NotARepository(_) => Error::from(error).hint("start in your project, or make it one: git init"),
             _ => Error::from(error),
         })?;
@@ -82,6 +82,24 @@ impl Project {
                 .hint("a document must lie in the repository that it changes")
         })?;
         inside.to_str().map(str::to_owned).ok_or_else(|| Error::usage(format!("{} is not UTF-8", path.display())))
+    }
+
+    /// Reads a document as git would store it: one that only its line ends, its encoding or a filter make another on
+    /// disk is the same. One outside of the repository is read as it is.
+    pub async fn document(&self, path: &Path) -> Result<Vec<u8>> {
+        let bytes = read(path)?;
+        match self.relative(path) {
+            Ok(relative) => Ok(self.git.stored(&relative).await?),
+            Err(_) => Ok(bytes),
+        }
+    }
+
+    /// Writes a document as git would write it into the checkout.
+    pub async fn write_document(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        match self.relative(path) {
+            Ok(relative) => write(path, &self.git.written(&relative, bytes).await?),
+            Err(_) => write(path, bytes),
+        }
     }
 
     /// The environment that the programs of a run begin with.

@@ -13,8 +13,8 @@ use blueprint::adapters::git::{
 };
 use common::Repo;
 
-fn open(repo: &Repo) -> Repository {
-    Repository::discover(&repo.root(), Arc::new(Local)).unwrap()
+async fn open(repo: &Repo) -> Repository {
+    Repository::discover(&repo.root(), Arc::new(Local)).await.unwrap()
 }
 
 fn id(text: String) -> CommitId {
@@ -24,7 +24,7 @@ fn id(text: String) -> CommitId {
 /// A repository, its base, and a worktree of it on a branch of ours.
 async fn with_worktree() -> (Repo, Repository, CommitId, PathBuf) {
     let repo = Repo::with(&[("a.txt", "one\ntwo\n"), ("tests/t.py", "assert True\n")]);
-    let git = open(&repo);
+    let git = open(&repo).await;
     let base = id(repo.git(&["rev-parse", "HEAD"]));
     let path = repo.dir.path().join("work");
     git.add_worktree(&path, "blueprint/r/a", &base).await.unwrap();
@@ -55,20 +55,20 @@ async fn harvest_since(
 #[tokio::test]
 async fn where_head_is_can_be_told_on_a_branch_before_the_first_commit_and_detached() {
     let repo = Repo::unborn();
-    assert_eq!(open(&repo).head().await.unwrap(), Head::Unborn("main".to_owned()));
+    assert_eq!(open(&repo).await.head().await.unwrap(), Head::Unborn("main".to_owned()));
     let commit = repo.commit("first");
-    assert_eq!(open(&repo).head().await.unwrap(), Head::Branch("main".to_owned()));
+    assert_eq!(open(&repo).await.head().await.unwrap(), Head::Branch("main".to_owned()));
     repo.git(&["checkout", "--quiet", "--detach"]);
-    assert_eq!(open(&repo).head().await.unwrap(), Head::Detached(id(commit)));
+    assert_eq!(open(&repo).await.head().await.unwrap(), Head::Detached(id(commit)));
 }
 
-#[test]
-fn a_directory_without_a_repository_and_a_bare_one_are_refused() {
+#[tokio::test]
+async fn a_directory_without_a_repository_and_a_bare_one_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Repository::discover(dir.path(), Arc::new(Local)).err().unwrap();
+    let error = Repository::discover(dir.path(), Arc::new(Local)).await.err().unwrap();
     assert!(matches!(error, GitError::NotARepository(_)), "{error}");
     git2::Repository::init_bare(dir.path()).unwrap();
-    let error = Repository::discover(dir.path(), Arc::new(Local)).err().unwrap();
+    let error = Repository::discover(dir.path(), Arc::new(Local)).await.err().unwrap();
     assert!(error.to_string().contains("bare"), "{error}");
 }
 
@@ -138,22 +138,32 @@ async fn a_nested_repository_is_refused() {
 }
 
 #[tokio::test]
-async fn git_configuration_that_an_agent_plants_runs_nothing_and_stops_the_landing() {
+async fn git_configuration_that_an_agent_plants_runs_nothing_in_a_harvest_or_a_landing_and_is_named() {
     let (repo, git, base, work) = with_worktree().await;
     let proof = repo.dir.path().join("planted");
     let script = format!("touch {}", proof.display());
-    for key in ["core.fsmonitor", "filter.x.clean", "diff.external", "core.sshCommand"] {
+    for key in ["core.fsmonitor", "filter.x.clean", "filter.x.smudge", "diff.external", "core.sshCommand"] {
         repo.git(&["config", key, &script]);
     }
     std::fs::write(work.join(".gitattributes"), "* filter=x\n").unwrap();
     std::fs::write(work.join("a.txt"), "changed\n").unwrap();
     let hooks = repo.root().join(".git/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
-    std::fs::write(hooks.join("post-merge"), format!("#!/bin/sh\n{script}\n")).unwrap();
-    let commit = harvest(&git, &work, &base).await;
-    let error = git.advance("main", &base, &base).await.unwrap_err();
+    for name in ["post-merge", "reference-transaction", "post-index-change"] {
+        std::fs::write(hooks.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(hooks.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let winner = harvest(&git, &work, &base).await.unwrap().unwrap();
+    let merge = merged(&git, &base, &winner).await;
+    assert_eq!(git.advance("main", &base, &merge).await.unwrap(), Advance::Moved);
+    assert_eq!(repo.read("a.txt"), "changed\n");
+    assert!(!proof.exists(), "planted configuration was obeyed");
+    let named = ["core.fsmonitor", "core.sshcommand", "diff.external", "filter.x.clean", "filter.x.smudge"];
+    let hooks = ["hooks/post-index-change", "hooks/post-merge", "hooks/reference-transaction"];
+    assert_eq!(git.strayed().await.unwrap(), [&named[..], &hooks[..]].concat());
+    // Hooks would obey it, so they are not run.
+    let error = git.vet(&merge, &repo.dir.path().join("vetting")).await.unwrap_err();
     assert!(matches!(error, GitError::ConfigurationChanged(_)), "{error}");
-    drop(commit);
     assert!(!proof.exists(), "planted configuration was obeyed");
 }
 
@@ -253,7 +263,7 @@ async fn a_target_that_moved_is_told_and_one_that_nobody_has_checked_out_moves_b
 #[tokio::test]
 async fn eight_worktrees_at_once_are_made_and_removed_without_a_trace() {
     let repo = Repo::with(&[("a.txt", "one\n")]);
-    let git = Arc::new(open(&repo));
+    let git = Arc::new(open(&repo).await);
     let base = id(repo.git(&["rev-parse", "HEAD"]));
     let before = repo.git(&["worktree", "list"]);
     let place = |n: usize| repo.dir.path().join(format!("w{n}"));
@@ -291,6 +301,6 @@ async fn the_versions_of_a_file_are_found_newest_first() {
     repo.commit("second");
     repo.write("b.txt", "b\n");
     let tip = id(repo.commit("third"));
-    let versions = open(&repo).versions(&tip, "a.txt").await.unwrap();
+    let versions = open(&repo).await.versions(&tip, "a.txt").await.unwrap();
     assert_eq!(versions, [b"two\n".to_vec(), b"one\n".to_vec()]);
 }

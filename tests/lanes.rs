@@ -46,7 +46,7 @@ fn eight(real: &[usize]) -> Topology {
 
 /// A run that is ready to start on a machine with these cores, and what it tells.
 async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<Event>>>) {
-    let mut project = Project::open(&repo.root()).unwrap();
+    let mut project = Project::open(&repo.root()).await.unwrap();
     let state = repo.dir.path().join("cache");
     project.variables.insert("XDG_CACHE_HOME".to_owned(), state.to_str().unwrap().to_owned());
     let document = Document::parse(repo.read(DOCUMENT).as_bytes()).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Context, Outcome, documents};
 use crate::error::ExitCode;
-use crate::project::{self, Project};
+use crate::project::Project;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blueprint approve docs/blueprints/faster-listing.md")]
@@ -14,13 +14,13 @@ pub struct Args {
     document: PathBuf,
 }
 
-pub fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
-    let loaded = documents::load(&args.document, context)?;
+pub async fn main(args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory).await?;
+    let loaded = documents::load(&args.document, &project, context).await?;
     documents::bind(&loaded, &project, context)?;
     let digest = loaded.document.digest();
     let approved = loaded.document.with_approval(&digest);
-    project::write(&context.directory.join(&args.document), &approved)?;
+    project.write_document(&context.directory.join(&args.document), &approved).await?;
     let shown = &loaded.shown;
     context.out.print(&format!("approved {shown} as {}\n", &digest[..12.min(digest.len())]));
     context.out.note(&format!("commit it, then: blueprint run {shown}\n"));

@@ -41,15 +41,17 @@ enum Format {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
+    opening::refs_can_be_made(&*project.git).await?;
     let bindings = compose::bindings(&project.config)?;
     let mut all = Vec::new();
     for path in &documents::named(&args.documents, context)?.paths {
         let place = context.directory.join(path);
-        let mut source = project::read(&place)?;
         if args.fix {
-            source = fix(&place, source, &bindings, context)?;
+            let source = project::read(&place)?;
+            fix(&place, source, &bindings, context)?;
         }
+        let source = project.document(&place).await?;
         let found = findings(&source, &bindings);
         let uncommitted = uncommitted(&project, path, &source, context).await?;
         all.push(Checked { path: path.display().to_string(), source, found, uncommitted });
@@ -101,7 +103,7 @@ fn findings(bytes: &[u8], bindings: &Bindings) -> Vec<Diagnostic> {
 }
 
 /// Writes the repaired bytes back, whole or not at all, and says what was repaired.
-fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> Result<Vec<u8>> {
+fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> Result<()> {
     let fixed = fixed(&bytes, &findings(&bytes, bindings));
     if fixed.bytes != bytes {
         project::write(path, &fixed.bytes)?;
@@ -109,7 +111,7 @@ fn fix(path: &Path, bytes: Vec<u8>, bindings: &Bindings, context: &Context) -> R
     for description in &fixed.descriptions {
         context.out.note(&format!("fixed: {description}"));
     }
-    Ok(fixed.bytes)
+    Ok(())
 }
 
 fn summary(errors: usize, warnings: usize, notes: usize, uncommitted: usize) -> String {

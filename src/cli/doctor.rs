@@ -40,7 +40,7 @@ pub struct Args {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let exec: Arc<dyn Executor> = Arc::new(Local);
-    let agent = match project_around(&context.directory, &exec)? {
+    let agent = match project_around(&context.directory, &exec).await? {
         Some(project) => configured(&project).await?,
         None => None,
     };
@@ -61,10 +61,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 }
 
 /// The project around a directory; without a repository there is none, and the machine can be looked at all the same.
-fn project_around(directory: &Path, exec: &Arc<dyn Executor>) -> Result<Option<Project>> {
-    match Repository::discover(directory, Arc::clone(exec)) {
+async fn project_around(directory: &Path, exec: &Arc<dyn Executor>) -> Result<Option<Project>> {
+    match Repository::discover(directory, Arc::clone(exec)).await {
         Err(GitError::NotARepository(_)) => Ok(None),
-        _ => Project::open(directory).map(Some),
+        _ => Project::open(directory).await.map(Some),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::compose;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::document::{Document, is_blueprint};
 use crate::error::{Error, ExitCode};
-use crate::project::{self, Project};
+use crate::project::Project;
 use crate::ui::diagnostics;
 
 /// Where documents usually are, relative to the root.
@@ -21,10 +21,10 @@ pub struct Loaded {
     pub document: Document,
 }
 
-/// Reads a document; what is wrong with it is told.
-pub fn load(path: &Path, context: &Context) -> Result<Loaded, Failure> {
+/// Reads a document as git would store it; what is wrong with it is told.
+pub async fn load(path: &Path, project: &Project, context: &Context) -> Result<Loaded, Failure> {
     let shown = path.display().to_string();
-    let bytes = project::read(&context.directory.join(path))?;
+    let bytes = project.document(&context.directory.join(path)).await?;
     match Document::parse(&bytes) {
         Ok(document) => Ok(Loaded { shown, document }),
         Err(found) => {

@@ -22,8 +22,8 @@ pub struct NewArgs {
     title: String,
 }
 
-pub fn main(_args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+pub async fn main(_args: &Args, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory).await?;
     let found = detect(&files::listing(project.git_root()));
     create(&project.git_root().join(CONFIGURATION), &config::starter(&found), CONFIGURATION)?;
     context.out.print(&format!("wrote {CONFIGURATION}\n{}", ui::found(&found)));
@@ -31,8 +31,8 @@ pub fn main(_args: &Args, context: &Context) -> Outcome {
     Ok(ExitCode::Done)
 }
 
-pub fn new(args: &NewArgs, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+pub async fn new(args: &NewArgs, context: &Context) -> Outcome {
+    let project = Project::open(&context.directory).await?;
     let title = args.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let slug = slug(&title);
     if slug.is_empty() {

@@ -152,11 +152,11 @@ fn said(error: &clap::Error) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Demo(args) => demo::main(&args, context).await,
-        Command::Init(args) => init::main(&args, context),
-        Command::New(args) => init::new(&args, context),
+        Command::Init(args) => init::main(&args, context).await,
+        Command::New(args) => init::new(&args, context).await,
         Command::Check(args) => check::main(&args, context).await,
         Command::Plan(args) => plan::main(&args, context).await,
-        Command::Approve(args) => approve::main(&args, context),
+        Command::Approve(args) => approve::main(&args, context).await,
         Command::Run(args) => run::main(&args, context).await,
         Command::Resume(args) => resume::main(&args, context).await,
         Command::Retry(args) => retry::main(&args, context).await,

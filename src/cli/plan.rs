@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
     let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     let (mut outlines, mut worst) = (Vec::new(), ExitCode::Done);
     for path in &paths {
@@ -103,7 +103,7 @@ async fn planned(
 
 /// 10 where a run would start; else what it would end with.
 async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context) -> Outcome {
-    let loaded = documents::load(path, context)?;
+    let loaded = documents::load(path, project, context).await?;
     match look(&loaded, path, Wanted { lands: true, again: false }, project, context).await? {
         Look::Ended => Ok(ended(&loaded, context)),
         Look::NotNow(status) => Ok(passed_over(&loaded, status, alone, context)?),
@@ -116,7 +116,7 @@ async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context
 
 /// Tries a document's harness on the baseline. What was seen is in the journal, where the plan finds it.
 async fn try_out(path: &Path, project: &Project, context: &Context) -> Result<(), Failure> {
-    let loaded = documents::load(path, context)?;
+    let loaded = documents::load(path, project, context).await?;
     documents::bind(&loaded, project, context)?;
     let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
     let relative = project.relative(&context.directory.join(path))?;
@@ -148,7 +148,7 @@ pub async fn show(paths: &[PathBuf], project: &Project, context: &Context) -> Ou
 }
 
 async fn outline(path: &Path, project: &Project, context: &Context) -> Result<Outline, Failure> {
-    let loaded = documents::load(path, context)?;
+    let loaded = documents::load(path, project, context).await?;
     documents::bind(&loaded, project, context)?;
     let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
     let relative = project.relative(&context.directory.join(path))?;

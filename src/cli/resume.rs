@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
     let Some(mut facts) = wanted(&project, args).await? else {
         context.out.note("nothing to resume: every run of this repository is finished\n");
         return Ok(ExitCode::Done);

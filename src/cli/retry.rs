@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
     let facts = earlier(&project, args.run.as_deref()).await?;
     let path = project.git_root().join(&facts.started.document);
     Session::again_with(project, facts, args.events.clone())?.carry_out(&path, true, context).await

@@ -68,7 +68,7 @@ enum Merge {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
     let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
@@ -102,7 +102,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 
 /// Carries out one document as `run` without options does.
 pub async fn one(path: &Path, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory)?;
+    let project = Project::open(&context.directory).await?;
     let signals = Signals::watch()?;
     let session =
         Session { project, signals, merge: Merge::Auto, verify: None, again: false, reuse: None, events: None };
@@ -130,7 +130,7 @@ impl Session {
 
     /// Carries one document out. `alone` says that no other is meant.
     pub async fn carry_out(&self, path: &Path, alone: bool, context: &Context) -> Outcome {
-        let loaded = documents::load(path, context)?;
+        let loaded = documents::load(path, &self.project, context).await?;
         let wanted = Wanted { lands: self.merge == Merge::Auto, again: self.again };
         let target = match look(&loaded, path, wanted, &self.project, context).await? {
             Look::Ready(target) => target,
@@ -341,6 +341,13 @@ fn biased(run: &str) -> Error {
 
 /// What the machine broke off can be gone on with.
 fn resumable(error: Error, run: &Run) -> Error {
+    let error = match crate::error::is_full(&error.message) {
+        true => error.hint(format!(
+            "make room there; worktrees are in {} (another place: XDG_CACHE_HOME)",
+            run.started.state.display()
+        )),
+        false => error,
+    };
     match error.kind {
         ExitCode::Machine => error.hint(format!("when that is put right: {}", run.way_on())),
         _ => error,

@@ -369,6 +369,8 @@ impl From<crate::adapters::git::GitError> for Error {
             Git::ConfigurationChanged(_) => crate::error::ExitCode::LandingBlocked,
             Git::Harvest(_) | Git::Failed { .. } | Git::Process(_) | Git::Io { .. } => crate::error::ExitCode::Machine,
         };
-        Self::new(kind, error.to_string())
+        let changed = matches!(error, Git::ConfigurationChanged(_));
+        let error = Self::new(kind, error.to_string());
+        if changed { error.hint("look at it (git config --show-origin --list), then: blueprint resume") } else { error }
     }
 }

@@ -42,6 +42,7 @@ const RUNNER: &[&str] = &[
 
 /// Finds the branch that the winner lands on: the configured one, or the one checked out.
 pub async fn target(git: &dyn Git, configured: Option<&str>) -> Result<Target, Error> {
+    refs_can_be_made(git).await?;
     let head = git.head().await?;
     let branch = match (configured, head) {
         (Some(branch), _) => branch.to_owned(),
@@ -62,6 +63,12 @@ pub async fn target(git: &dyn Git, configured: Option<&str>) -> Result<Target, E
         Error::from(error).hint("create it, or name another in blueprint.yaml: `land: {branch: …}`")
     })?;
     Ok(Target { branch, base })
+}
+
+/// Refuses a repository in which variants can't have branches of ours.
+pub async fn refs_can_be_made(git: &dyn Git) -> Result<(), Error> {
+    let Some(why) = git.obstacle().await? else { return Ok(()) };
+    Err(Error::refused(why).hint("rename it, such as: git branch -m blueprint blueprint-old"))
 }
 
 /// Refuses what could certainly not land: the winner comes with the document rewritten, and a

@@ -18,6 +18,9 @@ use crate::domain::trial::Usage;
 /// How long one call of git may take where the task sets no limit.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Keys, in lower case, that decide what a file on disk looks like.
+const CONTENT: &[&str] = &["core.autocrlf", "core.eol", "core.symlinks", "core.filemode", "core.ignorecase"];
+
 /// Where the recorded work is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -240,10 +243,30 @@ impl Git<'_> {
         self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
         let (place, shown) = (task.worktree.display().to_string(), file.display().to_string());
         let vars = [("GIT_DIR", own.as_str()), ("GIT_WORK_TREE", place.as_str())];
-        let args: Vec<&str> =
-            ["apply", "--whitespace=nowarn"].into_iter().chain(options.iter().copied()).chain(["--", &shown]).collect();
+        let settings = self.of_content(material, task.repository).await?;
+        let set = settings.iter().flat_map(|setting| ["-c", setting]);
+        let how = ["apply", "--whitespace=nowarn"].into_iter().chain(options.iter().copied());
+        let args: Vec<&str> = set.chain(how).chain(["--", &shown]).collect();
         self.run(material, task.worktree, &vars, &args).await?;
         Ok(())
+    }
+
+    /// The settings of the user's git that make a file on disk another than the one that is stored, such as its line
+    /// ends: a recorded diff is one of what is stored.
+    async fn of_content(&self, material: &Material, repository: &Path) -> Result<Vec<String>, Halt> {
+        let own = |name: &str| std::env::var(name).unwrap_or_default();
+        let (home, folder) = (own("HOME"), own("XDG_CONFIG_HOME"));
+        // The user's own files count here, and so they are not hidden.
+        let vars = [
+            ("GIT_CONFIG_NOSYSTEM", ""),
+            ("GIT_CONFIG_GLOBAL", ""),
+            ("HOME", home.as_str()),
+            ("XDG_CONFIG_HOME", folder.as_str()),
+        ];
+        let listed = self.run(material, repository, &vars, &["config", "--list", "--null"]).await?.text();
+        let entries = listed.split('\0').filter_map(|entry| entry.split_once('\n'));
+        let decides = |key: &str| CONTENT.contains(&key) || key.starts_with("filter.");
+        Ok(entries.filter(|(key, _)| decides(key)).map(|(key, value)| format!("{key}={value}")).collect())
     }
 
     /// The paths that a patch changes, as git reads it; of one that is moved, only where it goes.
@@ -314,8 +337,9 @@ impl Git<'_> {
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_OPTIONAL_LOCKS", "0"),
         ];
-        let env: Environment =
+        let mut env: Environment =
             fixed.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        env.retain(|_, value| !value.is_empty());
         // Whoever owns the repository was trusted when it was opened.
         let harmless = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "safe.directory=*"];
         let command = Command::new("git", harmless.iter().chain(args).copied(), dir)

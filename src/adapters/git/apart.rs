@@ -13,12 +13,6 @@ use super::program::Program;
 use super::{CommitId, GitError};
 use crate::adapters::process::{Command, Stop};
 
-/// Settings that an agent has from the user, beside those that change content.
-const OWN_KEYS: &str = r"^(user\.(name|email)|author\..*|committer\..*|core\.sparsecheckout(cone)?)$";
-
-/// Settings without which objects that are fetched only when they are needed can't be.
-const PROMISED_KEYS: &str = r"^(remote\..*|extensions\.partialclone)$";
-
 /// The refs that an agent sees as they were when its worktree was made.
 const SEEN: [&str; 3] = ["refs/heads", "refs/tags", "refs/remotes"];
 
@@ -44,9 +38,9 @@ impl Program {
         self.remove_worktree(path).await?;
         let dir = git_dir_of(path);
         let shown = dir.display().to_string();
-        let format = self.object_format().await?;
-        let format = format!("--object-format={format}");
-        self.must(self.root(), &["init", "--quiet", "--bare", "--template=", &format, &shown], &[]).await?;
+        // Whatever the user's own repositories have, refs are files here.
+        let files = [("GIT_DEFAULT_REF_FORMAT", Path::new("files"))];
+        self.must(self.root(), &["init", "--quiet", "--bare", "--template=", &shown], &files).await?;
         let io = |what: &Path| {
             let what = what.display().to_string();
             |source| GitError::Io { what, source }
@@ -54,12 +48,14 @@ impl Program {
         let own = fs::read(dir.join("config")).map_err(io(&dir))?;
         let usual = fs::read(settings).map_err(io(&dir))?;
         fs::write(dir.join("config"), [usual, own, b"[core]\n\tbare = false\n".to_vec()].concat()).map_err(io(&dir))?;
-        self.copy_settings(OWN_KEYS, &dir).await?;
-        if self.setting(&["--get", "extensions.partialclone"]).await?.is_some() {
-            self.must(&dir, &["config", "core.repositoryformatversion", "1"], &[("GIT_DIR", &dir)]).await?;
-            self.copy_settings(PROMISED_KEYS, &dir).await?;
+        let env = [("GIT_DIR", dir.as_path())];
+        for (key, value) in self.settings().of_agents() {
+            if key == "extensions.partialclone" {
+                self.must(&dir, &["config", "core.repositoryformatversion", "1"], &env).await?;
+            }
+            self.must(&dir, &["config", "--add", key, value], &env).await?;
         }
-        self.copy_excludes(&dir).await?;
+        self.furnish(&dir).await?;
         self.copy_cone(&dir).await?;
         let refs = self.seen_refs(branch, base).await?;
         let place = || -> io::Result<()> {
@@ -86,11 +82,6 @@ impl Program {
             }
             _ => Ok(()),
         }
-    }
-
-    async fn object_format(&self) -> Result<String, GitError> {
-        let set = self.setting(&["--get", "extensions.objectformat"]).await?;
-        Ok(set.unwrap_or_else(|| "sha1".to_owned()))
     }
 
     /// The user's branches, tags and remote branches as they are now, and the branch of the worktree.

@@ -1,34 +1,17 @@
 //! Reading history and building commits with git2; nothing here touches a checkout.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::customs::Draft;
 use super::repository::{named, oid};
-use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Head, Merge, ReplayOrder};
+use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Merge, ReplayOrder};
 
 /// How far back versions of a file are looked for.
 const WALK_LIMIT: usize = 5_000;
 
 /// Files larger than this are treated as binary when lines are counted.
 const TEXT_LIMIT: usize = 4 << 20;
-
-pub fn head(repo: &git2::Repository) -> Result<Head, GitError> {
-    let reference = repo.find_reference("HEAD")?;
-    let Some(target) = reference.symbolic_target().ok().flatten().map(str::to_owned) else {
-        let id = reference.target().ok_or_else(|| GitError::Unsupported("HEAD points nowhere".to_owned()))?;
-        return Ok(Head::Detached(CommitId(id.to_string())));
-    };
-    let name = target.strip_prefix("refs/heads/").unwrap_or(&target).to_owned();
-    Ok(if repo.refname_to_id(&target).is_ok() { Head::Branch(name) } else { Head::Unborn(name) })
-}
-
-pub fn tip(repo: &git2::Repository, branch: &str) -> Result<CommitId, GitError> {
-    let found = repo.find_branch(branch, git2::BranchType::Local).map_err(|error| match error.code() {
-        git2::ErrorCode::NotFound | git2::ErrorCode::InvalidSpec => GitError::NoBranch(branch.to_owned()),
-        _ => error.into(),
-    })?;
-    Ok(CommitId(found.get().peel_to_commit()?.id().to_string()))
-}
 
 pub fn file_at(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
     let tree = repo.find_commit(oid(commit)?)?.tree()?;
@@ -40,6 +23,16 @@ pub fn file_at(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Those of these paths that a commit has, as files or as folders.
+pub fn which_are_there(
+    repo: &git2::Repository,
+    commit: &CommitId,
+    named: &[String],
+) -> Result<BTreeSet<String>, GitError> {
+    let tree = repo.find_commit(oid(commit)?)?.tree()?;
+    Ok(named.iter().filter(|path| tree.get_path(Path::new(path)).is_ok()).cloned().collect())
 }
 
 pub fn versions(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError> {
@@ -126,7 +119,10 @@ pub fn merge(repo: &git2::Repository, target: &CommitId, winner: &CommitId) -> R
     Ok(Merge::Conflict(paths))
 }
 
-pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
+/// A name and an address.
+type Who = (String, String);
+
+pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>, who: &Who) -> Result<CommitId, GitError> {
     let mut tree = repo.find_object(git2::Oid::from_str(order.tree)?, None)?.peel_to_tree()?;
     if let Some((path, bytes)) = order.replace {
         let blob = repo.blob(bytes)?;
@@ -138,14 +134,14 @@ pub fn commit(repo: &git2::Repository, order: &CommitOrder<'_>) -> Result<Commit
         update.upsert(path, blob, mode);
         tree = repo.find_tree(update.create_updated(repo, &tree)?)?;
     }
-    let who = signature(repo, order.time)?;
+    let who = git2::Signature::new(&who.0, &who.1, &git2::Time::new(order.time, 0))?;
     let parents =
         order.parents.iter().map(|id| Ok(repo.find_commit(oid(id)?)?)).collect::<Result<Vec<_>, GitError>>()?;
     let parents: Vec<_> = parents.iter().collect();
     Ok(CommitId(repo.commit(None, &who, &who, order.message, &tree, &parents)?.to_string()))
 }
 
-pub fn replay(repo: &git2::Repository, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
+pub fn replay(repo: &git2::Repository, order: &ReplayOrder<'_>, who: &Who) -> Result<Option<CommitId>, GitError> {
     let tree = |commit: &CommitId| -> Result<git2::Tree<'_>, GitError> { Ok(repo.find_commit(oid(commit)?)?.tree()?) };
     let mut index = repo.merge_trees(&tree(order.base)?, &tree(order.onto)?, &tree(order.work)?, None)?;
     if index.has_conflicts() {
@@ -154,7 +150,7 @@ pub fn replay(repo: &git2::Repository, order: &ReplayOrder<'_>) -> Result<Option
     let tree = index.write_tree_to(repo)?.to_string();
     let ReplayOrder { onto, message, time, .. } = *order;
     let order = CommitOrder { tree: &tree, replace: None, parents: &[onto], message, time, signed: false };
-    commit(repo, &order).map(Some)
+    commit(repo, &order, who).map(Some)
 }
 
 /// A commit's parts, for one that is like it.
@@ -168,12 +164,4 @@ pub fn draft(repo: &git2::Repository, commit: &CommitId) -> Result<Draft, GitErr
         message: text(found.message_raw_bytes()),
         who: (text(author.name_bytes()), text(author.email_bytes()), author.when().seconds()),
     })
-}
-
-/// The user's name and address where git knows them.
-fn signature(repo: &git2::Repository, time: i64) -> Result<git2::Signature<'static>, GitError> {
-    let config = repo.config()?.snapshot()?;
-    let name = config.get_string("user.name").unwrap_or_else(|_| "blueprint".to_owned());
-    let mail = config.get_string("user.email").unwrap_or_else(|_| "blueprint@localhost".to_owned());
-    Ok(git2::Signature::new(&name, &mail, &git2::Time::new(time, 0))?)
 }

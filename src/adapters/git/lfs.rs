@@ -9,9 +9,6 @@ use super::program::Program;
 use super::{GitError, HarvestOrder};
 use crate::adapters::process::{Command, Environment, Stop};
 
-/// Settings by which contents that are not here are fetched.
-pub const KEYS: &str = r"^(lfs\..*|remote\..*\.(url|lfsurl)|url\..*|http\..*|credential\..*)$";
-
 /// The setting that names the place of contents.
 pub const STORAGE: &str = "lfs.storage";
 
@@ -83,17 +80,18 @@ pub fn pointers(
 
 impl Program {
     /// Where contents are kept, if this repository has LFS.
-    pub async fn lfs_storage(&self) -> Result<Option<PathBuf>, GitError> {
-        if self.setting(&["--get-regexp", r"^filter\.lfs\."]).await?.is_none() {
-            return Ok(None);
-        }
-        let named = self.setting(&["--type=path", "--get", STORAGE]).await?;
-        Ok(Some(self.common().join(named.unwrap_or_else(|| "lfs".to_owned()))))
+    pub fn lfs_storage(&self) -> Option<PathBuf> {
+        self.settings().get("filter.lfs.clean").or(self.settings().get("filter.lfs.process"))?;
+        let named = self.settings().get(STORAGE).map(|path| match path.strip_prefix("~/") {
+            Some(_) => self.expanded(path),
+            None => self.common().join(path),
+        });
+        Some(named.unwrap_or_else(|| self.common().join("lfs")))
     }
 
     /// Refuses work whose pointers have no content anywhere: nobody could ever check it out.
     pub async fn refuse_empty_pointers(&self, order: &HarvestOrder<'_>, all: Vec<Pointer>) -> Result<(), GitError> {
-        let Some(storage) = self.lfs_storage().await?.filter(|_| !all.is_empty()) else { return Ok(()) };
+        let Some(storage) = self.lfs_storage().filter(|_| !all.is_empty()) else { return Ok(()) };
         let empty: Vec<_> = all.into_iter().filter(|pointer| !pointer.is_in(&storage)).collect();
         if empty.is_empty() {
             return Ok(());

@@ -14,12 +14,17 @@ pub use crate::domain::change::{ChangeKind, FileChange};
 mod apart;
 mod checkout;
 mod customs;
+mod discovery;
 mod history;
 mod lfs;
 mod moving;
 mod program;
+mod refs;
 mod rejoining;
 mod repository;
+mod settings;
+mod store;
+mod stored;
 mod survey;
 mod uncommitted;
 
@@ -113,7 +118,7 @@ pub enum GitError {
     #[error("{0}")]
     Harvest(String),
     /// Configuration or hooks changed under our feet.
-    #[error("the repository's git configuration or hooks changed during the run: {0}")]
+    #[error("hooks and signers obey the repository's configuration, and of that this changed during the run: {0}")]
     ConfigurationChanged(String),
     /// A git command failed.
     #[error("{what}: {why}")]
@@ -178,6 +183,13 @@ pub trait Git: Send + Sync {
     /// Whether the user's checkout has uncommitted changes at this path.
     async fn is_dirty(&self, path: &str) -> Result<bool, GitError>;
 
+    /// A file of the user's checkout as git would store it: without what line ends, encodings and filters of the
+    /// checkout make of it.
+    async fn stored(&self, path: &str) -> Result<Vec<u8>, GitError>;
+
+    /// Content as git would write it into the user's checkout.
+    async fn written(&self, path: &str, bytes: &[u8]) -> Result<Vec<u8>, GitError>;
+
     /// Which of these files and folders of the user's checkout are not as the commit has them, by path.
     async fn uncommitted(&self, commit: &CommitId, named: &[String]) -> Result<BTreeMap<String, Standing>, GitError>;
 
@@ -225,6 +237,13 @@ pub trait Git: Send + Sync {
 
     /// Hooks and signatures that the repository asks for.
     async fn customs(&self) -> Result<Customs, GitError>;
+
+    /// Why branches and refs of ours can't be made here, such as a branch in the place of their folder.
+    async fn obstacle(&self) -> Result<Option<String>, GitError>;
+
+    /// What of configuration and hooks is not as it was when the repository was opened, by name. Nothing of it
+    /// is obeyed, but by hooks and signers, which are not run then.
+    async fn strayed(&self) -> Result<Vec<String>, GitError>;
 
     /// Why the checkout of a branch can't follow it now, such as a merge that is not concluded.
     async fn busy(&self, branch: &str) -> Result<Option<String>, GitError>;

@@ -1,48 +1,60 @@
 //! Moves a branch that is checked out, together with the checkout, by plumbing alone: no setting of the
 //! user's git has a say in it, and what is staged, changed or untracked beside it stays as it is to the byte.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::program::Program;
 use super::{Advance, CommitId, GitError};
-use crate::adapters::process::{Command, Finished, Stop};
+use crate::adapters::process::{Command, Environment, Finished, Stop};
 
 /// How long a checkout may be in the middle of a change before it counts as left there.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Takes the git directory, both commits and the branch. The index is locked as git locks it, for the
-/// whole of it, so that nobody commits between the files and the branch; the new index is made beside it.
+/// Takes the git directory, both commits, the branch, the private git directory, the objects, and whether the index
+/// is split. The index is locked as git locks it, for the whole of it, so that nobody commits between the files and
+/// the branch; the new index is made beside it. Files are compared and written through the private directory alone,
+/// so that no configuration which somebody wrote during the run has a say in it.
 const MOVE: &str = r#"
 trap '' HUP INT TERM
+dir=$1 from=$2 to=$3 branch=$4 private=$5 objects=$6 split=$7
+lock=$dir/index.lock new=$dir/index.blueprint
 git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c submodule.recurse=false "$@"; }
-lock=$1/index.lock new=$1/index.blueprint
+desk() (
+    export GIT_DIR="$private" GIT_WORK_TREE="$PWD" GIT_OBJECT_DIRECTORY="$objects"
+    export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+    git "$@"
+)
 ( set -C; : > "$lock" ) 2>/dev/null || exit 75
-trap 'rm -f "$new" "$new.lock" "$lock"' EXIT
+: > "$private/moving"
+trap 'rm -f "$new" "$new.lock" "$lock" "$private/moving"' EXIT
 rm -f "$new" "$new.lock"
-if [ -e "$1/index" ]; then cp -p "$1/index" "$new" || exit 72; fi
+if [ -e "$dir/index" ]; then cp -p "$dir/index" "$new" || exit 72; fi
 export GIT_INDEX_FILE="$new"
-git update-index -q --refresh > /dev/null 2>&1
+desk update-index -q --refresh > /dev/null 2>&1
 # Either git refuses before it writes a file, or a file could not be written (a filter failed, the disk is full) and those
 # before it were: nobody had changed any of them, and all are put back.
-said=$(git read-tree -m -u "$2" "$3" 2>&1) || {
+said=$(desk read-tree -m -u "$from" "$to" 2>&1) || {
     printf '%s\n' "$said" >&2
     case $said in
         *"error: Entry '"* | *"error: Untracked working tree file '"* | *"error: Updating '"*) exit 73 ;;
     esac
-    cp -p "$1/index" "$new" || exit 72
-    git diff-tree -r -z --name-only --no-renames --diff-filter=A "$2" "$3" |
+    cp -p "$dir/index" "$new" || exit 72
+    desk diff-tree -r -z --name-only --no-renames --diff-filter=A "$from" "$to" |
         xargs -0 sh -c 'rm -f -- "$@"; for path; do while path=$(dirname "$path") && rmdir "$path" 2>/dev/null; do :; done; done' sh
-    git diff-tree -r -z --name-only --no-renames --diff-filter=a "$2" "$3" | git checkout-index -f -z --stdin
+    desk diff-tree -r -z --name-only --no-renames --diff-filter=a "$from" "$to" | desk checkout-index -f -z --stdin
     exit 71
 }
-if git update-ref -m "blueprint: land" "refs/heads/$4" "$3" "$2"; then
+if git update-ref -m "blueprint: land" "refs/heads/$branch" "$to" "$from"; then
+    if [ "$split" = split ]; then git update-index --split-index || true; fi
     mv -f "$new" "$lock" || exit 72
-    trap - EXIT
-    mv -f "$lock" "$1/index" || exit 72
+    trap 'rm -f "$private/moving"' EXIT
+    mv -f "$lock" "$dir/index" || exit 72
     exit 0
 fi
-git read-tree -m -u "$3" "$2"
+desk read-tree -m -u "$to" "$from"
 exit 74
 "#;
 
@@ -126,13 +138,20 @@ impl Program {
         if dir.join("index.lock").exists() {
             return Ok(locked(&dir));
         }
-        let overlap = self.overlap(checkout, from, to).await?;
+        let stand = self.stand_at(checkout, &dir).await?;
+        let overlap = self.overlap(&stand, from, to).await?;
         if !overlap.is_empty() {
             return Ok(Advance::Overlap(overlap));
         }
-        let shown = dir.display().to_string();
-        let args = ["-c", MOVE, "sh", &shown, &from.0, &to.0, branch];
-        let plain = self.command(checkout, &[], &[]);
+        let text = |path: &Path| path.display().to_string();
+        let (shown, private, objects) = (text(&dir), text(&stand.private), text(&self.common().join("objects")));
+        let split = if stand.split { "split" } else { "whole" };
+        let args = ["-c", MOVE, "sh", &shown, &from.0, &to.0, branch, &private, &objects, split];
+        let mut plain = self.command(checkout, &[], &[]);
+        plain.env.extend(stand.settings);
+        let (name, mail) = self.settings().who();
+        plain.env.insert("GIT_COMMITTER_NAME".to_owned(), name.to_owned());
+        plain.env.insert("GIT_COMMITTER_EMAIL".to_owned(), mail.to_owned());
         // Half of it would leave the user's files and index between two commits: once begun it is
         // brought to its end, whatever becomes of us.
         let command = Command { outlives: true, ..Command::new("sh", args, checkout) };
@@ -150,27 +169,108 @@ impl Program {
         })
     }
 
+    /// Makes the private git directory fit for a checkout: with its sparse patterns and the shared parts of its index.
+    async fn stand_at<'a>(&self, checkout: &'a Path, dir: &Path) -> Result<Stand<'a>, GitError> {
+        let private = self.private().await?.to_owned();
+        let io = |source| GitError::Io { what: dir.display().to_string(), source };
+        let mut shared = false;
+        for entry in fs::read_dir(dir).map_err(io)?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b"sharedindex.") {
+                shared = true;
+                let link = private.join(entry.file_name());
+                drop(fs::remove_file(&link));
+                std::os::unix::fs::symlink(entry.path(), &link).map_err(io)?;
+            }
+        }
+        let split = shared && !self.must(checkout, &["rev-parse", "--shared-index-path"], &[]).await?.stdout.is_empty();
+        let patterns = private.join("info/sparse-checkout");
+        match fs::read(dir.join("info/sparse-checkout")) {
+            Ok(text) => fs::write(&patterns, text).map_err(io)?,
+            Err(_) => drop(fs::remove_file(&patterns)),
+        }
+        let mut settings = Environment::new();
+        let keys = ["core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse"];
+        for (index, key) in keys.into_iter().enumerate() {
+            let value = self.is_set(checkout, key).await?;
+            settings.insert(format!("GIT_CONFIG_KEY_{index}"), key.to_owned());
+            settings.insert(format!("GIT_CONFIG_VALUE_{index}"), value.to_string());
+        }
+        // Written whole: a shared part would be put where nobody looks for it.
+        settings.insert(format!("GIT_CONFIG_KEY_{}", keys.len()), "core.splitindex".to_owned());
+        settings.insert(format!("GIT_CONFIG_VALUE_{}", keys.len()), "false".to_owned());
+        settings.insert("GIT_CONFIG_COUNT".to_owned(), (keys.len() + 1).to_string());
+        Ok(Stand { checkout, index: dir.join("index"), private, split, settings })
+    }
+
+    /// Whether a setting of a checkout is on. The user's own was read before anybody could change it; another worktree
+    /// may have its own.
+    async fn is_set(&self, checkout: &Path, key: &str) -> Result<bool, GitError> {
+        if checkout == self.root() {
+            return Ok(self.settings().is_true(key));
+        }
+        let asked = self.command(checkout, &["config", "--type=bool", "--get", key], &[]);
+        Ok(self.run(asked, &Stop::new()).await?.text().trim() == "true")
+    }
+
     /// Paths that differ between the commits and are staged, changed or untracked here.
-    async fn overlap(&self, checkout: &Path, from: &CommitId, to: &CommitId) -> Result<Vec<String>, GitError> {
-        let split = |done: Finished| -> Vec<String> {
-            done.text().split('\0').filter(|p| !p.is_empty()).map(str::to_owned).collect()
+    async fn overlap(&self, at: &Stand<'_>, from: &CommitId, to: &CommitId) -> Result<Vec<String>, GitError> {
+        let objects = self.common().join("objects");
+        let extra = [
+            ("GIT_DIR", at.private.as_path()),
+            ("GIT_WORK_TREE", at.checkout),
+            ("GIT_INDEX_FILE", &at.index),
+            ("GIT_OBJECT_DIRECTORY", &objects),
+            ("GIT_CONFIG_NOSYSTEM", Path::new("1")),
+            ("GIT_CONFIG_GLOBAL", Path::new("/dev/null")),
+        ];
+        let list = async |args: &[&str]| {
+            let command = || {
+                let mut command = Command { keep: usize::MAX, ..self.command(at.checkout, args, &extra) };
+                command.env.extend(at.settings.clone());
+                command
+            };
+            let listed = self.again(command, args).await?.stdout;
+            let entries = listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+            Ok::<_, GitError>(entries.map(<[u8]>::to_vec).collect::<Vec<_>>())
         };
         let diff = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff"];
         let between = |more: &[&'static str]| diff.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
-        let mut incoming = between(&[]);
-        incoming.extend([from.0.as_str(), to.0.as_str()]);
-        let incoming = split(self.must(checkout, &incoming, &[]).await?);
-        let mut dirty = split(self.must(checkout, &between(&["HEAD"]), &[]).await?);
-        dirty.extend(split(self.must(checkout, &between(&["--cached", "HEAD"]), &[]).await?));
-        dirty.extend(split(self.must(checkout, &["ls-files", "--others", "-z"], &[]).await?));
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-        let mut both: Vec<_> = incoming
-            .into_iter()
-            .filter(|path| dirty.iter().any(|d| d == path || below(d, path) || below(path, d)))
-            .collect();
-        both.sort();
-        Ok(both)
+        let (from, to) = (from.0.as_str(), to.0.as_str());
+        let incoming = list(&[&diff[..], &[from, to]].concat()).await?;
+        let mut dirty = list(&[&diff[..], &[from]].concat()).await?;
+        dirty.extend(list(&[&between(&["--cached"])[..], &[from]].concat()).await?);
+        dirty.extend(list(&["ls-files", "--others", "-z"]).await?);
+        Ok(meeting(&incoming, dirty))
     }
+}
+
+/// How a checkout is looked at and moved.
+struct Stand<'a> {
+    checkout: &'a Path,
+    index: PathBuf,
+    /// The git directory of ours.
+    private: PathBuf,
+    /// Whether the index is split.
+    split: bool,
+    /// Variables that set what the index needs.
+    settings: Environment,
+}
+
+/// Those of the paths that are also among others, are below one of them or have one below them; for people.
+fn meeting(incoming: &[Vec<u8>], dirty: Vec<Vec<u8>>) -> Vec<String> {
+    let dirty: BTreeSet<Vec<u8>> = dirty.into_iter().collect();
+    let above = |path: &[u8]| {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        ends.map(|end| path[..end].to_vec()).collect::<Vec<_>>()
+    };
+    let meets = |path: &&Vec<u8>| {
+        let folder = [path.as_slice(), b"/"].concat();
+        let below = dirty.range(folder.clone()..).next().is_some_and(|next| next.starts_with(&folder));
+        below || dirty.contains(*path) || above(path).iter().any(|folder| dirty.contains(folder))
+    };
+    let both: BTreeSet<_> =
+        incoming.iter().filter(meets).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+    both.into_iter().collect()
 }
 
 fn code(done: &Finished) -> Option<i32> {
@@ -203,6 +303,13 @@ fn refused(message: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_meet_that_are_the_same_or_of_which_one_is_a_folder_of_the_other() {
+        let paths = |all: &[&str]| all.iter().map(|path| path.as_bytes().to_vec()).collect::<Vec<_>>();
+        let incoming = paths(&["a", "b/c", "d", "e", "f-g"]);
+        assert_eq!(meeting(&incoming, paths(&["a", "b", "d/x/y", "e-", "f"])), ["a", "b/c", "d"]);
+    }
 
     #[test]
     fn the_paths_of_a_refusal_are_read_out_of_gits_words() {

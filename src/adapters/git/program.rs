@@ -12,15 +12,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 use super::lfs;
+use super::settings::Settings;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
-use crate::adapters::process::{Command, Environment, Executor, Finished, Stop};
+use crate::adapters::process::{self, Command, Environment, Executor, Finished, Stop};
 
-/// Keys that change how content is turned into blobs and back.
-const CONTENT_KEYS: &str =
-    r"^(core\.(autocrlf|eol|safecrlf|symlinks|filemode|ignorecase|precomposeunicode)|filter\..*)$";
+/// How long one call of git may take.
+const GIT_LIMIT: Duration = Duration::from_secs(600);
 /// How often a held lock is tried again.
 const LOCK_TRIES: u32 = 40;
+
+/// Words of a git that could not write.
+const WRITING: &[&str] =
+    &["unable to write", "failed to write", "write error", "no space left", "unable to create temporary"];
 
 /// The git program in one repository.
 #[derive(Clone)]
@@ -28,6 +32,7 @@ pub struct Program {
     root: PathBuf,
     common: PathBuf,
     exec: Arc<dyn Executor>,
+    settings: Arc<Settings>,
     private: Arc<OnceCell<Private>>,
 }
 
@@ -64,7 +69,18 @@ const IN_USE: &str = "in-use";
 
 impl Program {
     pub fn new(root: PathBuf, common: PathBuf, exec: Arc<dyn Executor>) -> Self {
-        Self { root, common, exec, private: Arc::default() }
+        Self { root, common, exec, settings: Arc::default(), private: Arc::default() }
+    }
+
+    /// With configuration and hooks as they are now, which is all that is ever obeyed of them.
+    pub async fn settled_on(self) -> Result<Self, GitError> {
+        let settings = Arc::new(self.read_settings().await?);
+        Ok(Self { settings, ..self })
+    }
+
+    /// Configuration and hooks as they were when the repository was opened.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Seconds since 1970.
@@ -87,15 +103,11 @@ impl Program {
         Ok(self.exec.run(command, stop).await?)
     }
 
-    async fn git(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
-        self.run(self.command(dir, args, extra), &Stop::new()).await
-    }
-
     /// Git as the user's own: with hooks, and nothing set but what `env` has beside our own few variables.
     pub(super) fn plain(&self, dir: &Path, args: &[&str], env: Environment) -> Command {
         let mut all = self.command(dir, &[], &[]).env;
         all.extend(env);
-        Command::new("git", args.iter().copied(), dir).env(&all).limit(Duration::from_secs(600))
+        Command::new("git", args.iter().copied(), dir).env(&all).limit(GIT_LIMIT)
     }
 
     pub(super) fn command(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Command {
@@ -118,7 +130,7 @@ impl Program {
         // Hooks and monitors are programs; none of them has a part in this.
         let fixed = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"];
         let all = fixed.iter().copied().chain(args.iter().copied());
-        Command::new("git", all, dir).env(&env).limit(Duration::from_secs(600))
+        Command::new("git", all, dir).env(&env).limit(GIT_LIMIT)
     }
 
     pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
@@ -149,11 +161,26 @@ impl Program {
         self.again(|| Command { stdin: Some(list.clone()), ..self.command(dir, args, extra) }, args).await
     }
 
+    /// A call that failed. Git does not always say that it could not write for want of room, so it is looked at.
+    fn failure(&self, dir: &Path, args: &[&str], why: String) -> GitError {
+        let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);
+        let places = args.iter().map(Path::new).filter(|path| path.is_absolute());
+        let mut places = places.chain([dir, self.common.as_path()]);
+        let full = WRITING.iter().any(|word| wrote(word)).then(|| places.find_map(process::full)).flatten();
+        let what = format!("git {}", args.first().copied().unwrap_or_default());
+        match full {
+            Some(full) => GitError::Failed { what, why: full },
+            None => GitError::Failed { what: format!("git {}", args.join(" ")), why },
+        }
+    }
+
     /// Runs a command until no lock is in its way any more; it must succeed.
     pub(super) async fn again(&self, command: impl Fn() -> Command, args: &[&str]) -> Result<Finished, GitError> {
         let mut tries = 0;
         loop {
-            let done = self.exec.run(command(), &Stop::new()).await?;
+            let command = command();
+            let dir = command.dir.clone();
+            let done = self.exec.run(command, &Stop::new()).await?;
             if done.exit.success() {
                 return Ok(done);
             }
@@ -161,7 +188,7 @@ impl Program {
             tries += 1;
             // A lock that somebody holds is waited for, and never deleted.
             if !why.contains(".lock") || tries >= LOCK_TRIES {
-                return Err(GitError::Failed { what: format!("git {}", args.join(" ")), why });
+                return Err(self.failure(&dir, args, why));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -181,45 +208,33 @@ impl Program {
             drop(making);
             let shown = path.display().to_string();
             self.must(&self.root, &["init", "--quiet", "--bare", "--template=", &shown], &[]).await?;
-            self.copy_settings(CONTENT_KEYS, &path).await?;
-            if let Some(storage) = self.lfs_storage().await? {
-                self.copy_settings(lfs::KEYS, &path).await?;
+            for (key, value) in self.settings.of_content().chain(self.settings.of_lfs()) {
+                self.must(&path, &["config", "--add", key, value], &[("GIT_DIR", &path)]).await?;
+            }
+            if let Some(storage) = self.lfs_storage() {
                 let shown = storage.display().to_string();
                 self.must(&path, &["config", "--replace-all", lfs::STORAGE, &shown], &[("GIT_DIR", &path)]).await?;
             }
-            self.copy_excludes(&path).await?;
+            self.furnish(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })
         });
         Ok(made.await?.dir.path())
     }
 
-    /// Gives a private directory what the user's settings say of these keys.
-    pub(super) async fn copy_settings(&self, keys: &str, private: &Path) -> Result<(), GitError> {
-        let listed = self.git(&self.root, &["config", "--null", "--get-regexp", keys], &[]).await?;
-        for entry in listed.text().split('\0').filter(|e| !e.is_empty()) {
-            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-            self.must(private, &["config", "--add", key, value], &[("GIT_DIR", private)]).await?;
-        }
-        Ok(())
-    }
-
-    /// What the user's own tools and editors leave is ignored as in the user's checkout: by `info/exclude`,
-    /// and before it by the file that `core.excludesFile` names or by git's own place for one.
-    pub(super) async fn copy_excludes(&self, private: &Path) -> Result<(), GitError> {
-        let named = self.git(&self.root, &["config", "--type=path", "--get", "core.excludesFile"], &[]).await?;
-        let named = Some(named.text().trim_end_matches('\n').to_owned()).filter(|path| !path.is_empty());
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let usual = || set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
-        let global = named.map(|path| self.root.join(path)).or_else(|| Some(usual()?.join("git/ignore")));
-        let mut all = Vec::new();
-        for file in global.into_iter().chain([self.common.join("info/exclude")]) {
-            // One that is not there, or can't be read, ignores nothing; so git has it too.
-            all.extend(fs::read(&file).unwrap_or_default());
-            all.push(b'\n');
-        }
+    /// Files of the user's own and of the repository's that no commit has: what is ignored, and attributes. The user's
+    /// come first.
+    pub(super) async fn furnish(&self, private: &Path) -> Result<(), GitError> {
         let place = private.join("info");
-        let io = |source| GitError::Io { what: place.display().to_string(), source };
-        fs::create_dir_all(&place).and_then(|()| fs::write(place.join("exclude"), all)).map_err(io)
+        let (user, own) = &self.settings.excludes;
+        let write = || {
+            fs::create_dir_all(&place)?;
+            fs::write(place.join("exclude"), [user.as_slice(), b"\n", own].concat())?;
+            fs::write(place.join("attributes"), &self.settings.attributes.1)?;
+            fs::write(place.join("user-attributes"), &self.settings.attributes.0)
+        };
+        write().map_err(|source| GitError::Io { what: place.display().to_string(), source })?;
+        let user = place.join("user-attributes").display().to_string();
+        self.must(private, &["config", "core.attributesFile", &user], &[("GIT_DIR", private)]).await.map(drop)
     }
 
     /// Worktrees and private directories are made and removed one at a time, across processes.
@@ -352,7 +367,10 @@ impl Program {
         let _making = self.worktree_lock().await?;
         for entry in fs::read_dir(self.common.join("blueprint/git")).into_iter().flatten().flatten() {
             let in_use = fs::File::open(entry.path().join(IN_USE)).is_ok_and(|file| file.try_lock().is_err());
-            if !in_use {
+            // A move that its program left behind is brought to its end through the directory.
+            let begun = fs::metadata(entry.path().join("moving")).and_then(|found| found.modified()).ok();
+            let moving = begun.and_then(|at| at.elapsed().ok()).is_some_and(|since| since < GIT_LIMIT);
+            if !in_use && !moving {
                 drop(fs::remove_dir_all(entry.path()));
             }
         }

@@ -36,8 +36,8 @@ impl Program {
         Ok(listed.iter().filter_map(|entry| entry.strip_prefix(b"S ")).map(<[u8]>::to_vec).collect())
     }
 
-    /// Puts a worktree on the tip of its branch, by the index that it was read into. No git runs in the
-    /// worktree's own git directory, whose configuration its agent can write.
+    /// Puts a worktree on the tip of its branch, by the index that it was read into. Content is read through our
+    /// own git directory: what the worktree's says of filters and the like, its agent can write.
     pub(super) async fn rejoin(&self, order: &HarvestOrder<'_>, desk: &Desk, tip: &CommitId) -> Result<(), GitError> {
         let worktree = order.worktree;
         // An agent that removed its own git directory goes on without one.

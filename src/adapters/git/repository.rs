@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 
+use super::discovery::{self, Found};
 use super::program::Program;
+use super::store::Store;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, Standing, Survey, apart, checkout, history, lfs, survey, uncommitted,
+    ReplayOrder, Standing, Survey, apart, checkout, history, lfs, survey,
 };
 use crate::adapters::process::Executor;
 
@@ -23,38 +23,27 @@ pub struct Repository {
     root: PathBuf,
     common: PathBuf,
     program: Program,
-    /// What configuration and hooks were when the repository was opened.
-    fingerprint: String,
+    store: Arc<Store>,
 }
 
 impl Repository {
-    /// Finds the repository around a directory. `state` is where private git directories may live.
-    pub fn discover(from: &Path, exec: Arc<dyn Executor>) -> Result<Self, GitError> {
-        let repo = git2::Repository::discover(from).map_err(|error| match error.code() {
-            git2::ErrorCode::NotFound => GitError::NotARepository(from.to_owned()),
-            _ => error.into(),
-        })?;
-        let Some(root) = repo.workdir() else {
-            return Err(GitError::Unsupported(format!(
-                "{} is a bare repository; run in a checkout of it",
-                repo.path().display()
-            )));
-        };
-        if repo.is_shallow() {
-            return Err(GitError::Unsupported(
-                "this is a shallow clone, in which merges can't be judged; fetch the whole history first (`git fetch --unshallow`)"
-                    .to_owned(),
-            ));
-        }
-        let root = canonical(root)?;
-        let common = canonical(repo.commondir())?;
-        let program = Program::new(root.clone(), common.clone(), exec);
-        let fingerprint = fingerprint(&common)?;
-        Ok(Self { root, common, program, fingerprint })
+    /// Finds the repository around a directory. Its configuration and hooks as they are now are all that is
+    /// obeyed of them from here on.
+    pub async fn discover(from: &Path, exec: Arc<dyn Executor>) -> Result<Self, GitError> {
+        let Found { root, common } = discovery::discover(from, Arc::clone(&exec)).await?;
+        let program = Program::new(root.clone(), common.clone(), exec).settled_on().await?;
+        let store = Arc::new(Store::of(&common.join("objects"))?);
+        Ok(Self { root, common, program, store })
     }
 
     fn open(&self) -> Result<git2::Repository, GitError> {
-        Ok(git2::Repository::open(&self.root)?)
+        self.store.open()
+    }
+
+    /// In whose name commits are made.
+    fn who(&self) -> (String, String) {
+        let (name, mail) = self.program.settings().who();
+        (name.to_owned(), mail.to_owned())
     }
 
     /// Runs blocking git2 work off the runtime's threads.
@@ -66,44 +55,6 @@ impl Repository {
         let joined = tokio::task::spawn_blocking(move || work(&this.open()?)).await;
         joined.unwrap_or_else(|error| Err(GitError::Failed { what: "git".to_owned(), why: error.to_string() }))
     }
-
-    /// An agent without a sandbox can plant configuration that runs programs; nothing is run in
-    /// the user's checkout after that.
-    fn unchanged(&self) -> Result<(), GitError> {
-        if fingerprint(&self.common)? == self.fingerprint {
-            return Ok(());
-        }
-        let path = self.common.join("config");
-        Err(GitError::ConfigurationChanged(format!(
-            "look at {} and {}",
-            path.display(),
-            self.common.join("hooks").display()
-        )))
-    }
-}
-
-fn canonical(path: &Path) -> Result<PathBuf, GitError> {
-    path.canonicalize().map_err(|source| GitError::Io { what: path.display().to_string(), source })
-}
-
-/// A digest of the configuration and hooks that git would obey in the user's checkout.
-fn fingerprint(common: &Path) -> Result<String, GitError> {
-    let mut digest = Sha256::new();
-    let mut files = vec![common.join("config"), common.join("config.worktree"), common.join("info/attributes")];
-    let mut hooks: Vec<_> =
-        fs::read_dir(common.join("hooks")).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    hooks.sort();
-    files.extend(hooks);
-    for file in files {
-        digest.update(file.as_os_str().as_encoded_bytes());
-        match fs::read(&file) {
-            Ok(bytes) => digest.update(&bytes),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => digest.update([0]),
-            Err(_) => digest.update([1]),
-        }
-        digest.update([0xff]);
-    }
-    Ok(digest.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// A path as git has it: bytes, whatever they mean.
@@ -126,12 +77,11 @@ impl Git for Repository {
     }
 
     async fn head(&self) -> Result<Head, GitError> {
-        self.blocking(history::head).await
+        self.program.head().await
     }
 
     async fn tip(&self, branch: &str) -> Result<CommitId, GitError> {
-        let branch = branch.to_owned();
-        self.blocking(move |repo| history::tip(repo, &branch)).await
+        self.program.tip(branch).await
     }
 
     async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
@@ -150,29 +100,28 @@ impl Git for Repository {
     }
 
     async fn is_dirty(&self, path: &str) -> Result<bool, GitError> {
-        let path = path.to_owned();
-        self.blocking(move |repo| {
-            let status = repo.status_file(Path::new(&path));
-            Ok(status.is_ok_and(|s| !s.is_empty() && s != git2::Status::IGNORED))
-        })
-        .await
+        self.program.is_dirty(path).await
+    }
+
+    async fn stored(&self, path: &str) -> Result<Vec<u8>, GitError> {
+        self.program.stored(path).await
+    }
+
+    async fn written(&self, path: &str, bytes: &[u8]) -> Result<Vec<u8>, GitError> {
+        self.program.written(path, bytes).await
     }
 
     async fn uncommitted(&self, commit: &CommitId, named: &[String]) -> Result<BTreeMap<String, Standing>, GitError> {
-        let (root, commit, named) = (self.root.clone(), commit.clone(), named.to_vec());
-        self.blocking(move |repo| uncommitted::uncommitted(repo, &root, &commit, &named)).await
+        let committed = {
+            let (commit, named) = (commit.clone(), named.to_vec());
+            self.blocking(move |repo| history::which_are_there(repo, &commit, &named)).await?
+        };
+        self.program.uncommitted(commit, named, &committed).await
     }
 
     async fn add_worktree(&self, path: &Path, branch: &str, base: &CommitId) -> Result<(), GitError> {
-        let reference = format!("refs/heads/{branch}");
-        let expected = base.clone();
-        let taken = self
-            .blocking(move |repo| {
-                let tip = repo.refname_to_id(&reference).ok();
-                Ok(tip.is_some_and(|tip| tip.to_string() != expected.0))
-            })
-            .await?;
-        if taken {
+        let tip = self.program.at(&format!("refs/heads/{branch}")).await?;
+        if tip.is_some_and(|tip| tip != *base) {
             return Err(GitError::Unsupported(format!("the branch `{branch}` is already there and is not this run's")));
         }
         self.program.add_worktree(path, branch, base).await?;
@@ -184,22 +133,19 @@ impl Git for Repository {
     }
 
     async fn delete_branch(&self, branch: &str) -> Result<(), GitError> {
-        let reference = format!("refs/heads/{branch}");
-        self.blocking(move |repo| match repo.find_reference(&reference) {
-            Ok(mut found) => Ok(found.delete()?),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
-            Err(error) => Err(error.into()),
-        })
-        .await
+        self.program.drop_ref(&format!("refs/heads/{branch}")).await
     }
 
     async fn keep(&self, reference: &str, commit: &CommitId) -> Result<(), GitError> {
-        let (reference, commit) = (reference.to_owned(), commit.clone());
-        self.blocking(move |repo| {
-            repo.reference(&reference, oid(&commit)?, true, "blueprint: keep")?;
-            Ok(())
-        })
-        .await
+        self.program.point(reference, commit).await
+    }
+
+    async fn obstacle(&self) -> Result<Option<String>, GitError> {
+        self.program.in_the_way().await
+    }
+
+    async fn strayed(&self) -> Result<Vec<String>, GitError> {
+        self.program.strayed().await
     }
 
     async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
@@ -219,6 +165,7 @@ impl Git for Repository {
         }
         let (tree, desk) = self.program.snapshot(order).await?;
         let (parent, message, time) = (order.parent.clone(), order.message.to_owned(), self.program.now());
+        let who = self.who();
         let (before, start) = (order.before.clone(), parent.clone());
         let (tree, pointers) = self
             .blocking(move |repo| {
@@ -245,7 +192,7 @@ impl Git for Repository {
                     time,
                     signed: false,
                 };
-                history::commit(repo, &order).map(Some)
+                history::commit(repo, &order, &who).map(Some)
             })
             .await?;
         let tip = commit.as_ref().unwrap_or(order.parent);
@@ -272,10 +219,10 @@ impl Git for Repository {
 
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
         // git2 work on one small tree; short enough to run in place.
-        let commit = history::commit(&self.open()?, order)?;
+        let commit = history::commit(&self.open()?, order, &self.who())?;
         if order.signed && self.program.signs().await? {
             // Signers are named by the configuration.
-            self.unchanged()?;
+            self.program.obeyed_is_unchanged().await?;
             let draft = history::draft(&self.open()?, &commit)?;
             return self.program.sign(&draft).await;
         }
@@ -284,11 +231,11 @@ impl Git for Repository {
 
     async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
         // As in `commit`: short enough to run in place.
-        history::replay(&self.open()?, order)
+        history::replay(&self.open()?, order, &self.who())
     }
 
     async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError> {
-        self.unchanged()?;
+        self.program.obeyed_is_unchanged().await?;
         let draft = history::draft(&self.open()?, commit)?;
         self.program.vet(&draft, place).await
     }
@@ -306,7 +253,6 @@ impl Git for Repository {
     }
 
     async fn advance(&self, branch: &str, from: &CommitId, to: &CommitId) -> Result<Advance, GitError> {
-        self.unchanged()?;
         let _landing = self.program.landing_lock().await?;
         let checkout = self.program.checkout_of(branch).await?;
         if let Some(checkout) = &checkout {
@@ -337,19 +283,8 @@ impl Git for Repository {
                 other => other,
             };
         }
-        let (reference, from, to) = (format!("refs/heads/{branch}"), from.clone(), to.clone());
-        self.blocking(move |repo| {
-            let moved = repo.reference_matching(&reference, oid(&to)?, true, oid(&from)?, "blueprint: land");
-            match moved {
-                Ok(_) => Ok(Advance::Moved),
-                Err(error) if error.code() == git2::ErrorCode::Modified => {
-                    let now = repo.refname_to_id(&reference)?;
-                    Ok(Advance::TargetMoved(CommitId(now.to_string())))
-                }
-                Err(error) => Err(error.into()),
-            }
-        })
-        .await
+        let moved = self.program.swap(&format!("refs/heads/{branch}"), from, to).await?;
+        Ok(moved.map_or_else(Advance::TargetMoved, |()| Advance::Moved))
     }
 
     async fn tidy(&self, run: Option<&str>) -> Result<(), GitError> {

@@ -8,6 +8,7 @@ pub mod priority;
 mod program;
 mod pulse;
 mod redact;
+mod room;
 mod secret;
 mod site;
 
@@ -26,6 +27,7 @@ pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, 
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;
+pub use room::full;
 pub use secret::secret;
 pub use site::Site;
 

@@ -84,8 +84,10 @@ impl Workspace for LocalWorkspace {
         let path = PathBuf::from(order.path.trim_end_matches('/'));
         let (from, into) = (order.from.to_owned(), order.into.to_owned());
         let without = order.without.iter().filter(|file| file.starts_with(&path)).cloned().collect();
-        blocking(format!("carrying {}", order.path), move || Copying { from: &from, into: &into, without }.run(&path))
-            .await
+        blocking(format!("carrying {} into {}", order.path, into.display()), move || {
+            Copying { from: &from, into: &into, without }.run(&path)
+        })
+        .await
     }
 
     async fn same_times(&self, from: &Path, into: &Path, without: &[String]) -> Result<(), WorkspaceError> {
