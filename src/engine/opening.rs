@@ -52,6 +52,9 @@ pub async fn target(git: &dyn Git, configured: Option<&str>) -> Result<Target, E
                 .hint("commit what there is first: git add . && git commit"));
         }
         (None, Head::Detached(commit)) => {
+            if let Some(why) = git.unfinished().await? {
+                return Err(Error::refused(format!("there is no branch to land on: {why}")));
+            }
             return Err(Error::usage(format!(
                 "HEAD is detached at {}, so there is no branch to land on",
                 commit.short()

@@ -60,7 +60,12 @@ pub fn refuse_new_gitlinks(
         let is_link = i32::from(new.mode()) == GITLINK;
         if is_link {
             let path = String::from_utf8_lossy(new.path_bytes().unwrap_or_default()).into_owned();
-            return Err(GitError::Harvest(format!("`{path}` is a nested git repository")));
+            return Err(GitError::Harvest(match i32::from(delta.old_file().mode()) == GITLINK {
+                true => format!(
+                    "`{path}` is a submodule, and what is judged has none, so another commit of it can't be tested"
+                ),
+                false => format!("`{path}` is a nested git repository"),
+            }));
         }
     }
     Ok(())

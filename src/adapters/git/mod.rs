@@ -248,6 +248,9 @@ pub trait Git: Send + Sync {
     /// Why the checkout of a branch can't follow it now, such as a merge that is not concluded.
     async fn busy(&self, branch: &str) -> Result<Option<String>, GitError>;
 
+    /// What the user's own checkout is in the middle of, such as a rebase; `HEAD` is on no branch then.
+    async fn unfinished(&self) -> Result<Option<String>, GitError>;
+
     /// The lock on the index of a branch's checkout, where somebody holds it now.
     async fn held_lock(&self, branch: &str) -> Result<Option<PathBuf>, GitError>;
 

@@ -77,16 +77,32 @@ impl Program {
         let listed = self.must(self.root(), &["worktree", "list", "--porcelain", "-z"], &[]).await?;
         let text = listed.text();
         let wanted = format!("branch refs/heads/{branch}");
-        let mut current = None;
+        let (mut current, mut entries) = (None, 0);
         for line in text.split('\0') {
             if let Some(path) = line.strip_prefix("worktree ") {
-                current = Some(PathBuf::from(path));
+                (current, entries) = (Some(PathBuf::from(path)), entries + 1);
             } else if line == wanted {
                 // Of one that was deleted by hand only the entry is left.
-                return Ok(current.filter(|path| path.exists()));
+                let Some(path) = current.filter(|path| path.exists()) else { return Ok(None) };
+                return if entries == 1 { self.first_checkout(path, branch).await.map(Some) } else { Ok(Some(path)) };
             }
         }
         Ok(None)
+    }
+
+    /// Where the checkout is that is no linked one. Git takes it to be around the git directory, which it need not be
+    /// where `.git` is a link or a file.
+    async fn first_checkout(&self, listed: PathBuf, branch: &str) -> Result<PathBuf, GitError> {
+        if self.git_dir(self.root()).await?.canonicalize().is_ok_and(|dir| dir == self.common()) {
+            return Ok(self.root().to_owned());
+        }
+        let own = listed.join(".git").canonicalize().is_ok_and(|dir| dir == self.common());
+        own.then_some(listed).ok_or_else(|| {
+            GitError::Unsupported(format!(
+                "`{branch}` is checked out somewhere with the git directory {}, and git does not tell where; run there",
+                self.common().display()
+            ))
+        })
     }
 
     async fn git_dir(&self, checkout: &Path) -> Result<PathBuf, GitError> {
@@ -96,16 +112,63 @@ impl Program {
 
     /// Why the checkout of a branch can't follow it now; `None` where it can, or nobody has it checked out.
     pub async fn busy(&self, branch: &str) -> Result<Option<String>, GitError> {
+        if let Some(why) = self.rebased(branch) {
+            return Ok(Some(why));
+        }
         let Some(checkout) = self.checkout_of(branch).await? else { return Ok(None) };
         let dir = self.git_dir(&checkout).await?;
-        let shown = checkout.display();
-        if let Some((_, what, git)) = MIDDLE.iter().find(|(name, ..)| dir.join(name).exists()) {
-            return Ok(Some(format!(
-                "{shown} is in the middle of {what}; conclude or abort it first (`{git} --continue`, `{git} --abort`)"
-            )));
+        if let Some(why) = self.unfinished(&checkout, &dir).await? {
+            return Ok(Some(why));
         }
+        let shown = checkout.display();
         let unmerged = self.must(&checkout, &["ls-files", "--unmerged", "-z"], &[]).await?;
         Ok((!unmerged.stdout.is_empty()).then(|| format!("{shown} has unmerged files; resolve them first")))
+    }
+
+    /// What a checkout is in the middle of.
+    async fn unfinished(&self, checkout: &Path, dir: &Path) -> Result<Option<String>, GitError> {
+        for (name, what, git) in MIDDLE {
+            // Some of these are refs, which need not be files.
+            let there = dir.join(name).exists()
+                || (name.ends_with("K_HEAD") || name.starts_with("REVERT"))
+                    && self
+                        .run(self.command(checkout, &["rev-parse", "--verify", "--quiet", name], &[]), &Stop::new())
+                        .await?
+                        .exit
+                        .success();
+            if there {
+                return Ok(Some(format!(
+                    "{} is in the middle of {what}; conclude or abort it first (`{git} --continue`, `{git} --abort`)",
+                    checkout.display()
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the user's own checkout is in the middle of.
+    pub(super) async fn in_the_middle(&self) -> Result<Option<String>, GitError> {
+        let dir = self.git_dir(self.root()).await?;
+        self.unfinished(self.root(), &dir).await
+    }
+
+    /// Why a branch must stay where it is though nobody has it checked out: a rebase that is not concluded moves it
+    /// at its end, and fails where it was moved meanwhile.
+    fn rebased(&self, branch: &str) -> Option<String> {
+        let wanted = format!("refs/heads/{branch}");
+        let linked =
+            fs::read_dir(self.common().join("worktrees")).into_iter().flatten().flatten().map(|entry| entry.path());
+        for dir in [self.common().to_owned()].into_iter().chain(linked) {
+            for file in ["rebase-merge/head-name", "rebase-apply/head-name", "rebase-merge/update-refs"] {
+                let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
+                if text.lines().any(|line| line == wanted) {
+                    return Some(format!(
+                        "`{branch}` is being rebased; conclude or abort that first (`git rebase --continue`, `git rebase --abort`)"
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// The lock on the index of a branch's checkout, where somebody holds it now.

@@ -32,7 +32,7 @@ impl Repository {
     pub async fn discover(from: &Path, exec: Arc<dyn Executor>) -> Result<Self, GitError> {
         let Found { root, common } = discovery::discover(from, Arc::clone(&exec)).await?;
         let program = Program::new(root.clone(), common.clone(), exec).settled_on().await?;
-        let store = Arc::new(Store::of(&common.join("objects"))?);
+        let store = Arc::new(Store::of(&common.join("objects"), program.settings().is_shared())?);
         Ok(Self { root, common, program, store })
     }
 
@@ -52,7 +52,12 @@ impl Repository {
         work: impl FnOnce(&git2::Repository) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, GitError> {
         let this = self.clone();
-        let joined = tokio::task::spawn_blocking(move || work(&this.open()?)).await;
+        let worked = move || {
+            let done = work(&this.open()?);
+            this.store.share();
+            done
+        };
+        let joined = tokio::task::spawn_blocking(worked).await;
         joined.unwrap_or_else(|error| Err(GitError::Failed { what: "git".to_owned(), why: error.to_string() }))
     }
 }
@@ -220,6 +225,7 @@ impl Git for Repository {
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
         // git2 work on one small tree; short enough to run in place.
         let commit = history::commit(&self.open()?, order, &self.who())?;
+        self.store.share();
         if order.signed && self.program.signs().await? {
             // Signers are named by the configuration.
             self.program.obeyed_is_unchanged().await?;
@@ -231,7 +237,9 @@ impl Git for Repository {
 
     async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
         // As in `commit`: short enough to run in place.
-        history::replay(&self.open()?, order, &self.who())
+        let replayed = history::replay(&self.open()?, order, &self.who());
+        self.store.share();
+        replayed
     }
 
     async fn vet(&self, commit: &CommitId, place: &Path) -> Result<Result<String, String>, GitError> {
@@ -246,6 +254,10 @@ impl Git for Repository {
 
     async fn busy(&self, branch: &str) -> Result<Option<String>, GitError> {
         self.program.busy(branch).await
+    }
+
+    async fn unfinished(&self) -> Result<Option<String>, GitError> {
+        self.program.in_the_middle().await
     }
 
     async fn held_lock(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
@@ -265,10 +277,10 @@ impl Git for Repository {
         if tip != *from {
             return Ok(Advance::TargetMoved(tip));
         }
+        if let Some(why) = self.program.busy(branch).await? {
+            return Ok(Advance::Busy(why));
+        }
         if let Some(checkout) = checkout {
-            if let Some(why) = self.program.busy(branch).await? {
-                return Ok(Advance::Busy(why));
-            }
             let advanced = self.program.move_checkout(&checkout, branch, from, to).await;
             // Nothing is said to have moved before it was read back.
             let now = self.tip(branch).await?;

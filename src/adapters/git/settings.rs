@@ -58,6 +58,12 @@ impl Settings {
         value.is_some_and(|value| ["true", "yes", "on", "1"].contains(&value.as_str()))
     }
 
+    /// Whether others of the user's group work in the repository too.
+    pub fn is_shared(&self) -> bool {
+        let value = self.get("core.sharedrepository").map(str::to_ascii_lowercase);
+        value.is_some_and(|value| !["", "false", "no", "off", "umask", "0", "0600"].contains(&value.as_str()))
+    }
+
     /// Those that decide how content is written and read.
     pub fn of_content(&self) -> impl Iterator<Item = (&str, &str)> {
         let decides = |key: &str| CONTENT.contains(&key) || key.starts_with("filter.");

@@ -115,7 +115,9 @@ impl Copying<'_> {
                 }
             };
         }
-        if there.is_some() || self.without.contains(path) {
+        // A `.git` that is no folder leads to the user's own repository, such as a submodule's.
+        let leads = path.file_name().is_some_and(|name| name == ".git");
+        if there.is_some() || leads || self.without.contains(path) {
             return Ok(None);
         }
         if found.is_symlink() {
