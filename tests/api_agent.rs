@@ -510,8 +510,42 @@ async fn a_model_that_declines_is_quoted() {
 #[tokio::test]
 async fn a_model_that_never_comes_to_an_end_is_stopped() {
     let bench = Bench::new(&[]);
-    let done = bench.scripted(Wire::Chat, |_| tool("read", json!({"path": "cost.txt"}))).await;
+    let done =
+        bench.scripted(Wire::Chat, |call| tool("read", json!({"path": "cost.txt", "start": call.turn + 1}))).await;
     assert_eq!(done.failure(), "it did not come to an end within 200 turns");
+}
+
+#[tokio::test]
+async fn a_model_that_repeats_itself_is_told_so_after_three_turns_and_stopped_after_six() {
+    let look = |path: &str| tool("read", json!({"path": path}));
+    let edit = |old: &str, new: &str| tool("edit", json!({"path": "cost.txt", "old": old, "new": new}));
+    let one = |_: &Call| run("cat cost.txt");
+    let two = move |call: &Call| look(["cost.txt", "other.txt"][call.turn % 2]);
+    let back = move |call: &Call| if call.turn % 2 == 0 { edit("90", "80") } else { edit("80", "90") };
+    let scripts: [(usize, Box<dyn Fn(&Call) -> Reply + Send + Sync>); 3] =
+        [(1, Box::new(one)), (2, Box::new(two)), (2, Box::new(back))];
+    for (new, script) in scripts {
+        let bench = Bench::new(&[]);
+        let done = bench.scripted(Wire::Chat, script).await;
+        assert_eq!(done.failure(), "it repeated itself: 6 turns in a row had no new call");
+        assert_eq!(done.calls.len(), new + 6);
+        let told = |turn: usize| done.calls[turn].text.contains("had all been made before");
+        assert!(told(new + 3) && !told(new + 2));
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_run_again_after_each_change_is_no_repetition() {
+    let bench = Bench::new(&[]);
+    let script = |call: &Call| match call.turn {
+        20 => finish(),
+        turn if turn % 2 == 0 => run("cat cost.txt"),
+        turn => tool(
+            "edit",
+            json!({"path": "cost.txt", "old": format!("{}", 91 - turn.div_ceil(2)), "new": format!("{}", 90 - turn.div_ceil(2))}),
+        ),
+    };
+    bench.scripted(Wire::Messages, script).await.ends(&AgentEnd::Finished);
 }
 
 #[tokio::test]

@@ -59,6 +59,13 @@ pub enum Event {
         /// The cap that all trials share, if there is one.
         cap: Option<Tokens>,
     },
+    /// A trial's requests wait, or wait no more.
+    Waits {
+        /// Whose.
+        contender: Contender,
+        /// For what, in a half sentence; none where for nothing.
+        what: Option<String>,
+    },
     /// A trial ended or left the race.
     TrialEnded {
         /// Whose.

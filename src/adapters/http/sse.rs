@@ -26,7 +26,13 @@ const LONGEST_LINE: usize = 32 << 20;
 impl SseReader {
     /// The events that these bytes complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
+        self.feed_to(bytes).0
+    }
+
+    /// The same, and how many of the bytes are behind no event that has begun and not ended.
+    pub fn feed_to(&mut self, bytes: &[u8]) -> (Vec<SseEvent>, usize) {
         let mut done = Vec::new();
+        let (mut at, mut upto) = (0, 0);
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (text, end) = match piece.split_last() {
                 Some((end @ (b'\n' | b'\r'), text)) => (text, Some(*end)),
@@ -35,17 +41,25 @@ impl SseReader {
             // `\r\n` is one line end, also where it is cut between the two.
             let second_half = end == Some(b'\n') && text.is_empty() && self.after_cr && self.line.is_empty();
             self.after_cr = end == Some(b'\r');
+            let begins = at;
+            at += piece.len();
             if second_half {
+                if upto == begins {
+                    upto = at;
+                }
                 continue;
             }
             let room = LONGEST_LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if end.is_some() {
                 let line = std::mem::take(&mut self.line);
+                if line.is_empty() {
+                    upto = at;
+                }
                 done.extend(self.take(&String::from_utf8_lossy(&line)));
             }
         }
-        done
+        (done, upto)
     }
 
     /// Takes one whole line; the event that it ends.
@@ -91,6 +105,15 @@ mod tests {
             let text = ": hello\nevent: a\ndata: 1\ndata:2\n\ndata: {}\nid: 7\n\ndata: cut".replace('\n', end);
             assert_eq!(read(&[&text]), expected, "{end:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_behind_the_last_event_is_known() {
+        let upto = |text: &str| SseReader::default().feed_to(text.as_bytes()).1;
+        assert_eq!(
+            [upto("data: a\n\nda"), upto(": ping\n\n"), upto("data: a\n"), upto("data: a\r\n\r\n")],
+            [9, 8, 0, 11]
+        );
     }
 
     #[test]

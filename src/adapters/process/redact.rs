@@ -91,6 +91,26 @@ impl Redactor {
         Cow::Owned(out)
     }
 
+    /// Whether a secret stands in this text.
+    pub fn finds(&self, text: &[u8]) -> bool {
+        matches!(self.clean(text, text.len()), Cow::Owned(_))
+    }
+
+    /// Where a secret begins that this text may end within: the first such place. Where an escape is cut, nobody
+    /// knows what it stands for.
+    pub fn begun(&self, text: &[u8]) -> Option<usize> {
+        // Each character may be written as an escape within escapes.
+        let longest = self.spellings.iter().flatten().map(Vec::len).max().unwrap_or(0) * (BACKSLASHES + 5);
+        (text.len().saturating_sub(longest)..text.len()).find(|at| {
+            let rest = &text[*at..];
+            let first = unit(rest).map_or(0, |(first, _)| first);
+            let known = || &self.spellings[usize::from(first)];
+            self.starts[usize::from(rest[0])]
+                && (known().iter().any(|secret| starts(rest, secret))
+                    || is_cut(rest) && self.spellings.iter().any(|some| !some.is_empty()))
+        })
+    }
+
     /// A text without secrets.
     pub fn text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.clean(text.as_bytes(), text.len())).into_owned()
@@ -122,6 +142,35 @@ fn spelled(text: &[u8], secret: &[u8]) -> Option<usize> {
         };
     }
     Some(at)
+}
+
+/// Whether a text ends within this secret, which begins at its start.
+fn starts(text: &[u8], secret: &[u8]) -> bool {
+    let mut at = 0;
+    for wanted in secret {
+        let rest = &text[at..];
+        at += match unit(rest) {
+            None => return true,
+            Some(_) if rest.first() == Some(wanted) => 1,
+            Some((byte, length)) if byte == *wanted => length,
+            Some(_) => return is_cut(rest),
+        };
+    }
+    false
+}
+
+/// Whether this is the start of an escape whose end is missing.
+fn is_cut(text: &[u8]) -> bool {
+    let run = text.iter().take(BACKSLASHES).take_while(|byte| **byte == b'\\').count();
+    match text {
+        [b'%', rest @ ..] => rest.len() < 2 && rest.iter().all(u8::is_ascii_hexdigit),
+        _ if run == 0 => false,
+        _ => match &text[run..] {
+            [] => true,
+            [b'u', rest @ ..] => rest.len() < 4 && rest.iter().all(u8::is_ascii_hexdigit),
+            _ => false,
+        },
+    }
 }
 
 /// The byte that an escape stands for, and the escape's length; any other byte stands for itself.
@@ -223,6 +272,25 @@ mod tests {
         let text = format!("before {KEY} after");
         assert_eq!(redactor.clean(text.as_bytes(), 12).as_ref(), b"before [redacted]");
         assert_eq!(redactor.clean(text.as_bytes(), 4).as_ref(), b"befo");
+    }
+
+    #[test]
+    fn a_text_that_may_end_within_a_key_says_from_where() {
+        let redactor = Redactor::new([&Secret::new(KEY)]);
+        for (text, from) in [
+            ("before sk-can", Some(7)),
+            ("before s", Some(7)),
+            ("before \\u0073\\u006b-c\\u00", Some(7)),
+            ("before sk-canary\\", Some(7)),
+            ("before sk%2", Some(7)),
+            ("before sk-canter", None),
+            ("sk-canary/0123456789", None),
+            ("", None),
+        ] {
+            assert_eq!(redactor.begun(text.as_bytes()), from, "{text}");
+        }
+        assert_eq!(Redactor::new([]).begun(b"sk-can\\"), None);
+        assert!(redactor.finds(KEY.as_bytes()) && !redactor.finds(b"sk-canter"));
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct Standing {
     /// Who.
     pub contender: Contender,
     doing: String,
+    /// What its requests wait for.
+    waits: Option<String>,
     spent: Option<(Tokens, Option<Tokens>)>,
     blocks: u32,
     /// Set when nothing more will happen to it.
@@ -105,6 +107,12 @@ impl State {
             Event::PhaseEntered { contender, phase } => self.phase(contender, *phase),
             Event::StepStarted { contender, title } => self.enter(contender, format!("implementing: {title}")),
             Event::Spent { contender, tokens, cap } => self.spent(contender, *tokens, *cap),
+            Event::Waits { contender, what } => {
+                if let Some(standing) = self.standing(contender) {
+                    standing.waits = what.as_deref().map(words::one_line);
+                }
+                Vec::new()
+            }
             Event::TrialEnded { contender, outcome } => self.ended(contender, outcome),
             Event::BlockMeasured { index, survivors, elapsed, budget } => {
                 self.block(*index, survivors, *elapsed, *budget)
@@ -146,6 +154,7 @@ impl State {
         let standing = |contender: &Contender| Standing {
             contender: contender.clone(),
             doing: "waiting".to_owned(),
+            waits: None,
             spent: None,
             blocks: 0,
             over: false,
@@ -190,7 +199,7 @@ impl State {
         let doing = words::one_line(&doing);
         let line = self.of(contender, &doing);
         if let Some(standing) = self.standing(contender) {
-            standing.doing = doing;
+            (standing.doing, standing.waits) = (doing, None);
         }
         vec![line]
     }
@@ -250,7 +259,9 @@ impl State {
 
     /// What is said when nothing else was for a while.
     pub fn heartbeat(&self, elapsed: Duration) -> String {
-        let busy = self.standings.iter().filter(|s| !s.over).map(|s| format!("{} {}", s.contender, s.doing));
+        let waits = |s: &Standing| s.waits.as_ref().map_or_else(String::new, |what| format!(" (waits for {what})"));
+        let busy = self.standings.iter().filter(|s| !s.over);
+        let busy = busy.map(|s| format!("{} {}{}", s.contender, s.doing, waits(s)));
         let busy: Vec<_> = if self.stage == Stage::Trials { busy.collect() } else { vec![self.doing.clone()] };
         format!("{}  still running: {} · {}", self.run, busy.join(", "), time(elapsed, self.time_cap))
     }

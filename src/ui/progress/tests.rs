@@ -42,6 +42,20 @@ fn out(key: &str, reason: Disqualification) -> Event {
 }
 
 /// A whole run: B misses its bound, C is beaten, A lands.
+#[test]
+fn what_a_request_waits_for_is_told_while_it_waits() {
+    let mut state = State::default();
+    state.take(&started());
+    state.take(&Event::StepStarted { contender: v("A"), title: "The cost".to_owned() });
+    let mut told = |what: Option<&str>| {
+        state.take(&Event::Waits { contender: v("A"), what: what.map(str::to_owned) });
+        state.heartbeat(Duration::from_secs(200))
+    };
+    let text = told(Some("openai: status 429; asked again in 30 s"));
+    assert!(text.contains("A implementing: The cost (waits for openai: status 429; asked again in 30 s), B"), "{text}");
+    assert!(!told(None).contains("waits for"));
+}
+
 fn events() -> Vec<Event> {
     let all = ["A", "B", "C", "@baseline"];
     let bound = Disqualification::BoundBroken {

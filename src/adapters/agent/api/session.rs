@@ -1,7 +1,7 @@
 //! One step: turn after turn the model is asked, its calls are carried out, and it is decided
 //! whether that was all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::super::prompt::{prompt, system};
@@ -27,6 +27,9 @@ const MOST_TURNS: usize = 200;
 const MOST_FAILURES: usize = 3;
 /// A call that failed so often in the same way is remarked upon.
 const SAME: usize = 3;
+/// After so many turns in a row in which every call had been made before, the model is told so; after twice as many
+/// the step ends. Who changes something between two looks at it makes a call that is new.
+const AGAIN: usize = 3;
 /// So much of a result is told in any case: enough for what is wrong.
 const SHORTEST: usize = 500;
 /// How much of the model's last words is reported, in bytes.
@@ -52,6 +55,10 @@ pub struct Session<'a> {
     lingered: usize,
     /// How often each call failed.
     failed: BTreeMap<String, usize>,
+    /// The calls that were made.
+    made: BTreeSet<String>,
+    /// Turns in a row in which none was new.
+    again: usize,
 }
 
 /// What a turn's calls came to.
@@ -101,6 +108,8 @@ impl<'a> Session<'a> {
             reminded: false,
             lingered: 0,
             failed: BTreeMap::new(),
+            made: BTreeSet::new(),
+            again: 0,
         })
     }
 
@@ -133,13 +142,21 @@ impl<'a> Session<'a> {
                 Decision::Done => (true, None),
                 Decision::On(told) => (false, told),
             };
-            let notes: Vec<_> = told.into_iter().chain(self.allowance.warning()).collect();
+            self.repeats(&answer.calls, deeds.changed);
+            let again = (self.again == AGAIN).then(|| {
+                format!("The calls of your last {AGAIN} turns had all been made before. Do something else, or call `finish`.")
+            });
+            let notes: Vec<_> = told.into_iter().chain(again).chain(self.allowance.warning()).collect();
             let note = (!notes.is_empty()).then(|| notes.join("\n"));
             let round = Round { answer, results: deeds.results, note };
             self.record.round(&round);
             self.talk.rounds.push(round);
             if done {
                 return Ok(AgentEnd::Finished);
+            }
+            if self.again == 2 * AGAIN && !gate.passed() {
+                let message = format!("it repeated itself: {} turns in a row had no new call", self.again);
+                return Ok(AgentEnd::Failed { message });
             }
         }
         Ok(AgentEnd::Failed { message: format!("it did not come to an end within {MOST_TURNS} turns") })
@@ -223,9 +240,18 @@ impl<'a> Session<'a> {
         Ok(deeds)
     }
 
+    /// Takes note of a turn's calls. A command that changed something did something new; an edit that was made before
+    /// only goes back and forth.
+    fn repeats(&mut self, calls: &[Call], changed: bool) {
+        let before = self.made.len();
+        self.made.extend(calls.iter().map(same));
+        let ran = changed && calls.iter().any(|call| call.name == "run");
+        self.again = if calls.is_empty() || ran || self.made.len() > before { 0 } else { self.again + 1 };
+    }
+
     fn told(&mut self, call: &Call, outcome: Outcome) -> Told {
         let Outcome { mut text, failed, .. } = outcome;
-        let same = format!("{} {:?}", call.name, call.arguments);
+        let same = same(call);
         if failed {
             let times = self.failed.entry(same).or_default();
             *times += 1;
@@ -306,6 +332,11 @@ impl<'a> Session<'a> {
             "An answer without a call leads nowhere: call `finish` when the work item is done, or go on with it.";
         Decision::On(Some(told.to_owned()))
     }
+}
+
+/// What two calls have in common that are the same.
+fn same(call: &Call) -> String {
+    format!("{} {:?}", call.name, call.arguments)
 }
 
 /// Returns when the time is over; never without a limit.
