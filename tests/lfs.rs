@@ -1,5 +1,4 @@
 //! Repositories with Git LFS: contents are where their pointers are, and a pointer to nothing never lands.
-#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 
