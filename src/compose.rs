@@ -253,7 +253,7 @@ fn environment(project: &Project) -> outline::Environment {
 
 /// What measuring a document will take and can tell, from the newest run or try of it with this configuration.
 pub async fn estimate(project: &Project, path: &str, plan: &Plan) -> Result<Option<Estimate>> {
-    if !project.has_journal() {
+    if !project.has_journal()? {
         return Ok(None);
     }
     let journal = project.journal().await?;

@@ -57,12 +57,22 @@ impl Project {
 
     /// The journal, made where there is none.
     pub async fn journal(&self) -> Result<Arc<dyn Journal>> {
+        self.has_journal()?;
         Ok(Arc::new(Sqlite::open(&self.journal_folder()).await?))
     }
 
-    /// Whether anything was ever run here.
-    pub fn has_journal(&self) -> bool {
-        self.journal_folder().join("journal.db").exists()
+    /// Whether anything was ever run here. Refused where that was another user, whose journal is private.
+    pub fn has_journal(&self) -> Result<bool> {
+        let folder = self.journal_folder();
+        match folder.join("journal.db").try_exists() {
+            Ok(found) => Ok(found),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Error::refused(format!(
+                "{} is of another user, and runs of a repository are of one user",
+                folder.display()
+            ))
+            .hint("run as that user, or in a clone of your own")),
+            Err(error) => Err(Error::machine(format!("{} can't be read: {error}", folder.display()))),
+        }
     }
 
     fn journal_folder(&self) -> PathBuf {

@@ -63,13 +63,19 @@ async fn where_head_is_can_be_told_on_a_branch_before_the_first_commit_and_detac
 }
 
 #[tokio::test]
-async fn a_directory_without_a_repository_and_a_bare_one_are_refused() {
+async fn a_directory_without_a_repository_a_bare_one_and_a_shallow_clone_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let error = Repository::discover(dir.path(), Arc::new(Local)).await.err().unwrap();
     assert!(matches!(error, GitError::NotARepository(_)), "{error}");
     git2::Repository::init_bare(dir.path()).unwrap();
     let error = Repository::discover(dir.path(), Arc::new(Local)).await.err().unwrap();
     assert!(error.to_string().contains("bare"), "{error}");
+    let repo = Repo::with(&[("a.txt", "one\n")]);
+    repo.commit("second");
+    let (from, clone) = (format!("file://{}", repo.root().display()), repo.dir.path().join("shallow"));
+    repo.git(&["clone", "--quiet", "--depth=1", &from, clone.to_str().unwrap()]);
+    let error = Repository::discover(&clone, Arc::new(Local)).await.err().unwrap();
+    assert!(error.to_string().contains("git fetch --unshallow"), "{error}");
 }
 
 #[tokio::test]
@@ -241,6 +247,20 @@ async fn uncommitted_work_in_the_way_is_named_and_left_as_it_is() {
     assert_eq!(git.advance("main", &base, &merge).await.unwrap(), expected);
     assert_eq!((repo.read("a.txt"), repo.read("docs/b.txt")), ("mine\n".to_owned(), "mine too\n".to_owned()));
     assert_eq!(repo.git(&["rev-parse", "main"]), base.0);
+}
+
+#[tokio::test]
+async fn uncommitted_work_in_the_way_is_found_among_more_names_than_a_message_holds() {
+    let (repo, git, base, work) = with_worktree().await;
+    // Whose list is longer than the mebibyte that is kept of what programs print; the first of them is in the way.
+    let name = |n: usize| format!("many/{n:0>200}");
+    (0..6_000).for_each(|n| repo.write(&name(n), "mine"));
+    std::fs::create_dir(work.join("many")).unwrap();
+    std::fs::write(work.join(name(0)), "theirs").unwrap();
+    let winner = harvest(&git, &work, &base).await.unwrap().unwrap();
+    let merge = merged(&git, &base, &winner).await;
+    assert_eq!(git.advance("main", &base, &merge).await.unwrap(), Advance::Overlap(vec![name(0)]));
+    assert_eq!((repo.read(&name(0)), repo.git(&["rev-parse", "main"])), ("mine".to_owned(), base.0));
 }
 
 #[tokio::test]

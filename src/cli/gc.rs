@@ -25,7 +25,7 @@ pub struct Args {
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory).await?;
     let mut cleaned = Vec::new();
-    if project.has_journal() {
+    if project.has_journal()? {
         let journal = project.journal().await?;
         for run in journal.runs().await? {
             let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };

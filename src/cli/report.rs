@@ -42,7 +42,7 @@ async fn newest(journal: &dyn Journal, runs: Vec<String>) -> Result<Option<Strin
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory).await?;
     let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
-    if !project.has_journal() {
+    if !project.has_journal()? {
         return Err(none().into());
     }
     let journal = project.journal().await?;

@@ -54,7 +54,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// The run that is meant, as its journal has it.
 async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
     let wanted = args.run.as_deref();
-    if !project.has_journal() {
+    if !project.has_journal()? {
         return Ok(None);
     }
     let journal = project.journal().await?;

@@ -27,7 +27,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// The run whose work is taken over; nobody may be at work on it.
 async fn earlier(project: &Project, wanted: Option<&str>) -> Result<Facts> {
     let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
-    if !project.has_journal() {
+    if !project.has_journal()? {
         return Err(none());
     }
     let journal = project.journal().await?;

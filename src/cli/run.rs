@@ -158,7 +158,7 @@ impl Session {
 
     /// The newest run of a document as it is now, where that ended undecided.
     async fn open_run(&self, path: &str, document: &Document) -> Result<Option<String>> {
-        if !self.project.has_journal() {
+        if !self.project.has_journal()? {
             return Ok(None);
         }
         let (journal, digest) = (self.project.journal().await?, document.digest());
@@ -176,7 +176,7 @@ impl Session {
 
     /// The newest run of the repository.
     async fn newest(&self) -> Result<Option<RunLine>> {
-        if !self.project.has_journal() {
+        if !self.project.has_journal()? {
             return Ok(None);
         }
         let journal = self.project.journal().await?;
