@@ -115,7 +115,7 @@ mod tests {
         let prose = "You are a careful engineer. Read the files before you change them. ".repeat(100).into_bytes();
         let length = prose.len() as u64;
         for tokenizer in [Tokenizer::O200k, Tokenizer::Cl100k] {
-            let count = tokens(tokenizer, &[prose.clone()]);
+            let count = tokens(tokenizer, std::slice::from_ref(&prose));
             assert!((length / 6..length / 3).contains(&count), "{count} of {length}");
             let named = [prose.clone(), vec![b' '; 1024]].concat();
             assert!(tokens(tokenizer, &[named]) > count + 1000);
