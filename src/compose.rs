@@ -213,6 +213,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         target: &target.branch,
         checked_out: head == Head::Branch(target.branch.clone()),
         agent: &ports.agent.describe(),
+        needs: ports.agent.needs(),
         models: &agents::reach(project, &*ports.agent),
         setup: &settings.setup,
         build: &settings.build,

@@ -46,8 +46,8 @@ fn wanted(call: &Call) -> &'static str {
 /// Edits and finishes, whoever asks.
 fn diligent(call: &Call) -> Reply {
     match call.turn {
-        0 => Reply::tool("edit", json!({"path": "cost.txt", "old": "90\n", "new": wanted(call)})).usage(900, 40),
-        _ => Reply::tool("finish", json!({"summary": "the cost is lower"})).usage(1000, 20),
+        0 => Reply::tool("edit", json!({"path": "cost.txt", "old": "90\n", "new": wanted(call)})).usage(3000, 40),
+        _ => Reply::tool("finish", json!({"summary": "the cost is lower"})).usage(3100, 20),
     }
 }
 
@@ -73,7 +73,7 @@ fn a_run_with_the_built_in_agent_lands_and_every_token_is_counted() {
         let done = run(&repo).ends_with(0);
         assert_eq!(repo.read("cost.txt"), "20\n");
         let tokens = &report(&repo)["tokens"];
-        assert_eq!(tokens["spent"], 2 * (900 + 40 + 1000 + 20), "{tokens:#}");
+        assert_eq!(tokens["spent"], 2 * (3000 + 40 + 3100 + 20), "{tokens:#}");
         assert_eq!(tokens["models"][name]["requests"], 4);
         assert!(tokens["models"][name]["cost"].as_f64().unwrap() > 0.0);
         for call in model.calls() {
@@ -140,6 +140,27 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
 }
 
 #[test]
+fn a_provider_that_says_that_nothing_was_used_is_named_once_and_its_requests_are_charged_by_what_was_seen() {
+    let model = Model::start(|call| diligent(call).usage(1, 0));
+    let repo = arena(&model, "{api: {model: m, wire: chat}}", "- Session token cap: 200000\n");
+    let done = run(&repo).ends_with(0);
+    assert_eq!(
+        done.err.matches("can't be true").count() + done.out.matches("can't be true").count(),
+        1,
+        "{}",
+        done.err
+    );
+    assert!(
+        done.out.contains("4 requests charged by what was seen: openai said less than can be true"),
+        "{}",
+        done.out
+    );
+    let tokens = &report(&repo)["tokens"];
+    assert_eq!(tokens["models"]["m"]["doubted"], 4, "{tokens:#}");
+    assert!(tokens["spent"].as_u64().unwrap() > 4 * 400, "{tokens:#}");
+}
+
+#[test]
 fn what_a_killed_run_had_sent_is_charged_in_full_and_never_asked_again_by_itself() {
     let hung = AtomicBool::new(false);
     let model = Model::start(move |call| {
@@ -166,13 +187,18 @@ fn what_a_killed_run_had_sent_is_charged_in_full_and_never_asked_again_by_itself
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    let left = repo.blueprint(&["report"]).ends_with(0);
+    for told in ["still open: A has carried out 0 of 1 work item", "to models without an answer", "tokens reserved"] {
+        assert!(left.out.contains(told), "{}", left.out);
+    }
     let mut resume = repo.command(env!("CARGO_BIN_EXE_blueprint"));
     let done = Done::of(resume.env("THE_KEY", CANARY).args(["resume"]).output().unwrap()).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "20\n");
     let tokens = report(&repo)["tokens"].clone();
     assert!(tokens["models"]["m"]["charged_in_full"].as_u64().unwrap() >= 1, "{tokens:#}");
+    assert!(done.out.contains("charged in full, because nobody knows what was used"), "{}", done.out);
     let a = tokens["variants"]["A"]["spent"].as_u64().unwrap();
-    assert!(a > 1960 + 500, "the lost request's input and output are charged: {tokens:#}");
+    assert!(a > 6160 + 500, "the lost request's input and output are charged: {tokens:#}");
     no_key(&repo, &done);
 }
 

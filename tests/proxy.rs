@@ -4,7 +4,13 @@
 
 #[path = "proxy/bank.rs"]
 mod bank;
+#[path = "proxy/bounds.rs"]
+mod bounds;
 mod common;
+#[path = "proxy/drip.rs"]
+mod drip;
+#[path = "proxy/encodings.rs"]
+mod encodings;
 #[path = "proxy/faults.rs"]
 mod faults;
 #[path = "proxy/house.rs"]
@@ -13,7 +19,13 @@ mod house;
 mod limits;
 #[path = "proxy/passing.rs"]
 mod passing;
+#[path = "proxy/patience.rs"]
+mod patience;
 #[path = "proxy/refusals.rs"]
 mod refusals;
 #[path = "proxy/secrets.rs"]
 mod secrets;
+#[path = "proxy/split.rs"]
+mod split;
+#[path = "proxy/usage.rs"]
+mod usage;

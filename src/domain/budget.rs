@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Budget, VariantKey};
 use super::quantity::Tokens;
 use super::trial::Usage;
+use super::wire::Provider;
 
 /// A request that may write this much is let through at once, even where it asked for more and
 /// others may still give tokens back: few answers are longer.
-const USEFUL_OUTPUT: u64 = 4096;
+pub const USEFUL_OUTPUT: u64 = 4096;
+/// What a provider adds to a request by itself: marks between messages, and a text about tools. The longest that is
+/// documented has 530 tokens.
+pub const ADDED: u64 = 1024;
 /// A request that may write less than this is not worth sending; some providers take no lower limit.
 const LEAST_OUTPUT: u64 = 16;
 
@@ -59,9 +63,7 @@ impl fmt::Display for Scope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A cap leaves too little.
-    #[error(
-        "the token budget of this {scope} is spent: {left} of {cap} tokens are left and this needs at least {needed}"
-    )]
+    #[error("{}", too_little(*scope, *cap, *left, *needed))]
     Spent {
         /// Whose.
         scope: Scope,
@@ -78,6 +80,30 @@ pub enum Refusal {
     /// The accounts can't be kept any more.
     #[error("the accounts can't be kept: {0}")]
     Failed(String),
+}
+
+/// That a cap leaves too little, in words that fit how much that is.
+fn too_little(scope: Scope, cap: Tokens, left: Tokens, needed: Tokens) -> String {
+    if left == cap {
+        return format!("the token budget of this {scope} is too small: it is {cap}, and this needs at least {needed}");
+    }
+    format!(
+        "the token budget of this {scope} does not suffice: {left} of {cap} tokens are left, and this needs at least {needed}"
+    )
+}
+
+/// By what the most that a request reads is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Its bytes: no tokenizer makes more tokens than there are.
+    Bytes,
+    /// An earlier request of the same conversation, whose input is known, and the bytes that are new.
+    Earlier,
+    /// The provider counted it.
+    Counter,
+    /// The tokenizer of its model counted it.
+    Tokenizer,
 }
 
 /// What came of a reservation.
@@ -99,6 +125,16 @@ pub enum Settlement {
         /// What happened.
         why: String,
     },
+    /// The provider said less than can be true of what went to it and came from it: the least that can be true
+    /// is charged.
+    Doubted {
+        /// What is charged.
+        usage: Usage,
+        /// Who said it.
+        provider: Provider,
+        /// What was said, and what was seen.
+        why: String,
+    },
     /// More was used than was reserved: the provider did not keep the limit it was given.
     BoundViolated {
         /// What was used, as reported or as counted.
@@ -112,7 +148,7 @@ impl Settlement {
     /// What it charges, given what was reserved for input and output.
     pub fn charge(&self, input: Tokens, output: Tokens) -> Usage {
         match self {
-            Self::Reported { usage } | Self::BoundViolated { usage, .. } => *usage,
+            Self::Reported { usage } | Self::Doubted { usage, .. } | Self::BoundViolated { usage, .. } => *usage,
             Self::InFull { .. } => Usage { input, output },
             Self::Released { .. } => Usage::default(),
         }
@@ -160,6 +196,8 @@ struct Wanted {
     useful: u64,
     /// More is not taken.
     most: u64,
+    /// Whether what is more than useful is left to others where all want some.
+    shares: bool,
 }
 
 impl Ledger {
@@ -175,7 +213,7 @@ impl Ledger {
 
     /// Reserves what one step may use: what is wanted, or less where a cap leaves less.
     pub fn reserve_step(&mut self, variant: &VariantKey, step: usize, wanted: Tokens) -> Admission {
-        self.admit(variant, step, Wanted { least: 1, useful: 1, most: wanted.0 })
+        self.admit(variant, step, Wanted { least: 1, useful: 1, most: wanted.0, shares: false })
     }
 
     /// Reserves one request: `input` is an upper bound of what it reads and can't shrink, `output`
@@ -187,6 +225,7 @@ impl Ledger {
             least: with(output.min(LEAST_OUTPUT)),
             useful: with(output.min(USEFUL_OUTPUT)),
             most: with(output),
+            shares: true,
         };
         self.admit(variant, step, wanted)
     }
@@ -245,6 +284,15 @@ impl Ledger {
         [step, variant, session].into_iter().flatten().min_by_key(|(left, ..)| *left)
     }
 
+    /// The most that one takes of what all share: half of it, so that others can work at the same time, but no less than
+    /// is useful.
+    fn fair(&self, wanted: Wanted) -> u64 {
+        match self.session_cap.filter(|_| wanted.shares) {
+            Some(cap) => (cap.saturating_sub(self.committed()).0 / 2).max(wanted.useful).max(wanted.least),
+            None => u64::MAX,
+        }
+    }
+
     fn admit(&mut self, variant: &VariantKey, step: usize, wanted: Wanted) -> Admission {
         let free =
             self.tightest(variant, step, |a| a.spent.saturating_add(a.reserved)).map_or(u64::MAX, |(left, ..)| left);
@@ -253,7 +301,7 @@ impl Ledger {
         let in_the_end = final_left.map_or(u64::MAX, |(left, ..)| left);
         let least = wanted.least.max(1);
         if free >= wanted.useful.max(least) || (free >= least && free == in_the_end) {
-            let tokens = wanted.most.min(free);
+            let tokens = wanted.most.min(free).min(self.fair(wanted));
             let account = self.steps.entry((variant.clone(), step)).or_default();
             account.reserved = account.reserved.saturating_add(tokens);
             let reservation = Reservation { variant: variant.clone(), step, tokens };
@@ -341,6 +389,38 @@ mod tests {
         assert_eq!(tokens, 1000);
         ledger.settle(first, Tokens(800));
         assert!(matches!(ledger.reserve_request(&key("A"), 0, Tokens(200), Tokens(10)), Admission::Refused(_)));
+    }
+
+    #[test]
+    fn a_refusal_says_no_more_than_what_is_so() {
+        let mut ledger = ledger(15_000, 90_000);
+        let told = |ledger: &mut Ledger| match ledger.reserve_request(&key("A"), 0, Tokens(40_540), Tokens(10)) {
+            Admission::Refused(refusal) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            told(&mut ledger),
+            "the token budget of this step is too small: it is 15,000, and this needs at least 40,550"
+        );
+        ledger.spent_before(&key("A"), 0, Tokens(14_900));
+        assert_eq!(
+            told(&mut ledger),
+            "the token budget of this step does not suffice: 100 of 15,000 tokens are left, and this needs at least 40,550"
+        );
+    }
+
+    #[test]
+    fn who_asks_for_everything_leaves_enough_for_others_to_work_beside_it() {
+        let mut ledger = ledger(1_000_000, 150_000);
+        let mut held = Vec::new();
+        for variant in ["A", "B", "C", "D"] {
+            let (reservation, tokens) =
+                admitted(ledger.reserve_request(&key(variant), 0, Tokens(8000), Tokens(1_000_000_000)));
+            assert!(tokens >= 8000 + 4096, "{variant}: {tokens}");
+            held.push(reservation);
+        }
+        assert!(ledger.committed() <= Tokens(150_000));
+        held.into_iter().for_each(|reservation| ledger.settle(reservation, Tokens(1)));
     }
 
     #[test]

@@ -89,6 +89,30 @@ impl fmt::Display for Provider {
     }
 }
 
+/// A tokenizer that several models share, and that is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokenizer {
+    /// OpenAI's since GPT-4o.
+    O200k,
+    /// GPT-4 and GPT-3.5.
+    Cl100k,
+}
+
+impl Tokenizer {
+    /// By a model's name; none where nothing is known of it.
+    pub fn of(model: &str) -> Option<Self> {
+        let name = model.rsplit('/').next().unwrap_or_default();
+        let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+        let reasons = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        match () {
+            () if reasons || starts(&["gpt-4o", "gpt-4.", "chatgpt-", "codex-"]) => Some(Self::O200k),
+            () if starts(&["gpt-4", "gpt-3.5"]) => Some(Self::Cl100k),
+            () if starts(&["gpt-"]) => Some(Self::O200k),
+            () => None,
+        }
+    }
+}
+
 /// A key. It shows itself to nobody by accident: not in messages, logs or `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -142,6 +166,20 @@ mod tests {
         let access = Access { root: "http://127.0.0.1:1/t/a".to_owned(), key: Secret::new("sk-real") };
         assert!(!format!("{access:?}").contains("sk-real"));
         assert_eq!(access.key.expose(), "sk-real");
+    }
+
+    #[test]
+    fn a_models_tokenizer_is_known_by_its_name() {
+        let new = ["gpt-4o-mini", "gpt-4.1", "gpt-5.1-codex", "openai/gpt-5", "o3", "o4-mini", "chatgpt-4o-latest"];
+        for name in new.into_iter().chain(["gpt-oss-120b"]) {
+            assert_eq!(Tokenizer::of(name), Some(Tokenizer::O200k), "{name}");
+        }
+        for name in ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo"] {
+            assert_eq!(Tokenizer::of(name), Some(Tokenizer::Cl100k), "{name}");
+        }
+        for name in ["qwen3-coder", "claude-sonnet-4-5", "olmo-2", "", "llama3:8b", "my-gpt-5"] {
+            assert_eq!(Tokenizer::of(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Accounts {
             model: ask.model.clone(),
             input: ask.input,
             output,
+            by: Some(ask.by),
         };
         match self.log.post(&Record::Reserved(call.clone())) {
             Ok(written) => {
@@ -147,9 +148,10 @@ impl Accounts {
     /// Settles a call that is open. Its record stands in front of whatever is admitted after it, so
     /// that a journal cut off anywhere never holds more than the caps allow.
     fn settle(&self, call: u64, settlement: Settlement) {
-        let worth_telling = {
+        let (worth_telling, liar) = {
             let mut book = self.book();
             let Some(claim) = book.claims.remove(&call) else { return };
+            let told = book.calls.doubted().len();
             // Where it is lost, all later records fail, and the run with them.
             drop(self.log.post(&Record::Settled { call, settlement: settlement.clone() }));
             let Some((known, charged)) = book.calls.settled(call, &settlement) else { return };
@@ -159,9 +161,19 @@ impl Accounts {
                 .spent_by(&known.variant)
                 .saturating_sub(book.told.get(&known.variant).copied().unwrap_or_default());
             let every = self.cap.map_or(TELL_EVERY, |cap| Tokens(cap.0 / 20));
-            (news >= every).then_some(known.variant)
+            let liar = match &settlement {
+                Settlement::Doubted { provider, why, .. } if book.calls.doubted().len() > told => Some(format!(
+                    "What {provider} says of the tokens that were used can't be true ({why}); such requests are \
+                         charged by what was sent and came back"
+                )),
+                _ => None,
+            };
+            ((news >= every).then_some(known.variant), liar)
         };
         self.settled.notify_waiters();
+        if let Some(text) = liar {
+            self.events.send(Event::Warning { text });
+        }
         if let Some(variant) = worth_telling {
             self.tell(&variant);
         }
@@ -235,12 +247,21 @@ impl Purse for StepPurse {
                     return Ok(Grant { id: call.call, input: call.input, output: call.output });
                 }
                 Claim::Refused(refusal) => return Err(refusal),
-                Claim::Wait => tokio::select! {
-                    () = &mut bell => {}
-                    () = self.closed.cancelled() => {}
-                },
+                Claim::Wait => {
+                    self.waits(Some("tokens that are reserved for others".to_owned()));
+                    tokio::select! {
+                        () = &mut bell => {}
+                        () = self.closed.cancelled() => {}
+                    }
+                    self.waits(None);
+                }
             }
         }
+    }
+
+    fn waits(&self, what: Option<String>) {
+        let contender = Contender::Variant(self.variant.clone());
+        self.accounts.events.send(Event::Waits { contender, what });
     }
 
     fn settle(&self, grant: Grant, settlement: Settlement) {

@@ -1,14 +1,15 @@
 //! What was asked of models in a run: every request that was admitted, and what came of it. Folded
 //! from the journal, and kept while the run goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::budget::Settlement;
+use crate::domain::budget::{Basis, Settlement};
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
+use crate::domain::wire::Provider;
 
 /// A request that was admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Call {
     pub input: Tokens,
     /// What was reserved for writing.
     pub output: Tokens,
+    /// By what the first is known; absent in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Basis>,
 }
 
 /// What one step asked of models.
@@ -38,6 +42,8 @@ pub struct StepCalls {
     pub in_full: u64,
     /// Of them, those that used more than was reserved.
     pub violated: u64,
+    /// Of them, those whose reported usage can't be true, and which are charged by what was seen.
+    pub doubted: u64,
 }
 
 /// All requests of a run.
@@ -49,6 +55,8 @@ pub struct Calls {
     next: u64,
     /// By step and model.
     settled: BTreeMap<(VariantKey, usize, String), StepCalls>,
+    /// Who reported usage that can't be true.
+    doubted: BTreeSet<Provider>,
 }
 
 impl Calls {
@@ -73,12 +81,21 @@ impl Calls {
         step.usage = step.usage.plus(charged);
         step.in_full += u64::from(matches!(settlement, Settlement::InFull { .. }));
         step.violated += u64::from(matches!(settlement, Settlement::BoundViolated { .. }));
+        if let Settlement::Doubted { provider, .. } = settlement {
+            step.doubted += 1;
+            self.doubted.insert(*provider);
+        }
         Some((call, charged))
     }
 
     /// Calls that were admitted and not settled.
     pub fn open(&self) -> impl Iterator<Item = &Call> {
         self.open.values()
+    }
+
+    /// The providers that reported usage which can't be true.
+    pub fn doubted(&self) -> &BTreeSet<Provider> {
+        &self.doubted
     }
 
     /// What one step asked, over all models; `None` where it asked nothing.
@@ -113,6 +130,7 @@ fn sum<'a>(all: impl IntoIterator<Item = &'a StepCalls>) -> Option<StepCalls> {
         usage: a.usage.plus(b.usage),
         in_full: a.in_full + b.in_full,
         violated: a.violated + b.violated,
+        doubted: a.doubted + b.doubted,
     })
 }
 
@@ -126,7 +144,7 @@ mod tests {
 
     fn call(number: u64, variant: &str, step: usize) -> Call {
         let model = "m".to_owned();
-        Call { call: number, variant: key(variant), step, model, input: Tokens(100), output: Tokens(50) }
+        Call { call: number, variant: key(variant), step, model, input: Tokens(100), output: Tokens(50), by: None }
     }
 
     fn usage(input: u64, output: u64) -> Usage {
@@ -136,7 +154,7 @@ mod tests {
     #[test]
     fn a_call_is_charged_once_and_by_what_is_known_of_it() {
         let mut calls = Calls::default();
-        for number in 0..4 {
+        for number in 0..5 {
             calls.reserved(call(number, "A", 0));
         }
         let settlements = [
@@ -144,15 +162,17 @@ mod tests {
             Settlement::InFull { why: "cut".to_owned() },
             Settlement::Released { why: "429".to_owned() },
             Settlement::BoundViolated { usage: usage(60, 90), why: "reported".to_owned() },
+            Settlement::Doubted { usage: usage(30, 5), provider: Provider::OpenAi, why: "0 reported".to_owned() },
         ];
         for (number, settlement) in (0..).zip(&settlements) {
             assert!(calls.settled(number, settlement).is_some());
             assert!(calls.settled(number, settlement).is_none(), "twice");
         }
         let step = calls.of_step(&key("A"), 0).unwrap();
-        assert_eq!(step, StepCalls { calls: 4, usage: usage(220, 150), in_full: 1, violated: 1 });
+        assert_eq!(step, StepCalls { calls: 5, usage: usage(250, 155), in_full: 1, violated: 1, doubted: 1 });
+        assert_eq!(calls.doubted().iter().copied().collect::<Vec<_>>(), [Provider::OpenAi]);
         assert_eq!(calls.of_step(&key("A"), 1), None);
-        assert_eq!(calls.next(), 4);
+        assert_eq!(calls.next(), 5);
     }
 
     #[test]

@@ -504,6 +504,7 @@ impl Resource {
 mod tests {
     use super::*;
     use crate::adapters::journal::Memory;
+    use crate::domain::budget::Basis;
     use crate::domain::quantity::Tokens;
 
     #[tokio::test]
@@ -526,6 +527,7 @@ mod tests {
                 model: "m".to_owned(),
                 input: Tokens(7),
                 output: Tokens(8),
+                by: Some(Basis::Counter),
             }),
             Record::Settled { call: 3, settlement: Settlement::InFull { why: "cut".to_owned() } },
             Record::Settled { call: 4, settlement: Settlement::Reported { usage: Usage::default() } },

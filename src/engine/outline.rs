@@ -12,7 +12,7 @@ use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
 use crate::domain::measurement::{Contender, MetricName, Unchecked};
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, Weight, WorkItem};
-use crate::domain::quantity::Bound;
+use crate::domain::quantity::{Bound, Tokens};
 use crate::domain::score;
 
 /// What is known of a run before it.
@@ -34,6 +34,8 @@ pub struct Known<'a> {
     pub checked_out: bool,
     /// As the agent describes itself.
     pub agent: &'a str,
+    /// What the agent's first request, and an answer of a useful length, come to at the most, where that is known.
+    pub needs: Option<Tokens>,
     /// Lines for `sh -c`, run in every tree.
     pub setup: &'a [String],
     /// Lines for `sh -c`, run in every judged tree after set-up.
@@ -509,6 +511,7 @@ mod tests {
             checked_out: false,
             agent: "patch recorded/",
             models: &NONE,
+            needs: None,
             setup: &[],
             build: &[],
             built: &[],
@@ -553,6 +556,14 @@ mod tests {
         let (alone, unmeasured) = (plan(&["A"], true), plan(&["A", "B"], false));
         let unlimited = Plan { budget: Budget::default(), ..plain.clone() };
         let (missing, through) = (Reach::Missing("no key".to_owned()), Reach::Through("here".to_owned()));
+        let caps = Budget {
+            step_tokens: Some(Tokens(15_000)),
+            variant_tokens: None,
+            session_tokens: Some(Tokens(100_000)),
+            ..plain.budget.clone()
+        };
+        let small = Plan { budget: caps, ..plain.clone() };
+        let needs = Some(Tokens(15_001));
         let strict = Customs { hooks: vec!["commit-msg".to_owned()], signs: Some("ssh".to_owned()) };
         let unchecked =
             [Unchecked { metric: MetricName::new("latency").unwrap(), remedy: "add `output: stdout`".to_owned() }];
@@ -572,6 +583,11 @@ mod tests {
             (Known { unchecked: &unchecked, ..known(&plain) }, vec!["nobody checks what is answered"]),
             (known(&unlimited), vec!["no time cap"]),
             (Known { models: &through, ..known(&unlimited) }, vec!["no time cap", "no token cap"]),
+            (
+                Known { models: &through, needs, ..known(&small) },
+                vec!["a step may use 15,000 tokens, and the agent needs"],
+            ),
+            (Known { models: &through, needs: Some(Tokens(15_000)), ..known(&small) }, vec![]),
             (known(&alone), vec!["one variant"]),
             (Known { cpus: 2, ..known(&unmeasured) }, vec!["no metric"]),
         ];

@@ -57,6 +57,7 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
     if let Reach::Missing(why) = known.models {
         risk(true, format!("the agent can't reach its models, so `run` refuses: {why}"));
     }
+    of_caps(known, &mut risk);
     risk(
         capped && *known.models == Reach::Unseen,
         "token caps rest on what the agent says of itself: blueprint.yaml has no `models` to send its requests to"
@@ -77,6 +78,22 @@ pub(super) fn risks(known: &Known<'_>) -> Vec<String> {
     risk(plan.variants.len() == 1, "one variant: it only has to keep its bounds and beat the baseline".to_owned());
     risk(plan.metrics.is_empty(), "no metric: tests and simplicity alone decide".to_owned());
     risks
+}
+
+/// Caps below what the agent's client needs for one useful request.
+fn of_caps(known: &Known<'_>, risk: &mut impl FnMut(bool, String)) {
+    let (Some(needs), Reach::Through(_)) = (known.needs, known.models) else { return };
+    let budget = &known.plan.budget;
+    let caps = [("step", budget.step_tokens), ("variant", budget.variant_tokens), ("session", budget.session_tokens)];
+    for (scope, cap) in caps.into_iter().filter_map(|(scope, cap)| Some((scope, cap?))) {
+        risk(
+            cap < needs,
+            format!(
+                "a {scope} may use {cap} tokens, and the agent needs up to {needs} for its first request and one useful \
+                 answer: it would be refused at once or soon"
+            ),
+        );
+    }
 }
 
 /// What landing does to the repository and leaves out.

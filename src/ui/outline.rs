@@ -312,6 +312,7 @@ mod tests {
             target: "main",
             checked_out: true,
             agent: "command ./agent.sh",
+            needs: None,
             models: &Reach::Through("openai at http://127.0.0.1:11434/v1".to_owned()),
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
             build: &lines(&["cargo build --release"]),

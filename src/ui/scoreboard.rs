@@ -17,6 +17,7 @@ use crate::domain::quantity::{Limit, Tokens};
 use crate::domain::reckoning;
 use crate::domain::trial::Outcome;
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::calls::StepCalls;
 use crate::engine::ending;
 use crate::engine::journal::Facts;
 use crate::engine::spending::{self, Cost};
@@ -77,16 +78,46 @@ pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
 /// What was concluded and what lands; of a run that is not finished, that it is not.
 pub fn conclusion(facts: &Facts, board: &Scoreboard) -> Vec<String> {
     if facts.scoreboard.is_none() {
-        return vec![format!(
+        let unfinished = format!(
             "unfinished: the run has no verdict yet; what is shown is what was known when it stopped. Go on with it: \
              blueprint resume {}",
             facts.started.run
-        )];
+        );
+        return vec![unfinished, format!("still open: {}", still_open(facts).join("; "))];
     }
     let landing = board.landing.as_ref().filter(|_| !matches!(board.verdict, Verdict::NoWinner { .. }));
     let landing = landing.filter(|landing| landing.key().is_none() || !board.verdict.is_supported());
     let sentence = verdict::sentence(&board.verdict, Some(board.blocks));
     [Some(sentence), landing.map(verdict::lands)].into_iter().flatten().collect()
+}
+
+/// What a run without a verdict has not done, a half sentence each.
+pub fn still_open(facts: &Facts) -> Vec<String> {
+    let plan = &facts.started.plan;
+    let mut open = Vec::new();
+    for key in plan.variants.iter().map(|variant| &variant.key) {
+        let contender = Contender::Variant(key.clone());
+        let (items, done) = (plan.items_of(key).count(), facts.steps.get(key).map_or(0, Vec::len));
+        match () {
+            () if facts.ended.contains_key(&contender) => {}
+            () if facts.harvests.contains_key(key) && facts.tests.contains_key(&contender) => {}
+            () if facts.harvests.contains_key(key) => open.push(format!("{key} is not tested")),
+            () => open.push(format!("{key} has carried out {done} of {}", words::count(items, "work item"))),
+        }
+    }
+    if open.is_empty() {
+        open.push(format!("the verdict, after {} measured", words::count(facts.blocks.len(), "block")));
+    }
+    let (calls, held) = facts.calls.open().fold((0, Tokens::ZERO), |(calls, held), call| {
+        (calls + 1, held.saturating_add(call.input).saturating_add(call.output))
+    });
+    if calls > 0 {
+        let requests = words::count(calls, "request");
+        open.push(format!(
+            "{requests} to models without an answer, {held} tokens reserved: charged in full when it goes on"
+        ));
+    }
+    open
 }
 
 /// The table alone: a row a contender, a column a criterion and a metric.
@@ -259,13 +290,24 @@ pub fn spent(facts: &Facts, prices: &Prices) -> Option<String> {
         return None;
     }
     let cap = facts.started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
-    let violated = facts.calls.by_model().values().map(|calls| calls.violated).sum::<u64>();
-    let broke = match violated {
-        0 => String::new(),
-        count => format!("; {} used more than its provider was allowed", words::count(count as usize, "request")),
-    };
     let cost = spending::cost(facts, prices).map(|cost| priced(&cost)).unwrap_or_default();
-    Some(format!("{total}{cap}{cost}{broke}"))
+    Some(format!("{total}{cap}{cost}{}", unclear(facts)))
+}
+
+/// Which of the requests that were charged are not charged what their provider said.
+fn unclear(facts: &Facts) -> String {
+    let models = facts.calls.by_model();
+    let told = |of: fn(&StepCalls) -> u64, what: String| match models.values().map(of).sum::<u64>() {
+        0 => String::new(),
+        count => format!("; {}{what}", words::count(count as usize, "request")),
+    };
+    let liars: Vec<_> = facts.calls.doubted().iter().map(|provider| provider.as_str()).collect();
+    told(|calls| calls.in_full, " charged in full, because nobody knows what was used".to_owned())
+        + &told(
+            |calls| calls.doubted,
+            format!(" charged by what was seen: {} said less than can be true", liars.join(" and ")),
+        )
+        + &told(|calls| calls.violated, " used more than the provider was allowed".to_owned())
 }
 
 fn priced(cost: &Cost) -> String {

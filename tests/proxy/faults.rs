@@ -263,6 +263,24 @@ async fn a_provider_that_is_not_there_is_tried_for_as_long_as_there_is_time_and_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_can_not_be_spoken_to_is_not_tried_again() {
+    // What answers at an address with `https` encrypts nothing.
+    let (url, count) = rude();
+    let proxy = LoopbackProxy::start(settings(&url.replace("http://", "https://"))).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let bank = Bank::rich();
+    let transcript = dir.path().join("a.jsonl");
+    let opening = Opening { trial: "a".to_owned(), purse: bank.purse("A"), transcript, time: None };
+    let door = proxy.open(opening).await.unwrap();
+    let began = Instant::now();
+    let got = ask(door.access(), Wire::Messages, true).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!((got.status, count.load(Ordering::SeqCst)), (400, 1), "{}", got.body);
+    assert!(got.body.contains("can't be asked") && got.body.contains("Do not retry"), "{}", got.body);
+    released(&bank.only());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_hangs_up_in_the_middle_is_charged_what_the_provider_reports() {
     let house = House::new(|_| Reply::words(8).usage(12, 8).pace(Duration::from_millis(50))).await;
     let bank = Bank::rich();

@@ -196,6 +196,11 @@ pub trait Agent: Send + Sync {
         None
     }
 
+    /// What its first request, and an answer of a useful length, come to at the most; none where that is not known.
+    fn needs(&self) -> Option<Tokens> {
+        None
+    }
+
     /// Finds what can be found out beforehand for this variant: missing programs, missing material.
     async fn check(&self, repository: &Path, variant: &Variant, exec: &dyn Executor) -> Result<(), AgentError>;
 

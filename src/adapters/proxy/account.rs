@@ -3,22 +3,27 @@
 
 use std::sync::Arc;
 
+use super::bound::MOST_CHARACTERS;
 use super::wire::Reading;
 use super::{Grant, Purse};
 use crate::domain::budget::Settlement;
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
+use crate::domain::wire::Provider;
 
-/// Over a whole answer no honest tokenizer averages more characters a token.
-const MOST_CHARACTERS: u64 = 8;
+/// So many tokens of a short answer may be missing: names and marks that a tokenizer knows as a whole.
+const WHOLE: u64 = 16;
 /// What a token is worth where only characters are known.
 const CHARACTERS: u64 = 4;
 
-/// What was reserved.
+/// What was reserved, and of whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reserved {
     pub input: Tokens,
     pub output: Tokens,
+    /// What the request must be at the least, going by its characters.
+    pub least: Tokens,
+    pub provider: Provider,
 }
 
 /// A reservation that is not settled yet. Whatever happens to whoever holds it, it is settled.
@@ -29,9 +34,9 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Takes charge of a grant.
-    pub(super) fn new(purse: Arc<dyn Purse>, grant: Grant) -> Self {
-        let reserved = Reserved { input: grant.input, output: grant.output };
+    /// Takes charge of a grant, for a request to this provider that has at least so many tokens.
+    pub(super) fn new(purse: Arc<dyn Purse>, grant: Grant, provider: Provider, least: Tokens) -> Self {
+        let reserved = Reserved { input: grant.input, output: grant.output, least, provider };
         Self { purse, grant: Some(grant), reserved }
     }
 
@@ -59,40 +64,73 @@ impl Reserved {
         if reported > self.output {
             return Some(format!("{reported} output tokens reported, {} allowed", self.output));
         }
-        (reading.written / MOST_CHARACTERS > self.output.0)
-            .then(|| format!("{} characters written, {} tokens allowed", reading.written, self.output))
+        self.overwritten(reading)
     }
 
-    /// What a stream that was cut settles with.
+    /// What an answer that was cut settles with.
     pub(super) fn cut(self, reading: &Reading, why: String) -> Settlement {
         let reported = reading.usage.unwrap_or(Usage { input: self.input, output: Tokens::ZERO });
         let counted = Tokens(reading.written.div_ceil(CHARACTERS));
         let output = reported.output.max(counted).max(self.output);
-        Settlement::BoundViolated { usage: Usage { input: reported.input, output }, why }
+        Settlement::BoundViolated { usage: Usage { input: reported.input.max(self.least), output }, why }
     }
 
-    /// What an answer under 2xx settles with that came to its end, or to why it did not.
+    /// What an answer under 2xx settles with that came to its end, or to why it did not. Never less than
+    /// [`Self::floor`].
     pub(super) fn settlement(self, reading: &Reading, broken: Option<String>) -> Settlement {
+        let error = reading.error.as_ref().map(|error| format!("an error in the answer: {error}"));
         let Some(usage) = reading.usage else {
-            let error = reading.error.as_ref().map(|error| format!("an error in the answer: {error}"));
-            let why = broken.or(error).unwrap_or_else(|| "the answer told no usage".to_owned());
-            return Settlement::InFull { why };
+            return self.in_full(reading, broken.or(error).unwrap_or_else(|| "the answer told no usage".to_owned()));
         };
         if reading.complete {
-            return match self.violated(usage) {
-                Some(why) => Settlement::BoundViolated { usage, why },
-                None => Settlement::Reported { usage },
+            let charged = most(usage, self.floor(reading));
+            let violated = self.violated(usage).or_else(|| self.overwritten(reading));
+            return match (violated, self.doubted(usage, reading)) {
+                (Some(why), _) => Settlement::BoundViolated { usage: charged, why },
+                (None, Some(why)) => Settlement::Doubted { usage: charged, provider: self.provider, why },
+                (None, None) => Settlement::Reported { usage },
             };
         }
         if usage.input > self.input {
             // More is known to be used than was reserved: charging the reservation would lose the rest.
-            let usage = Usage { input: usage.input, output: usage.output.max(self.output) };
+            let known = Usage { input: usage.input, output: usage.output.max(self.output) };
             let why = format!("{} input tokens reported, {} reserved; the answer broke off", usage.input, self.input);
-            return Settlement::BoundViolated { usage, why };
+            return Settlement::BoundViolated { usage: most(known, self.floor(reading)), why };
         }
-        let error = reading.error.as_ref().map(|error| format!("an error in the answer: {error}"));
         let why = broken.or(error).unwrap_or_else(|| "the answer ended without its last usage".to_owned());
-        Settlement::InFull { why }
+        self.in_full(reading, why)
+    }
+
+    /// The least that was used, going by the characters that were seen in both directions.
+    fn floor(self, reading: &Reading) -> Usage {
+        Usage { input: self.least, output: Tokens((reading.written / MOST_CHARACTERS).saturating_sub(WHOLE)) }
+    }
+
+    /// All that was reserved, and what was seen beyond it.
+    fn in_full(self, reading: &Reading, why: String) -> Settlement {
+        match self.overwritten(reading) {
+            None => Settlement::InFull { why },
+            Some(more) => {
+                let usage = most(Usage { input: self.input, output: self.output }, self.floor(reading));
+                Settlement::BoundViolated { usage, why: format!("{more}; {why}") }
+            }
+        }
+    }
+
+    /// How more was written than so many tokens can be, if it was.
+    fn overwritten(self, reading: &Reading) -> Option<String> {
+        (reading.written / MOST_CHARACTERS > self.output.0)
+            .then(|| format!("{} characters written, {} tokens allowed", reading.written, self.output))
+    }
+
+    /// Why usage can't be true, if it can't.
+    fn doubted(self, usage: Usage, reading: &Reading) -> Option<String> {
+        let floor = self.floor(reading);
+        if usage.input < floor.input {
+            return Some(format!("{} input tokens reported, at least {} sent", usage.input, floor.input));
+        }
+        let Usage { output, .. } = usage;
+        (output < floor.output).then(|| format!("{output} output tokens reported, {} characters came", reading.written))
     }
 
     /// Which part of the reservation the usage does not keep.
@@ -102,6 +140,11 @@ impl Reserved {
         };
         told("input", usage.input, self.input).or_else(|| told("output", usage.output, self.output))
     }
+}
+
+/// The higher of each.
+fn most(one: Usage, other: Usage) -> Usage {
+    Usage { input: one.input.max(other.input), output: one.output.max(other.output) }
 }
 
 #[cfg(test)]
@@ -128,7 +171,8 @@ mod tests {
         }
     }
 
-    const RESERVED: Reserved = Reserved { input: Tokens(100), output: Tokens(50) };
+    const RESERVED: Reserved =
+        Reserved { input: Tokens(100), output: Tokens(50), least: Tokens(1), provider: Provider::Gemini };
 
     fn usage(input: u64, output: u64) -> Usage {
         Usage { input: Tokens(input), output: Tokens(output) }
@@ -141,7 +185,10 @@ mod tests {
     #[test]
     fn an_account_is_settled_once_whatever_happens() {
         let purse = Arc::new(Recording::default());
-        let account = |id| Account::new(purse.clone(), Grant { id, input: Tokens(1), output: Tokens(1) });
+        let account = |id| {
+            let grant = Grant { id, input: Tokens(1), output: Tokens(1) };
+            Account::new(purse.clone(), grant, Provider::OpenAi, Tokens::ZERO)
+        };
         account(1).settle(Settlement::Released { why: "x".to_owned() });
         drop(account(2));
         let held = account(3);
@@ -174,6 +221,43 @@ mod tests {
         }
         let settled = RESERVED.settlement(&reading(Some(usage(300, 1)), false, 0), Some("cut".to_owned()));
         assert!(matches!(&settled, Settlement::BoundViolated { usage: u, .. } if *u == usage(300, 50)), "{settled:?}");
+    }
+
+    #[test]
+    fn usage_below_what_was_seen_is_not_believed_and_the_least_that_can_be_true_is_charged() {
+        let reserved = Reserved { least: Tokens(40), ..RESERVED };
+        for (told, written, charged) in
+            [(usage(1, 5), 40, usage(40, 5)), (usage(0, 0), 240, usage(40, 14)), (usage(40, 1), 400, usage(40, 34))]
+        {
+            match reserved.settlement(&reading(Some(told), true, written), None) {
+                Settlement::Doubted { usage, provider: Provider::Gemini, why } => {
+                    assert_eq!(usage, charged);
+                    assert!(why.contains("reported"), "{why}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let believed = reserved.settlement(&reading(Some(usage(40, 2)), true, 144), None);
+        assert_eq!(believed, Settlement::Reported { usage: usage(40, 2) });
+    }
+
+    #[test]
+    fn no_settlement_of_an_answer_is_below_what_was_seen() {
+        let reserved = Reserved { least: Tokens(90), ..RESERVED };
+        let tokens = [0, 1, 49, 51, 101, 5000];
+        let told = tokens.iter().flat_map(|input| tokens.iter().map(|output| Some(usage(*input, *output))));
+        for told in told.chain([None]) {
+            for (complete, written) in [(true, 0), (true, 4000), (false, 0), (false, 4000)] {
+                let seen = reading(told, complete, written);
+                for settled in [reserved.settlement(&seen, None), reserved.cut(&seen, String::new())] {
+                    let charged = settled.charge(reserved.input, reserved.output);
+                    assert!(
+                        charged.input >= Tokens(90) && charged.output.0 + 16 >= written / 8,
+                        "{seen:?}: {settled:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::domain::wire::Provider;
 /// Pieces that may wait for a slow client.
 const PIECES: usize = 16;
 /// What a provider's answer may tell the client.
-const PASSED: [&str; 5] = ["content-encoding", "content-type", "request-id", "retry-after", "x-request-id"];
+const PASSED: [&str; 4] = ["content-type", "request-id", "retry-after", "x-request-id"];
 /// The same, by how names start.
 const PASSED_FAMILIES: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
 

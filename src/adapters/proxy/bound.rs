@@ -12,17 +12,30 @@ use std::collections::{HashMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::budget::{ADDED, Basis};
 use crate::domain::quantity::Tokens;
-
-/// What a provider adds by itself: marks between messages, and a text about tools. The longest that is
-/// documented has 530 tokens.
-const ADDED: u64 = 1024;
 
 /// What it adds where a conversation goes on; the rest was counted in the earlier call.
 const ADDED_ON_TOP: u64 = 64;
 
+/// Over a whole text no honest tokenizer averages more characters a token.
+pub const MOST_CHARACTERS: u64 = 8;
+
+/// Of white space and rules (`-----`) so many characters that are alike count as one: there are tokens of 128.
+const ALIKE: u64 = 16;
+
+/// So many alike count in full.
+const IN_FULL: usize = 4;
+
 /// So many calls are remembered. Conversations go on from their last calls.
 const REMEMBERED: usize = 4096;
+
+/// At so many places from the start of a call another may part from it: after the head, and after what a client says first
+/// in each conversation.
+const STARTS: usize = 3;
+
+/// So many such places are remembered; then all are forgotten.
+const MOST_STARTS: usize = 1024;
 
 /// Stands for the parts up to one of them.
 type Key = [u8; 16];
@@ -32,9 +45,16 @@ type Key = [u8; 16];
 pub struct Chain {
     /// For each part, the key of all parts up to it and their bytes together.
     links: Vec<(Key, u64)>,
+    /// What the model reads at the least.
+    least: Tokens,
 }
 
 impl Chain {
+    /// The fewest tokens that a request can be: whoever reports less is not believed.
+    pub fn least(&self) -> Tokens {
+        self.least
+    }
+
     fn bytes(&self) -> u64 {
         self.links.last().map_or(0, |(_, bytes)| *bytes)
     }
@@ -46,6 +66,8 @@ pub struct Anchors {
     inputs: HashMap<Key, Tokens>,
     /// The oldest first.
     order: VecDeque<Key>,
+    /// How much calls can have read up to places where others may go on in another way: no more than the whole call.
+    starts: HashMap<Key, Tokens>,
 }
 
 impl Anchors {
@@ -63,23 +85,41 @@ impl Anchors {
             bytes += length;
             (last, bytes)
         };
-        Chain { links: parts.iter().map(link).collect() }
+        let weight: u64 = parts.iter().map(|part| weight(part)).sum();
+        Chain { links: parts.iter().map(link).collect(), least: Tokens(weight / ALIKE / MOST_CHARACTERS) }
     }
 
     /// The most that a request reads.
     pub fn bound(&self, chain: &Chain) -> Tokens {
+        self.bounded(chain).0
+    }
+
+    /// The same, and by what it is known.
+    pub fn bounded(&self, chain: &Chain) -> (Tokens, Basis) {
         let bytes = chain.bytes();
         let plain = Tokens(bytes.saturating_add(ADDED));
-        let anchor = chain.links.iter().rev().find_map(|(key, upto)| Some((self.inputs.get(key)?, upto)));
+        let known = |key| self.inputs.get(key).or_else(|| self.starts.get(key));
+        let anchor = chain.links.iter().rev().find_map(|(key, upto)| Some((known(key)?, upto)));
         let anchored =
             anchor.map(|(input, upto)| Tokens((bytes - upto).saturating_add(ADDED_ON_TOP)).saturating_add(*input));
-        anchored.map_or(plain, |anchored| anchored.min(plain))
+        match anchored.filter(|anchored| *anchored < plain) {
+            Some(anchored) => (anchored.max(chain.least), Basis::Earlier),
+            None => (plain, Basis::Bytes),
+        }
     }
 
     /// Remembers what a request truly read. Told again, the higher number counts: some servers leave out
     /// what they still had from an earlier call.
     pub fn learn(&mut self, chain: &Chain, input: Tokens) {
+        let input = input.max(chain.least);
         let Some((key, _)) = chain.links.last() else { return };
+        if self.starts.len() >= MOST_STARTS {
+            self.starts.clear();
+        }
+        for (start, _) in chain.links.iter().take(STARTS.min(chain.links.len() - 1)) {
+            let most = self.starts.entry(*start).or_insert(input);
+            *most = input.min(*most);
+        }
         if let Some(known) = self.inputs.get_mut(key) {
             *known = input.max(*known);
             return;
@@ -92,6 +132,17 @@ impl Anchors {
         self.order.push_back(*key);
         self.inputs.insert(*key, input);
     }
+}
+
+/// The characters of a text, in parts of [`ALIKE`]: long runs of the same mark are few tokens.
+fn weight(text: &[u8]) -> u64 {
+    let (mut sum, mut last, mut run) = (0, 0, 0);
+    for byte in text.iter().copied().filter(|byte| byte & 0xc0 != 0x80) {
+        run = if byte == last { run + 1 } else { 1 };
+        last = byte;
+        sum += if run > IN_FULL && byte.is_ascii() && !byte.is_ascii_alphanumeric() { 1 } else { ALIKE };
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -122,7 +173,18 @@ mod tests {
         assert_eq!(anchors.bound(&branched), Tokens(20_000 + 1 + 64));
         assert_eq!(anchors.bound(&chain(&[&head, "one"])), Tokens(20_000 + 64));
         let other = chain(&[&head, "onetwo"]);
-        assert_eq!(anchors.bound(&other), Tokens(100_006 + 1024));
+        assert_eq!(anchors.bound(&other), Tokens(20_000 + 6 + 64));
+    }
+
+    #[test]
+    fn another_conversation_with_the_same_head_is_bounded_by_what_the_first_read_in_all() {
+        let mut anchors = Anchors::default();
+        let head = "a head of many words ".repeat(4000);
+        anchors.learn(&chain(&[&head, "one"]), Tokens(20_000));
+        anchors.learn(&chain(&[&head, "one", "two"]), Tokens(25_000));
+        let other = chain(&[&head, "something else"]);
+        assert_eq!(anchors.bounded(&other), (Tokens(20_000 + 14 + 64), Basis::Earlier));
+        assert_eq!(anchors.bounded(&chain(&["a", "b"])), (Tokens(2 + 1024), Basis::Bytes));
     }
 
     #[test]
@@ -147,11 +209,29 @@ mod tests {
         let mut anchors = Anchors::default();
         let head = "h".repeat(5000);
         for n in 0..REMEMBERED + 10 {
-            anchors.learn(&chain(&[&head, &n.to_string()]), Tokens(7));
+            anchors.learn(&chain(&[&format!("{n} {head}")]), Tokens(700));
         }
         assert_eq!((anchors.inputs.len(), anchors.order.len()), (REMEMBERED, REMEMBERED));
-        assert_eq!(anchors.bound(&chain(&[&head, "9"])), Tokens(5001 + 1024));
-        assert_eq!(anchors.bound(&chain(&[&head, "10"])), Tokens(7 + 64));
+        assert_eq!(anchors.bound(&chain(&[&format!("9 {head}")])), Tokens(5002 + 1024));
+        assert_eq!(anchors.bound(&chain(&[&format!("10 {head}")])), Tokens(700 + 64));
+    }
+
+    #[test]
+    fn a_text_has_at_least_a_token_for_eight_characters_and_few_for_white_space_and_rules() {
+        let least = |text: &str| chain(&[text]).least().0;
+        assert_eq!(least(&"the same words again ".repeat(80)), 210);
+        assert_eq!(least(&"x".repeat(8000)), 1000);
+        assert_eq!(least(&"नमस्ते".repeat(80)), 60);
+        assert!(least(&" ".repeat(8000)) <= 64 && least(&"-".repeat(8000)) <= 64);
+        assert_eq!(least(""), 0);
+    }
+
+    #[test]
+    fn a_call_that_was_told_to_be_nothing_bounds_no_later_one_below_what_it_must_be() {
+        let mut anchors = Anchors::default();
+        let call = chain(&[&"words ".repeat(1000)]);
+        anchors.learn(&call, Tokens(1));
+        assert!(anchors.bound(&call) >= call.least());
     }
 
     proptest! {

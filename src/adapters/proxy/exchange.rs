@@ -1,30 +1,33 @@
 //! One request from its body to its settlement. It runs in a task of its own, so that a client that
 //! hangs up does not take the knowledge of what was used with it.
 
-use std::borrow::Cow;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hyper::Response;
 
 use super::Ask;
-use super::account::{Account, Reserved};
+use super::account::Account;
 use super::answer::{Answer, Reply, passed};
 use super::bound::{Anchors, Chain};
+use super::counting::{self, count};
+use super::flow::{Asked, Flow, Stopped};
 use super::request::off_thread;
 use super::sending::{Sent, send};
 use super::step::Visit;
 use super::transcript::{Excerpt, Line, Scribe};
-use super::upstream::{Link, Outgoing};
-use super::wire::{self, Endpoint, ErrorKind, Meter, Request, Rules};
-use crate::domain::budget::{Refusal, Settlement};
+use super::unpack::{SLICE, Unpacker};
+use super::upstream::{Link, Outgoing, Patience};
+use super::wire::{self, Endpoint, ErrorKind, Reading, Request, Rules};
+use crate::domain::budget::{Basis, Refusal, Settlement};
 use crate::domain::quantity::{Tokens, show_duration};
 use crate::domain::wire::Wire;
 
-/// An error of a provider's is no longer, and comes within this time.
-const LONGEST_ERROR: usize = 1 << 20;
-const ERROR_TIME: Duration = Duration::from_secs(30);
+/// An answer that costs nothing, such as an error, is no longer, and comes within this time.
+const LONGEST_FREE: usize = 1 << 20;
+const FREE_TIME: Duration = Duration::from_secs(30);
+/// A whole answer takes at most so many times what its first byte may take.
+const WHOLE: u32 = 6;
 /// So many characters of what a client or a provider says go into the accounts.
 const LONGEST_TOLD: usize = 300;
 const CLOSED: &str = "the step was closed before the answer was complete";
@@ -46,6 +49,8 @@ pub(super) struct Exchange {
 struct Prepared {
     request: Request,
     chain: Chain,
+    /// What the chain stands for.
+    parts: Vec<Vec<u8>>,
 }
 
 /// What is settled when the answer is known.
@@ -53,8 +58,7 @@ struct Claim {
     account: Account,
     chain: Chain,
     rules: &'static dyn Rules,
-    /// Whether the answer was asked for in pieces.
-    stream: bool,
+    asked: Asked,
 }
 
 /// How an answer under 2xx ended.
@@ -63,6 +67,18 @@ enum End {
     Broken(String),
     /// It passed the limit.
     Cut(String),
+}
+
+/// What an answer is waited for.
+struct Waiting {
+    began: tokio::time::Instant,
+    /// When it last brought something: text, usage, its end.
+    progress: tokio::time::Instant,
+    known: Reading,
+    /// Whether something came since that brought nothing.
+    alive: bool,
+    /// How long the client has let its answer wait.
+    client: Duration,
 }
 
 impl Exchange {
@@ -83,20 +99,26 @@ impl Exchange {
         let size = body.len();
         let prepared = off_thread(size, move || prepare(rules, &endpoint, &body)).await;
         let prepared = prepared.unwrap_or_else(|| Err("the request can't be read".to_owned()));
-        let Prepared { mut request, chain } = match prepared {
+        let Prepared { mut request, chain, parts } = match prepared {
             Ok(prepared) => prepared,
             Err(why) => return self.refuse(ErrorKind::Invalid, &why),
         };
         self.line.model = request.model.chars().take(LONGEST_TOLD).collect();
         self.line.stripped = std::mem::take(&mut request.stripped);
-        let Some(account) = self.admit(&request, &chain).await else { return };
-        let (output, stream) = (account.reserved.output, request.stream);
+        let Some(account) = self.admit(rules, &request, &chain, parts).await else { return };
+        let output = account.reserved.output;
+        let asked = Asked {
+            reserved: account.reserved,
+            stream: request.stream,
+            likelihoods: wire::likelihoods(&request.body),
+            request: size as u64,
+        };
         let limited = off_thread(size, move || {
             rules.limit(&mut request, output);
             let mut body = Vec::with_capacity(size + 256);
             serde_json::to_writer(&mut body, &request.body).map(|()| body)
         });
-        let claim = Claim { account, chain, rules, stream };
+        let claim = Claim { account, chain, rules, asked };
         let Some(Ok(body)) = limited.await else {
             self.settle(Some(claim), Settlement::Released { why: "it can't be written".to_owned() });
             return self.refuse(ErrorKind::Invalid, "the request can't be written");
@@ -106,12 +128,18 @@ impl Exchange {
     }
 
     /// Reserves what it may use; none where it was refused or the client is gone.
-    async fn admit(&mut self, request: &Request, chain: &Chain) -> Option<Account> {
-        let input = self.visit.trial.anchors.lock().unwrap_or_else(PoisonError::into_inner).bound(chain);
-        self.line.bound = Some(input);
+    async fn admit(
+        &mut self,
+        rules: &dyn Rules,
+        request: &Request,
+        chain: &Chain,
+        parts: Vec<Vec<u8>>,
+    ) -> Option<Account> {
+        let (input, by) = self.bound(rules, request, chain, parts).await;
+        (self.line.bound, self.line.bound_by) = (Some(input), Some(by));
         let output = request.asked.unwrap_or(self.link.default_output);
         let model = request.model.chars().take(LONGEST_TOLD).collect();
-        let ask = Ask { input, output, model };
+        let ask = Ask { input, output, model, by };
         let step = Arc::clone(&self.visit.step);
         let reserved = tokio::select! {
             // A grant that is there is taken, whatever else happened.
@@ -126,7 +154,7 @@ impl Exchange {
         match reserved {
             Ok(grant) => {
                 self.line.granted = Some(grant.output);
-                return Some(Account::new(Arc::clone(&step.purse), grant));
+                return Some(Account::new(Arc::clone(&step.purse), grant, self.link.provider, chain.least()));
             }
             Err(refusal @ Refusal::Spent { .. }) => {
                 step.refused.cancel();
@@ -137,6 +165,22 @@ impl Exchange {
         None
     }
 
+    /// The most that it reads, and by what that is known.
+    async fn bound(&self, rules: &dyn Rules, request: &Request, chain: &Chain, parts: Vec<Vec<u8>>) -> (Tokens, Basis) {
+        let (bytes, by) = self.visit.trial.anchors.lock().unwrap_or_else(PoisonError::into_inner).bounded(chain);
+        if by != Basis::Bytes || bytes < counting::WORTH {
+            return (bytes, by);
+        }
+        let counted = tokio::select! {
+            counted = count(&self.link, rules, request, &self.outgoing, &parts) => counted,
+            () = self.visit.step.closing.cancelled() => None,
+        };
+        match counted.filter(|(tokens, _)| *tokens < bytes) {
+            Some((tokens, by)) => (tokens.max(chain.least()), by),
+            None => (bytes, by),
+        }
+    }
+
     /// Sends it and passes the answer on. Without a claim it costs nothing.
     async fn forward(&mut self, claim: Option<Claim>) {
         let sent = send(&self.link, &self.outgoing, &self.visit.step, &mut self.reply, &mut self.line.retried).await;
@@ -144,7 +188,7 @@ impl Exchange {
             Sent::Answered(answer) if answer.status().is_success() => self.pass(answer, claim).await,
             Sent::Answered(answer) => {
                 self.settle(claim, Settlement::Released { why: format!("status {}", answer.status().as_u16()) });
-                self.pass_error(answer).await;
+                self.pass_free(answer).await;
             }
             Sent::Gone => {
                 let why = "the client hung up while the request waited to be sent".to_owned();
@@ -155,6 +199,11 @@ impl Exchange {
                 let message = format!("{} could not be reached: {why}", self.link.provider);
                 self.settle(claim, Settlement::Released { why });
                 self.refuse(self.unanswered(), &message);
+            }
+            Sent::Never(why) => {
+                let message = format!("{} can't be asked: {why}. Do not retry.", self.link.provider);
+                self.settle(claim, Settlement::Released { why });
+                self.refuse(ErrorKind::Invalid, &message);
             }
             Sent::Lost(why) => {
                 let message = format!("no answer from {}: {why}", self.link.provider);
@@ -167,30 +216,31 @@ impl Exchange {
     /// Passes an answer on as it comes, and settles before its end is passed on: whoever has seen
     /// the end finds the accounts up to date.
     async fn pass(&mut self, mut answer: reqwest::Response, claim: Option<Claim>) {
+        let Some(claim) = claim else { return self.pass_free(answer).await };
         self.begin(&answer);
-        self.reply.begin(answer.status(), passed(answer.headers(), &self.link.redactor));
-        let mut metered = claim.as_ref().map(|claim| Metered {
-            meter: claim.rules.meter(),
-            reserved: claim.account.reserved,
-            stream: claim.stream,
-        });
-        let end = self.pieces(&mut answer, metered.as_mut()).await;
-        let broken = match &end {
-            End::Whole => None,
-            End::Broken(why) | End::Cut(why) => Some(why.clone()),
-        };
-        if let (Some(claim), Some(Metered { meter, reserved, .. })) = (claim, metered) {
-            let reading = meter.reading();
-            if let Some(usage) = reading.usage.filter(|usage| usage.input > Tokens::ZERO) {
-                let mut anchors = self.visit.trial.anchors.lock().unwrap_or_else(PoisonError::into_inner);
-                anchors.learn(&claim.chain, usage.input);
+        let unpacker = match Unpacker::of(answer.headers()) {
+            Ok(unpacker) => unpacker,
+            Err(why) => {
+                let message = format!("the answer of {} can't be metered: {why}", self.link.provider);
+                self.settle(Some(claim), Settlement::InFull { why });
+                return self.refuse(ErrorKind::Invalid, &message);
             }
-            let settlement = match end {
-                End::Cut(why) => reserved.cut(&reading, why),
-                End::Whole | End::Broken(_) => reserved.settlement(&reading, broken.clone()),
-            };
-            self.settle(Some(claim), settlement);
+        };
+        self.reply.begin(answer.status(), passed(answer.headers(), &self.link.redactor));
+        let link = Arc::clone(&self.link);
+        let mut flow = Flow::new(unpacker, claim.rules.meter(), claim.asked, &link.redactor);
+        let end = self.pieces(&mut answer, &mut flow).await;
+        let (reading, reserved) = (flow.reading(), claim.asked.reserved);
+        if let Some(usage) = reading.usage {
+            let mut anchors = self.visit.trial.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+            anchors.learn(&claim.chain, usage.input);
         }
+        let (broken, settlement) = match end {
+            End::Whole => (None, reserved.settlement(&reading, None)),
+            End::Broken(why) => (Some(why.clone()), reserved.settlement(&reading, Some(why))),
+            End::Cut(why) => (Some(why.clone()), reserved.cut(&reading, why)),
+        };
+        self.settle(Some(claim), settlement);
         match &broken {
             None => self.reply.end(),
             Some(_) => self.reply.break_off(),
@@ -198,8 +248,9 @@ impl Exchange {
         self.line.broken = broken;
     }
 
-    async fn pieces(&mut self, answer: &mut reqwest::Response, mut metered: Option<&mut Metered>) -> End {
+    async fn pieces(&mut self, answer: &mut reqwest::Response, flow: &mut Flow<'_>) -> End {
         let (closing, patience) = (self.visit.step.closing.clone(), self.link.patience);
+        let mut waiting = Waiting::new(flow.reading());
         // When the rest of the answer is given up, once the client is gone.
         let mut until: Option<tokio::time::Instant> = None;
         loop {
@@ -213,57 +264,72 @@ impl Exchange {
                 () = sleep_until(until) => {
                     return End::Broken("the client hung up, and the answer did not end in time".to_owned());
                 }
-                next = tokio::time::timeout(patience.between, answer.chunk()) => next,
+                next = tokio::time::timeout_at(waiting.until(patience), answer.chunk()) => next,
             };
-            let bytes = match next {
-                Ok(Ok(Some(bytes))) => bytes,
-                Ok(Ok(None)) => return End::Whole,
-                Ok(Err(error)) => return End::Broken(format!("the answer broke off: {}", self.link.told(&error))),
-                Err(_) => return End::Broken(format!("nothing more came within {}", show_duration(patience.between))),
+            let (end, bytes) = match next {
+                Ok(Ok(Some(bytes))) => match flow.take(&bytes) {
+                    Ok(passed) => (None, passed),
+                    Err(Stopped::Cut(why)) => return End::Cut(why),
+                    Err(Stopped::Broken(why)) => return End::Broken(why),
+                },
+                Ok(Ok(None)) => match flow.rest() {
+                    Ok(rest) => (Some(End::Whole), rest),
+                    Err(Stopped::Cut(why) | Stopped::Broken(why)) => return End::Broken(why),
+                },
+                Ok(Err(error)) => {
+                    let why = format!("the answer broke off: {}", self.link.told(&error));
+                    (Some(End::Broken(why)), flow.rest().unwrap_or_default())
+                }
+                Err(_) => return End::Broken(waiting.over(patience)),
             };
+            waiting.came(flow.reading());
             self.response.push(&bytes);
-            if let Some(why) = metered.as_mut().and_then(|metered| metered.take(&bytes)) {
-                return End::Cut(why);
+            if until.is_none() && !bytes.is_empty() {
+                // That a client is gone is noticed above; one that takes nothing is as good as gone.
+                let began = Instant::now();
+                let taken = tokio::select! {
+                    biased;
+                    () = closing.cancelled() => return End::Broken(CLOSED.to_owned()),
+                    taken = tokio::time::timeout(
+                        patience.between.saturating_sub(waiting.client),
+                        self.reply.piece(bytes.into()),
+                    ) => taken,
+                };
+                waiting.client += began.elapsed();
+                if taken.is_err() {
+                    self.reply.break_off();
+                    until = Some(tokio::time::Instant::now() + patience.alone);
+                }
             }
-            if until.is_some() {
-                continue;
-            }
-            let cleaned = self.clean(bytes);
-            // That a client is gone is noticed above; one that takes nothing is as good as gone.
-            let taken = tokio::select! {
-                biased;
-                () = closing.cancelled() => return End::Broken(CLOSED.to_owned()),
-                taken = tokio::time::timeout(patience.between, self.reply.piece(cleaned)) => taken,
-            };
-            if taken.is_err() {
-                self.reply.break_off();
-                until = Some(tokio::time::Instant::now() + patience.alone);
+            if let Some(end) = end {
+                return end;
             }
         }
     }
 
-    /// The same bytes, unless the provider tells the key that it was sent.
-    fn clean(&self, bytes: Bytes) -> Bytes {
-        match self.link.redactor.clean(&bytes, bytes.len()) {
-            Cow::Owned(cleaned) => cleaned.into(),
-            Cow::Borrowed(_) => bytes,
-        }
-    }
-
-    /// Passes a provider's error on whole: it may hold the key.
-    async fn pass_error(&mut self, mut answer: reqwest::Response) {
+    /// Passes on whole what costs nothing: it may hold the key.
+    async fn pass_free(&mut self, mut answer: reqwest::Response) {
         self.begin(&answer);
+        let mut unpacker = Unpacker::of(answer.headers());
         let mut body = Vec::new();
         let read = async {
             while let Ok(Some(piece)) = answer.chunk().await
-                && body.len() < LONGEST_ERROR
+                && body.len() < LONGEST_FREE
             {
-                body.extend_from_slice(&piece);
+                for slice in piece.chunks(SLICE) {
+                    let text = unpacker.as_mut().map_err(|why| why.clone()).and_then(|unpacker| unpacker.feed(slice));
+                    body.extend_from_slice(&text?);
+                }
             }
+            unpacker.map(drop)
         };
-        tokio::select! {
-            () = self.visit.step.closing.cancelled() => {}
-            _ = tokio::time::timeout(ERROR_TIME, read) => {}
+        let read = tokio::select! {
+            () = self.visit.step.closing.cancelled() => Ok(()),
+            read = tokio::time::timeout(FREE_TIME, read) => read.unwrap_or(Ok(())),
+        };
+        if let Err(why) = read {
+            let message = format!("{} answered with status {}: {why}", self.link.provider, answer.status().as_u16());
+            return self.refuse(ErrorKind::Invalid, &message);
         }
         let body = self.link.redactor.clean(&body, body.len()).into_owned();
         self.response = Excerpt::of(&body);
@@ -292,8 +358,10 @@ impl Exchange {
 
     fn settle(&mut self, claim: Option<Claim>, mut settlement: Settlement) {
         let Some(claim) = claim else { return };
-        if let Settlement::InFull { why } | Settlement::Released { why } | Settlement::BoundViolated { why, .. } =
-            &mut settlement
+        if let Settlement::InFull { why }
+        | Settlement::Released { why }
+        | Settlement::Doubted { why, .. }
+        | Settlement::BoundViolated { why, .. } = &mut settlement
         {
             // It may hold what the provider says.
             *why = self.link.redactor.text(why).chars().take(LONGEST_TOLD).collect();
@@ -303,26 +371,45 @@ impl Exchange {
     }
 }
 
-/// An answer that is read alongside.
-struct Metered {
-    meter: Box<dyn Meter>,
-    reserved: Reserved,
-    stream: bool,
-}
+impl Waiting {
+    fn new(known: Reading) -> Self {
+        let began = tokio::time::Instant::now();
+        Self { began, progress: began, known, alive: false, client: Duration::ZERO }
+    }
 
-impl Metered {
-    /// Takes a piece; why the answer must be cut before it, if so. One that is no stream was written before it came.
-    fn take(&mut self, bytes: &[u8]) -> Option<String> {
-        self.meter.feed(bytes);
-        if self.stream { self.reserved.passed(&self.meter.reading()) } else { None }
+    /// When nobody waits any longer: for the next byte, for one that brings something, and for the end.
+    fn until(&self, patience: Patience) -> tokio::time::Instant {
+        let next = tokio::time::Instant::now() + patience.between;
+        // The client's own time is not the provider's.
+        let (progress, end) = (self.progress + patience.first, self.began + patience.first * WHOLE + self.client);
+        next.min(progress).min(end)
+    }
+
+    /// Something came.
+    fn came(&mut self, known: Reading) {
+        self.alive = known == self.known;
+        if !self.alive {
+            (self.progress, self.known) = (tokio::time::Instant::now(), known);
+        }
+    }
+
+    /// Why nobody waits any longer.
+    fn over(&self, patience: Patience) -> String {
+        if self.began.elapsed() >= patience.first * WHOLE {
+            return format!("the answer did not end within {}", show_duration(patience.first * WHOLE));
+        }
+        match self.alive {
+            true => format!("nothing more came within {} but signs of life", show_duration(patience.first)),
+            false => format!("nothing more came within {}", show_duration(patience.between)),
+        }
     }
 }
 
 fn prepare(rules: &dyn Rules, endpoint: &Endpoint, body: &[u8]) -> Result<Prepared, String> {
     let value = serde_json::from_slice(body).map_err(|why| format!("the body is not JSON: {why}"))?;
     let mut request = rules.read(endpoint, value).map_err(|why| why.to_string())?;
-    let chain = Anchors::measure(&std::mem::take(&mut request.parts));
-    Ok(Prepared { request, chain })
+    let parts = std::mem::take(&mut request.parts);
+    Ok(Prepared { chain: Anchors::measure(&parts), request, parts })
 }
 
 async fn sleep_until(until: Option<tokio::time::Instant>) {

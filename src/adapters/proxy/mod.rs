@@ -6,13 +6,16 @@ mod account;
 mod answer;
 pub mod bound;
 mod cooldown;
+mod counting;
 mod exchange;
+mod flow;
 mod request;
 mod sending;
 mod server;
 mod step;
 mod token;
 mod transcript;
+mod unpack;
 mod upstream;
 pub mod wire;
 
@@ -23,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::process::Stop;
-use crate::domain::budget::{Refusal, Settlement};
+use crate::domain::budget::{Basis, Refusal, Settlement};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Access, Provider, Secret};
 
@@ -79,6 +82,8 @@ pub struct Ask {
     pub output: Tokens,
     /// As the request names it.
     pub model: String,
+    /// By what the bound is known.
+    pub by: Basis,
 }
 
 /// A request that was admitted. Its reservation is on disk.
@@ -103,6 +108,11 @@ pub trait Purse: Send + Sync {
 
     /// Replaces a reservation by what came of it. Takes effect before it returns.
     fn settle(&self, grant: Grant, settlement: Settlement);
+
+    /// A request of the step waits for this, a half sentence; or none does any more. For people, and only told.
+    fn waits(&self, what: Option<String>) {
+        drop(what);
+    }
 }
 
 /// One step that is about to use models.

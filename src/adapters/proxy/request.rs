@@ -19,7 +19,7 @@ use crate::domain::wire::{Provider, Secret};
 pub(super) const LONGEST: usize = 64 << 20;
 /// Of a body that is too long so much is read and forgotten: who is still sending does not see the answer.
 const FORGOTTEN: usize = 4 * LONGEST;
-/// Who sends nothing of its body for so long has stopped.
+/// A body that takes longer on this machine's own loopback does not come to its end.
 const STALLED: Duration = Duration::from_secs(60);
 /// Bodies that are longer than this are parsed away from the threads that serve everybody.
 const INLINE: usize = 256 << 10;
@@ -109,12 +109,12 @@ impl FromStr for Coding {
     }
 }
 
-/// Reads a body to its end and takes its compression off.
-pub(super) async fn body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, BadBody> {
+/// Reads a body to its end, which must come within `patience`, and takes its compression off.
+pub(super) async fn body(headers: &HeaderMap, body: Incoming, patience: Duration) -> Result<Bytes, BadBody> {
     let invalid = |why| BadBody::Refused(ErrorKind::Invalid, why);
     let named: Vec<_> = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?")).collect();
     let coding: Coding = named.join(",").parse().map_err(invalid)?;
-    let read = read(body).await?;
+    let read = tokio::time::timeout(patience.min(STALLED), read(body)).await.map_err(|_| BadBody::Gone)??;
     if coding == Coding::Plain {
         return Ok(read);
     }
@@ -130,8 +130,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, BadBody> {
     let mut kept = BytesMut::with_capacity(if announced > LONGEST { 0 } else { announced });
     let mut length = 0;
     loop {
-        let Ok(next) = tokio::time::timeout(STALLED, body.frame()).await else { return Err(BadBody::Gone) };
-        let Some(frame) = next else { break };
+        let Some(frame) = body.frame().await else { break };
         let Ok(frame) = frame else { return Err(BadBody::Gone) };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();

@@ -27,6 +27,8 @@ pub(super) enum Sent {
     Answered(reqwest::Response),
     /// It never reached the provider.
     Unsent(String),
+    /// It never will.
+    Never(String),
     /// It may have, and no answer came: it is not sent again.
     Lost(String),
     /// The client hung up before it was sent, or before it was sent again.
@@ -43,8 +45,9 @@ pub(super) async fn send(
 ) -> Sent {
     let mut waited = Duration::ZERO;
     let mut resume = Instant::now();
+    let mut why = None;
     for failures in 1..=TRIES {
-        if let Some(ended) = pause(link, step, reply, resume, &mut waited).await {
+        if let Some(ended) = pause(link, step, reply, resume, &mut waited, why.as_deref()).await {
             return ended;
         }
         let tried = tokio::select! {
@@ -57,6 +60,7 @@ pub(super) async fn send(
         };
         let (told, rest, everybody, ended) = match tried {
             Tried::Lost(why) => return Sent::Lost(why),
+            Tried::Never(why) => return Sent::Never(why),
             Tried::Unsent(why) => (why.clone(), backoff(failures), true, Sent::Unsent(why)),
             Tried::Answered(answer) if !AGAIN.contains(&answer.status().as_u16()) => return Sent::Answered(answer),
             Tried::Answered(answer) => {
@@ -75,6 +79,7 @@ pub(super) async fn send(
             return ended;
         }
         retried.push(format!("{told}; again after {}", show_duration(rest)));
+        why = Some(told);
         resume = Instant::now() + rest;
         drain(ended).await;
     }
@@ -82,7 +87,14 @@ pub(super) async fn send(
 }
 
 /// Waits until this request and everybody else may send; why it is not to be sent, if so.
-async fn pause(link: &Link, step: &Step, reply: &mut Reply, resume: Instant, waited: &mut Duration) -> Option<Sent> {
+async fn pause(
+    link: &Link,
+    step: &Step,
+    reply: &mut Reply,
+    resume: Instant,
+    waited: &mut Duration,
+    why: Option<&str>,
+) -> Option<Sent> {
     loop {
         let left = resume.saturating_duration_since(Instant::now()).max(link.cooldown.left());
         if step.closing.is_cancelled() {
@@ -99,11 +111,14 @@ async fn pause(link: &Link, step: &Step, reply: &mut Reply, resume: Instant, wai
             )));
         }
         let (began, waiting) = (Instant::now(), step.waits.begin());
+        let why = why.unwrap_or("a pause that it asked all for");
+        step.purse.waits(Some(format!("{}: {why}; asked again in {}", link.provider, show_duration(left))));
         tokio::select! {
             () = step.closing.cancelled() => {}
             () = reply.gone() => return Some(Sent::Gone),
             () = tokio::time::sleep(left + spread(left)) => {}
         }
+        step.purse.waits(None);
         drop(waiting);
         *waited += began.elapsed();
     }

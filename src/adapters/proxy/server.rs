@@ -191,7 +191,7 @@ impl Asked<'_> {
             return self.refuse(book, ErrorKind::NotFound, &message).await;
         };
         let read = tokio::select! {
-            read = body(&self.head.headers, incoming) => read,
+            read = body(&self.head.headers, incoming, link.patience.between) => read,
             () = visit.step.closing.cancelled() => {
                 return self.refuse(book, ErrorKind::Invalid, &Refusal::Closed.to_string()).await;
             }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::adapters::process::Redactor;
-use crate::domain::budget::Settlement;
+use crate::domain::budget::{Basis, Settlement};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
 
@@ -46,6 +46,9 @@ pub(super) struct Line {
     /// The upper bound of what is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound: Option<Tokens>,
+    /// By what that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound_by: Option<Basis>,
     /// The output that was granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub granted: Option<Tokens>,

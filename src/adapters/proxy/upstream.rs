@@ -2,10 +2,11 @@
 //! one may have reached the provider.
 
 use std::error::Error;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
 use reqwest::redirect::Policy;
 use url::Url;
@@ -56,6 +57,8 @@ pub(super) struct Link {
     pub default_output: Tokens,
     pub cooldown: Cooldown,
     pub patience: Patience,
+    /// Whether it counts tokens when it is asked to, as far as is known.
+    pub counts: AtomicBool,
 }
 
 /// A request as it is sent, as often as it has to be.
@@ -74,6 +77,8 @@ pub(super) enum Tried {
     Answered(reqwest::Response),
     /// Nothing of the request left this machine.
     Unsent(String),
+    /// The same, and it will be no other way.
+    Never(String),
     /// It may have reached the provider, and nothing is known of it.
     Lost(String),
 }
@@ -93,6 +98,7 @@ impl Link {
             default_output: upstream.default_output,
             cooldown: Cooldown::default(),
             patience,
+            counts: AtomicBool::new(true),
         })
     }
 
@@ -100,14 +106,13 @@ impl Link {
     pub(super) async fn send(&self, outgoing: &Outgoing) -> Tried {
         let url = format!("{}{}", self.base.as_str().trim_end_matches('/'), outgoing.tail);
         let mut headers = outgoing.headers.clone();
-        // The meter reads answers as they pass through.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some((name, value)) = &self.key {
             headers.insert(name, value.clone());
         }
         let request = self.client.request(outgoing.method.clone(), url).headers(headers).body(outgoing.body.clone());
         match tokio::time::timeout(self.patience.first, request.send()).await {
             Ok(Ok(answer)) => Tried::Answered(answer),
+            Ok(Err(error)) if hopeless(&error) => Tried::Never(self.told(&error)),
             Ok(Err(error)) if unsent(&error) => Tried::Unsent(self.told(&error)),
             Ok(Err(error)) => Tried::Lost(self.told(&error)),
             Err(_) => Tried::Lost(format!("no answer within {}", show_duration(self.patience.first))),
@@ -197,6 +202,21 @@ fn client(provider: Provider, encrypted: bool) -> Result<reqwest::Client, ProxyE
         }
         ProxyError::Client(format!("{provider}: {cause}"))
     })
+}
+
+/// Whether there is no talking to whoever answers, because of a certificate that does not hold or because nothing is
+/// encrypted there, or the request can't be made at all: that does not pass by itself.
+fn hopeless(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<rustls::Error>() {
+            return true;
+        }
+        // The source of an error of the system's is not what it wraps, but the source of that.
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| inner.source());
+    }
+    error.is_builder()
 }
 
 /// Whether a failed request certainly never reached the provider.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::adapters::journal::{Journal, Sqlite};
+use crate::domain::budget::Basis;
 use crate::engine::clock::Clock;
 use crate::engine::fixtures::started;
 
@@ -12,7 +13,7 @@ fn key(text: &str) -> VariantKey {
 }
 
 fn ask(input: u64, output: u64) -> Ask {
-    Ask { input: Tokens(input), output: Tokens(output), model: "m".to_owned() }
+    Ask { input: Tokens(input), output: Tokens(output), model: "m".to_owned(), by: Basis::Bytes }
 }
 
 fn reported(input: u64, output: u64) -> Settlement {
@@ -108,6 +109,35 @@ async fn a_step_that_closes_charges_what_is_open_and_sends_the_waiting_away() {
     // Too late to count.
     purse.settle(first, reported(1, 1));
     assert_eq!(accounts.spent_by(&key("A")), Tokens(1000));
+}
+
+#[tokio::test]
+async fn who_waits_for_tokens_is_told_of_until_there_are_some() {
+    let bench = Bench::new(1000, 1500);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let log = Log::new(bench.journal().await, &bench.facts.started.run, Clock::resumed(Duration::ZERO));
+    log.write(&Record::Started(bench.facts.started.clone())).await.unwrap();
+    let sink = move |event| {
+        if let Event::Waits { what, .. } = event {
+            heard.lock().unwrap().push(what);
+        }
+    };
+    let accounts = Arc::new(Accounts::new(&bench.facts, log, Arc::new(sink)).unwrap());
+    let (a, b) = (StepPurse::new(accounts.clone(), key("A"), 0), StepPurse::new(accounts, key("B"), 0));
+    let held = a.reserve(ask(900, 100)).await.unwrap();
+    let waiting =
+        tokio::spawn(async move { b.reserve(ask(900, 100)).await.map(|grant| b.settle(grant, reported(1, 1))) });
+    while told.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    a.settle(held, reported(10, 10));
+    waiting.await.unwrap().unwrap();
+    let told = told.lock().unwrap();
+    assert!(
+        told[0].as_ref().is_some_and(|what| what.contains("reserved for others")) && told.last() == Some(&None),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

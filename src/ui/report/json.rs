@@ -87,6 +87,9 @@ struct Report<'a> {
     recorded: Option<&'a str>,
     /// Why nothing landed and what to do next, a sentence each; empty where something did.
     why_nothing_landed: Vec<String>,
+    /// What a run without a verdict has not done, a half sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -184,6 +187,8 @@ struct ModelSpending {
     charged_in_full: u64,
     /// Requests that used more than was reserved for them.
     bound_violated: u64,
+    /// Requests whose reported usage can't be true, charged by what was seen.
+    doubted: u64,
     /// At the most, in the prices' currency; null where the model's price is not known.
     cost: Option<f64>,
 }
@@ -257,6 +262,7 @@ impl<'a> Report<'a> {
             landed: facts.landed.as_ref().map(|commit| commit.0.as_str()),
             recorded: facts.recorded.as_ref().map(|commit| commit.0.as_str()),
             why_nothing_landed: scoreboard::why_nothing(facts, board),
+            open: if facts.scoreboard.is_none() { scoreboard::still_open(facts) } else { Vec::new() },
         }
     }
 }
@@ -339,6 +345,7 @@ fn spending<'a>(facts: &'a Facts, prices: &Prices) -> Spending<'a> {
         output: calls.usage.output,
         charged_in_full: calls.in_full,
         bound_violated: calls.violated,
+        doubted: calls.doubted,
     };
     Spending {
         spent,

@@ -64,7 +64,9 @@ impl Answer {
         };
         let limit = call.limit.filter(|_| !reply.ignoring_limit).unwrap_or(u64::MAX);
         let (blocks, fits) = cut(said.iter().map(|said| block(call, said)), limit);
-        let words = blocks.iter().map(Block::tokens).sum::<u64>().max(1);
+        // Arguments without a space are more than one token.
+        let letters: usize = blocks.iter().map(|block| block.text().chars().count()).sum();
+        let words = blocks.iter().map(Block::tokens).sum::<u64>().max(letters.div_ceil(6) as u64).max(1);
         let (input, output) = reply.usage.unwrap_or((call.bytes.div_ceil(4) as u64, words));
         let (read, written) = reply.cached;
         let usage = Usage { input, output: output.min(limit), read, written };
@@ -86,6 +88,13 @@ impl Answer {
 }
 
 impl Block {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Tool(tool) => &tool.text,
+        }
+    }
+
     fn tokens(&self) -> u64 {
         match self {
             Self::Text(text) => text.split_whitespace().count() as u64,

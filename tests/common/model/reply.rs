@@ -106,7 +106,7 @@ impl Reply {
     }
 
     /// The usage it reports, cached input included. Without it the input is a token for every four
-    /// bytes of the request, and the output a token for every word.
+    /// bytes of the request, and the output a token for every word, or for every six letters where that is more.
     #[must_use]
     pub fn usage(mut self, input: u64, output: u64) -> Self {
         self.usage = Some((input, output));

@@ -21,6 +21,7 @@ use super::watch::{Watched, watched};
 use super::{Agent, AgentEnd, AgentError, AgentReport, Task};
 use crate::adapters::process::{Command, Environment, Exchange, Executor, Exit, Finished, Stop, installed};
 use crate::domain::plan::Variant;
+use crate::domain::quantity::Tokens;
 use crate::domain::wire::Wire;
 use home::Home;
 use output::Told;
@@ -133,6 +134,10 @@ impl Agent for Preset {
 
     fn model(&self) -> Option<&str> {
         self.settings.requested()
+    }
+
+    fn needs(&self) -> Option<Tokens> {
+        self.settings.needs()
     }
 
     async fn check(&self, _: &Path, _: &Variant, exec: &dyn Executor) -> Result<(), AgentError> {

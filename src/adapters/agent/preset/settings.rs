@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::table::{Client, Way, clients};
 use crate::adapters::process::Environment;
-use crate::domain::wire::{Access, Provider, Secret, Wire};
+use crate::domain::budget::{ADDED, USEFUL_OUTPUT};
+use crate::domain::quantity::Tokens;
+use crate::domain::wire::{Access, Provider, Secret, Tokenizer, Wire};
 
 /// A client that can be called as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,16 @@ impl Settings {
     /// The model as requests name it: without the provider in front.
     pub fn requested(&self) -> Option<&str> {
         self.model.as_ref().map(|(_, told)| told.as_str())
+    }
+
+    /// What the client's first request and a useful answer come to at the most, bounded as the proxy bounds it; none
+    /// where it was not measured.
+    pub fn needs(&self) -> Option<Tokens> {
+        let first = self.client.first_request?;
+        // Anthropic and Gemini count for themselves.
+        let counted = self.wire().provider() != Provider::OpenAi || self.requested().and_then(Tokenizer::of).is_some();
+        let most = if counted { first.tokens + first.tokens / 8 } else { first.bytes };
+        Some(Tokens(most + ADDED + USEFUL_OUTPUT))
     }
 
     /// The call with its placeholders filled; the model's name is known here.
@@ -156,6 +168,16 @@ mod tests {
 
     fn refused(preset: &str, model: Option<&str>) -> String {
         settings(preset, model).unwrap_err()
+    }
+
+    #[test]
+    fn what_a_client_needs_hangs_on_whether_somebody_counts_its_tokens() {
+        let needs = |preset: &str, model: &str| settings(preset, Some(model)).unwrap().needs().map(|tokens| tokens.0);
+        assert_eq!(needs("qwen", "qwen3-coder"), Some(80_219 + 1024 + 4096));
+        assert_eq!(needs("qwen", "gpt-5.1"), Some(17_852 * 9 / 8 + 1024 + 4096));
+        assert!(needs("gemini", "gemini-2.5-pro").unwrap() < 20_000);
+        assert!(needs("opencode", "anthropic/claude-sonnet-4-5") < needs("opencode", "openai/qwen3-coder"));
+        assert_eq!(needs("goose", "qwen3-coder"), None);
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub struct Client {
     /// Whether it has no model of its own to fall back on.
     #[serde(default)]
     pub needs_model: bool,
+    /// What its first request in a small repository comes to, as `scripts/real-agents` measured it; none where it was not
+    /// run.
+    #[serde(default)]
+    pub(super) first_request: Option<FirstRequest>,
     /// The ways to a model; the first is taken where the model's name does not say another.
     pub ways: Vec<Way>,
     /// How its output is read.
@@ -61,6 +65,16 @@ pub struct Client {
     /// How lines begin that tell of an error, where the output is text.
     #[serde(default)]
     pub(super) errors: Vec<String>,
+}
+
+/// The size of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstRequest {
+    /// Of what a model reads of it; those bound it where nobody counts.
+    pub bytes: u64,
+    /// Counted by the tokenizer o200k; others differ by a little.
+    pub tokens: u64,
 }
 
 /// One way of a client to a model: a protocol, and what makes the client speak it.

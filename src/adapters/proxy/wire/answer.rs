@@ -53,7 +53,11 @@ impl Tally {
     /// Usage was told. Where it can't be believed, what was told before is not the last word.
     pub(super) fn used(&mut self, usage: Option<Usage>) {
         self.fresh = usage.is_some();
-        self.usage = usage.or(self.usage);
+        // What was used does not become less.
+        self.usage = match (self.usage, usage) {
+            (Some(a), Some(b)) => Some(Usage { input: a.input.max(b.input), output: a.output.max(b.output) }),
+            (known, told) => told.or(known),
+        };
     }
 
     /// Usage was told that is known to grow.
@@ -111,31 +115,38 @@ impl<A: Answer + 'static> Follower<A> {
 }
 
 impl<A: Answer> Meter for Follower<A> {
-    fn feed(&mut self, bytes: &[u8]) {
-        let mut bytes = bytes;
+    fn feed(&mut self, bytes: &[u8], each: &mut dyn FnMut(&Value)) -> usize {
+        let (mut rest, mut blanks) = (bytes, 0);
         if matches!(self.intake, Intake::Nothing) {
             // The byte order mark belongs to white space here: it may be cut, and nobody needs it.
             let blank = |byte: &u8| byte.is_ascii_whitespace() || [0xef, 0xbb, 0xbf].contains(byte);
-            let Some(start) = bytes.iter().position(|byte| !blank(byte)) else { return };
-            bytes = &bytes[start..];
-            self.intake = match bytes[0] {
+            let Some(start) = bytes.iter().position(|byte| !blank(byte)) else { return bytes.len() };
+            (rest, blanks) = (&bytes[start..], start);
+            self.intake = match rest[0] {
                 b'{' | b'[' => Intake::Objects(Objects::up_to(LONGEST)),
                 _ => Intake::Events(SseReader::default()),
             };
         }
-        match &mut self.intake {
-            Intake::Nothing => {}
-            Intake::Objects(objects) => objects.feed(bytes, |data| self.answer.take("", &data)),
-            Intake::Events(reader) => {
-                for event in reader.feed(bytes) {
-                    if event.data.trim() == "[DONE]" {
-                        self.answer.tally_mut().finish();
-                    } else if let Ok(data) = serde_json::from_str(&event.data) {
-                        self.answer.take(&event.event, &data);
+        blanks
+            + match &mut self.intake {
+                Intake::Nothing => 0,
+                Intake::Objects(objects) => objects.feed(rest, |data| {
+                    each(&data);
+                    self.answer.take("", &data);
+                }),
+                Intake::Events(reader) => {
+                    let (events, upto) = reader.feed_to(rest);
+                    for event in events {
+                        if event.data.trim() == "[DONE]" {
+                            self.answer.tally_mut().finish();
+                        } else if let Ok(data) = serde_json::from_str(&event.data) {
+                            each(&data);
+                            self.answer.take(&event.event, &data);
+                        }
                     }
+                    upto
                 }
             }
-        }
     }
 
     fn reading(&self) -> Reading {
@@ -162,17 +173,20 @@ impl Objects {
         Self { longest, open: Vec::new(), depth: 0, in_text: false, escaped: false, too_long: false }
     }
 
-    fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Value)) {
-        let mut start = 0;
+    /// How many of the bytes are behind no object that has begun and not ended.
+    fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Value)) -> usize {
+        let (mut start, mut upto) = (0, 0);
         for (at, byte) in bytes.iter().enumerate() {
             if self.depth == 0 && *byte != b'{' {
                 start = at + 1;
+                upto = at + 1;
                 continue;
             }
             self.step(*byte);
             if self.depth == 0 {
                 self.keep(&bytes[start..=at]);
                 start = at + 1;
+                upto = at + 1;
                 let object = std::mem::take(&mut self.open);
                 if !std::mem::take(&mut self.too_long)
                     && let Ok(object) = serde_json::from_slice(&object)
@@ -182,6 +196,7 @@ impl Objects {
             }
         }
         self.keep(&bytes[start..]);
+        upto
     }
 
     fn step(&mut self, byte: u8) {

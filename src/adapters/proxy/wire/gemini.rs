@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Follower, Tally};
 use super::json::{self, Object};
 use super::strip::{self, Notes};
-use super::{Endpoint, Meter, Request, Rules, Unbounded, parts};
+use super::{Counting, Endpoint, Meter, Request, Rules, Unbounded, parts};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
 
@@ -80,6 +80,13 @@ impl Rules for Gemini {
                 lowered => thinking.insert("thinkingBudget".to_owned(), lowered.into()),
             };
         }
+    }
+
+    fn counting(&self, request: &Request, path: &str) -> Option<Counting> {
+        let mut body = request.body.as_object()?.clone();
+        body.insert("model".to_owned(), format!("models/{}", request.model).into());
+        let path = format!("{}:countTokens", path.rsplit_once(':')?.0);
+        Some(Counting { path, body: json!({"generateContentRequest": body}), field: "totalTokens" })
     }
 
     fn meter(&self) -> Box<dyn Meter> {
@@ -277,7 +284,8 @@ fn written(part: &Value) -> u64 {
 fn usage(told: &Value) -> Option<Usage> {
     let number = |field: &str| told.get(field).map_or(Some(0), json::count);
     told.get("promptTokenCount")?;
-    let input = number("promptTokenCount")? + number("toolUsePromptTokenCount")?;
+    let read = number("promptTokenCount")?.max(number("cachedContentTokenCount")?);
+    let input = read + number("toolUsePromptTokenCount")?;
     let output = number("candidatesTokenCount")? + number("thoughtsTokenCount")?;
     let beyond = number("totalTokenCount")?.saturating_sub(input);
     Some(Usage { input: Tokens(input), output: Tokens(output.max(beyond)) })
@@ -302,6 +310,16 @@ mod tests {
         let endpoint = Endpoint::Generate { wire: WIRE, model: Some("g".to_owned()), stream: true };
         let request = rules(WIRE).read(&endpoint, with("model", json!("other"))).unwrap();
         assert_eq!((request.model.as_str(), request.stream), ("g", true));
+    }
+
+    #[test]
+    fn a_counter_is_asked_about_the_whole_request() {
+        let endpoint = Endpoint::Generate { wire: WIRE, model: Some("g".to_owned()), stream: true };
+        let request = rules(WIRE).read(&endpoint, with("x", json!(1))).unwrap();
+        let counting = rules(WIRE).counting(&request, "/v1beta/models/g:streamGenerateContent").unwrap();
+        assert_eq!(counting.path, "/v1beta/models/g:countTokens");
+        assert_eq!(counting.body["generateContentRequest"]["model"], "models/g");
+        assert_eq!(counting.body["generateContentRequest"]["contents"], request.body["contents"]);
     }
 
     #[test]

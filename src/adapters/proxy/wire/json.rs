@@ -10,7 +10,7 @@ use crate::domain::trial::Usage;
 pub(super) type Object = Map<String, Value>;
 
 /// No answer reads or writes so many tokens; a server that says so is not to be believed.
-const ABSURD: u64 = 1_000_000_000;
+const ABSURD: u64 = 20_000_000;
 
 /// The request's body, which is an object in every protocol.
 pub(super) fn object(body: Value) -> Result<Object, Unbounded> {
@@ -109,12 +109,15 @@ pub(super) fn count(value: &Value) -> Option<u64> {
 }
 
 /// Usage from its two fields. Some servers that are compatible leave reasoning out of the output
-/// and count it in the total only, so what the total has beyond the input is output too.
+/// and count it in the total only, so what the total has beyond the input is output too. What was read from a
+/// cache is part of the input, so that is no less.
 pub(super) fn usage(value: &Value, input: &str, output: &str) -> Option<Usage> {
     let read = count(value.get(input)?)?;
     let written = count(value.get(output)?)?;
     let beyond = value.get("total_tokens").and_then(count).map_or(0, |total| total.saturating_sub(read));
-    Some(Usage { input: Tokens(read), output: Tokens(written.max(beyond)) })
+    let cached = |details: &str| value.get(details).and_then(|details| details.get("cached_tokens")).and_then(count);
+    let cached = ["prompt_tokens_details", "input_tokens_details"].into_iter().filter_map(cached).max();
+    Some(Usage { input: Tokens(read.max(cached.unwrap_or(0))), output: Tokens(written.max(beyond)) })
 }
 
 /// What an error says: a text, or the `message` in it.
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn negative_fractional_overflowing_and_absurd_numbers_are_no_usage() {
-        for bad in ["-1", "1.5", "1e3", "1000000000", "18446744073709551616", "\"7\"", "null", "[]"] {
+        for bad in ["-1", "1.5", "1e3", "20000000", "18446744073709551616", "\"7\"", "null", "[]"] {
             let value: Value = serde_json::from_str(&format!("{{\"in\":{bad},\"out\":2}}")).unwrap();
             assert_eq!(usage(&value, "in", "out"), None, "{bad}");
         }
@@ -152,6 +155,14 @@ mod tests {
         assert_eq!(usage(&value, "in", "out").map(|usage| usage.output), Some(Tokens(30)));
         let value = json!({"in": 10, "out": 5, "total_tokens": 3});
         assert_eq!(usage(&value, "in", "out").map(|usage| usage.output), Some(Tokens(5)));
+    }
+
+    #[test]
+    fn more_that_was_cached_than_was_read_was_read() {
+        for details in ["prompt_tokens_details", "input_tokens_details"] {
+            let value = json!({"in": 10, "out": 5, details: {"cached_tokens": 4000}});
+            assert_eq!(usage(&value, "in", "out").map(|usage| usage.input), Some(Tokens(4000)), "{details}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::answer::{Answer, Follower, Tally};
 use super::json::{self, Object};
 use super::strip::{self, Notes, kind};
-use super::{Endpoint, Meter, Request, Rules, Unbounded, parts};
+use super::{Counting, Endpoint, Meter, Request, Rules, Unbounded, parts};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
 
@@ -77,6 +77,14 @@ impl Rules for Messages {
             // Without thinking there is none to clear, and asking for it is an error.
             keep_edits(body, |edit| !kind(edit).starts_with("clear_thinking_"));
         }
+    }
+
+    fn counting(&self, request: &Request, _path: &str) -> Option<Counting> {
+        // Fields that only say how to write are an error here.
+        let read = ["model", "messages", "system", "tools", "tool_choice", "thinking"];
+        let body: Object =
+            request.body.as_object()?.clone().into_iter().filter(|(name, _)| read.contains(&name.as_str())).collect();
+        Some(Counting { path: "/v1/messages/count_tokens".to_owned(), body: body.into(), field: "input_tokens" })
     }
 
     fn meter(&self) -> Box<dyn Meter> {
@@ -201,7 +209,8 @@ impl Message {
     fn usage(&mut self, told: &Value) -> Option<Usage> {
         let number = |field: &str, known: Option<u64>| match told.get(field) {
             None | Some(Value::Null) => Some(known),
-            Some(number) => json::count(number).map(Some),
+            // It is counted up: what was told before stays true.
+            Some(number) => json::count(number).map(|number| Some(number.max(known.unwrap_or(0)))),
         };
         let input = number("input_tokens", self.input)?;
         let cache_creation = number("cache_creation_input_tokens", self.cache_creation)?;
@@ -238,6 +247,15 @@ mod tests {
         let request = read(WIRE, with("stream", json!(true)));
         assert_eq!((request.model.as_str(), request.stream, request.asked), ("m", true, Some(Tokens(4000))));
         assert_eq!(read(WIRE, with("max_tokens", json!(null))).asked, None);
+    }
+
+    #[test]
+    fn a_counter_is_asked_about_what_is_read_and_nothing_else() {
+        let request = read(WIRE, with("system", json!("s")));
+        let counting = super::super::rules(WIRE).counting(&request, "/v1/messages").unwrap();
+        assert_eq!(counting.path, "/v1/messages/count_tokens");
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        assert_eq!(counting.body, json!({"model": "m", "messages": messages, "system": "s"}));
     }
 
     #[test]

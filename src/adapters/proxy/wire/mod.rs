@@ -75,6 +75,17 @@ pub struct Request {
     pub stripped: Vec<String>,
 }
 
+/// A question for a provider's own counter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counting {
+    /// Below the provider's base.
+    pub path: String,
+    /// What is sent.
+    pub body: Value,
+    /// The field of the answer that holds the number.
+    pub field: &'static str,
+}
+
 /// Why a request is not let through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -144,6 +155,17 @@ pub fn error(provider: Provider, kind: ErrorKind, message: &str) -> Value {
     }
 }
 
+/// Whether a request wants to be told of each token how likely it and others were: then answers are long.
+pub fn likelihoods(body: &Value) -> bool {
+    let wanted = |value: Option<&Value>| value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+    let config = body.get("generationConfig");
+    let included = body.get("include").and_then(Value::as_array).into_iter().flatten();
+    wanted(body.get("logprobs"))
+        || wanted(body.get("top_logprobs"))
+        || wanted(config.and_then(|config| config.get("responseLogprobs")))
+        || included.filter_map(Value::as_str).any(|field| field.contains("logprobs"))
+}
+
 /// What a protocol's requests and answers are like.
 pub trait Rules: Send + Sync {
     /// Reads a request; takes out or refuses what would make a bound false.
@@ -152,14 +174,21 @@ pub trait Rules: Send + Sync {
     /// Writes the output limit into the request, and whatever else makes the answer tell its usage.
     fn limit(&self, request: &mut Request, output: Tokens);
 
+    /// What asks the provider how many tokens a request has, where there is such a question; `path` is the request's own.
+    fn counting(&self, request: &Request, path: &str) -> Option<Counting> {
+        let _ = (request, path);
+        None
+    }
+
     /// A meter for the answer, whether it comes as a stream or in one piece.
     fn meter(&self) -> Box<dyn Meter>;
 }
 
 /// Reads an answer alongside its passing through.
 pub trait Meter: Send {
-    /// Takes bytes as they come, cut anywhere.
-    fn feed(&mut self, bytes: &[u8]);
+    /// Takes bytes as they come, cut anywhere, and shows each event or object that they complete. How many of the
+    /// bytes are behind none that has begun and not ended.
+    fn feed(&mut self, bytes: &[u8], each: &mut dyn FnMut(&Value)) -> usize;
 
     /// What is known so far. After the last byte it is final.
     fn reading(&self) -> Reading;
