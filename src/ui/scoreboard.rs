@@ -100,7 +100,7 @@ pub fn still_open(facts: &Facts) -> Vec<String> {
         let (items, done) = (plan.items_of(key).count(), facts.steps.get(key).map_or(0, Vec::len));
         match () {
             () if facts.ended.contains_key(&contender) => {}
-            () if facts.harvests.contains_key(key) && facts.tests.contains_key(&contender) => {}
+            () if facts.harvests.contains_key(key) && facts.tests.get(&contender).is_some() => {}
             () if facts.harvests.contains_key(key) => open.push(format!("{key} is not tested")),
             () => open.push(format!("{key} has carried out {done} of {}", words::count(items, "work item"))),
         }
