@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures and ends at a failure")]
 
 mod accounts;
+#[path = "accounts/heavy.rs"]
+mod heavy;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use blueprint::adapters::journal::{Journal, Sqlite};
 use blueprint::adapters::proxy::{Ask, Purse};
-use blueprint::domain::budget::Settlement;
+use blueprint::domain::budget::{Basis, Settlement};
 use blueprint::domain::plan::VariantKey;
 use blueprint::domain::quantity::Tokens;
 use blueprint::domain::statistics;
@@ -43,6 +45,9 @@ const ROWS: [Caps; 4] = [
     Caps { name: "step 100,000", step: 100_000, variant: 1_000_000, session: 10_000_000 },
     Caps { name: "session 1,000,000", step: 200_000, variant: 400_000, session: 1_000_000 },
 ];
+
+/// A session in which two clients with large requests work.
+const HEAVY: u64 = 400_000;
 
 /// One caller's conversation with a model that keeps its word.
 struct Conversation {
@@ -122,6 +127,44 @@ fn main() {
     }
     println!("\nfigure overspend_tokens {over} tokens limit 0");
     println!("figure cap_used_percent {used:.1} % limit 97");
+    let shares: Vec<f64> = (0..seeds).map(|seed| runtime.block_on(usable(seed))).collect();
+    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    println!(
+        "two clients of 20,000 tokens a request, session {HEAVY}: {:.1} % at the median",
+        median(shares.into_iter())
+    );
+    println!("figure usable_share_percent {least:.1} % limit 90");
+}
+
+/// The share of a session's cap that two clients have used when both are refused, in percent.
+async fn usable(seed: u64) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(folder.path()).await.unwrap());
+    let (accounts, ..) = accounts::accounts(journal, [HEAVY; 3]).await;
+    let mut clients = JoinSet::new();
+    for (at, variant) in VARIANTS.into_iter().take(2).enumerate() {
+        let variant = VariantKey::new(variant).unwrap();
+        let purse = StepPurse::new(accounts.clone(), variant.clone(), 0);
+        let accounts = accounts.clone();
+        clients.spawn(async move {
+            let mut client = heavy::Heavy::new(seed * 2 + at as u64);
+            loop {
+                let request = client.request();
+                let (input, by) = request.bound;
+                let ask = Ask { input, output: heavy::ASKS, model: "m".to_owned(), by };
+                let Ok(grant) = purse.reserve(ask).await else { return accounts.spent_by(&variant) };
+                let output = request.wanted.min(grant.output.0);
+                tokio::time::sleep(Duration::from_micros(500 + output * 5)).await;
+                purse.settle(
+                    grant,
+                    Settlement::Reported { usage: Usage { input: request.input, output: Tokens(output) } },
+                );
+                client.went_on(&request, output);
+            }
+        });
+    }
+    let spent: u64 = clients.join_all().await.into_iter().map(|tokens| tokens.0).sum();
+    100.0 * spent as f64 / HEAVY as f64
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -153,7 +196,8 @@ async fn reserved(caps: Caps, seed: u64) -> Outcome {
             let mut conversation = Conversation::new(seed, caller);
             loop {
                 let turn = conversation.turn();
-                let ask = Ask { input: Tokens(turn.bound), output: Tokens(16_384), model: "m".to_owned() };
+                let ask =
+                    Ask { input: Tokens(turn.bound), output: Tokens(16_384), model: "m".to_owned(), by: Basis::Bytes };
                 let Ok(grant) = purse.reserve(ask).await else { return };
                 let output = answer(&turn, grant.output.0).await;
                 let usage = Usage { input: Tokens(turn.input), output: Tokens(output) };

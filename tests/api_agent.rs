@@ -515,15 +515,17 @@ async fn a_model_that_never_comes_to_an_end_is_stopped() {
     assert_eq!(done.failure(), "it did not come to an end within 200 turns");
 }
 
+/// What a model says, turn by turn.
+type Script = Box<dyn Fn(&Call) -> Reply + Send + Sync>;
+
 #[tokio::test]
 async fn a_model_that_repeats_itself_is_told_so_after_three_turns_and_stopped_after_six() {
     let look = |path: &str| tool("read", json!({"path": path}));
     let edit = |old: &str, new: &str| tool("edit", json!({"path": "cost.txt", "old": old, "new": new}));
     let one = |_: &Call| run("cat cost.txt");
     let two = move |call: &Call| look(["cost.txt", "other.txt"][call.turn % 2]);
-    let back = move |call: &Call| if call.turn % 2 == 0 { edit("90", "80") } else { edit("80", "90") };
-    let scripts: [(usize, Box<dyn Fn(&Call) -> Reply + Send + Sync>); 3] =
-        [(1, Box::new(one)), (2, Box::new(two)), (2, Box::new(back))];
+    let back = move |call: &Call| if call.turn.is_multiple_of(2) { edit("90", "80") } else { edit("80", "90") };
+    let scripts: [(usize, Script); 3] = [(1, Box::new(one)), (2, Box::new(two)), (2, Box::new(back))];
     for (new, script) in scripts {
         let bench = Bench::new(&[]);
         let done = bench.scripted(Wire::Chat, script).await;
@@ -539,7 +541,7 @@ async fn a_command_that_is_run_again_after_each_change_is_no_repetition() {
     let bench = Bench::new(&[]);
     let script = |call: &Call| match call.turn {
         20 => finish(),
-        turn if turn % 2 == 0 => run("cat cost.txt"),
+        turn if turn.is_multiple_of(2) => run("cat cost.txt"),
         turn => tool(
             "edit",
             json!({"path": "cost.txt", "old": format!("{}", 91 - turn.div_ceil(2)), "new": format!("{}", 90 - turn.div_ceil(2))}),

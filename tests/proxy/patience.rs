@@ -70,9 +70,8 @@ async fn a_client_that_sends_its_request_a_byte_at_a_time_does_not_count_as_busy
         if stream.write_all(b" ").is_err() {
             break 0;
         }
-        match stream.read(&mut answer) {
-            Ok(length) => break length,
-            Err(_) => {}
+        if let Ok(length) = stream.read(&mut answer) {
+            break length;
         }
     };
     assert!(seen_busy, "{}", String::from_utf8_lossy(&answer[..length]));
