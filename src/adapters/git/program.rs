@@ -165,7 +165,7 @@ impl Program {
         let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);
         let places = args.iter().map(Path::new).filter(|path| path.is_absolute());
         let mut places = places.chain([dir, self.common.as_path()]);
-        let full = WRITING.iter().any(|word| wrote(word)).then(|| places.find_map(process::full)).flatten();
+        let full = WRITING.iter().any(wrote).then(|| places.find_map(process::full)).flatten();
         let what = format!("git {}", args.first().copied().unwrap_or_default());
         match full {
             Some(full) => GitError::Failed { what, why: full },
