@@ -20,7 +20,10 @@ impl Machine {
         let bin = repo.dir.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
         let machine = Self { repo, bin };
-        machine.install("git", "echo git version 2.99.0");
+        // The real one, of a version that is the same everywhere.
+        let real = real_git();
+        let lines = format!("[ \"$1\" = --version ] && echo git version 2.99.0 || exec {} \"$@\"", real.display());
+        machine.install("git", &lines);
         machine
     }
 
@@ -39,6 +42,11 @@ impl Machine {
         assert!(!done.out.contains("sk-real-1") && !done.err.contains("sk-real-1"), "{done:?}");
         done
     }
+}
+
+fn real_git() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file()).unwrap()
 }
 
 /// How many cores there are is the machine's own affair.
@@ -86,6 +94,14 @@ fn without_an_agent_or_a_repository_there_is_nothing_that_could_not_run() {
 }
 
 #[test]
+fn a_machine_without_git_is_looked_at_all_the_same() {
+    let machine = Machine::new("version: 1\n");
+    std::fs::remove_file(machine.bin.join("git")).unwrap();
+    let out = machine.doctor(&[]).out;
+    assert!(out.contains("git         not found; install git 2.36 or newer"), "{out}");
+}
+
+#[test]
 fn other_agents_are_checked_too() {
     let machine = Machine::new("version: 1\nagent: {command: \"my-agent {prompt_file}\"}\n");
     assert!(machine.doctor(&[]).ends_with(1).out.contains("the program `my-agent` was not found"));
@@ -98,11 +114,6 @@ fn other_agents_are_checked_too() {
 #[test]
 fn recorded_work_must_be_there_and_complete_for_the_documents_that_are_still_to_run() {
     let machine = Machine::new("version: 1\nagent: {patch: recorded}\n");
-    // Recorded work is read by the real one.
-    std::fs::remove_file(machine.bin.join("git")).unwrap();
-    let git =
-        std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join("git")).find(|git| git.is_file());
-    std::os::unix::fs::symlink(git.unwrap(), machine.bin.join("git")).unwrap();
     assert!(machine.doctor(&[]).ends_with(1).out.contains("the folder recorded/ is not there"));
     let arena = common::arena::Arena::default();
     machine.repo.write(common::arena::DOCUMENT, &arena.document());

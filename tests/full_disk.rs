@@ -17,7 +17,7 @@ fn on_a_small_disk(repo: &Repo, folder: &str, mib: u32, arguments: &str) -> Opti
     };
     let mount = format!("mount -t tmpfs -o size={mib}m tmpfs \"$SMALL\"");
     if !inside(&mount).status.success() {
-        eprintln!("this machine lets us mount nothing");
+        // This machine lets us mount nothing.
         return None;
     }
     let left = "find \"$SMALL\" -type f | head -3 >&2";

@@ -306,7 +306,7 @@ fn refs_in_a_reftable_work() {
     let repo = with_agent(COST);
     let moved = repo.command("git").args(["refs", "migrate", "--ref-format=reftable"]).output().unwrap();
     if !moved.status.success() {
-        eprintln!("this git makes no reftables: {}", String::from_utf8_lossy(&moved.stderr));
+        // This git makes no reftables.
         return;
     }
     assert_eq!(repo.git(&["rev-parse", "--show-ref-format"]), "reftable");

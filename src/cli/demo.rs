@@ -20,7 +20,7 @@ pub struct Args {
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let root = context.directory.join(&args.into);
     needs("python3", "the sample project is written in Python: install Python 3.9 or newer").await?;
-    needs("git", "install git 2.30 or newer").await?;
+    needs("git", "install git 2.36 or newer").await?;
     write(&root)?;
     commit(&root).await?;
     let shown = args.into.display();

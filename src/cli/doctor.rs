@@ -63,7 +63,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// The project around a directory; without a repository there is none, and the machine can be looked at all the same.
 async fn project_around(directory: &Path, exec: &Arc<dyn Executor>) -> Result<Option<Project>> {
     match Repository::discover(directory, Arc::clone(exec)).await {
-        Err(GitError::NotARepository(_)) => Ok(None),
+        // Where git is missing, that is what is told.
+        Err(GitError::NotARepository(_) | GitError::Process(_)) => Ok(None),
         _ => Project::open(directory).await.map(Some),
     }
 }
@@ -180,7 +181,7 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
         Err(error) => broken("Redis", &lease::machine(error).message),
     };
     vec![
-        tool("git", true, git, "install git 2.30 or newer"),
+        tool("git", true, git, "install git 2.36 or newer"),
         postgres,
         redis,
         tool("bwrap", false, sandbox, "it is not used yet: agents run without a sandbox"),
