@@ -26,6 +26,15 @@ pub struct Fresh {
     pub cut: Option<String>,
 }
 
+impl Fresh {
+    /// Where it ended before it could tell, it is not over any more.
+    pub(super) fn go_on(&mut self) {
+        if self.cut.take().is_some() {
+            self.over = false;
+        }
+    }
+}
+
 /// Who is to land and is to be looked at before, if anybody is: whoever is faster than asked for, by a time or rate that
 /// Performance counts or that the baseline misses a bound by.
 pub(super) fn unverified(facts: &Facts, board: &Scoreboard) -> Option<VariantKey> {

@@ -401,9 +401,7 @@ impl Facts {
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
-                for fresh in self.fresh.values_mut().filter(|fresh| fresh.cut.is_some()) {
-                    (fresh.over, fresh.cut) = (false, None);
-                }
+                self.fresh.values_mut().for_each(Fresh::go_on);
                 // The end that was recorded is not the end any more.
                 (self.recording, self.recorded) = (None, None);
             }
