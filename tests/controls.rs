@@ -206,9 +206,10 @@ fn the_biased_verdict_is_worked_out_again_by_another_program() {
 
 #[test]
 fn a_rehearsal_measures_for_as_many_blocks_as_it_needs_and_no_longer_than_the_time_cap() {
-    // Five slices of a tenth of a second a block: a budget of one second has room for two blocks.
-    let arena = |cap: &str| {
-        let arena = Arena { slice: "0.1", budget: format!("- Time cap: {cap}\n"), ..Arena::default() };
+    // Five slices a block, of a tenth of a second or of half a one: a budget of one second has room for two blocks, and
+    // a cap of twelve for fewer than nine.
+    let arena = |cap: &str, slice| {
+        let arena = Arena { slice, budget: format!("- Time cap: {cap}\n"), ..Arena::default() };
         let repo = arena.build();
         // Noise of up to a half, so that nothing is decided soon.
         let bench =
@@ -218,9 +219,10 @@ fn a_rehearsal_measures_for_as_many_blocks_as_it_needs_and_no_longer_than_the_ti
         repo.commit("a noisy benchmark");
         repo
     };
-    let done = arena("3 minutes").blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
+    let done = arena("3 minutes", "0.1").blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
     let head = done.out.lines().next().unwrap_or_default();
     assert!([", 16 blocks", ", 9 blocks"].iter().any(|n| head.contains(n)), "{head}");
-    let done = arena("4 seconds").blueprint(&["run", "--verify-harness", DOCUMENT]).ends_with(1).says(&["null"]);
+    let done =
+        arena("12 seconds", "0.5").blueprint(&["run", "--verify-harness", DOCUMENT]).ends_with(1).says(&["null"]);
     assert!(done.out.contains("the time cap ended after"), "{}", done.out);
 }
