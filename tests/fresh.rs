@@ -147,6 +147,18 @@ async fn a_baseline_whose_first_slice_builds_tells_nothing_and_the_report_says_w
     agrees(&repo);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_benchmark_needs_what_tests_leave_nothing_is_told_and_nobody_is_kept_from_landing() {
+    let repo = arena(&[("A", honest(15)), ("B", honest(80))], "<800ms", "");
+    repo.write("tests/run.sh", "#!/bin/sh\n: >tested\n");
+    repo.write("bench/cost.sh", &WORK.replacen('\n', "\n[ -e tested ] || exit 7\n", 1));
+    repo.commit("a benchmark that needs what tests leave");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "15\n", "{}", done.out);
+    done.says(&["could not be verified", "the baseline can't be measured there", "exit status 7"]);
+    agrees(&repo);
+}
+
 /// Set-up that takes long once: in the tree of this number, counted from 1.
 fn slow_once(repo: &Repo, tree: u32, seconds: u32) {
     let line = format!("echo >>\"$HOME/trees\"; [ $(wc -l <\"$HOME/trees\") -ne {tree} ] || exec sleep {seconds}\n");

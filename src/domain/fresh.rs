@@ -96,6 +96,23 @@ pub struct Measured {
     pub finding: Finding,
 }
 
+/// Why a look in fresh trees ended before it could tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// In words.
+    pub why: String,
+    /// Whether it is the harness's own, so that more time would not mend it: the baseline can't be measured there.
+    #[serde(default)]
+    pub lasting: bool,
+}
+
+impl Cut {
+    /// What more time or a better moment would mend.
+    pub fn short(why: impl Into<String>) -> Self {
+        Self { why: why.into(), lasting: false }
+    }
+}
+
 /// A variant that is faster than asked for, measured in fresh trees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -105,7 +122,7 @@ pub struct Check {
     pub metrics: Vec<Measured>,
     /// Why it ended before it could tell, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cut: Option<String>,
+    pub cut: Option<Cut>,
 }
 
 impl Check {
@@ -119,10 +136,10 @@ impl Check {
         }
     }
 
-    /// Whether it ended before there were enough pairs to say anything.
+    /// Whether it ended before there were enough pairs to say anything, and need not have.
     pub fn is_cut_short(&self) -> bool {
         let few = |measured: &Measured| measured.fresh.is_none_or(|fresh| fresh.pairs < FEWEST);
-        self.cut.is_some() && self.metrics.iter().any(few)
+        self.cut.as_ref().is_some_and(|cut| !cut.lasting) && self.metrics.iter().any(few)
     }
 
     /// The first metric that is contradicted.
@@ -210,7 +227,7 @@ impl fmt::Display for Check {
             measured.fmt(f)?;
         }
         match &self.cut {
-            Some(cut) => write!(f, "; {cut}"),
+            Some(cut) => write!(f, "; {}", cut.why),
             None => Ok(()),
         }
     }

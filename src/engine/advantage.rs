@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::journal::{Facts, Record};
 use super::replay;
-use crate::domain::fresh::{self, Check, Pair, Shown};
+use crate::domain::fresh::{self, Check, Cut, Pair, Shown};
 use crate::domain::measurement::{Contender, MetricName, Reading, Slice, read};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::race::Rules;
@@ -23,7 +23,7 @@ pub struct Fresh {
     /// Whether there are no more.
     pub over: bool,
     /// Why, where more would have told.
-    pub cut: Option<String>,
+    pub cut: Option<Cut>,
 }
 
 impl Fresh {

@@ -14,7 +14,7 @@ use super::measuring::Spoiled;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Sample, Slot};
 use crate::adapters::workspace::Carry;
 use crate::domain::event::Event;
-use crate::domain::fresh::{FEWEST, Finding, MOST};
+use crate::domain::fresh::{Cut, FEWEST, Finding, MOST};
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::domain::plan::VariantKey;
 use crate::domain::race;
@@ -29,6 +29,14 @@ const SHARE: u32 = 2;
 
 /// How often the machine may spoil a pair.
 const TRIES: u32 = 3;
+
+/// Why a pair could not be taken.
+enum Fault {
+    /// As slices of the race are spoiled.
+    Spoiled(Spoiled),
+    /// The baseline itself can't be measured in a tree that nothing was tested in.
+    Baseline(String),
+}
 
 /// A meter of which only first slices are taken.
 struct First<'a>(&'a mut dyn Meter);
@@ -60,7 +68,7 @@ impl Run {
         self.removed().await;
         let cut = match taken {
             Ok(cut) => cut,
-            Err(error) if error.kind == ExitCode::Machine => Some(error.message),
+            Err(error) if error.kind == ExitCode::Machine => Some(Cut::short(error.message)),
             Err(error) => return Err(error),
         };
         self.note(facts, Record::Verified { variant: key.clone(), cut }).await?;
@@ -90,7 +98,7 @@ impl Run {
         key: &VariantKey,
         facts: &mut Facts,
         pristine: &mut PerContender<Lease>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Cut>, Error> {
         let sources = self.claiming(key, facts);
         let (mut began, mut longest, mut spoiled) = (None, Duration::ZERO, 0);
         loop {
@@ -101,23 +109,29 @@ impl Run {
             if pristine.is_empty()
                 && let Err(why) = self.prepare(key, facts, pristine).await?
             {
-                return Ok(Some(why));
+                return Ok(Some(Cut::short(why)));
             }
             let start = Instant::now();
             began = began.or(Some(start));
             match self.pair(key, &sources, facts, pristine).await? {
                 Ok(slices) => self.note(facts, Record::FreshPair { variant: key.clone(), slices }).await?,
-                Err(Spoiled::Contender(message)) => {
+                Err(Fault::Baseline(why)) => {
+                    let why = format!("the baseline can't be measured there: {}", self.excerpt(&why));
+                    return Ok(Some(Cut { why, lasting: true }));
+                }
+                Err(Fault::Spoiled(Spoiled::Contender(message))) => {
                     let message = format!("in a fresh tree, {}", self.excerpt(&message));
                     let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
                     self.put_out(&Contender::Variant(key.clone()), outcome, facts).await?;
                     return Ok(None);
                 }
-                Err(Spoiled::OutOfTime) => return Ok(Some("the time cap ended in the middle of it".to_owned())),
-                Err(Spoiled::Machine(why)) => {
+                Err(Fault::Spoiled(Spoiled::OutOfTime)) => {
+                    return Ok(Some(Cut::short("the time cap ended in the middle of it")));
+                }
+                Err(Fault::Spoiled(Spoiled::Machine(why))) => {
                     spoiled += 1;
                     if spoiled == TRIES {
-                        return Ok(Some(why));
+                        return Ok(Some(Cut::short(why)));
                     }
                 }
             }
@@ -141,7 +155,7 @@ impl Run {
         facts: &Facts,
         elapsed: Option<Duration>,
         longest: Duration,
-    ) -> Option<Option<String>> {
+    ) -> Option<Option<Cut>> {
         let check = advantage::check(facts, key)?;
         let taken = facts.fresh.get(key).map_or(0, |fresh| fresh.pairs.len());
         let building = check.metrics.iter().any(|measured| measured.builds);
@@ -150,12 +164,12 @@ impl Run {
             return Some(None);
         }
         if self.time_left().is_some_and(|left| left.is_zero() || left < longest) {
-            return Some(Some("the time cap leaves no room for it".to_owned()));
+            return Some(Some(Cut::short("the time cap leaves no room for it")));
         }
         let share = self.started.measure_budget / SHARE;
         let late = elapsed.is_some_and(|elapsed| elapsed + longest > share);
         (taken >= FEWEST && late)
-            .then(|| Some("more of it would take more than half of the time for measuring".to_owned()))
+            .then(|| Some(Cut::short("more of it would take more than half of the time for measuring")))
     }
 
     /// A tree of the baseline and one of the variant, set up and built, in which nothing was tested or measured.
@@ -208,7 +222,7 @@ impl Run {
         sources: &[usize],
         facts: &Facts,
         pristine: &PerContender<Lease>,
-    ) -> Result<Result<Vec<Slice>, Spoiled>, Error> {
+    ) -> Result<Result<Vec<Slice>, Fault>, Error> {
         let known: &[Vec<Slice>] = facts.fresh.get(key).map_or(&[], |fresh| &fresh.pairs);
         let index = FRESH.saturating_sub(u32::try_from(known.len()).unwrap_or(u32::MAX));
         let seed = race::block_seed(self.started.seed, index);
@@ -226,14 +240,16 @@ impl Run {
                 match self.first_slice(*at, contender, pristine, slot, longest).await? {
                     Ok(slice) => slices.push(slice),
                     Err(Spoiled::Contender(why)) if *contender == Contender::Baseline => {
-                        return Err(Error::machine(format!("the baseline can't be measured there: {why}")));
+                        return Ok(Err(Fault::Baseline(why)));
                     }
-                    Err(spoiled) => return Ok(Err(spoiled)),
+                    Err(spoiled) => return Ok(Err(Fault::Spoiled(spoiled))),
                 }
             }
         }
         Ok(match compare_outputs(&slices) {
-            Outputs::Wrong { source, message, .. } => Err(Spoiled::Contender(format!("{source}: {message}"))),
+            Outputs::Wrong { source, message, .. } => {
+                Err(Fault::Spoiled(Spoiled::Contender(format!("{source}: {message}"))))
+            }
             Outputs::Agree | Outputs::Disputed { .. } => Ok(slices),
         })
     }

@@ -20,6 +20,7 @@ use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
 use crate::domain::estimate::Smoke;
+use crate::domain::fresh::Cut;
 use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
 use crate::domain::measurement::{Block, Contender, Reading, Slice};
@@ -200,7 +201,7 @@ pub enum Record {
         variant: VariantKey,
         /// Why there are no more, where more would have told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        cut: Option<String>,
+        cut: Option<Cut>,
     },
     /// The verdict.
     Concluded {
