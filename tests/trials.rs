@@ -75,7 +75,7 @@ fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
 /// Agent A replaces something of its worktree at the end of its first step; B works well.
 fn replaced_by(how: &str) -> Repo {
     let script = format!(
-        "case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; W=$PWD; R=$(git rev-parse --path-format=absolute --git-common-dir); \
+        "case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; W=$PWD; R=$HOME/../repo/.git; \
          cd /; {how};;\n*) echo 60 > cost.txt;;\nesac\n"
     );
     // What is looked at is who is out, not how sure the verdict is on a busy machine.
