@@ -38,8 +38,9 @@ impl Executor for Local {
         if stop.is_cancelled() {
             return Ok(Finished::of(Exit::Stopped, Vec::new(), Vec::new()));
         }
+        let log = open_log(&command)?;
         let (mut group, pipes) = Group::start(&command, false).await?;
-        let (mut readers, stdout, stderr) = attach(pipes, &command, group.pid())?;
+        let (mut readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
         let limit = command.time_limit;
         let forced = tokio::select! {
             biased;
@@ -60,9 +61,10 @@ impl Executor for Local {
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+        let log = open_log(&command)?;
         let (group, pipes) = Group::start(&command, true).await?;
         let (pid, meter) = (group.pid(), group.meter());
-        let (readers, stdout, stderr) = attach(pipes, &command, group.pid())?;
+        let (readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
         let ask = Stop::new();
         let (tell, told) = watch::channel(None);
         let task = tokio::spawn(attend(group, readers, command.grace, ask.clone(), tell));
@@ -134,10 +136,25 @@ async fn sleep_or_forever(limit: Option<Duration>) {
     }
 }
 
+/// What keeps a program from being started, or from being listened to.
+fn failed(command: &Command) -> impl Fn(std::io::Error) -> ProcessError {
+    let program = command.program.to_string_lossy().into_owned();
+    move |source| ProcessError::Start { program: program.clone(), source }
+}
+
+/// Opens a program's log before it runs: once it does, it may put something else in the place of the folder.
+fn open_log(command: &Command) -> Result<Option<Log>, ProcessError> {
+    command.log.as_deref().map(Log::open).transpose().map_err(failed(command))
+}
+
 /// Starts reading a program's output and writing its input.
-fn attach(pipes: Pipes, command: &Command, leader: u32) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
-    let failed = |source| ProcessError::Start { program: command.program.to_string_lossy().into_owned(), source };
-    let log = command.log.as_deref().map(Log::open).transpose().map_err(failed)?;
+fn attach(
+    pipes: Pipes,
+    command: &Command,
+    log: Option<Log>,
+    leader: u32,
+) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
+    let failed = failed(command);
     let counter = Counter::default();
     if let Some(pulse) = &command.pulse {
         pulse::connect(pulse, leader, counter.clone());
@@ -145,15 +162,15 @@ fn attach(pipes: Pipes, command: &Command, leader: u32) -> Result<(JoinSet<()>, 
     let mut tasks = JoinSet::new();
     let (stdout, stderr) = (Kept::new(command.keep), Kept::new(command.keep));
     if let Some(stream) = pipes.stdout {
-        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
         tasks.spawn(drain(stream, stdout.clone(), log.clone(), counter.clone()));
     }
     if let Some(stream) = pipes.stderr {
-        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
         tasks.spawn(drain(stream, stderr.clone(), log, counter));
     }
     if let (Some(stream), Some(bytes)) = (pipes.stdin, command.stdin.clone()) {
-        let mut stream = pipe::Sender::from_owned_fd(OwnedFd::from(stream)).map_err(failed)?;
+        let mut stream = pipe::Sender::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
         // A program that does not read its input is its own business.
         tasks.spawn(async move { drop(stream.write_all(&bytes).await) });
     }
