@@ -31,10 +31,11 @@ impl Reports {
         self.deciding = self.all.iter().map(|(who, report)| (who.clone(), self.part(report))).collect();
     }
 
-    /// Without the unsteady ones. Where no other is left, everybody has what the baseline has.
-    fn part(&self, report: &TestReport) -> TestReport {
+    /// What a report, also another than these such as a merged tree's, says without the unsteady ones. Where no other is
+    /// left, everybody has what the baseline has.
+    pub fn part(&self, report: &TestReport) -> TestReport {
         match self.all.get(&Contender::Baseline) {
-            Some(baseline) if self.unsteady.are_all_of(baseline) => baseline.clone(),
+            Some(baseline) if self.decide_nothing() => baseline.clone(),
             _ => self.unsteady.left_out_of(report),
         }
     }
@@ -47,11 +48,6 @@ impl Reports {
     /// A contender's, without tests that are known to say nothing.
     pub fn deciding(&self, contender: &Contender) -> Option<&TestReport> {
         self.deciding.get(contender)
-    }
-
-    /// What another report, such as a merged tree's, says besides those.
-    pub fn deciding_part(&self, report: &TestReport) -> TestReport {
-        self.part(report)
     }
 
     /// Which tests say nothing.
@@ -105,12 +101,11 @@ impl Unsteady {
 
 /// Names of the tests that two reports do not agree on, sorted.
 pub fn differing(a: &TestReport, b: &TestReport) -> Vec<String> {
-    let all = |report: &TestReport| -> BTreeSet<(String, bool, bool)> {
-        let case = |status| (status == TestStatus::Passed, status == TestStatus::Failed);
-        report.cases.iter().map(|one| (one.name.clone(), case(one.status).0, case(one.status).1)).collect()
-    };
-    let names: BTreeSet<String> = all(a).symmetric_difference(&all(b)).map(|(name, ..)| name.clone()).collect();
-    names.into_iter().collect()
+    fn all(report: &TestReport) -> BTreeSet<(&str, TestStatus)> {
+        report.cases.iter().map(|case| (case.name.as_str(), case.status)).collect()
+    }
+    let names: BTreeSet<&str> = all(a).symmetric_difference(&all(b)).map(|(name, _)| *name).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// What programs say where a port is taken, by languages and systems.

@@ -117,7 +117,7 @@ impl Run {
         if merged.counted() == 0 {
             return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
         }
-        let merged = facts.tests.deciding_part(&merged);
+        let merged = facts.tests.part(&merged);
         let expected = facts.tests.deciding(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {

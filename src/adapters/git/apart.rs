@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::program::Program;
+use super::program::{Program, remove};
 use super::{CommitId, GitError};
 use crate::adapters::process::{Command, Stop};
 
@@ -76,12 +76,7 @@ impl Program {
         let removed = self.remove_locked(path).await;
         drop(lock);
         removed?;
-        match fs::remove_dir_all(git_dir_of(path)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(GitError::Io { what: git_dir_of(path).display().to_string(), source })
-            }
-            _ => Ok(()),
-        }
+        remove(&git_dir_of(path))
     }
 
     /// The user's branches, tags and remote branches as they are now, and the branch of the worktree.
@@ -120,24 +115,19 @@ impl Program {
     /// Brings a commit that an agent made, with all that it needs, into the repository.
     pub async fn bring_over(&self, worktree: &Path, tip: &CommitId, base: &CommitId) -> Result<(), GitError> {
         let Some(dir) = standing(worktree) else { return Ok(()) };
-        let (git_dir, objects) = (self.private().await?, dir.join("objects"));
-        let at = |objects: &'_ PathBuf| [("GIT_DIR", git_dir.to_owned()), ("GIT_OBJECT_DIRECTORY", objects.clone())];
-        let run = |args: &'static [&'static str], input: Vec<u8>, objects: &PathBuf| {
-            let env = at(objects);
-            let extra: Vec<(&str, &Path)> = env.iter().map(|(name, path)| (*name, path.as_path())).collect();
-            Command { stdin: Some(input), keep: COMMITTED, ..self.command(self.root(), args, &extra) }
+        let git_dir = self.private().await?;
+        let step = async |args: &[&str], input: Vec<u8>, objects: &Path| {
+            let extra = [("GIT_DIR", git_dir), ("GIT_OBJECT_DIRECTORY", objects)];
+            let command = self.command(self.root(), args, &extra);
+            let done = self.run(Command { stdin: Some(input), keep: COMMITTED, ..command }, &Stop::new()).await?;
+            if !done.exit.success() || done.stdout.len() >= COMMITTED {
+                return Err(GitError::Failed { what: format!("git {}", args[0]), why: done.tail(3) });
+            }
+            Ok(done.stdout)
         };
         let wanted = format!("{}\n^{}\n", tip.0, base.0).into_bytes();
-        let pack = ["pack-objects", "--revs", "--quiet", "--stdout"];
-        let failed = |what: &str, why: String| GitError::Failed { what: format!("git {what}"), why };
-        let made =
-            self.run(run(&["pack-objects", "--revs", "--quiet", "--stdout"], wanted, &objects), &Stop::new()).await?;
-        if !made.exit.success() || made.stdout.len() >= COMMITTED {
-            return Err(failed(pack[0], made.tail(3)));
-        }
-        let common = self.common().join("objects");
-        let taken = self.run(run(&["index-pack", "--strict", "--stdin"], made.stdout, &common), &Stop::new()).await?;
-        if taken.exit.success() { Ok(()) } else { Err(failed("index-pack", taken.tail(3))) }
+        let pack = step(&["pack-objects", "--revs", "--quiet", "--stdout"], wanted, &dir.join("objects")).await?;
+        step(&["index-pack", "--strict", "--stdin"], pack, &self.common().join("objects")).await.map(drop)
     }
 }
 

@@ -5,9 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::program::Program;
+use super::program::{Desk, Program};
 use super::{GitError, HarvestOrder};
-use crate::adapters::process::{Command, Environment, Stop};
 
 /// The setting that names the place of contents.
 pub const STORAGE: &str = "lfs.storage";
@@ -89,19 +88,24 @@ impl Program {
         Some(named.unwrap_or_else(|| self.common().join("lfs")))
     }
 
-    /// Refuses work whose pointers have no content anywhere: nobody could ever check it out.
-    pub async fn refuse_empty_pointers(&self, order: &HarvestOrder<'_>, all: Vec<Pointer>) -> Result<(), GitError> {
+    /// Refuses work whose pointers have no content anywhere: nobody could ever check it out. Attributes are read as the
+    /// work was, not as the worktree's own git directory has them, which its agent can write.
+    pub async fn refuse_empty_pointers(
+        &self,
+        order: &HarvestOrder<'_>,
+        desk: &Desk,
+        all: Vec<Pointer>,
+    ) -> Result<(), GitError> {
         let Some(storage) = self.lfs_storage().filter(|_| !all.is_empty()) else { return Ok(()) };
         let empty: Vec<_> = all.into_iter().filter(|pointer| !pointer.is_in(&storage)).collect();
         if empty.is_empty() {
             return Ok(());
         }
         // A file that only looks like one, such as a test's, is as good as any other.
-        let list: Vec<u8> = empty.iter().flat_map(|pointer| pointer.path.iter().copied().chain([0])).collect();
+        let paths: Vec<_> = empty.into_iter().map(|pointer| pointer.path).collect();
         let args = ["check-attr", "-z", "--stdin", "filter"];
-        let plain = self.plain(order.worktree, &args, Environment::new());
-        let asked = self.run(Command { stdin: Some(list), keep: usize::MAX, ..plain }, &Stop::new()).await?;
-        let mut fields = asked.stdout.split(|byte| *byte == 0);
+        let listed = self.feed(order.worktree, &args, &desk.environment(order.worktree), &paths).await?;
+        let mut fields = listed.stdout.split(|byte| *byte == 0);
         while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next()) {
             if value == b"lfs" {
                 let path = String::from_utf8_lossy(path);

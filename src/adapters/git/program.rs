@@ -157,7 +157,7 @@ impl Program {
         extra: &[(&str, &Path)],
         paths: &[Vec<u8>],
     ) -> Result<Finished, GitError> {
-        let list: Vec<u8> = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+        let list = zero_ended(paths);
         self.again(|| Command { stdin: Some(list.clone()), ..self.command(dir, args, extra) }, args).await
     }
 
@@ -272,12 +272,7 @@ impl Program {
             let io = |source| GitError::Io { what: entry.display().to_string(), source };
             fs::remove_dir_all(&entry).map_err(io)?;
         }
-        match fs::remove_dir_all(path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(GitError::Io { what: path.display().to_string(), source })
-            }
-            _ => Ok(()),
-        }
+        remove(path)
     }
 
     /// What stands in a worktree that is about to be handed to its agent.
@@ -375,5 +370,20 @@ impl Program {
             }
         }
         Ok(())
+    }
+}
+
+/// Paths as git reads them with `-z`.
+pub(super) fn zero_ended(paths: &[Vec<u8>]) -> Vec<u8> {
+    paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), GitError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(GitError::Io { what: path.display().to_string(), source })
+        }
+        _ => Ok(()),
     }
 }

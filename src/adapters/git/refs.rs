@@ -1,6 +1,6 @@
 //! Refs, by the git program: it knows every format that it makes them in.
 
-use super::program::Program;
+use super::program::{Program, zero_ended};
 use super::{CommitId, GitError, Head};
 use crate::adapters::process::{Command, Exit, Finished, Stop};
 
@@ -17,8 +17,8 @@ impl Program {
 
     /// What git says of paths, each ended by a zero byte, where the answer for none of them is no failure.
     pub(super) async fn told(&self, args: &[&str], paths: &[Vec<u8>]) -> Result<Vec<u8>, GitError> {
-        let list = paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
-        let command = Command { stdin: Some(list), keep: usize::MAX, ..self.command(self.root(), args, &[]) };
+        let command =
+            Command { stdin: Some(zero_ended(paths)), keep: usize::MAX, ..self.command(self.root(), args, &[]) };
         let done = self.run(command, &Stop::new()).await?;
         match done.exit {
             Exit::Code(0 | 1) => Ok(done.stdout),

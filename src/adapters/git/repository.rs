@@ -180,7 +180,7 @@ impl Git for Repository {
                 Ok((tree, pointers))
             })
             .await?;
-        self.program.refuse_empty_pointers(order, pointers).await?;
+        self.program.refuse_empty_pointers(order, &desk, pointers).await?;
         let commit = self
             .blocking(move |repo| {
                 let last = repo.find_commit(oid(&parent)?)?;
