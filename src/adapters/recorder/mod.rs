@@ -49,7 +49,8 @@ pub fn record(length: Duration, stop: &Stop) -> Recording {
         let now = Moment::now(began, &thread);
         ticks.push(now.since(last));
         last = now;
-        if began.elapsed() >= length || stop.is_cancelled() {
+        // By the moment that ends the tick: the ticks are as long as was asked for.
+        if now.at >= micros(length) || stop.is_cancelled() {
             return Recording { tick, ticks, samples };
         }
     }
