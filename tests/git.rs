@@ -5,6 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::git::{
@@ -323,4 +324,24 @@ async fn the_versions_of_a_file_are_found_newest_first() {
     let tip = id(repo.commit("third"));
     let versions = open(&repo).await.versions(&tip, "a.txt").await.unwrap();
     assert_eq!(versions, [b"two\n".to_vec(), b"one\n".to_vec()]);
+}
+
+/// Writes and stages a file at the beginning of a second, so that what follows falls into the same one.
+fn staged_early_in_a_second(repo: &Repo, path: &str, text: &str) {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    // The clock of a file system may lag behind by a few ms.
+    std::thread::sleep(Duration::from_nanos(u64::from(1_020_000_000 - now().subsec_nanos())));
+    repo.write(path, text);
+    repo.git(&["add", path]);
+}
+
+#[tokio::test]
+async fn an_edit_of_the_same_length_in_the_second_in_which_the_index_was_written_is_seen() {
+    let repo = Repo::with(&[("a.md", "one\n")]);
+    let git = open(&repo).await;
+    staged_early_in_a_second(&repo, "a.md", "<80\n");
+    repo.write("a.md", "<90\n");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(git.stored("a.md").await.unwrap(), b"<90\n");
+    assert!(git.is_dirty("a.md").await.unwrap());
 }

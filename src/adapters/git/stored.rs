@@ -33,6 +33,14 @@ impl Aside {
     }
 }
 
+/// With the time at which it was written: git reads what was changed in that second or later, where size and time
+/// of the file could be those of an older content, and a copy that looks younger would hide an edit.
+fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::copy(from, to)?;
+    let written = fs::metadata(from)?.modified()?;
+    fs::OpenOptions::new().write(true).open(to)?.set_modified(written)
+}
+
 impl Program {
     /// What git would store of a file of the checkout.
     pub(super) async fn stored(&self, path: &str) -> Result<Vec<u8>, GitError> {
@@ -42,7 +50,7 @@ impl Program {
         let place = PathBuf::from(place.text().trim_end_matches('\n'));
         if place.exists() {
             // By what stands in it git decides about line ends.
-            fs::copy(&place, &aside.index)
+            copy_index(&place, &aside.index)
                 .map_err(|source| GitError::Io { what: place.display().to_string(), source })?;
         }
         let args = ["-c", "core.splitIndex=false", "--literal-pathspecs", "add", "--force", "--sparse", "--", path];
