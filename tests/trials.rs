@@ -179,3 +179,15 @@ fn tests_that_hang_on_the_baseline_end_with_the_time_cap() {
     done.says(&["the baseline can't be judged", "sh tests/run.sh: the run's time cap ended in the middle of it"]);
     assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_variant_that_hangs_while_it_is_measured_is_out_in_its_first_slice_and_time_is_left_for_the_others() {
+    let repo = Arena::default().build();
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 30s"));
+    let hangs = "test \"$(cat cost.txt)\" -ne 20 || exec sleep 600\n";
+    repo.write("bench/cost.sh", &repo.read("bench/cost.sh").replacen('\n', &format!("\n{hangs}"), 1));
+    repo.commit("a benchmark that hangs for A");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "60\n", "{}", done.out);
+    done.says(&["A is out: ", "it takes more than 10 times as long as the baseline's longest"]);
+}

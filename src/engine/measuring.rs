@@ -272,7 +272,7 @@ impl Run {
             brief: standing.brief,
         };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
-            return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;
+            return self.block_in_lanes(&lanes, judged, facts, standing, meters, (slot, pace)).await;
         }
         let order = race::shuffled(&standing.active, self.started.seed, index);
         let mut slices = Vec::new();
@@ -283,7 +283,7 @@ impl Run {
                     continue;
                 }
                 self.check_stop()?;
-                let patience = self.patience(facts, source.name(), &contender, pace.left());
+                let patience = self.patience(facts, source.name(), &contender, pace);
                 let slot = Slot { limit: patience.limit, ..slot };
                 let slice = self.slice(at, &contender, judged, meters, slot, patience).await?;
                 let tampered = self.tampered(&contender, code, judged).await?;

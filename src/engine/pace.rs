@@ -22,8 +22,12 @@ use crate::error::Error;
 
 /// A slice that takes so many times as long as the baseline's longest is the contender's own trouble.
 const TIMES: u32 = 10;
-/// Below this a slice is never too long.
+/// Below this neither a suite nor a slice is too long.
 const SHORT: Duration = Duration::from_secs(30);
+/// Nor is a slice that takes no more than this part of the budget for measuring, however short that is; below
+/// [`BRIEF`] it never is.
+const PART: u32 = 6;
+const BRIEF: Duration = Duration::from_secs(5);
 /// A machine is calm when others use at most this share of its cores, over [`LOOK`].
 const CALM: f64 = 0.25;
 const LOOK: Duration = Duration::from_secs(3);
@@ -52,8 +56,8 @@ impl Patience {
     }
 
     /// Until a slice takes too long beside the baseline's longest, and no longer than there is time.
-    fn beside(baseline: Option<Duration>, whole: Option<Duration>) -> Self {
-        match (baseline.map(|longest| (longest * TIMES).max(SHORT)), whole) {
+    fn beside(baseline: Option<Duration>, short: Duration, whole: Option<Duration>) -> Self {
+        match (baseline.map(|longest| (longest * TIMES).max(short)), whole) {
             (Some(own), Some(whole)) if own < whole => Self { limit: Some(own), ours: false },
             (own, None) => Self { limit: own, ours: false },
             (_, whole) => Self { limit: whole, ours: true },
@@ -156,16 +160,19 @@ impl Run {
 
     /// How long a slice of a contender at this source may take. The baseline's own slices have no measure but the time
     /// that is left: a machine that stalls is not its doing.
-    pub(super) fn patience(&self, facts: &Facts, source: &str, contender: &Contender, left: Duration) -> Patience {
-        let slices = facts.blocks.iter().flat_map(|block| &block.slices).filter(|slice| slice.source == source);
-        let baseline = slices.filter(|slice| slice.contender == Contender::Baseline).map(|slice| slice.timing.wall);
-        let beside = baseline.max().filter(|_| contender.key().is_some());
-        Patience::beside(beside, self.whole_limit(left))
+    pub(super) fn patience(&self, facts: &Facts, source: &str, contender: &Contender, pace: &Pace) -> Patience {
+        let tried = facts.smoke.iter().flat_map(|smoke| &smoke.rounds).flatten().map(|taken| &taken.slice);
+        let slices = facts.blocks.iter().flat_map(|block| &block.slices).chain(tried);
+        let of_baseline = slices.filter(|slice| slice.source == source && slice.contender == Contender::Baseline);
+        let longest = of_baseline.map(|slice| slice.timing.wall).max();
+        let beside = longest.filter(|_| contender.key().is_some());
+        let short = (pace.budget / PART).clamp(BRIEF, SHORT);
+        Patience::beside(beside, short, self.whole_limit(pace.left()))
     }
 
     /// How long a slice may take that nothing was measured before in its tree, beside one of the baseline's.
     pub(super) fn first_patience(&self, baseline: Option<Duration>) -> Patience {
-        Patience::beside(baseline, self.time_left())
+        Patience::beside(baseline, SHORT, self.time_left())
     }
 
     /// Logical CPUs that this process may use; 1 where the machine does not tell.
