@@ -109,6 +109,7 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
                     concurrency: number(2),
                     requests: Some(number(40)),
                     duration: Duration::from_millis(200),
+                    output: true,
                     metrics: vec![metric::load::Metric { name: name(), stat: "throughput".parse().unwrap() }],
                 })
             }

@@ -157,7 +157,7 @@ struct Busy(Duration);
 
 #[async_trait]
 impl Target for Busy {
-    async fn ask(&self) -> Result<(), Failure> {
+    async fn ask(&self, _: u64) -> Result<(), Failure> {
         std::thread::sleep(self.0);
         Ok(())
     }
@@ -171,7 +171,7 @@ struct Slow {
 
 #[async_trait]
 impl Target for Slow {
-    async fn ask(&self) -> Result<(), Failure> {
+    async fn ask(&self, _: u64) -> Result<(), Failure> {
         self.asked.lock().unwrap().push(Instant::now());
         tokio::time::sleep(Duration::from_millis(500)).await;
         Ok(())
@@ -347,6 +347,7 @@ fn settings(serve: &[&str], stats: &[&str]) -> Settings {
         concurrency: n(4),
         requests: None,
         duration: Duration::from_millis(200),
+        output: false,
         metrics: metrics(stats),
     }
 }
@@ -433,10 +434,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == "dies" and count > 20:
             print("out of memory", flush=True)
             os._exit(3)
+        body = b"ok"
+        if mode.startswith("echo"):
+            number = int(self.path.rpartition("=")[2]) if "=" in self.path else 0
+            body = str(number * 2 + (mode == "echo-odd" and count > 30)).encode()
         self.send_response(503 if mode == "starting" else 200)
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(body)
     def log_message(self, *rest): pass
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
@@ -466,6 +471,31 @@ async fn a_real_program_is_started_measured_and_gone() {
     for port in ["PORT", "BLUEPRINT_PORT_1"].map(|name| site.env[name].parse::<u16>().unwrap()) {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     }
+}
+
+/// What a server that is asked for numbers says in a slice.
+async fn output(mode: &str, path: &str, seed: u64) -> Result<String, MetricError> {
+    let dir = tempfile::tempdir().unwrap();
+    let site = python(dir.path());
+    let settings = Settings {
+        request: request(path, None),
+        output: true,
+        ..settings(&["python3", "app.py", mode], &["p50", "throughput"])
+    };
+    let mut meter = opened(settings, &site).await;
+    let sample = meter.sample(slot(seed)).await;
+    meter.close().await;
+    sample.map(|sample| sample.output.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_answers_follows_from_the_blocks_seed_and_every_wrong_answer_shows() {
+    let path = "/double?n={seed}";
+    let right = output("echo", path, 7).await.unwrap();
+    assert_eq!(right, output("echo", path, 7).await.unwrap());
+    assert_ne!(right, output("echo", path, 8).await.unwrap());
+    assert_ne!(right, output("echo-odd", path, 7).await.unwrap(), "only answers after the thirtieth are wrong");
+    assert_ne!(right, output("well", path, 7).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

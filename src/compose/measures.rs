@@ -175,7 +175,23 @@ fn build(config: &Config, wanted: &[(&MetricName, &Metric)]) -> Result<Vec<Box<d
             built.push(left);
         }
     }
+    built.iter().try_for_each(comparable)?;
     Ok(built.into_iter().map(metric::build).collect())
+}
+
+/// Refuses to compare answers of which some may be missing.
+fn comparable(settings: &SourceSettings) -> Result<()> {
+    let SourceSettings::Http(http) = settings else { return Ok(()) };
+    match http.metrics.iter().find(|one| one.stat == metric::load::LoadStat::ErrorRate).filter(|_| http.output) {
+        None => Ok(()),
+        Some(rate) => {
+            let error = wrong(format!(
+                "`metrics.{}` counts failed requests, and where some may fail answers can't be compared by `output`",
+                rate.name
+            ));
+            Err(error.hint("leave `output` out, or count failures at another `path`, `rate` or `slice`"))
+        }
+    }
 }
 
 /// Adds the metric to a source that is the same but for its metrics; the settings back where none is.
@@ -192,8 +208,10 @@ fn join(built: &mut [SourceSettings], new: SourceSettings) -> Option<SourceSetti
                 known.output = known.output.take().or_else(|| new.output.clone());
             }
             (Http(known), Http(new))
-                if metric::http::Settings { metrics: new.metrics.clone(), ..known.clone() } == *new =>
+                if metric::http::Settings { metrics: new.metrics.clone(), output: new.output, ..known.clone() }
+                    == *new =>
             {
+                known.output |= new.output;
                 known.metrics.extend_from_slice(&new.metrics);
             }
             (SqlLoad(known), SqlLoad(new))
@@ -245,11 +263,7 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
             SourceSettings::Sql(sql::Settings { name, query, unit })
         }
         "time" => {
-            let output = match metric.output.as_deref() {
-                None => false,
-                Some("stdout") => true,
-                Some(_) => return Err(wrong(format!("`{place}.output` of a metric from `time` can only be `stdout`"))),
-            };
+            let output = output(&place, kind, "stdout", metric)?;
             SourceSettings::Time(metric::time::Settings { name, command: run()?, output })
         }
         "instructions" => {
@@ -261,7 +275,17 @@ fn source(config: &Config, name: &MetricName, metric: &Metric) -> Result<SourceS
     })
 }
 
+/// Whether what is answered is compared, where a kind of source can only compare one thing.
+fn output(place: &str, kind: &str, only: &str, metric: &Metric) -> Result<bool> {
+    match metric.output.as_deref() {
+        None => Ok(false),
+        Some(word) if word == only => Ok(true),
+        Some(_) => Err(wrong(format!("`{place}.output` of a metric from `{kind}` can only be `{only}`"))),
+    }
+}
+
 fn http_load(config: &Config, place: &str, name: MetricName, metric: &Metric) -> Result<metric::http::Settings> {
+    let output = output(place, "http", "body", metric)?;
     let stat = needed(place, "stat", metric.stat.as_ref())?;
     let stat = stat.parse().map_err(|why| wrong(format!("`{place}.stat`: {why}")))?;
     let place = format!("{place}.http");
@@ -274,6 +298,7 @@ fn http_load(config: &Config, place: &str, name: MetricName, metric: &Metric) ->
         concurrency: http.concurrency.unwrap_or(http::CONCURRENCY),
         requests: http.requests,
         duration: slice.unwrap_or(load::SLICE),
+        output,
         metrics: vec![metric::load::Metric { name, stat }],
     })
 }
@@ -309,7 +334,7 @@ fn only(place: &str, kind: &str, metric: &Metric) -> Result<()> {
         ("test", metric.test.is_some(), &["report"]),
         ("stat", metric.stat.is_some(), &["report", "http", "sql-load"]),
         ("path", metric.path.is_some(), &["command"]),
-        ("output", metric.output.is_some(), &["command", "time"]),
+        ("output", metric.output.is_some(), &["command", "time", "http"]),
         ("unit", metric.unit.is_some(), &["report", "file", "command", "sql"]),
         ("sql", metric.sql.is_some(), &["sql"]),
         ("sql_load", metric.sql_load.is_some(), &["sql-load"]),

@@ -314,7 +314,7 @@ pub struct Suite {
 pub struct Http {
     /// Starts the program: a shell line run in the judged tree. It listens on 127.0.0.1 at `$PORT`.
     pub serve: Option<String>,
-    /// The path that is asked, with its query.
+    /// The path that is asked, with its query; `{seed}` in it is another number in each block.
     pub path: Option<String>,
     /// The path that answers 2xx once the program is ready; `path` where absent.
     pub ready: Option<String>,
@@ -349,8 +349,8 @@ pub struct Metric {
     pub stat: Option<String>,
     /// Keys and indices of the JSON document joined by dots (`command`).
     pub path: Option<String>,
-    /// What was computed, which must be what the baseline computes from the same inputs: `stdout` (`time`), or keys
-    /// and indices of the JSON document joined by dots (`command`).
+    /// What was computed, which must be what the baseline computes from the same inputs: `stdout` (`time`), `body`
+    /// (`http`), or keys and indices of the JSON document joined by dots (`command`).
     pub output: Option<String>,
     /// What the number is in, such as `ms` or `B` (`command`, `sql`); what the file must say (`file`); which figure of a
     /// benchmark, such as `B/op` (`go-bench`); what a trend of the script is in (`k6`).

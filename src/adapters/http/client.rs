@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use rustix::io::Errno;
 
+use super::answers::{Answers, Body};
 use crate::adapters::load::{Failure, Target};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 /// How much of an answer is kept in memory to look for the expected text.
 const KEPT: usize = 4 << 20;
@@ -18,7 +21,12 @@ const IDLE: Duration = Duration::from_secs(2);
 /// What the system says when this process can't open another connection.
 const OURS: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS];
 
-/// A path with an optional query, such as `/users?page=2`.
+/// Where this stands in a path, each request has a number of its own, the same for every contender.
+const NUMBER: &str = "{seed}";
+/// It is below this, so that any server reads it as a number.
+const NUMBERS: u64 = 1_000_000;
+
+/// A path with an optional query, such as `/users?page=2` or `/users?page={seed}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPath(String);
 
@@ -61,6 +69,8 @@ enum Kind {
     Status(u16),
     /// Answered 2xx without the expected text.
     Unexpected,
+    /// Answered otherwise than to the same question before.
+    Changing,
     /// No connection.
     Unconnected,
     /// The connection ended before the answer did.
@@ -76,6 +86,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Status(status) => write!(f, "status {status}"),
             Self::Unexpected => f.write_str("not the expected answer"),
+            Self::Changing => f.write_str("another answer than before"),
             Self::Unconnected => f.write_str("no connection"),
             Self::Broken => f.write_str("connection broken"),
             Self::Late => f.write_str("no answer in time"),
@@ -100,8 +111,10 @@ pub fn plain() -> reqwest::ClientBuilder {
 /// Asks one server for one path over connections that stay open between requests.
 pub struct Client {
     http: reqwest::Client,
-    url: String,
+    server: String,
     settings: RequestSettings,
+    seed: u64,
+    answers: Option<Answers>,
 }
 
 impl Client {
@@ -115,13 +128,29 @@ impl Client {
             .pool_max_idle_per_host(connections)
             .timeout(settings.limit)
             .build()?;
-        Ok(Self { http, url: format!("http://127.0.0.1:{port}{}", settings.path), settings })
+        Ok(Self { http, server: format!("http://127.0.0.1:{port}"), settings, seed: 0, answers: None })
     }
 
-    fn failed(&self, error: &reqwest::Error) -> Failure {
+    /// The same over the same connections, with the numbers of a slice in its path; answers are noted where they are to
+    /// be compared.
+    #[must_use]
+    pub fn seeded(&self, seed: u64, answers: Option<Answers>) -> Self {
+        let Self { http, server, settings, .. } = self;
+        Self { http: http.clone(), server: server.clone(), settings: settings.clone(), seed, answers }
+    }
+
+    /// The path of a question.
+    fn path(&self, question: u64) -> String {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(question);
+        let number = random.next_u64() % NUMBERS;
+        self.settings.path.0.replace(NUMBER, &number.to_string())
+    }
+
+    fn failed(&self, path: &str, error: &reqwest::Error) -> Failure {
         if error.is_timeout() {
             let limit = crate::domain::quantity::show_duration(self.settings.limit);
-            return self.fails(Kind::Late, &format!("no answer within {limit}"));
+            return fails(Kind::Late, path, &format!("no answer within {limit}"));
         }
         let mut cause: &dyn Error = error;
         let mut exhausted = false;
@@ -135,44 +164,51 @@ impl Client {
             (false, true) => Kind::Unconnected,
             (false, false) => Kind::Broken,
         };
-        self.fails(kind, &cause.to_string())
+        fails(kind, path, &cause.to_string())
     }
+}
 
-    fn fails(&self, kind: Kind, what: &str) -> Failure {
-        let asked = format!("GET {}: {what}", self.settings.path);
-        match kind {
-            Kind::Exhausted => Failure {
-                kind: kind.to_string(),
-                machine: true,
-                message: format!("this machine can't hold the load: {asked}"),
-            },
-            _ => Failure { kind: kind.to_string(), machine: false, message: asked },
-        }
+fn fails(kind: Kind, path: &str, what: &str) -> Failure {
+    let asked = format!("GET {path}: {what}");
+    match kind {
+        Kind::Exhausted => Failure {
+            kind: kind.to_string(),
+            machine: true,
+            message: format!("this machine can't hold the load: {asked}"),
+        },
+        _ => Failure { kind: kind.to_string(), machine: false, message: asked },
     }
 }
 
 #[async_trait]
 impl Target for Client {
-    async fn ask(&self) -> Result<(), Failure> {
-        let mut answer = self.http.get(&self.url).send().await.map_err(|error| self.failed(&error))?;
+    async fn ask(&self, question: u64) -> Result<(), Failure> {
+        let path = self.path(question);
+        let failed = |error: reqwest::Error| self.failed(&path, &error);
+        let mut answer = self.http.get(format!("{}{path}", self.server)).send().await.map_err(failed)?;
         let status = answer.status();
         let wanted = self.settings.expect.as_deref();
-        let mut kept = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.failed(&error))? {
+        let (mut kept, mut body) = (Vec::new(), Body::default());
+        while let Some(part) = answer.chunk().await.map_err(failed)? {
             let keep = !status.is_success() || wanted.is_some();
             let room = if keep { KEPT - kept.len() } else { 0 };
             kept.extend_from_slice(&part[..part.len().min(room)]);
+            if self.answers.is_some() {
+                body.take(&part);
+            }
         }
         let text = String::from_utf8_lossy(&kept);
         if !status.is_success() {
-            return Err(self.fails(Kind::Status(status.as_u16()), &format!("{status}{}", quoted(&text))));
+            return Err(fails(Kind::Status(status.as_u16()), &path, &format!("{status}{}", quoted(&text))));
         }
-        match wanted.filter(|wanted| !text.contains(wanted)) {
-            None => Ok(()),
-            Some(wanted) => {
-                Err(self.fails(Kind::Unexpected, &format!("the answer does not hold `{wanted}`{}", quoted(&text))))
-            }
+        if let Some(wanted) = wanted.filter(|wanted| !text.contains(wanted)) {
+            let what = format!("the answer does not hold `{wanted}`{}", quoted(&text));
+            return Err(fails(Kind::Unexpected, &path, &what));
         }
+        let Some(answers) = &self.answers else { return Ok(()) };
+        answers.add(question, body).map_err(|(before, now)| {
+            fails(Kind::Changing, &path, &format!("answered `{before}` at first, and then `{now}`"))
+        })
     }
 }
 
@@ -188,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_path_can_not_name_another_host() {
-        for text in ["/", "/users?page=2&q=a%20b", "/a//b"] {
+        for text in ["/", "/users?page=2&q=a%20b", "/a//b", "/users/{seed}"] {
             assert_eq!(text.parse::<RequestPath>().unwrap().to_string(), text);
         }
         for text in

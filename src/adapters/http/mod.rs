@@ -1,5 +1,6 @@
 //! Load over HTTP: starting the server under test and asking it; and streams of events, however they come.
 
+mod answers;
 mod client;
 mod limits;
 mod server;
@@ -9,6 +10,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::process::ProcessError;
+pub use answers::Answers;
 pub use client::{Client, RequestPath, RequestSettings, builder, plain};
 pub use server::{ServeSettings, Server};
 pub use sse::{SseEvent, SseReader};

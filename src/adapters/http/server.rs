@@ -92,7 +92,7 @@ impl Server {
         let look = RequestSettings { path: ready.clone(), expect: None, limit: LOOK.min(*ready_limit) };
         let client = self.client(&look, 1)?;
         loop {
-            let answer = client.ask().await;
+            let answer = client.ask(0).await;
             if let Some(exit) = self.service.ended() {
                 return Err(HttpError::Variant(self.ended_with(exit, "before it was ready")));
             }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::generator::on_generator;
 use super::tally::Tally;
-use super::{Failure, Target};
+use super::{BURST, CLOSED, Failure, Target};
 
 /// Fewer answers make no rate.
 const LEAST: u64 = 30;
@@ -48,7 +48,7 @@ pub async fn closed_loop<T: Target>(target: &Arc<T>, pace: Pace) -> (Tally, Opti
     let target = Arc::clone(target);
     on_generator(async move {
         let mut window = Window::new(pace);
-        let tally = keep(&target, pace.in_flight.get(), |done| window.goes_on(done)).await;
+        let tally = keep(&target, pace.in_flight.get(), CLOSED, |done| window.goes_on(done)).await;
         (tally, window.steady)
     })
     .await
@@ -65,7 +65,7 @@ pub async fn burst<T: Target>(target: &Arc<T>, in_flight: NonZeroU32, total: u64
             left = left.saturating_sub(1);
             more
         };
-        keep(&target, u32::try_from(first).unwrap_or(u32::MAX), more).await
+        keep(&target, u32::try_from(first).unwrap_or(u32::MAX), BURST, more).await
     })
     .await
 }
@@ -78,15 +78,22 @@ struct Done {
     clean: bool,
 }
 
-/// Keeps requests in flight: for each that is answered another is sent, until `more` says no.
-async fn keep<T: Target>(target: &Arc<T>, in_flight: u32, mut more: impl FnMut(&Done) -> bool + Send) -> Tally {
+/// Keeps requests in flight: for each that is answered another is sent, until `more` says no. Questions are counted on
+/// from the first.
+async fn keep<T: Target>(
+    target: &Arc<T>,
+    in_flight: u32,
+    mut question: u64,
+    mut more: impl FnMut(&Done) -> bool + Send,
+) -> Tally {
     let mut tally = Tally::default();
     let mut tasks = JoinSet::new();
-    let send = |tasks: &mut JoinSet<_>, first| {
-        let target = Arc::clone(target);
+    let mut send = |tasks: &mut JoinSet<_>, first| {
+        let (target, asked) = (Arc::clone(target), question);
+        question += 1;
         tasks.spawn(async move {
             let sent = Instant::now();
-            let answer: Result<(), Failure> = target.ask().await;
+            let answer: Result<(), Failure> = target.ask(asked).await;
             let at = Instant::now();
             // The connection goes back to its pool just after the answer's end. A request sent
             // before that would open another one.

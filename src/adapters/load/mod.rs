@@ -27,11 +27,17 @@ pub const SLICE: Duration = Duration::from_millis(400);
 /// Requests a second of the open loop, unless the configuration says.
 pub const RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 
+/// The first question of a closed loop.
+pub const CLOSED: u64 = 1 << 32;
+/// The first question of a burst.
+pub const BURST: u64 = 2 << 32;
+
 /// What is loaded.
 #[async_trait]
 pub trait Target: Send + Sync + 'static {
-    /// Asks once and reads the answer to its end.
-    async fn ask(&self) -> Result<(), Failure>;
+    /// Asks one question once and reads the answer to its end. The same number is the same question: an open loop
+    /// asks from 0 on in the order of its schedule, a closed one from [`CLOSED`], a burst from [`BURST`].
+    async fn ask(&self, question: u64) -> Result<(), Failure>;
 }
 
 /// A request without a clean answer.

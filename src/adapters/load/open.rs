@@ -42,11 +42,14 @@ pub async fn open_loop<T: Target>(target: &Arc<T>, schedule: Vec<Duration>) -> O
 async fn send<T: Target>(target: Arc<T>, schedule: Vec<Duration>) -> Opened {
     let length = schedule.last().copied().unwrap_or_default();
     let (mut due, mut tasks) = (ring(schedule), JoinSet::new());
+    let mut question = 0;
     while let Some(due) = due.recv().await {
         let target = Arc::clone(&target);
+        let asked = question;
+        question += 1;
         tasks.spawn(async move {
             let sent = Instant::now();
-            let answer = target.ask().await;
+            let answer = target.ask(asked).await;
             (sent.saturating_duration_since(due), due.elapsed(), due, answer)
         });
     }

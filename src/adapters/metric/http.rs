@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
-use crate::adapters::http::{Client, HttpError, RequestSettings, ServeSettings, Server};
+use crate::adapters::http::{Answers, Client, HttpError, RequestSettings, ServeSettings, Server};
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub requests: Option<NonZeroU32>,
     /// How long each loop loads the server in one slice, at least.
     pub duration: Duration,
+    /// Whether what is answered is compared with what the baseline answers.
+    pub output: bool,
     /// At least one.
     pub metrics: Vec<Metric>,
 }
@@ -79,7 +81,7 @@ impl MetricSource for Http {
     }
 
     fn unchecked(&self) -> Option<&'static str> {
-        self.settings.request.expect.is_none().then_some("add `expect`")
+        (!self.settings.output).then_some("add `output: body`, and `{seed}` to the path")
     }
 
     fn stays(&self) -> bool {
@@ -118,16 +120,18 @@ struct Load {
 impl Meter for Load {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
         let (started, before) = (Instant::now(), self.server.usage());
-        let (client, settings) = (self.client()?, self.settings.clone());
+        let settings = self.settings.clone();
+        let answers = Answers::new(settings.concurrency.get().into());
+        let client = Arc::new(self.client()?.seeded(slot.seed, settings.output.then(|| answers.clone())));
         let Taken { readings, late } =
             self.within(slot, load::slice(settings.shape(self.rate.get()), &client, slot.seed)).await?;
         let wall = started.elapsed();
         let timing = Timing { late, ..slice::timing(&self.site, wall, self.server.usage().since(before)) };
-        Ok(Sample { readings, timing, own: None, output: None })
+        Ok(Sample { readings, timing, own: None, output: answers.told() })
     }
 
     async fn held(&mut self, slot: Slot) -> Result<Option<Held>, MetricError> {
-        let (client, settings) = (self.client()?, self.settings.clone());
+        let (client, settings) = (Arc::new(self.client()?.seeded(slot.seed, None)), self.settings.clone());
         self.within(slot, load::held(settings.shape(self.rate.get()), &client, slot.seed)).await.map(Some)
     }
 

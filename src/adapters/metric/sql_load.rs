@@ -7,7 +7,6 @@
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -254,13 +253,7 @@ impl Load {
 
     fn turns(&self, seed: u64) -> Turns {
         let Asked { file, params, .. } = &self.asked;
-        Turns {
-            connections: Arc::clone(&self.connections),
-            file: file.clone(),
-            params: Arc::clone(params),
-            seed,
-            next: AtomicU64::new(0),
-        }
+        Turns { connections: Arc::clone(&self.connections), file: file.clone(), params: Arc::clone(params), seed }
     }
 }
 
@@ -279,14 +272,12 @@ struct Turns {
     file: String,
     params: Arc<Params>,
     seed: u64,
-    next: AtomicU64,
 }
 
 #[async_trait]
 impl Target for Turns {
-    async fn ask(&self) -> Result<(), Failure> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let values = self.params.draw(self.seed, LANES.1, turn);
+    async fn ask(&self, question: u64) -> Result<(), Failure> {
+        let values = self.params.draw(self.seed, LANES.1, question);
         self.connections.ask(&values).await.map_err(|error| match error {
             QueryError::Server(why) => {
                 Failure { kind: "no database".to_owned(), machine: true, message: format!("the database: {why}") }

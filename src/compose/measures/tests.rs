@@ -52,6 +52,19 @@ fn http_metrics_of_one_server_share_it() {
          c: {http: {path: /other}, stat: throughput}",
     );
     assert_eq!(found.len(), 2, "{found:?}");
+    let compared = names(
+        "http: {serve: ./serve, path: \"/users/{seed}\"}\nmetrics:\n  a: {from: http, stat: p95}\n  \
+         b: {from: http, stat: p50, output: body}",
+    );
+    assert_eq!(compared.len(), 1, "{compared:?}");
+}
+
+#[test]
+fn answers_are_compared_only_where_none_may_be_missing() {
+    let message = refused(
+        "http: {serve: ./serve, path: /}\nmetrics:\n  a: {from: http, stat: error_rate}\n  b: {from: http, stat: p50, output: body}",
+    );
+    assert!(message.contains("`metrics.a` counts failed requests"), "{message}");
 }
 
 #[test]
@@ -117,6 +130,7 @@ fn what_is_wrong_with_a_metric_is_said_with_its_key() {
         ("{from: pytest-benchmark, run: x, stat: best}", "`metrics.m.stat`: `best`"),
         ("{from: file, sql: select 1}", "can be only one of them"),
         ("{from: http, stat: p95}", "`metrics.m.http` needs `serve`"),
+        ("{from: http, stat: p95, output: status}", "`metrics.m.output` of a metric from `http` can only be `body`"),
         ("{http: {serve: x, path: users}, stat: p95}", "`metrics.m.http.path`: `users`"),
         (
             "{sql_load: {file: q.sql}, stat: p95}",
