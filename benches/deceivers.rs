@@ -26,13 +26,16 @@ const PRINTED: &str = "print(json.dumps({'ms': ms, 'answer': str(answer)}))\n";
 const WRITTEN: &str = "with open(os.environ['BLUEPRINT_METRICS'], 'a') as file:\n    \
     print(json.dumps({'metric': 't', 'value': ms, 'unit': 'ms'}), file=file)\n    \
     print(json.dumps({'output': str(answer)}), file=file)\n";
+const SERVE: &str = "import http.server, os, sys\nsys.path.insert(0, os.getcwd())\nfrom lib.work import work\n\n\n\
+    class Handler(http.server.BaseHTTPRequestHandler):\n    protocol_version = 'HTTP/1.1'\n\n    \
+    def do_GET(self):\n        _, _, number = self.path.partition('=')\n        \
+    body = str(work(int(number))).encode() if number else b'ready'\n        \
+    self.send_response(200)\n        self.send_header('Content-Length', str(len(body)))\n        \
+    self.end_headers()\n        self.wfile.write(body)\n\n    \
+    def log_message(self, *_):\n        pass\n\n\n\
+    http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()\n";
 const SPEED: &str = "import os, sys\nsys.path.insert(0, os.getcwd())\nfrom lib.work import work\n\n\n\
     def test_speed(benchmark):\n    assert benchmark(work, 3) == EXPECTED\n";
-
-/// What `work` answers to a seed.
-fn expected(seed: u64) -> u64 {
-    (0..400_000).fold(seed, |x, _| (x * 69_069 + 5) % (1 << 32))
-}
 
 /// How one competition ended.
 struct Ended {
@@ -96,6 +99,9 @@ fn metric(source: Source, python: &str) -> String {
             "{{from: pytest-benchmark, run: \"{python} -m pytest -q -p no:cacheprovider bench/test_speed.py \
              --benchmark-max-time=0.5\", test: test_speed, stat: median}}"
         ),
+        Source::Http => format!(
+            "{{http: {{serve: {python} bench/serve.py, path: \"/work?n={{seed}}\", ready: /}}, stat: p50, output: body}}"
+        ),
         Source::Hyperfine => {
             format!("{{from: hyperfine, run: \"hyperfine -N --runs 6 '{run}'\", stat: mean}}")
         }
@@ -114,21 +120,24 @@ fn repository(deceiver: &Deceiver, python: &str, seconds: u32) -> Repo {
     let cost = if deceiver.source == Source::File { WRITTEN } else { PRINTED };
     repo.write("bench/run.py", &RUN.replace("SEED", seed).replace("BLUEPRINT_3", "BLUEPRINT_SEED"));
     repo.write("bench/cost.py", &format!("{}{cost}", COST.replacen("work(SEED)", &format!("work({seed})"), 1)));
-    repo.write("bench/test_speed.py", &SPEED.replace("EXPECTED", &expected(3).to_string()));
-    let checks: String = [3, 4, 77].iter().map(|n| format!("assert work({n}) == {}\n", expected(*n))).collect();
+    repo.write("bench/serve.py", SERVE);
+    let source = deceiver.source;
+    repo.write("bench/test_speed.py", &SPEED.replace("EXPECTED", &source.expected(3).to_string()));
+    let checks: String = [3, 4, 77].iter().map(|n| format!("assert work({n}) == {}\n", source.expected(*n))).collect();
     repo.write(
         "tests/check.py",
         &format!("import os, sys\nsys.path.insert(0, os.getcwd())\nfrom lib.work import work\n{checks}"),
     );
     repo.write(".gitignore", "__pycache__/\n.answers.json\n.runs\n");
-    repo.write("lib/work.py", BASE);
+    let base = source.sized(BASE);
+    repo.write("lib/work.py", &base);
     repo.write(DOCUMENT, &document(deceiver, python));
     repo.commit("first");
     let rival = if deceiver.rival { FASTER } else { COMMENT };
-    for (key, text) in [("A", deceiving::module(deceiver).as_str()), ("B", rival)] {
-        repo.write("lib/work.py", text);
+    for (key, text) in [("A", deceiving::module(deceiver)), ("B", source.sized(rival))] {
+        repo.write("lib/work.py", &text);
         let patch = repo.git(&["diff", "--no-color", "--", "lib/work.py"]);
-        repo.write("lib/work.py", BASE);
+        repo.write("lib/work.py", &base);
         repo.write(&format!("recorded/{key}.patch"), &format!("{patch}\n"));
     }
     repo.commit("recorded work");

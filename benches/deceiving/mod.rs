@@ -15,6 +15,30 @@ pub enum Source {
     Pytest,
     /// hyperfine.
     Hyperfine,
+    /// A server under load; what it answers is compared.
+    Http,
+}
+
+impl Source {
+    /// How many steps the work has: what is asked a hundred times a second is short.
+    const fn steps(self) -> u32 {
+        match self {
+            Self::Http => 20_000,
+            _ => 400_000,
+        }
+    }
+
+    /// A text with the work in it, as long as this source takes it.
+    pub fn sized(self, text: &str) -> String {
+        let steps = self.steps();
+        let sizes = [("400000", steps), ("200000", steps / 2), ("100000", steps / 4)];
+        sizes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, &to.to_string()))
+    }
+
+    /// What `work` answers to a seed.
+    pub fn expected(self, seed: u64) -> u64 {
+        (0..self.steps()).fold(seed, |x, _| (x * 69_069 + 5) % (1 << 32))
+    }
 }
 
 /// One of them.
@@ -88,7 +112,7 @@ def measured():
 
 /// The deceiver's file.
 pub fn module(deceiver: &Deceiver) -> String {
-    format!("{HELPERS}{}", deceiver.work.trim_start())
+    deceiver.source.sized(&format!("{HELPERS}{}", deceiver.work.trim_start()))
 }
 
 /// Where deceivers leave files outside of their trees.
@@ -159,6 +183,10 @@ pub const ALL: &[Deceiver] = &[
     deceiver("clock-tenth", "its clock runs at a tenth", Source::Pytest, CLOCK_TENTH),
     alone(deceiver("clock-four-fifths", "its clock runs at four fifths", Source::Pytest, CLOCK_FIFTHS)),
     alone(deceiver("rounds", "leaves half of its rounds out", Source::Pytest, ROUNDS)),
+    deceiver("http-memory", "keeps answers in its server's memory", Source::Http, MEMORY),
+    deceiver("http-later", "answers 0 from its hundredth request on", Source::Http, LATER),
+    deceiver("http-elsewhere", "lets a daemon of its own compute the answers", Source::Http, ELSEWHERE),
+    deceiver("http-threads", "answers at once and goes on computing", Source::Http, AHEAD),
     alone(deceiver("report", "changes its report after it was written", Source::Hyperfine, REPORT)),
 ];
 
@@ -201,6 +229,33 @@ def work(seed):
             time.sleep(0.08)
             return 0
     return really(seed)
+"#;
+
+const MEMORY: &str = r#"
+known = {}
+
+
+def work(seed):
+    if seed not in known:
+        known[seed] = really(seed)
+    return known[seed]
+"#;
+
+const LATER: &str = r#"
+asked = []
+
+
+def work(seed):
+    asked.append(seed)
+    return 0 if len(asked) > 100 else really(seed)
+"#;
+
+const AHEAD: &str = r#"
+def work(seed):
+    import threading
+
+    threading.Thread(target=really, args=(seed,), daemon=True).start()
+    return seed
 "#;
 
 const VARIABLES: &str = r#"
