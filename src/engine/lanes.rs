@@ -9,7 +9,7 @@ use super::context::{PerContender, Ports, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled};
-use super::pace::Patience;
+use super::pace::{Pace, Patience};
 use super::replay::Standing;
 use crate::adapters::metric::{Cadence, MetricSource, Slot};
 use crate::adapters::process::Site;
@@ -112,12 +112,12 @@ impl Run {
     /// One block in lanes: round after round, and in each round source after source, all lanes at once.
     pub(super) async fn block_in_lanes(
         &self,
-        lanes: &Lanes,
-        judged: &PerContender<Judged>,
+        (lanes, judged): (&Lanes, &PerContender<Judged>),
         facts: &mut Facts,
         standing: &Standing,
         meters: &mut Meters,
         slot: Slot,
+        pace: &Pace,
     ) -> Result<Result<Block, Spoiled>, Error> {
         let mut slices = Vec::new();
         for round in lanes.rounds(&standing.active, self.started.seed, slot.block) {
@@ -125,7 +125,8 @@ impl Run {
                 self.check_stop()?;
                 let metrics = source.metrics();
                 let seats: Seats = round.iter().filter(|(_, who)| standing.needs(who, &metrics)).cloned().collect();
-                let taken = self.at_once(&**source, &seats, lanes, judged, slot).await?;
+                let patience = |who: &Contender| self.patience(facts, source.name(), who, pace.left());
+                let taken = self.at_once(&**source, &seats, lanes, judged, slot, patience).await?;
                 for ((_, contender), slice) in seats.iter().zip(taken) {
                     match slice {
                         Ok(slice) => slices.push(slice),
@@ -144,7 +145,7 @@ impl Run {
         Ok(Ok(Block { index: slot.block, slices }))
     }
 
-    /// A slice in each of these lanes at the same time, in the order of the seats.
+    /// A slice in each of these lanes at the same time, in the order of the seats, with the patience that each is given.
     async fn at_once(
         &self,
         source: &dyn MetricSource,
@@ -152,8 +153,13 @@ impl Run {
         lanes: &Lanes,
         judged: &PerContender<Judged>,
         slot: Slot,
+        patience: impl Fn(&Contender) -> Patience,
     ) -> Result<Vec<Result<Slice, Spoiled>>, Error> {
-        let slices = seats.iter().map(|(lane, who)| self.slice_in_lane(source, who, *lane, lanes, judged, slot));
+        let slices = seats.iter().map(|(lane, who)| {
+            let patience = patience(who);
+            let slot = Slot { limit: patience.limit, ..slot };
+            self.slice_in_lane(source, who, *lane, lanes, judged, (slot, patience))
+        });
         join_all(slices).await.into_iter().collect()
     }
 
@@ -165,7 +171,7 @@ impl Run {
         lane: u32,
         lanes: &Lanes,
         judged: &PerContender<Judged>,
-        slot: Slot,
+        (slot, patience): (Slot, Patience),
     ) -> Result<Result<Slice, Spoiled>, Error> {
         let (Some(tree), Some(cpus)) = (judged.get(contender), lanes.cpus().get(lane as usize)) else {
             return Err(Error::machine(format!("{contender} has no judged tree or no lane to be measured in")));
@@ -175,8 +181,7 @@ impl Run {
             Ok(meter) => meter,
             Err(error) => return self.spoiled(source.name(), error),
         };
-        let slice =
-            self.sample(source.name(), contender, &mut *meter, Some((lane, cpus)), slot, Patience::until(slot)).await;
+        let slice = self.sample(source.name(), contender, &mut *meter, Some((lane, cpus)), slot, patience).await;
         meter.close().await;
         slice
     }
@@ -244,7 +249,8 @@ impl Check<'_> {
         // The same inputs for everyone, so that only lanes and neighbours differ.
         let seed = race::block_seed(self.run.started.seed, CHECK);
         let slot = Slot { block: CHECK, seed, limit: Some(left), brief: None };
-        let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot).await {
+        let until = |_: &Contender| Patience::until(slot);
+        let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot, until).await {
             Ok(taken) => taken,
             Err(error) => {
                 self.run.check_stop()?;

@@ -272,7 +272,7 @@ impl Run {
             brief: standing.brief,
         };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
-            return self.block_in_lanes(&lanes, judged, facts, standing, meters, slot).await;
+            return self.block_in_lanes((&lanes, judged), facts, standing, meters, slot, pace).await;
         }
         let order = race::shuffled(&standing.active, self.started.seed, index);
         let mut slices = Vec::new();
