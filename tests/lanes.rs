@@ -1,5 +1,5 @@
 //! Parallel lanes: used where a check sees no interference, given up with the reason where it does, and
-//! the verdict is the same either way. Machines with more cores than this one are faked at the port.
+//! the verdict is the same either way; and how long slices may take, in lanes and elsewhere. Machines with more cores than this one are faked at the port.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
@@ -210,6 +210,31 @@ async fn a_slice_in_a_lane_may_take_as_long_beside_the_baseline_s_as_one_that_is
         assert_eq!(facts.lanes.unwrap().lanes.is_some(), wanted == Wanted::Auto);
         assert_eq!(*longest.lock().unwrap(), Duration::from_secs(30), "{wanted:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_read_once_of_a_variant_may_take_as_long_beside_the_baseline_s_as_a_slice() {
+    let repo = Arena::default().build();
+    let (mut prepared, _) = prepared(&repo, eight(&cpus())).await;
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&limits);
+    let metric = MetricName::new("latency_p95").unwrap();
+    let name = metric.clone();
+    let sample = move |site: &Site, slot: Slot| {
+        let cost: f64 = std::fs::read_to_string(site.tree.join("cost.txt")).unwrap().trim().parse().unwrap();
+        seen.lock().unwrap().push((cost < 90.0, slot.limit.unwrap()));
+        let value = Quantity::new(cost / 1e3, Dimension::Time).unwrap();
+        let readings = vec![Reading { metric: name.clone(), value, observations: 1, account: None }];
+        let timing = Timing { wall: Duration::from_millis(1), ..Timing::default() };
+        Ok(Sample { readings, timing, own: None, output: None })
+    };
+    let source = FakeSource::new("fake", [(metric, Dimension::Time)], sample).once();
+    prepared.ports.sources = vec![Arc::new(source)];
+    carried_out(prepared, &[]).await;
+    let limits = limits.lock().unwrap();
+    let of = |variants: bool| limits.iter().filter(move |(of, _)| *of == variants).map(|(_, limit)| *limit);
+    assert_eq!(of(true).collect::<Vec<_>>(), [Duration::from_secs(30); 2]);
+    assert!(of(false).all(|limit| limit > Duration::from_secs(60)), "{limits:?}");
 }
 
 #[tokio::test]
