@@ -1,5 +1,5 @@
 //! Parallel lanes: used where a check sees no interference, given up with the reason where it does, and
-//! the verdict is the same either way. Machines with more cores than this one are faked at the port.
+//! the verdict is the same either way; and how long slices may take, in lanes and elsewhere. Machines with more cores than this one are faked at the port.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
@@ -16,7 +16,7 @@ use blueprint::adapters::machine::Machine;
 use blueprint::adapters::machine::fake::Script;
 use blueprint::adapters::machine::linux::Linux;
 use blueprint::adapters::metric::fake::FakeSource;
-use blueprint::adapters::metric::{MetricError, Sample};
+use blueprint::adapters::metric::{MetricError, Sample, Slot};
 use blueprint::adapters::process::{Command, Executor, Exit, Site, Stop};
 use blueprint::compose::{self, Prepared};
 use blueprint::domain::document::Document;
@@ -181,6 +181,60 @@ async fn a_variant_that_alone_suffers_from_neighbours_is_found_out() {
     let (facts, ..) = carried_out(prepared, &[]).await;
     let why = facts.lanes.unwrap().why;
     assert!(why.contains("latency_p95 of A is 20.0 % more beside others"), "{why}");
+}
+
+#[tokio::test]
+async fn a_slice_in_a_lane_may_take_as_long_beside_the_baseline_s_as_one_that_is_taken_alone() {
+    for wanted in [Wanted::Auto, Wanted::Off] {
+        let repo = Arena::default().build();
+        let (mut prepared, _) = prepared(&repo, eight(&cpus())).await;
+        prepared.settings.lanes = wanted;
+        let longest = Arc::new(Mutex::new(Duration::ZERO));
+        let seen = Arc::clone(&longest);
+        // Whoever is not limited has the minute that there is for measuring; block 0 tells how long slices are.
+        let metric = MetricName::new("latency_p95").unwrap();
+        let name = metric.clone();
+        let sample = move |site: &Site, slot: Slot| {
+            let cost: f64 = std::fs::read_to_string(site.tree.join("cost.txt")).unwrap().trim().parse().unwrap();
+            if (1..1000).contains(&slot.block) && cost < 90.0 {
+                let mut longest = seen.lock().unwrap();
+                *longest = slot.limit.unwrap().max(*longest);
+            }
+            let value = Quantity::new(cost / 1e3, Dimension::Time).unwrap();
+            let readings = vec![Reading { metric: name.clone(), value, observations: 1, account: None }];
+            let timing = Timing { wall: Duration::from_millis(1), ..Timing::default() };
+            Ok(Sample { readings, timing, own: None, output: None })
+        };
+        prepared.ports.sources = vec![Arc::new(FakeSource::new("fake", [(metric, Dimension::Time)], sample))];
+        let (facts, ..) = carried_out(prepared, &[]).await;
+        assert_eq!(facts.lanes.unwrap().lanes.is_some(), wanted == Wanted::Auto);
+        assert_eq!(*longest.lock().unwrap(), Duration::from_secs(30), "{wanted:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_once_of_a_variant_may_take_as_long_beside_the_baseline_s_as_a_slice() {
+    let repo = Arena::default().build();
+    let (mut prepared, _) = prepared(&repo, eight(&cpus())).await;
+    let limits = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&limits);
+    let metric = MetricName::new("latency_p95").unwrap();
+    let name = metric.clone();
+    let sample = move |site: &Site, slot: Slot| {
+        let cost: f64 = std::fs::read_to_string(site.tree.join("cost.txt")).unwrap().trim().parse().unwrap();
+        seen.lock().unwrap().push((cost < 90.0, slot.limit.unwrap()));
+        let value = Quantity::new(cost / 1e3, Dimension::Time).unwrap();
+        let readings = vec![Reading { metric: name.clone(), value, observations: 1, account: None }];
+        let timing = Timing { wall: Duration::from_millis(1), ..Timing::default() };
+        Ok(Sample { readings, timing, own: None, output: None })
+    };
+    let source = FakeSource::new("fake", [(metric, Dimension::Time)], sample).once();
+    prepared.ports.sources = vec![Arc::new(source)];
+    carried_out(prepared, &[]).await;
+    let limits = limits.lock().unwrap();
+    let of = |variants: bool| limits.iter().filter(move |(of, _)| *of == variants).map(|(_, limit)| *limit);
+    assert_eq!(of(true).collect::<Vec<_>>(), [Duration::from_secs(30); 2]);
+    assert!(of(false).all(|limit| limit > Duration::from_secs(60)), "{limits:?}");
 }
 
 #[tokio::test]

@@ -112,12 +112,12 @@ impl Run {
     /// One block in lanes: round after round, and in each round source after source, all lanes at once.
     pub(super) async fn block_in_lanes(
         &self,
-        lanes: &Lanes,
-        judged: &PerContender<Judged>,
+        (lanes, judged): (&Lanes, &PerContender<Judged>),
         facts: &mut Facts,
         standing: &Standing,
         meters: &mut Meters,
-        (slot, pace): (Slot, &Pace),
+        slot: Slot,
+        pace: &Pace,
     ) -> Result<Result<Block, Spoiled>, Error> {
         let mut slices = Vec::new();
         for round in lanes.rounds(&standing.active, self.started.seed, slot.block) {
@@ -126,7 +126,7 @@ impl Run {
                 let metrics = source.metrics();
                 let seats: Seats = round.iter().filter(|(_, who)| standing.needs(who, &metrics)).cloned().collect();
                 let patience = |who: &Contender| self.patience(facts, source.name(), who, pace);
-                let taken = self.at_once(&**source, &seats, lanes, judged, slot, &patience).await?;
+                let taken = self.at_once(&**source, &seats, lanes, judged, slot, patience).await?;
                 for ((_, contender), slice) in seats.iter().zip(taken) {
                     match slice {
                         Ok(slice) => slices.push(slice),
@@ -145,7 +145,7 @@ impl Run {
         Ok(Ok(Block { index: slot.block, slices }))
     }
 
-    /// A slice in each of these lanes at the same time, in the order of the seats.
+    /// A slice in each of these lanes at the same time, in the order of the seats, with the patience that each is given.
     async fn at_once(
         &self,
         source: &dyn MetricSource,
@@ -153,11 +153,13 @@ impl Run {
         lanes: &Lanes,
         judged: &PerContender<Judged>,
         slot: Slot,
-        patience: &(dyn Fn(&Contender) -> Patience + Sync),
+        patience: impl Fn(&Contender) -> Patience,
     ) -> Result<Vec<Result<Slice, Spoiled>>, Error> {
-        let slices = seats
-            .iter()
-            .map(|(lane, who)| self.slice_in_lane(source, who, *lane, lanes, judged, (slot, patience(who))));
+        let slices = seats.iter().map(|(lane, who)| {
+            let patience = patience(who);
+            let slot = Slot { limit: patience.limit, ..slot };
+            self.slice_in_lane(source, who, *lane, lanes, judged, (slot, patience))
+        });
         join_all(slices).await.into_iter().collect()
     }
 
@@ -179,7 +181,6 @@ impl Run {
             Ok(meter) => meter,
             Err(error) => return self.spoiled(source.name(), error),
         };
-        let slot = Slot { limit: patience.limit, ..slot };
         let slice = self.sample(source.name(), contender, &mut *meter, Some((lane, cpus)), slot, patience).await;
         meter.close().await;
         slice
@@ -249,7 +250,7 @@ impl Check<'_> {
         let seed = race::block_seed(self.run.started.seed, CHECK);
         let slot = Slot { block: CHECK, seed, limit: Some(left), brief: None };
         let until = |_: &Contender| Patience::until(slot);
-        let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot, &until).await {
+        let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot, until).await {
             Ok(taken) => taken,
             Err(error) => {
                 self.run.check_stop()?;

@@ -216,6 +216,8 @@ impl Run {
             if source.cadence() != Cadence::Once {
                 continue;
             }
+            // The baseline comes first. What it took in an earlier session is not known.
+            let mut usual = None;
             // The shadow has the baseline's values: what is read once can't tell chance from bias.
             for contender in judged.keys().filter(|c| **c != Contender::Shadow) {
                 let known = facts.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
@@ -223,10 +225,11 @@ impl Run {
                 if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
                     continue;
                 }
-                let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left(), brief: None };
-                let patience = Patience::until(slot);
+                let patience = self.first_patience(usual);
+                let slot = Slot { block: 0, seed: self.started.seed, limit: patience.limit, brief: None };
                 match self.slice(at, contender, judged, meters, slot, patience).await? {
                     Ok(slice) => {
+                        usual = usual.or(Some(slice.timing.wall).filter(|_| *contender == Contender::Baseline));
                         let readings = slice.readings;
                         self.note(facts, Record::Exact { contender: contender.clone(), readings }).await?;
                     }
@@ -272,7 +275,7 @@ impl Run {
             brief: standing.brief,
         };
         if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
-            return self.block_in_lanes(&lanes, judged, facts, standing, meters, (slot, pace)).await;
+            return self.block_in_lanes((&lanes, judged), facts, standing, meters, slot, pace).await;
         }
         let order = race::shuffled(&standing.active, self.started.seed, index);
         let mut slices = Vec::new();

@@ -170,7 +170,8 @@ impl Run {
         Patience::beside(beside, short, self.whole_limit(pace.left()))
     }
 
-    /// How long a slice may take that nothing was measured before in its tree, beside one of the baseline's.
+    /// How long a slice may take beside one of the baseline's where no block tells: of what is read once, and in
+    /// fresh trees.
     pub(super) fn first_patience(&self, baseline: Option<Duration>) -> Patience {
         Patience::beside(baseline, SHORT, self.time_left())
     }
