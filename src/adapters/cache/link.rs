@@ -8,7 +8,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use super::CacheError;
 
 /// How long connecting and each answer may take.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A connection. One command at a time.
 pub struct Link {

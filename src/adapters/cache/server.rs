@@ -23,7 +23,7 @@ const PREFIX: &str = "redis-";
 /// Carries the nonce in a server's environment, by which one that outlived us is found.
 const MARK: &str = "BLUEPRINT_CACHE";
 /// How long a server may take to answer.
-const READY: Duration = Duration::from_secs(5);
+const READY: Duration = Duration::from_secs(20);
 /// Between two looks at whether it answers.
 const POLL: Duration = Duration::from_millis(2);
 /// Somebody else may take the port between finding it and listening on it.

@@ -201,5 +201,6 @@ pub trait Database: Send + Sync {
     async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError>;
 }
 
-/// How long a connection attempt to a configured server may take.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection attempt may take. A server that is not there refuses at once; one on a machine that is busy
+/// with something else was seen to take more than five seconds.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::postgres;
 
 /// How long a connection may take.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// Steps of SQLite's machine between two looks at whether it is to go on.
 pub(super) const STEPS: i32 = 10_000;
