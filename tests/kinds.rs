@@ -193,7 +193,7 @@ fn an_index_of_version_4_without_hash_and_with_caches_works() {
 }
 
 #[test]
-fn what_an_agent_writes_into_the_repositorys_configuration_and_hooks_is_named_and_neither_obeyed_nor_in_the_way() {
+fn what_an_agent_writes_into_configuration_and_hooks_of_the_repository_is_named_and_neither_obeyed_nor_in_the_way() {
     let proof = "touch \"$HOME/planted\"";
     let script = format!(
         "{COST}[ $BLUEPRINT_VARIANT = A ] || exit 0\nmkdir -p notes; echo '* filter=planted' > notes/.gitattributes; echo n > notes/n\n\

@@ -271,7 +271,7 @@ impl Run {
     }
 
     /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
-    /// place when this returns, and gone when [`Run::removed`] does. What can't be removed is told and stays in the
+    /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
     /// journal, for `gc` to take.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;

@@ -1,7 +1,7 @@
 //! Any program as an agent. It gets a prompt and a cap, and may say what it spends.
 //!
 //! Besides the lease's environment the program finds `BLUEPRINT_STEP` (from 1), `BLUEPRINT_PROMPT`
-//! (a file), `BLUEPRINT_USAGE` (a file that it may write, see [`super::usage`]), where there is a cap
+//! (a file), `BLUEPRINT_USAGE` (a file that it may write, see `super::usage`), where there is a cap
 //! `BLUEPRINT_TOKENS`, `BLUEPRINT_MODEL` where one is configured, and where it can reach a model through us `BLUEPRINT_KEY` and the base URLs
 //! `BLUEPRINT_ANTHROPIC_URL`, `BLUEPRINT_OPENAI_URL` and `BLUEPRINT_GEMINI_URL`. Its exit status counts,
 //! and what it left in the worktree.

@@ -1,5 +1,5 @@
 //! Known clients as agents: each is called without a terminal, in a private home, with a trial's own
-//! key and address in the place of a provider's. How, stands in [`table`] as data.
+//! key and address in the place of a provider's. How, stands in `table` as data.
 //!
 //! Neither exit statuses nor the tokens that clients report can be trusted. Whether a cap is spent is
 //! the proxy's to say, and what a client printed counts only for what is told to the user.
