@@ -18,6 +18,7 @@ use crate::adapters::machine::linux::Linux;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
+use crate::domain::decision;
 use crate::domain::document::Document;
 use crate::domain::estimate::Estimate;
 use crate::domain::event::Sink;
@@ -35,7 +36,6 @@ use crate::engine::lease;
 use crate::engine::opening::{self, Target};
 use crate::engine::outline::{self, Outline};
 use crate::engine::rehearsal;
-use crate::engine::replay;
 use crate::engine::uncommitted;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -120,7 +120,7 @@ pub async fn prepare(
         measure_budget: settings.measure_budget,
         extends: settings.extends,
         require: settings.require,
-        rules: replay::RULES,
+        rules: decision::RULES,
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
         unchecked: unchecked(plan, &ports.sources),
@@ -163,8 +163,8 @@ pub async fn again(
     facts: &Facts,
     events: Arc<dyn Sink>,
 ) -> Result<(Ports, Settings)> {
-    let started = &facts.started;
-    if started.rules != replay::RULES {
+    let started = &facts.seen.started;
+    if started.rules != decision::RULES {
         return Err(Error::refused(format!(
             "run {} was begun by another version of blueprint, which decides by other rules",
             started.run
@@ -192,7 +192,7 @@ pub async fn again(
 
 /// Ports that can remove what a run made, and do nothing else.
 pub async fn caretaker(project: &Project, journal: Arc<dyn Journal>, facts: &Facts) -> Result<Ports> {
-    bare(project, facts.started.plan.variants.len(), journal, Arc::new(|_| {})).await
+    bare(project, facts.seen.started.plan.variants.len(), journal, Arc::new(|_| {})).await
 }
 
 /// What a reviewer sees before approving.
@@ -262,7 +262,7 @@ pub async fn estimate(project: &Project, path: &str, plan: &Plan) -> Result<Opti
     let contenders = plan.variants.len() + 1 + usize::from(controls::has_shadow(plan, &sources));
     for run in journal.runs().await?.into_iter().rev() {
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
-        let started = &facts.started;
+        let started = &facts.seen.started;
         let alike = started.document == path && started.configuration == fingerprint(&project.config);
         if alike && !started.rehearsal && started.plan.metrics == plan.metrics {
             let budget = project.config.measure_budget(plan.budget.time_cap);

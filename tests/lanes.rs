@@ -77,7 +77,7 @@ async fn carried_out(prepared: Prepared, earlier: &[Record]) -> (Facts, Scoreboa
 }
 
 fn lanes_of(facts: &Facts) -> BTreeSet<Option<u32>> {
-    facts.blocks.iter().flat_map(|block| &block.slices).map(|slice| slice.lane).collect()
+    facts.seen.blocks.iter().flat_map(|block| &block.slices).map(|slice| slice.lane).collect()
 }
 
 /// A source of what a function makes of a tree's cost, at this site and beside so many others.
@@ -104,7 +104,7 @@ async fn lanes_that_do_not_disturb_each_other_are_used_and_the_verdict_is_the_sa
         prepared.settings.lanes = wanted;
         let (facts, board, _) = carried_out(prepared, &[]).await;
         assert_eq!(repo.read("cost.txt"), "20\n");
-        let decision = facts.lanes.clone().unwrap();
+        let decision = facts.seen.lanes.clone().unwrap();
         let told =
             events.lock().unwrap().iter().any(|e| matches!(e, Event::Choice { what, .. } if what == "measuring"));
         assert_eq!((decision.lanes.is_some(), told), (wanted == Wanted::Auto, wanted == Wanted::Auto), "{decision:?}");
@@ -127,13 +127,13 @@ async fn everything_that_is_measured_in_a_lane_runs_on_its_cpus() {
     let last = *cpus().last().unwrap();
     let (prepared, _) = prepared(&repo, eight(&[last])).await;
     let (facts, ..) = carried_out(prepared, &[]).await;
-    assert!(facts.lanes.as_ref().unwrap().lanes.is_some());
+    assert!(facts.seen.lanes.as_ref().unwrap().lanes.is_some());
     let seen = std::fs::read_to_string(seen).unwrap();
     let places = seen.lines().map(|line| line.split_whitespace().last().unwrap());
     // The baseline is tried before there are lanes, and who is to land is looked at in fresh trees after them.
     let in_lanes = |place: &&str| *place == last.to_string();
     let measured = places.skip_while(|place| !in_lanes(place)).take_while(in_lanes).count();
-    let slices: usize = facts.blocks.iter().map(|block| block.slices.len()).sum();
+    let slices: usize = facts.seen.blocks.iter().map(|block| block.slices.len()).sum();
     assert!(measured >= slices, "{measured} of {slices}");
 }
 
@@ -152,7 +152,7 @@ async fn a_source_that_neighbours_slow_down_is_measured_one_after_another_and_wh
         let open = source.still_open();
         prepared.ports.sources = vec![Arc::new(source)];
         let (facts, board, _) = carried_out(prepared, &[]).await;
-        let decision = facts.lanes.clone().unwrap();
+        let decision = facts.seen.lanes.clone().unwrap();
         assert_eq!((open.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (0, 3));
         let warned: Vec<_> = events.lock().unwrap().iter().filter_map(warning).collect();
         if slowed {
@@ -179,7 +179,7 @@ async fn a_variant_that_alone_suffers_from_neighbours_is_found_out() {
     let touchy = source(|cost, _, others| Ok(if others > 0 && cost < 30.0 { cost * 1.2 } else { cost }));
     prepared.ports.sources = vec![Arc::new(touchy)];
     let (facts, ..) = carried_out(prepared, &[]).await;
-    let why = facts.lanes.unwrap().why;
+    let why = facts.seen.lanes.unwrap().why;
     assert!(why.contains("latency_p95 of A is 20.0 % more beside others"), "{why}");
 }
 
@@ -207,7 +207,7 @@ async fn a_slice_in_a_lane_may_take_as_long_beside_the_baseline_s_as_one_that_is
         };
         prepared.ports.sources = vec![Arc::new(FakeSource::new("fake", [(metric, Dimension::Time)], sample))];
         let (facts, ..) = carried_out(prepared, &[]).await;
-        assert_eq!(facts.lanes.unwrap().lanes.is_some(), wanted == Wanted::Auto);
+        assert_eq!(facts.seen.lanes.unwrap().lanes.is_some(), wanted == Wanted::Auto);
         assert_eq!(*longest.lock().unwrap(), Duration::from_secs(30), "{wanted:?}");
     }
 }
@@ -245,8 +245,8 @@ async fn a_check_that_fails_disqualifies_nobody() {
     let fails = source(move |cost, site, _| if site.cpus.is_empty() { Ok(cost) } else { Err(taken()) });
     prepared.ports.sources = vec![Arc::new(fails)];
     let (facts, ..) = carried_out(prepared, &[]).await;
-    assert_eq!(facts.lanes.unwrap().why, "the check failed: fake: the port is taken");
-    assert_eq!((facts.ended.len(), repo.read("cost.txt")), (0, "20\n".to_owned()));
+    assert_eq!(facts.seen.lanes.unwrap().why, "the check failed: fake: the port is taken");
+    assert_eq!((facts.seen.ended.len(), repo.read("cost.txt")), (0, "20\n".to_owned()));
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn a_source_that_keeps_something_running_is_not_measured_in_lanes() {
     let refused = lanes::planned(&prepared.ports, Wanted::Exactly(2), 3);
     assert_eq!(refused, Err(Refusal::Stays { source: "fake".to_owned() }));
     let (facts, ..) = carried_out(prepared, &[]).await;
-    let why = facts.lanes.unwrap().why;
+    let why = facts.seen.lanes.unwrap().why;
     assert!(why.contains("`fake` measures something that keeps running"), "{why}");
     let told = |e: &Event| matches!(e, Event::Choice { text, .. } if text == &format!("one after another: {why}"));
     assert!(events.lock().unwrap().iter().any(told));

@@ -2,8 +2,8 @@
 
 use super::{Context, Outcome};
 use crate::adapters::journal::Journal;
+use crate::domain::decision;
 use crate::engine::journal::Facts;
-use crate::engine::replay;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 use crate::ui::{self, report};
@@ -32,7 +32,7 @@ pub struct Args {
 async fn newest(journal: &dyn Journal, runs: Vec<String>) -> Result<Option<String>> {
     for run in runs.into_iter().rev() {
         let facts = Facts::read(&journal.entries(&run).await?)?;
-        if facts.is_some_and(|facts| !facts.started.trying) {
+        if facts.is_some_and(|facts| !facts.seen.started.trying) {
             return Ok(Some(run));
         }
     }
@@ -55,17 +55,17 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     };
     let facts = Facts::read(&journal.entries(&run).await?)?.ok_or_else(none)?;
     let scoreboard = match &facts.scoreboard {
-        Some(_) if args.replay && facts.started.rules != replay::RULES => {
+        Some(_) if args.replay && facts.seen.started.rules != decision::RULES => {
             return Err(Error::refused(format!(
                 "run {run} was decided by rules of version {}, and this program decides by version {}",
-                facts.started.rules,
-                replay::RULES
+                facts.seen.started.rules,
+                decision::RULES
             ))
             .hint("what was decided then: the same command without --replay")
             .into());
         }
         Some(decided) if args.replay => {
-            let again = replay::conclude(&facts)?;
+            let again = decision::conclude(&facts.seen).map_err(Error::from)?;
             if again != *decided {
                 return Err(Error::machine(format!("run {run} decides differently when it is replayed"))
                     .hint("please report this with the output of: blueprint report --json")
@@ -74,7 +74,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             again
         }
         Some(decided) => decided.clone(),
-        None => replay::conclude(&facts)?,
+        None => decision::conclude(&facts.seen).map_err(Error::from)?,
     };
     let prices = project.config.prices();
     match () {

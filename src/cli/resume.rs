@@ -36,10 +36,10 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     };
     let signals = Signals::watch()?;
     let journal = project.journal().await?;
-    let lock = journal.lock(&facts.started.run).await?;
+    let lock = journal.lock(&facts.seen.started.run).await?;
     let watch = Watch::new(context, args.events.as_deref())?;
     let (ports, settings) = compose::again(&project, journal.clone(), &facts, watch.sink.clone()).await?;
-    let log = Log::new(journal, &facts.started.run, Clock::resumed(facts.elapsed));
+    let log = Log::new(journal, &facts.seen.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
     if let Some(by) = args.measure {
@@ -64,9 +64,9 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
         }
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
         // A try is begun again by whoever wants it; what is left of it is `gc`'s.
-        if facts.started.trying && wanted.is_some() && !facts.finished {
-            return Err(Error::usage(format!("run {run} only tried the harness of {}", facts.started.document))
-                .hint(format!("try it again: blueprint plan --try {}", facts.started.document))
+        if facts.seen.started.trying && wanted.is_some() && !facts.finished {
+            return Err(Error::usage(format!("run {run} only tried the harness of {}", facts.seen.started.document))
+                .hint(format!("try it again: blueprint plan --try {}", facts.seen.started.document))
                 .hint("what it left is removed by: blueprint gc"));
         }
         if args.measure.is_some() {
@@ -75,7 +75,7 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
             }
             return may_be_measured_on(facts).map(Some);
         }
-        if !facts.finished && !facts.started.trying {
+        if !facts.finished && !facts.seen.started.trying {
             return Ok(Some(facts));
         }
         if wanted.is_some() {
@@ -95,12 +95,12 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
 
 fn is_undecided(facts: &Facts) -> bool {
     let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
-    undecided && facts.landed.is_none() && !facts.started.rehearsal
+    undecided && facts.landed.is_none() && !facts.seen.started.rehearsal
 }
 
 /// Only what is open can be measured on: not what is decided, and not what has landed.
 fn may_be_measured_on(facts: Facts) -> Result<Facts> {
-    let run = &facts.started.run;
+    let run = &facts.seen.started.run;
     if is_undecided(&facts) {
         return Ok(facts);
     }

@@ -20,7 +20,7 @@ pub struct Args {
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory).await?;
     let facts = earlier(&project, args.run.as_deref()).await?;
-    let path = project.git_root().join(&facts.started.document);
+    let path = project.git_root().join(&facts.seen.started.document);
     Session::again_with(project, facts, args.events.clone())?.carry_out(&path, true, context).await
 }
 
@@ -33,7 +33,7 @@ async fn earlier(project: &Project, wanted: Option<&str>) -> Result<Facts> {
     let journal = project.journal().await?;
     for run in journal.runs().await?.into_iter().rev().filter(|run| wanted.is_none_or(|wanted| wanted == run)) {
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
-        if facts.started.rehearsal {
+        if facts.seen.started.rehearsal {
             if wanted.is_some() {
                 return Err(Error::usage(format!("run {run} was a rehearsal, in which no variant took part")));
             }

@@ -164,7 +164,7 @@ impl Session {
         let (journal, digest) = (self.project.journal().await?, document.digest());
         for run in journal.runs().await?.into_iter().rev() {
             let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
-            let started = &facts.started;
+            let started = &facts.seen.started;
             let same = started.document == path && started.digest == digest && !started.rehearsal && !started.trying;
             if same {
                 let open = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
@@ -200,9 +200,9 @@ impl Session {
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
-        settings.merge &= facts.started.merge;
+        settings.merge &= facts.seen.started.merge;
         let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
-        if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.started.rehearsal) {
+        if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.seen.started.rehearsal) {
             run.take_over(earlier).await?;
         }
         Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })

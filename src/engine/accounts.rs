@@ -45,7 +45,7 @@ impl Accounts {
     /// The accounts as the journal left them. Requests that an earlier session of the run sent and
     /// did not settle are charged in full: nobody knows what they used.
     pub fn new(facts: &Facts, log: Log, events: Arc<dyn Sink>) -> Result<Self, Error> {
-        let budget = &facts.started.plan.budget;
+        let budget = &facts.seen.started.plan.budget;
         let mut calls = facts.calls.clone();
         let interrupted: Vec<_> = calls.open().map(|call| call.call).collect();
         for call in interrupted {

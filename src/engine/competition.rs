@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 
-use super::advantage;
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record, Resource};
 use super::judging::{Judged, Judgement, tests_outcome};
-use super::replay;
 use crate::adapters::git::CommitId;
+use crate::domain::decision;
 use crate::domain::event::Event;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
@@ -63,7 +62,7 @@ impl Run {
     /// Everything up to the landing.
     async fn conclude(&self, judged: &mut PerContender<Judged>) -> Result<Conclusion, Error> {
         let facts = self.facts().await?;
-        let resumed = !facts.blocks.is_empty() || !facts.steps.is_empty() || !facts.tests.is_empty();
+        let resumed = !facts.seen.blocks.is_empty() || !facts.steps.is_empty() || !facts.seen.tests.is_empty();
         self.announce(resumed);
         self.hold_rates(&facts);
         self.harvest_null(&facts).await?;
@@ -140,7 +139,7 @@ impl Run {
         self.prepare_database().await?;
         let (contender, tree, report) = self.judge_baseline(&facts).await?;
         judged.insert(contender.clone(), tree);
-        facts.tests.insert(contender, report);
+        facts.seen.tests.insert(contender, report);
         self.smoke(judged, &mut facts).await
     }
 
@@ -187,7 +186,7 @@ impl Run {
 
     async fn judge_baseline(&self, facts: &Facts) -> Result<(Contender, Judged, TestReport), Error> {
         let contender = Contender::Baseline;
-        let known = facts.tests.get(&contender);
+        let known = facts.seen.tests.get(&contender);
         match self.judge(&contender, &self.started.base.0, known).await? {
             Judgement::Ready(tree, report) => Ok((contender, *tree, report)),
             Judgement::Broken(reason) => {
@@ -198,7 +197,7 @@ impl Run {
                 let error = Error::new(ExitCode::Machine, format!("the baseline can't be judged: {reason}{detail}"))
                     .hint("the commands of the document and of blueprint.yaml must work on the baseline");
                 // Once something was spent, what fails may well work again when the run is resumed.
-                if !facts.harvests.is_empty() || !facts.steps.is_empty() {
+                if !facts.seen.harvests.is_empty() || !facts.steps.is_empty() {
                     return Err(error);
                 }
                 Err(self.unfit(error.hint("no agent was started: correct them, commit that, and run again")).await)
@@ -218,7 +217,7 @@ impl Run {
             Err(error) if error.kind == ExitCode::Machine => return Err(self.named(&contender, error)),
             Err(error) => return Err(error),
         };
-        match self.judge(&contender, &harvest.commit, facts.tests.get(&contender)).await {
+        match self.judge(&contender, &harvest.commit, facts.seen.tests.get(&contender)).await {
             Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, *tree, report))),
             Ok(Judgement::Broken(reason)) => {
                 self.end(&contender, Outcome::Disqualified { reason }).await?;
@@ -267,10 +266,10 @@ impl Run {
     /// are measured on, as far as there is time.
     async fn verified(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<(Facts, Scoreboard), Error> {
         loop {
-            let scoreboard = replay::conclude(&facts)?;
-            let Some(key) = advantage::unverified(&facts, &scoreboard) else { return Ok((facts, scoreboard)) };
+            let scoreboard = decision::conclude(&facts.seen)?;
+            let Some(key) = decision::unverified(&facts.seen, &scoreboard) else { return Ok((facts, scoreboard)) };
             if self.verify_advantage(&key, &mut facts).await? {
-                if !replay::standing(&facts)?.concluded() {
+                if !decision::standing(&facts.seen)?.concluded() {
                     facts = self.measure(judged, facts).await?;
                 }
                 facts = self.break_ties(judged, facts).await?;

@@ -150,7 +150,7 @@ pub struct Run {
 impl Run {
     /// A run that starts or goes on; `facts` are what its journal says so far.
     pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Result<Self, Error> {
-        let started = facts.started.clone();
+        let started = facts.seen.started.clone();
         let log = Log::new(Arc::clone(&ports.journal), &started.run, Clock::resumed(facts.elapsed));
         let accounts = Arc::new(Accounts::new(facts, log.clone(), Arc::clone(&ports.events))?);
         // With the baseline and its shadow.

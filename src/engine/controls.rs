@@ -6,67 +6,18 @@ use std::sync::Arc;
 use super::context::Run;
 use super::journal::Facts;
 use super::judging::{Judged, Judgement};
-use super::replay;
 use crate::adapters::metric::{Cadence, MetricSource};
-use crate::domain::control::{Control, THRESHOLD};
-use crate::domain::landing::{Landing, Withheld};
+use crate::domain::control::THRESHOLD;
+use crate::domain::decision;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Plan;
-use crate::domain::race::Rules;
-use crate::domain::score::{self, Scorer};
+use crate::domain::score;
 use crate::domain::steady::Reports;
 use crate::domain::trial::TestReport;
-use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
 use crate::error::Error;
 
 /// A contender that is ready to be measured, with its tests.
 type Ready = (Contender, Judged, TestReport);
-
-/// What the blocks say about the harness.
-pub fn control(facts: &Facts) -> Control {
-    let (scorer, rules) = (Scorer::new(&facts.started.plan), Rules::default());
-    let mut control = Control::new(&rules);
-    let pair = [Contender::Baseline, Contender::Shadow];
-    for scaled in &replay::scaled(facts, &rules) {
-        control.record(scaled.block.index, &replay::totals(facts, &scorer, scaled, &pair));
-    }
-    control
-}
-
-/// Those who are measured next with the shadow among them wherever the baseline is; the two alone
-/// where nobody else has to be measured and they are suspected to differ.
-pub fn accompanied(facts: &Facts, control: &Control, race_over: bool, mut active: Vec<Contender>) -> Vec<Contender> {
-    let shadow = Contender::Shadow;
-    let there = facts.tests.get(&shadow).is_some() && !facts.ended.contains_key(&shadow);
-    let baseline = !facts.ended.contains_key(&Contender::Baseline);
-    if !there || !baseline {
-        return active;
-    }
-    if control.is_suspected() {
-        if race_over {
-            active.clear();
-        }
-        if !active.contains(&Contender::Baseline) {
-            active.push(Contender::Baseline);
-        }
-    }
-    if active.contains(&Contender::Baseline) {
-        active.push(shadow);
-    }
-    active
-}
-
-/// The scoreboard, without a winner where the harness is known to be biased.
-pub fn overruled(facts: &Facts, control: &Control, scoreboard: Scoreboard) -> Scoreboard {
-    match control.support(facts.started.seed).filter(|_| control.is_biased()) {
-        Some(support) => {
-            let verdict = Verdict::NoWinner { reason: NoWinner::HarnessBiased { support } };
-            let landing = Some(Landing::Nothing { why: Withheld::NoWinner });
-            Scoreboard { verdict, landing, outlook: None, ..scoreboard }
-        }
-        None => scoreboard,
-    }
-}
 
 /// Whether two trees of the base can be compared: something that the race scores is measured in every block.
 pub fn has_shadow(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> bool {
@@ -86,11 +37,11 @@ impl Run {
     /// Judges the base once more, where there is something to compare.
     pub async fn judge_shadow(&self, facts: &Facts) -> Result<Option<Ready>, Error> {
         let contender = Contender::Shadow;
-        let out = [Contender::Baseline, Contender::Shadow].iter().any(|one| facts.ended.contains_key(one));
+        let out = [Contender::Baseline, Contender::Shadow].iter().any(|one| facts.seen.ended.contains_key(one));
         if !self.has_shadow() || out {
             return Ok(None);
         }
-        match self.judge(&contender, &self.started.base.0, facts.tests.get(&contender)).await? {
+        match self.judge(&contender, &self.started.base.0, facts.seen.tests.get(&contender)).await? {
             Judgement::Ready(tree, report) => Ok(Some((contender, *tree, report))),
             Judgement::Broken(reason) => Err(Error::machine(format!("the shadow baseline can't be judged: {reason}"))
                 .hint(LOOK)
@@ -114,7 +65,7 @@ impl Run {
 
     /// Tells of a suspicion that the time was too short for.
     pub fn warn_of_suspicion(&self, facts: &Facts) {
-        let control = control(facts);
+        let control = decision::control(&facts.seen);
         if control.is_suspected() {
             self.warn(format!(
                 "the baseline and its shadow seem to differ (E = {:.0} after {} blocks, and {THRESHOLD:.0} would \

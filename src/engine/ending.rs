@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::context::Run;
 use super::journal::{Facts, Record};
 use super::landing::TRIES;
-use super::replay;
 use crate::adapters::git::{Advance, CommitId, CommitOrder};
+use crate::domain::decision;
 use crate::domain::ending::Circumstances;
 use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
@@ -21,23 +21,23 @@ use crate::error::{Error, ExitCode};
 
 /// How large each variant's change is, as far as there is one.
 pub fn sizes(facts: &Facts) -> BTreeMap<VariantKey, ChangeSize> {
-    facts.harvests.iter().map(|(key, (_, size, _))| (key.clone(), size.clone())).collect()
+    facts.seen.harvests.iter().map(|(key, (_, size, _))| (key.clone(), size.clone())).collect()
 }
 
 /// What a run's records say of why it landed nothing.
 pub fn circumstances(facts: &Facts) -> Circumstances {
-    let block = (!facts.blocks.is_empty()).then(|| replay::block_time(facts));
+    let block = (!facts.seen.blocks.is_empty()).then(|| decision::block_time(&facts.seen));
     Circumstances { leads: leads(facts), block, budget: facts.measure_budget }
 }
 
 /// In how many counted blocks each variant was above the baseline.
 fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
-    let scorer = Scorer::new(&facts.started.plan);
+    let scorer = Scorer::new(&facts.seen.started.plan);
     let mut leads = BTreeMap::new();
-    let variants = facts.candidates().into_iter().map(Contender::Variant);
+    let variants = facts.seen.candidates().into_iter().map(Contender::Variant);
     let all: Vec<_> = variants.chain([Contender::Baseline]).collect();
-    for block in replay::scaled(facts, &Rules::default()) {
-        let totals = replay::totals(facts, &scorer, &block, &all);
+    for block in decision::scaled(&facts.seen, &Rules::default()) {
+        let totals = decision::totals(&facts.seen, &scorer, &block, &all);
         let Some(base) = totals.get(&Contender::Baseline) else { continue };
         for (contender, total) in &totals {
             if let Some(key) = contender.key() {

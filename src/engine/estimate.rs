@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::journal::{Facts, Record};
-use super::replay::{self, Scaled};
+use super::journal::Facts;
+use crate::domain::decision::{self, Scaled, Seen};
 use crate::domain::estimate::{self, Estimate};
 use crate::domain::gate;
 use crate::domain::measurement::{Block, Contender, Slice};
@@ -18,12 +18,12 @@ use crate::domain::trial::ChangeSize;
 /// nothing was. `contenders` are those of a block, the baseline and its shadow included.
 pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate> {
     let rounds = rounds(facts)?;
-    let seconds = match &facts.smoke {
-        Some(smoke) if facts.blocks.len() < ENOUGH => smoke.seconds(),
+    let seconds = match &facts.seen.smoke {
+        Some(smoke) if facts.seen.blocks.len() < ENOUGH => smoke.seconds(),
         _ => usual(&rounds),
     };
     let misses = misses(facts, &rounds);
-    let estimate = Estimate { misses, ..Estimate::new(&facts.started.run, &seconds, contenders, budget) };
+    let estimate = Estimate { misses, ..Estimate::new(&facts.seen.started.run, &seconds, contenders, budget) };
     Some(match spread(facts, &rounds) {
         Some((spread, gain)) => estimate.telling(spread, gain),
         None => estimate,
@@ -32,8 +32,8 @@ pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate
 
 /// What the baseline misses of what the weights' notes demand: tests, and bounds of metrics that a note covers.
 fn misses(facts: &Facts, rounds: &[Vec<Slice>]) -> Vec<String> {
-    let plan = &facts.started.plan;
-    let tests = facts.tests.deciding(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
+    let plan = &facts.seen.started.plan;
+    let tests = facts.seen.tests.deciding(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
     let mut found: Vec<String> = tests.iter().map(ToString::to_string).collect();
     for (note, gate) in plan.weights.gates() {
         for MetricBound { name, bound, .. } in &plan.metrics {
@@ -41,7 +41,7 @@ fn misses(facts: &Facts, rounds: &[Vec<Slice>]) -> Vec<String> {
                 rounds.iter().flatten().filter(|slice| gate.covers(name.as_str()) || gate.covers(&slice.source));
             let readings = slices.flat_map(|slice| &slice.readings).filter(|reading| reading.metric == *name);
             let values: Vec<_> = readings.map(|reading| reading.value).collect();
-            let value = replay::middle(&values, statistics::median);
+            let value = decision::middle(&values, statistics::median);
             if let Some(value) = value.filter(|value| bound.holds(*value, None) == Ok(false)) {
                 found.push(format!("the weights say \"{note}\", and {name} is {value}, must be {bound}"));
             }
@@ -67,9 +67,9 @@ fn usual(rounds: &[Vec<Slice>]) -> Vec<(String, f64)> {
 fn rounds(facts: &Facts) -> Option<Vec<Vec<Slice>>> {
     let own = |slice: &&Slice| slice.contender == Contender::Baseline;
     let blocks: Vec<Vec<Slice>> =
-        facts.blocks.iter().map(|block| block.slices.iter().filter(own).cloned().collect()).collect();
+        facts.seen.blocks.iter().map(|block| block.slices.iter().filter(own).cloned().collect()).collect();
     let complete: Vec<_> = blocks.into_iter().filter(|slices| !slices.is_empty()).collect();
-    let tried = facts.smoke.iter().flat_map(|smoke| &smoke.rounds);
+    let tried = facts.seen.smoke.iter().flat_map(|smoke| &smoke.rounds);
     let tried = || tried.map(|round| round.iter().map(|taken| taken.slice.clone()).collect()).collect::<Vec<_>>();
     let rounds = if complete.len() >= ENOUGH { complete } else { tried() };
     (!rounds.is_empty()).then_some(rounds)
@@ -77,24 +77,24 @@ fn rounds(facts: &Facts) -> Option<Vec<Vec<Slice>>> {
 
 /// By how much totals of the baseline differ from round to round, and what a better metric would gain.
 fn spread(facts: &Facts, rounds: &[Vec<Slice>]) -> Option<(f64, impl Fn(f64) -> Option<f64> + use<>)> {
-    let mut alone = Facts::new(facts.started.clone());
-    alone.tests.clone_from(&facts.tests);
-    alone.exact.clone_from(&facts.exact);
+    let mut alone = Seen::new(facts.seen.started.clone());
+    alone.tests.clone_from(&facts.seen.tests);
+    alone.exact.clone_from(&facts.seen.exact);
     // As blocks that count.
     let rules = Rules::default();
     for (index, slices) in (rules.warmup..).zip(rounds) {
-        alone.take(Record::Block(Block { index, slices: slices.clone() }));
+        alone.observe(Block { index, slices: slices.clone() });
     }
     let scorer = Scorer::new(&alone.started.plan);
-    let values = replay::displayed(&alone, &Contender::Baseline);
+    let values = decision::displayed(&alone, &Contender::Baseline);
     // By one scale for all: relative to its own block the baseline is always as good as itself, and a variant is not.
     let of = |block| {
         let scaled = Scaled { block, baseline: values.clone() };
-        replay::totals(&alone, &scorer, &scaled, &[Contender::Baseline]).into_values().next()
+        decision::totals(&alone, &scorer, &scaled, &[Contender::Baseline]).into_values().next()
     };
-    let totals: Vec<f64> = replay::counted(&alone, &rules).filter_map(of).collect();
+    let totals: Vec<f64> = decision::counted(&alone, &rules).filter_map(of).collect();
     let criteria = Criteria {
-        tests: score::tests_points(facts.tests.deciding(&Contender::Baseline)?)?,
+        tests: score::tests_points(facts.seen.tests.deciding(&Contender::Baseline)?)?,
         performance: scorer.performance(&values, &values)?,
         simplicity: score::simplicity_points(&ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() }),
     };

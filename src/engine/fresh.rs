@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::advantage;
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
@@ -13,6 +12,7 @@ use super::lease::{Lease, Purpose, TREE, machine};
 use super::measuring::Spoiled;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Sample, Slot};
 use crate::adapters::workspace::Carry;
+use crate::domain::decision;
 use crate::domain::event::Event;
 use crate::domain::fresh::{Cut, FEWEST, Finding, MOST};
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
@@ -55,7 +55,7 @@ impl Run {
     /// unclear keeps nobody from landing; too few do.
     pub(super) async fn verify_advantage(&self, key: &VariantKey, facts: &mut Facts) -> Result<bool, Error> {
         let contender = Contender::Variant(key.clone());
-        if !facts.fresh.contains_key(key) {
+        if !facts.seen.fresh.contains_key(key) {
             self.note(facts, Record::Verifying { variant: key.clone() }).await?;
         }
         let text = format!("{key} is faster than the document asks for, and is measured again in fresh trees");
@@ -72,9 +72,9 @@ impl Run {
             Err(error) => return Err(error),
         };
         self.note(facts, Record::Verified { variant: key.clone(), cut }).await?;
-        let Some(check) = advantage::check(facts, key) else { return Ok(false) };
+        let Some(check) = decision::check(&facts.seen, key) else { return Ok(false) };
         self.end_refuted(facts).await?;
-        if facts.ended.contains_key(&contender) {
+        if facts.seen.ended.contains_key(&contender) {
             return Ok(true);
         }
         match check.finding() {
@@ -86,7 +86,7 @@ impl Run {
 
     /// Ends whoever has no advantage in fresh trees, unless that was done: a run may have been interrupted in between.
     pub(super) async fn end_refuted(&self, facts: &mut Facts) -> Result<(), Error> {
-        for (contender, outcome) in advantage::refuted(facts) {
+        for (contender, outcome) in decision::refuted(&facts.seen) {
             self.put_out(&contender, outcome, facts).await?;
         }
         Ok(())
@@ -142,7 +142,7 @@ impl Run {
     /// The sources of the metrics by which a variant is faster than asked for.
     fn claiming(&self, key: &VariantKey, facts: &Facts) -> Vec<usize> {
         let metrics: Vec<_> =
-            advantage::check(facts, key).into_iter().flat_map(|c| c.metrics).map(|one| one.metric).collect();
+            decision::check(&facts.seen, key).into_iter().flat_map(|c| c.metrics).map(|one| one.metric).collect();
         let all = self.ports.sources.iter().enumerate();
         let each = all.filter(|(_, source)| source.cadence() == Cadence::EachBlock);
         each.filter(|(_, source)| source.metrics().iter().any(|m| metrics.contains(m))).map(|(at, _)| at).collect()
@@ -156,8 +156,8 @@ impl Run {
         elapsed: Option<Duration>,
         longest: Duration,
     ) -> Option<Option<Cut>> {
-        let check = advantage::check(facts, key)?;
-        let taken = facts.fresh.get(key).map_or(0, |fresh| fresh.pairs.len());
+        let check = decision::check(&facts.seen, key)?;
+        let taken = facts.seen.fresh.get(key).map_or(0, |fresh| fresh.pairs.len());
         let building = check.metrics.iter().any(|measured| measured.builds);
         let told = check.finding() != Finding::Unclear || building;
         if taken >= MOST || (taken >= FEWEST && told) {
@@ -179,7 +179,7 @@ impl Run {
         facts: &Facts,
         pristine: &mut PerContender<Lease>,
     ) -> Result<Result<(), String>, Error> {
-        let Some((harvest, ..)) = facts.harvests.get(key) else {
+        let Some((harvest, ..)) = facts.seen.harvests.get(key) else {
             return Err(Error::machine(format!("the journal has no harvest of {key}")));
         };
         let both = [
@@ -223,7 +223,7 @@ impl Run {
         facts: &Facts,
         pristine: &PerContender<Lease>,
     ) -> Result<Result<Vec<Slice>, Fault>, Error> {
-        let known: &[Vec<Slice>] = facts.fresh.get(key).map_or(&[], |fresh| &fresh.pairs);
+        let known: &[Vec<Slice>] = facts.seen.fresh.get(key).map_or(&[], |fresh| &fresh.pairs);
         let index = FRESH.saturating_sub(u32::try_from(known.len()).unwrap_or(u32::MAX));
         let seed = race::block_seed(self.started.seed, index);
         let both = [Contender::Baseline, Contender::Variant(key.clone())];
@@ -233,7 +233,7 @@ impl Run {
         for at in sources {
             for contender in &order {
                 let source = self.ports.sources[*at].name();
-                let before = facts.blocks.iter().flat_map(|block| &block.slices).chain(known.iter().flatten());
+                let before = facts.seen.blocks.iter().flat_map(|block| &block.slices).chain(known.iter().flatten());
                 let like = before.chain(&slices).filter(|s| s.source == source && s.contender == Contender::Baseline);
                 let longest = like.map(|slice| slice.timing.wall).max().filter(|_| *contender != Contender::Baseline);
                 let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };

@@ -3,14 +3,13 @@
 //! Intent is recorded before each outside effect and its completion after, so that after a crash
 //! every effect is either known to be done or known to be possible.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::advantage::Fresh;
 use super::calls::{Call, Calls};
 use super::clock::Clock;
 use crate::adapters::agent::AgentReport;
@@ -19,19 +18,19 @@ use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::domain::budget::Settlement;
+use crate::domain::decision::{Fresh, Incomparable, Seen};
 use crate::domain::estimate::Smoke;
 use crate::domain::fresh::Cut;
 use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
 use crate::domain::measurement::{Block, Contender, Reading, Slice};
 use crate::domain::plan::VariantKey;
-use crate::domain::steady::Reports;
-use crate::domain::timed::{Change, Clocks};
+use crate::domain::timed::Change;
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
 
-pub use super::started::Started;
+pub use crate::domain::started::Started;
 
 /// Something outside that a run makes and must remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +236,12 @@ pub struct Log {
     clock: Clock,
 }
 
+impl From<Incomparable> for Error {
+    fn from(error: Incomparable) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
         let kind = match error {
@@ -296,40 +301,18 @@ pub fn read(entry: &Entry) -> Result<Record, Error> {
 /// What a run's records say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// How it started.
-    pub started: Started,
+    /// What decides.
+    pub seen: Seen,
     /// Resources that were intended and not removed, oldest first.
     pub live: Vec<(Contender, Resource)>,
     /// What was asked of models through the proxy.
     pub calls: Calls,
     /// Steps by variant, in order.
     pub steps: BTreeMap<VariantKey, Vec<(CommitId, AgentReport)>>,
-    /// Harvests with their sizes, and whether a cap stopped the agent.
-    pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
-    /// Tests by contender.
-    pub tests: Reports,
-    /// What the sources said of the baseline before anything was spent.
-    pub smoke: Option<Smoke>,
-    /// Metrics that do not vary.
-    pub exact: BTreeMap<Contender, Vec<Reading>>,
-    /// Whether blocks are measured in parallel lanes, once that is decided.
-    pub lanes: Option<Decision>,
-    /// At which rate sources ask what they load, by the source's name.
-    pub rates: BTreeMap<String, Rate>,
-    /// Blocks in order.
-    pub blocks: Vec<Block>,
     /// How long measuring may take, with what was added later.
     pub measure_budget: Duration,
     /// Blocks that were thrown away.
     pub discarded: u32,
-    /// By which time slices are compared, as all blocks so far say.
-    pub clocks: Clocks,
-    /// What the tie-breaker counted.
-    pub tie_break: BTreeMap<Contender, u64>,
-    /// What was measured in fresh trees.
-    pub fresh: BTreeMap<VariantKey, Fresh>,
-    /// Trials that ended without a chance to win.
-    pub ended: BTreeMap<Contender, Outcome>,
     /// The verdict.
     pub scoreboard: Option<Scoreboard>,
     /// What landing was about to do, the last one.
@@ -351,23 +334,12 @@ impl Facts {
     pub fn new(started: Started) -> Self {
         let measure_budget = started.measure_budget;
         Self {
-            started,
+            seen: Seen::new(started),
             live: Vec::new(),
             calls: Calls::default(),
             steps: BTreeMap::new(),
-            harvests: BTreeMap::new(),
-            tests: Reports::default(),
-            smoke: None,
-            exact: BTreeMap::new(),
-            lanes: None,
-            rates: BTreeMap::new(),
-            blocks: Vec::new(),
             measure_budget,
             discarded: 0,
-            clocks: Clocks::default(),
-            tie_break: BTreeMap::new(),
-            fresh: BTreeMap::new(),
-            ended: BTreeMap::new(),
             scoreboard: None,
             landing: None,
             landed: None,
@@ -397,12 +369,12 @@ impl Facts {
         match record {
             Record::Started(_) | Record::Resumed | Record::Clock(_) => {}
             Record::Extended { by } => {
-                self.measure_budget = self.measured() + by;
-                let cap = &mut self.started.plan.budget.time_cap;
+                self.measure_budget = self.seen.measured() + by;
+                let cap = &mut self.seen.started.plan.budget.time_cap;
                 // What is asked for comes on top of a whole run's time: trees are made and tested again.
                 *cap = cap.map(|cap| self.elapsed + cap + by);
                 (self.scoreboard, self.finished) = (None, false);
-                self.fresh.values_mut().for_each(Fresh::go_on);
+                self.seen.fresh.values_mut().for_each(Fresh::go_on);
                 // The end that was recorded is not the end any more.
                 (self.recording, self.recorded) = (None, None);
             }
@@ -423,25 +395,22 @@ impl Facts {
                 self.steps.entry(variant).or_default().push((commit, report));
             }
             Record::Harvested { harvest, size, over_budget } => {
-                self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
+                self.seen.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
-            Record::Tested { contender, report } => self.tests.insert(contender, report),
-            Record::Smoked(smoke) => self.smoke = Some(smoke),
-            Record::Exact { contender, readings } => self.exact.entry(contender).or_default().extend(readings),
-            Record::Lanes(decision) => self.lanes = Some(decision),
-            Record::Rate(rate) => drop(self.rates.insert(rate.source.clone(), rate)),
-            Record::Block(block) => {
-                self.clocks.observe(&block);
-                self.blocks.push(block);
-            }
-            Record::Ended { contender, outcome } => drop(self.ended.insert(contender, outcome)),
-            Record::TieBreak { contender, instructions } => drop(self.tie_break.insert(contender, instructions)),
+            Record::Tested { contender, report } => self.seen.tests.insert(contender, report),
+            Record::Smoked(smoke) => self.seen.smoke = Some(smoke),
+            Record::Exact { contender, readings } => self.seen.exact.entry(contender).or_default().extend(readings),
+            Record::Lanes(decision) => self.seen.lanes = Some(decision),
+            Record::Rate(rate) => drop(self.seen.rates.insert(rate.source.clone(), rate)),
+            Record::Block(block) => self.seen.observe(block),
+            Record::Ended { contender, outcome } => drop(self.seen.ended.insert(contender, outcome)),
+            Record::TieBreak { contender, instructions } => drop(self.seen.tie_break.insert(contender, instructions)),
             Record::Verifying { variant } => {
-                self.fresh.insert(variant, Fresh { blocks: self.blocks.len(), ..Fresh::default() });
+                self.seen.fresh.insert(variant, Fresh { blocks: self.seen.blocks.len(), ..Fresh::default() });
             }
-            Record::FreshPair { variant, slices } => self.fresh.entry(variant).or_default().pairs.push(slices),
+            Record::FreshPair { variant, slices } => self.seen.fresh.entry(variant).or_default().pairs.push(slices),
             Record::Verified { variant, cut } => {
-                let fresh = self.fresh.entry(variant).or_default();
+                let fresh = self.seen.fresh.entry(variant).or_default();
                 (fresh.over, fresh.cut) = (true, cut);
             }
             Record::Concluded { scoreboard } => self.scoreboard = Some(scoreboard),
@@ -468,23 +437,6 @@ impl Facts {
             }
         }
         usage
-    }
-
-    /// Time that was spent on measuring, as far as the blocks that were kept tell.
-    pub fn measured(&self) -> Duration {
-        let slices = self.blocks.iter().flat_map(|block| &block.slices);
-        slices.map(|slice| slice.timing.wall).sum::<Duration>() / u32::try_from(self.at_once()).unwrap_or(1)
-    }
-
-    /// How many slices are taken at a time; at least 1.
-    pub fn at_once(&self) -> usize {
-        self.lanes.as_ref().and_then(|decision| decision.lanes.as_ref()).map_or(1, |lanes| lanes.count().max(1))
-    }
-
-    /// Variants that may still win.
-    pub fn candidates(&self) -> Vec<VariantKey> {
-        let out: BTreeSet<_> = self.ended.keys().filter_map(Contender::key).collect();
-        self.started.plan.variants.iter().map(|v| v.key.clone()).filter(|key| !out.contains(key)).collect()
     }
 }
 

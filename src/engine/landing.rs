@@ -36,7 +36,7 @@ impl Run {
         if let Some(done) = self.finish_landing(facts).await? {
             return Ok(Some(done));
         }
-        let Some((harvest, ..)) = facts.harvests.get(&winner) else {
+        let Some((harvest, ..)) = facts.seen.harvests.get(&winner) else {
             return Err(Error::machine(format!("the journal has no harvest of the winner {winner}")));
         };
         let commit = CommitId(harvest.commit.clone());
@@ -117,8 +117,8 @@ impl Run {
         if merged.counted() == 0 {
             return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
         }
-        let merged = facts.tests.part(&merged);
-        let expected = facts.tests.deciding(&contender).cloned().unwrap_or_default();
+        let merged = facts.seen.tests.part(&merged);
+        let expected = facts.seen.tests.deciding(&contender).cloned().unwrap_or_default();
         let failing = regressions(&expected, &merged);
         if !failing.is_empty() {
             return Err(self.unlandable(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
@@ -131,7 +131,8 @@ impl Run {
         if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));
         }
-        let unfinished = facts.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
+        let unfinished =
+            facts.seen.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
         Ok(Verified { tree, onto: target.clone(), unfinished })
     }
 

@@ -10,9 +10,9 @@ use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::measuring::{Meters, Spoiled};
 use super::pace::{Pace, Patience};
-use super::replay::Standing;
 use crate::adapters::metric::{Cadence, MetricSource, Slot};
 use crate::adapters::process::Site;
+use crate::domain::decision::Standing;
 use crate::domain::event::Event;
 use crate::domain::lanes::{Decision, Lanes, Refusal, Tried, Wanted, interference};
 use crate::domain::measurement::{Block, Contender, Slice};
@@ -57,13 +57,13 @@ impl Run {
         facts: &mut Facts,
         budget: Duration,
     ) -> Result<(), Error> {
-        let known = facts.lanes.as_ref().map(|decision| decision.lanes.as_ref());
+        let known = facts.seen.lanes.as_ref().map(|decision| decision.lanes.as_ref());
         match known {
             Some(None) => return Ok(()),
             Some(Some(lanes)) if lanes.fit(&self.ports.machine.topology()) => return Ok(()),
             Some(Some(_)) | None => {}
         }
-        let contenders: Vec<_> = judged.keys().filter(|c| !facts.ended.contains_key(c)).cloned().collect();
+        let contenders: Vec<_> = judged.keys().filter(|c| !facts.seen.ended.contains_key(c)).cloned().collect();
         let decision = match planned(&self.ports, self.settings.lanes, contenders.len()) {
             Ok(lanes) => self.check_lanes(lanes, &contenders, judged, budget).await?,
             Err(refusal) => {

@@ -9,10 +9,10 @@ use super::journal::{Facts, Record};
 use super::judging::Judged;
 use super::lease::{SCRATCH, judging};
 use super::pace::{Pace, Patience};
-use super::replay::{self, Standing};
 use super::untouched::Code;
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};
+use crate::domain::decision::{self, Standing};
 use crate::domain::event::Event;
 use crate::domain::measurement::{Block, Contender, MetricName, Slice, Timing};
 use crate::domain::timed::Change;
@@ -51,7 +51,7 @@ pub(super) async fn close(meters: &mut Meters) {
 impl Run {
     /// Measures the judged trees and returns what the journal then says.
     pub async fn measure(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<Facts, Error> {
-        for contender in judged.keys().filter(|contender| !facts.ended.contains_key(*contender)) {
+        for contender in judged.keys().filter(|contender| !facts.seen.ended.contains_key(*contender)) {
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Measure });
         }
         let mut meters = Meters::new();
@@ -70,13 +70,13 @@ impl Run {
             return Ok(());
         }
         self.await_calm().await?;
-        let left = facts.measure_budget.saturating_sub(facts.measured());
+        let left = facts.measure_budget.saturating_sub(facts.seen.measured());
         let mut pace = Pace::new(self.time_left().map_or(left, |cap| cap.min(left)));
         self.choose_rates(judged, facts, pace.budget()).await?;
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
         self.warn_of_load(facts);
-        let standing = replay::standing(facts)?;
+        let standing = decision::standing(&facts.seen)?;
         if ended.is_ok() && !standing.concluded() {
             self.warn_of_doubts(&standing);
             self.warn_of_short_time(facts, &pace);
@@ -101,7 +101,7 @@ impl Run {
             self.tell_doubts(brief, &standing);
             brief = standing.brief;
             self.tell_drops(facts, &standing);
-            let index = facts.blocks.last().map_or(0, |b| b.index + 1);
+            let index = facts.seen.blocks.last().map_or(0, |b| b.index + 1);
             if standing.concluded() || index >= BLOCK_LIMIT || !self.goes_on(pace, facts, &standing) {
                 return Ok(());
             }
@@ -109,8 +109,8 @@ impl Run {
             self.check_code(&code, judged).await?;
             match block {
                 Ok(block) => {
-                    let by = disturbance::beyond_the_usual(&block, &facts.blocks, &facts.clocks);
-                    let kept = u32::try_from(facts.blocks.len()).unwrap_or(u32::MAX);
+                    let by = disturbance::beyond_the_usual(&block, &facts.seen.blocks, &facts.seen.clocks);
+                    let kept = u32::try_from(facts.seen.blocks.len()).unwrap_or(u32::MAX);
                     if disturbance::is_taken_again(by, kept, facts.discarded) {
                         let why = format!("others used {by:.2} cores more than they usually do in this run");
                         self.note(facts, Record::Discarded { index, why }).await?;
@@ -136,7 +136,7 @@ impl Run {
                         continue;
                     }
                     let told = format!("block {index} could not be measured {spoiled} times: {why}");
-                    if facts.blocks.len() < 2 {
+                    if facts.seen.blocks.len() < 2 {
                         return Err(Error::machine(told));
                     }
                     self.warn(format!("{told}; measuring ends with what there is"));
@@ -148,9 +148,9 @@ impl Run {
 
     /// Writes a block down, with the clocks that gave way by it.
     async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
-        let before = facts.clocks.changes().len();
+        let before = facts.seen.clocks.changes().len();
         self.note(facts, Record::Block(block)).await?;
-        for change in &facts.clocks.changes()[before..] {
+        for change in &facts.seen.clocks.changes()[before..] {
             let Change { source, from, to, why, .. } = change;
             self.warn(format!(
                 "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \
@@ -173,7 +173,7 @@ impl Run {
     /// Ends every candidate whose bound is known to be missed; the standing without them.
     async fn settle_bounds(&self, facts: &mut Facts) -> Result<Standing, Error> {
         loop {
-            let standing = replay::standing(facts)?;
+            let standing = decision::standing(&facts.seen)?;
             let Some((key, reason)) = standing.failed.first().cloned() else { return Ok(standing) };
             let contender = Contender::Variant(key);
             self.put_out(&contender, Outcome::Disqualified { reason }, facts).await?;
@@ -193,7 +193,7 @@ impl Run {
     }
 
     fn tell_drops(&self, facts: &Facts, standing: &Standing) {
-        let newest = facts.blocks.last().map(|b| b.index);
+        let newest = facts.seen.blocks.last().map(|b| b.index);
         for (block, dropped) in &standing.dropped {
             if Some(*block) == newest {
                 self.tell(Event::Dropped {
@@ -220,9 +220,9 @@ impl Run {
             let mut usual = None;
             // The shadow has the baseline's values: what is read once can't tell chance from bias.
             for contender in judged.keys().filter(|c| **c != Contender::Shadow) {
-                let known = facts.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
+                let known = facts.seen.exact.get(contender).into_iter().flatten().map(|r| &r.metric);
                 let known: Vec<_> = known.cloned().collect();
-                if facts.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
+                if facts.seen.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
                     continue;
                 }
                 let patience = self.first_patience(usual);
@@ -274,7 +274,7 @@ impl Run {
             limit: self.whole_limit(pace.left()),
             brief: standing.brief,
         };
-        if let Some(lanes) = facts.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
+        if let Some(lanes) = facts.seen.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
             return self.block_in_lanes((&lanes, judged), facts, standing, meters, slot, pace).await;
         }
         let order = race::shuffled(&standing.active, self.started.seed, index);

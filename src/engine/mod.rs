@@ -1,7 +1,6 @@
 //! Decides, over the ports of `adapters`; prints nothing and touches nothing itself.
 
 pub mod accounts;
-mod advantage;
 pub mod approval;
 pub mod calls;
 mod claims;
@@ -13,10 +12,7 @@ pub mod controls;
 pub mod doctor;
 pub mod ending;
 pub mod estimate;
-#[cfg(test)]
-mod fixtures;
 mod fresh;
-mod gates;
 pub mod journal;
 pub mod judging;
 pub mod landing;
@@ -32,12 +28,10 @@ pub mod recheck;
 pub mod recovery;
 pub mod rehearsal;
 pub mod removal;
-pub mod replay;
 mod retry;
 mod risks;
 mod smoke;
 pub mod spending;
-mod started;
 pub mod step;
 pub mod ties;
 pub mod trial;

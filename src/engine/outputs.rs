@@ -24,7 +24,7 @@ impl Run {
         let baseline = Contender::Baseline;
         while let Outputs::Disputed { source } = compare_outputs(slices) {
             let at = self.ports.sources.iter().position(|known| known.name() == source);
-            let (Some(at), false) = (at, facts.ended.contains_key(&baseline)) else { return Ok(Ok(())) };
+            let (Some(at), false) = (at, facts.seen.ended.contains_key(&baseline)) else { return Ok(Ok(())) };
             match self.slice(at, &baseline, judged, meters, slot, Patience::until(slot)).await? {
                 Ok(slice) => slices.push(slice),
                 Err(Spoiled::Contender(message)) => return self.out(&baseline, message, facts).await,

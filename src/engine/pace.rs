@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::advantage;
 use super::context::Run;
 use super::journal::Facts;
 use super::measuring::Spoiled;
-use super::replay::{self, Standing};
 use crate::adapters::metric::Slot;
+use crate::domain::decision::{self, Standing};
 use crate::domain::disturbance;
 use crate::domain::estimate::DECIDING;
 use crate::domain::event::Event;
@@ -106,13 +105,13 @@ impl Pace {
 /// count for nothing.
 fn next_block(facts: &Facts, standing: &Standing) -> Duration {
     let mut known: BTreeMap<(&Contender, &str), Vec<f64>> = BTreeMap::new();
-    for slice in facts.blocks.iter().flat_map(|block| &block.slices) {
+    for slice in facts.seen.blocks.iter().flat_map(|block| &block.slices) {
         let place = known.entry((&slice.contender, &slice.source)).or_default();
         place.push(slice.timing.wall.as_secs_f64());
     }
     let active = known.iter().filter(|((who, _), _)| standing.active.contains(who));
     let whole: f64 = active.filter_map(|(_, walls)| statistics::median(walls)).sum();
-    Duration::from_secs_f64(whole / facts.at_once() as f64)
+    Duration::from_secs_f64(whole / facts.seen.at_once() as f64)
 }
 
 impl Run {
@@ -122,7 +121,7 @@ impl Run {
         let spare = self.spare(facts, next);
         let room = pace.has_room_for(next) && spare.is_none_or(|spare| next <= spare);
         // The first block tells how long blocks are.
-        if facts.blocks.is_empty() && !pace.left().is_zero() || room {
+        if facts.seen.blocks.is_empty() && !pace.left().is_zero() || room {
             return true;
         }
         if self.measures_on(standing.race.counted()) {
@@ -147,10 +146,10 @@ impl Run {
     fn spare(&self, facts: &Facts, block: Duration) -> Option<Duration> {
         let left = self.time_left()?;
         let slowest = *self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let reserve = advantage::takes(slowest, block);
+        let reserve = decision::takes(slowest, block);
         // Nobody has to be looked at as long as there is time for both.
         let scarce = left < block + reserve;
-        Some(if scarce && advantage::anyone(facts) { left.saturating_sub(reserve) } else { left })
+        Some(if scarce && decision::anyone(&facts.seen) { left.saturating_sub(reserve) } else { left })
     }
 
     /// When measuring ends at the latest: a rehearsal may need more than its budget.
@@ -161,8 +160,8 @@ impl Run {
     /// How long a slice of a contender at this source may take. The baseline's own slices have no measure but the time
     /// that is left: a machine that stalls is not its doing.
     pub(super) fn patience(&self, facts: &Facts, source: &str, contender: &Contender, pace: &Pace) -> Patience {
-        let tried = facts.smoke.iter().flat_map(|smoke| &smoke.rounds).flatten().map(|taken| &taken.slice);
-        let slices = facts.blocks.iter().flat_map(|block| &block.slices).chain(tried);
+        let tried = facts.seen.smoke.iter().flat_map(|smoke| &smoke.rounds).flatten().map(|taken| &taken.slice);
+        let slices = facts.seen.blocks.iter().flat_map(|block| &block.slices).chain(tried);
         let of_baseline = slices.filter(|slice| slice.source == source && slice.contender == Contender::Baseline);
         let longest = of_baseline.map(|slice| slice.timing.wall).max();
         let beside = longest.filter(|_| contender.key().is_some());
@@ -214,7 +213,7 @@ impl Run {
     /// Says what others used while measuring, where it was much.
     pub(super) fn warn_of_load(&self, facts: &Facts) {
         let cores = self.cores();
-        if let Some(used) = disturbance::usual(&facts.blocks).filter(|used| *used > BUSY * cores) {
+        if let Some(used) = disturbance::usual(&facts.seen.blocks).filter(|used| *used > BUSY * cores) {
             self.warn(format!(
                 "the machine was busy while measuring: other programs used {used:.1} of its {cores:.0} cores, so that \
                  differences take longer to tell"
@@ -224,14 +223,14 @@ impl Run {
 
     /// What is told where the time ended before a block could be counted.
     pub(super) fn warn_of_short_time(&self, facts: &Facts, pace: &Pace) {
-        if facts.blocks.len() > 1 {
+        if facts.seen.blocks.len() > 1 {
             return;
         }
         // With the one that warms up.
         let fewest = DECIDING + Rules::default().warmup;
         let budget = pace.budget.as_secs_f64();
-        let block = replay::block_time(facts).as_secs_f64();
-        self.warn(if facts.blocks.is_empty() {
+        let block = decision::block_time(&facts.seen).as_secs_f64();
+        self.warn(if facts.seen.blocks.is_empty() {
             format!(
                 "one block takes longer than the whole budget for measuring, which is {budget:.1} s: raise \
                  `measure.budget`, {fewest} blocks are the fewest that can decide"

@@ -8,10 +8,8 @@ use super::journal::{Facts, Record};
 use super::judging::Judged;
 use crate::adapters::metric::load::Held;
 use crate::adapters::metric::{MetricError, MetricSource, Slot};
-use crate::domain::bounds::Standing;
 use crate::domain::load::Rate;
 use crate::domain::measurement::Contender;
-use crate::domain::plan::MetricBound;
 use crate::domain::race;
 use crate::error::Error;
 
@@ -25,7 +23,7 @@ impl Run {
     /// Holds every source to the rate that the journal knows.
     pub(super) fn hold_rates(&self, facts: &Facts) {
         for source in &self.ports.sources {
-            if let Some(rate) = facts.rates.get(source.name()) {
+            if let Some(rate) = facts.seen.rates.get(source.name()) {
                 source.fix_rate(rate.held);
             }
         }
@@ -40,7 +38,7 @@ impl Run {
     ) -> Result<(), Error> {
         let ends = Instant::now() + budget / SHARE;
         for source in &self.ports.sources {
-            let Some(asked) = source.rate().filter(|_| !facts.rates.contains_key(source.name())) else { continue };
+            let Some(asked) = source.rate().filter(|_| !facts.seen.rates.contains_key(source.name())) else { continue };
             let Some(tree) = judged.get(&Contender::Baseline) else { continue };
             let slot = Slot {
                 block: TRIAL,
@@ -84,44 +82,5 @@ impl Run {
         meter.close().await;
         self.check_stop()?;
         Ok(held.ok().flatten())
-    }
-}
-
-/// What is known of a bound, where more a second is asked for than this machine can send: a miss is not the
-/// contender's then.
-pub(super) fn as_far_as_sent(facts: &Facts, metric: &MetricBound, standing: Standing) -> Standing {
-    let provides = |source: &str| {
-        let of = facts.started.sources.iter().filter(|(name, _)| name == source);
-        of.flat_map(|(_, metrics)| metrics).any(|name| name == metric.name.as_str())
-    };
-    let hidden = facts.rates.values().any(|rate| rate.hides(&metric.bound) && provides(&rate.source));
-    if hidden && standing == Standing::Failed { Standing::Uncertain } else { standing }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::domain::measurement::MetricName;
-    use crate::domain::quantity::Bound;
-
-    fn bound(name: &str, text: &str) -> MetricBound {
-        MetricBound { name: MetricName::new(name).unwrap(), bound: Bound::parse(text).unwrap(), note: None }
-    }
-
-    #[test]
-    fn a_miss_of_more_than_the_machine_can_send_stays_open_and_nothing_else_does() {
-        let mut facts = Facts::new(super::super::fixtures::started());
-        facts.started.sources = vec![("http: /".to_owned(), vec!["throughput".to_owned(), "p95".to_owned()])];
-        let (fast, slow) = (bound("throughput", ">400 req/s"), bound("throughput", ">300 req/s"));
-        assert_eq!(as_far_as_sent(&facts, &fast, Standing::Failed), Standing::Failed);
-        let (asked, held) = (NonZeroU32::new(500).unwrap(), NonZeroU32::new(320).unwrap());
-        facts.take(Record::Rate(Rate { source: "http: /".to_owned(), asked, held, late: 0.1, on_time: true }));
-        assert_eq!(as_far_as_sent(&facts, &fast, Standing::Failed), Standing::Uncertain);
-        assert_eq!(as_far_as_sent(&facts, &fast, Standing::Passed), Standing::Passed);
-        assert_eq!(as_far_as_sent(&facts, &slow, Standing::Failed), Standing::Failed);
-        let elsewhere = bound("k6_throughput", ">400 req/s");
-        assert_eq!(as_far_as_sent(&facts, &elsewhere, Standing::Failed), Standing::Failed);
     }
 }

@@ -19,26 +19,26 @@ pub struct Cleaned {
 /// Ends the processes of a run and removes its journaled resources, last made first. The run's
 /// lock must be held by the caller.
 pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, Error> {
-    let run = facts.started.run.clone();
+    let run = facts.seen.started.run.clone();
     let processes = ports.exec.sweep("BLUEPRINT_RUN", &run).await;
     ports.git.tidy(Some(&run)).await?;
     let mut resources = Vec::new();
     for (_, resource) in facts.live.iter().rev() {
         resources.push(describe(resource));
-        lease::remove(ports, &facts.started.state, resource).await?;
+        lease::remove(ports, &facts.seen.started.state, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
     if let Some(database) = &ports.database {
         database.tidy().await.map_err(lease::database_error)?;
     }
-    ports.workspace.remove(&facts.started.state).await.map_err(lease::machine)?;
+    ports.workspace.remove(&facts.seen.started.state).await.map_err(lease::machine)?;
     Ok(Cleaned { run, resources, processes })
 }
 
 /// What `clean` would remove.
 pub fn would_clean(facts: &Facts) -> Cleaned {
     let resources = facts.live.iter().rev().map(|(_, resource)| describe(resource)).collect();
-    Cleaned { run: facts.started.run.clone(), resources, processes: 0 }
+    Cleaned { run: facts.seen.started.run.clone(), resources, processes: 0 }
 }
 
 fn describe(resource: &super::journal::Resource) -> String {

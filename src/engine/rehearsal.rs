@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::context::Run;
-use super::controls::control;
 use super::journal::{Facts, Record};
 use super::{contract, controls, lease};
 use crate::adapters::agent::scripted::{Files, Scripted};
 use crate::adapters::git::{CommitId, Git};
+use crate::domain::decision::control;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{
     Applies, ContractKind, DiffContract, FilePattern, MetricBound, Plan, Variant, VariantKey, WorkItem,
@@ -141,7 +141,7 @@ impl Run {
     /// The null variant has nothing to implement: its work is the base, which no agent could leave.
     pub async fn harvest_null(&self, facts: &Facts) -> Result<(), Error> {
         let null = VariantKey::new(NULL).filter(|_| self.started.rehearsal);
-        let Some(variant) = null.filter(|key| !facts.harvests.contains_key(key)) else { return Ok(()) };
+        let Some(variant) = null.filter(|key| !facts.seen.harvests.contains_key(key)) else { return Ok(()) };
         let harvest =
             Harvest { variant, commit: self.started.base.0.clone(), changed: Vec::new(), unfinished: Vec::new() };
         let size = ChangeSize { nesting_surplus: 1.0, ..ChangeSize::default() };
@@ -155,7 +155,7 @@ pub fn findings(facts: &Facts, board: &Scoreboard) -> Vec<Finding> {
     let tried = |name: &str| TRIED.iter().find(|(known, _)| *known == name).map(|(_, tried)| *tried);
     let mut found: Vec<_> =
         rows.filter_map(|(row, name)| Some(finding(facts, board, row, name, tried(name)?))).collect();
-    if facts.tests.get(&Contender::Shadow).is_some() {
+    if facts.seen.tests.get(&Contender::Shadow).is_some() {
         found.push(shadow(facts));
     }
     found
@@ -187,7 +187,7 @@ fn finding(facts: &Facts, board: &Scoreboard, row: &Row, name: &str, tried: &'st
 /// A control that was judged to the end has to come out like the baseline.
 fn judged(facts: &Facts, board: &Scoreboard, row: &Row) -> (bool, String) {
     let empty = Default::default();
-    let tests = |who: &Contender| facts.tests.get(who).unwrap_or(&empty);
+    let tests = |who: &Contender| facts.seen.tests.get(who).unwrap_or(&empty);
     let differ = differing(tests(&Contender::Baseline), tests(&row.contender));
     if let Some(first) = differ.first() {
         return (false, format!("{} of its tests came out unlike the baseline's: {first}", differ.len()));
@@ -212,7 +212,7 @@ fn judged(facts: &Facts, board: &Scoreboard, row: &Row) -> (bool, String) {
 
 /// How much a control changed, so that one that found nothing to change is no comfort.
 fn changed(facts: &Facts, row: &Row) -> String {
-    let harvest = row.contender.key().and_then(|key| facts.harvests.get(key));
+    let harvest = row.contender.key().and_then(|key| facts.seen.harvests.get(key));
     match harvest.map_or(0, |(harvest, ..)| harvest.changed.len()) {
         0 => String::new(),
         1 => ", with 1 file changed".to_owned(),
@@ -221,7 +221,7 @@ fn changed(facts: &Facts, row: &Row) -> String {
 }
 
 fn shadow(facts: &Facts) -> Finding {
-    let control = control(facts);
+    let control = control(&facts.seen);
     let after = format!("E = {:.1} after {} blocks", control.e_value(), control.counted());
     let ended = match control.is_biased() {
         true => format!("came out differently ({after}): {}", controls::LOOK),
@@ -255,10 +255,10 @@ mod tests {
     async fn an_old_journal_without_rehearsals_is_read() {
         let journal = Memory::default();
         journal
-            .append("r", std::time::Duration::ZERO, "started", super::super::fixtures::started_json())
+            .append("r", std::time::Duration::ZERO, "started", crate::domain::decision::fixtures::started_json())
             .await
             .unwrap();
         let facts = Facts::read(&journal.entries("r").await.unwrap()).unwrap().unwrap();
-        assert!(!facts.started.rehearsal);
+        assert!(!facts.seen.started.rehearsal);
     }
 }

@@ -17,17 +17,17 @@ impl Run {
     pub async fn take_over(&self, earlier: &Facts) -> Result<(), Error> {
         let mut reused = Vec::new();
         for variant in &self.plan().variants {
-            if !asks_for_the_same(&earlier.started.plan, self.plan(), variant) {
+            if !asks_for_the_same(&earlier.seen.started.plan, self.plan(), variant) {
                 continue;
             }
-            let Some((harvest, _, over_budget)) = earlier.harvests.get(&variant.key) else { continue };
+            let Some((harvest, _, over_budget)) = earlier.seen.harvests.get(&variant.key) else { continue };
             if !harvest.unfinished.is_empty() && !self.settings.judge_unfinished {
                 continue;
             }
             let Some(commit) = self.replayed(earlier, variant, harvest).await? else {
                 self.warn(format!(
                     "{}: what run {} wrote does not fit `{}` any more and is done anew",
-                    variant.key, earlier.started.run, self.started.target
+                    variant.key, earlier.seen.started.run, self.started.target
                 ));
                 continue;
             };
@@ -36,8 +36,8 @@ impl Run {
             reused.push(variant.key.to_string());
         }
         let text = match reused.as_slice() {
-            [] => format!("nothing of run {}", earlier.started.run),
-            keys => format!("{} of run {}", keys.join(", "), earlier.started.run),
+            [] => format!("nothing of run {}", earlier.seen.started.run),
+            keys => format!("{} of run {}", keys.join(", "), earlier.seen.started.run),
         };
         self.tell(Event::Choice { what: "reused".to_owned(), text });
         Ok(())
@@ -46,7 +46,7 @@ impl Run {
     /// A variant's work on this run's base; `None` where it conflicts with it, or is not there any more.
     async fn replayed(&self, earlier: &Facts, variant: &Variant, harvest: &Harvest) -> Result<Option<CommitId>, Error> {
         let work = CommitId(harvest.commit.clone());
-        if earlier.started.base == self.started.base {
+        if earlier.seen.started.base == self.started.base {
             return Ok(Some(work));
         }
         let contender = Contender::Variant(variant.key.clone());
@@ -56,11 +56,11 @@ impl Run {
             variant.key,
             self.plan().title,
             self.started.run,
-            earlier.started.run
+            earlier.seen.started.run
         );
         let order = ReplayOrder {
             work: &work,
-            base: &earlier.started.base,
+            base: &earlier.seen.started.base,
             onto: &self.started.base,
             message: &message,
             time: self.started.at,

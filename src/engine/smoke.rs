@@ -34,7 +34,7 @@ impl Run {
     /// and warns of what could decide nothing.
     pub(super) async fn smoke(&self, judged: &PerContender<Judged>, facts: &mut Facts) -> Result<(), Error> {
         let baseline = Contender::Baseline;
-        if facts.smoke.is_some() || !facts.blocks.is_empty() || facts.ended.contains_key(&baseline) {
+        if facts.seen.smoke.is_some() || !facts.seen.blocks.is_empty() || facts.seen.ended.contains_key(&baseline) {
             return Ok(());
         }
         let mut meters = Meters::new();

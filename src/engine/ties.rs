@@ -3,8 +3,8 @@
 use super::context::{PerContender, Run};
 use super::journal::{Facts, Record};
 use super::judging::Judged;
-use super::replay;
 use crate::adapters::metric::{MetricError, MetricSource, Slot};
+use crate::domain::decision;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::verdict::Verdict;
@@ -21,7 +21,7 @@ impl Run {
         }
         for key in tied {
             let contender = Contender::Variant(key);
-            let Some(tree) = judged.get(&contender).filter(|_| !facts.tie_break.contains_key(&contender)) else {
+            let Some(tree) = judged.get(&contender).filter(|_| !facts.seen.tie_break.contains_key(&contender)) else {
                 continue;
             };
             match self.counted(&**source, tree).await? {
@@ -55,10 +55,10 @@ impl Run {
 
 /// The variants that nothing told apart when measuring ended.
 fn tied(facts: &Facts) -> Result<Vec<VariantKey>, Error> {
-    Ok(match replay::conclude(facts)?.verdict {
+    Ok(match decision::conclude(&facts.seen)?.verdict {
         Verdict::Tie { among, .. } => among,
         Verdict::Undecided { .. } => {
-            replay::standing(facts)?.race.survivors().iter().filter_map(|c| c.key().cloned()).collect()
+            decision::standing(&facts.seen)?.race.survivors().iter().filter_map(|c| c.key().cloned()).collect()
         }
         Verdict::Winner { .. } | Verdict::NoWinner { .. } => Vec::new(),
     })

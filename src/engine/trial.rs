@@ -79,10 +79,10 @@ impl Run {
     /// harvest, or `None` where the trial ended.
     pub async fn implement(&self, variant: &Variant, facts: &Facts) -> Result<Option<Harvest>, Error> {
         let contender = Contender::Variant(variant.key.clone());
-        if facts.ended.contains_key(&contender) {
+        if facts.seen.ended.contains_key(&contender) {
             return Ok(None);
         }
-        if let Some((harvest, _, over_budget)) = facts.harvests.get(&variant.key) {
+        if let Some((harvest, _, over_budget)) = facts.seen.harvests.get(&variant.key) {
             let course = Course::of(harvest.unfinished.clone(), *over_budget);
             return self.admitted(harvest.clone(), &course).await;
         }

@@ -22,6 +22,7 @@ fn paths(facts: &Facts) -> BTreeSet<&String> {
         size.excluded.iter().any(|file| file.path == *path && by_programs.contains(&file.reason))
     };
     let each = facts
+        .seen
         .harvests
         .values()
         .flat_map(|(harvest, size, _)| harvest.changed.iter().filter(move |path| !written(size, path)));
@@ -41,7 +42,7 @@ impl Run {
     pub(super) async fn code(&self, judged: &PerContender<Judged>, facts: &Facts) -> Result<Code, Error> {
         let mut code = Code::new();
         for (contender, tree) in judged {
-            let harvest = contender.key().and_then(|key| facts.harvests.get(key));
+            let harvest = contender.key().and_then(|key| facts.seen.harvests.get(key));
             let commit = harvest.map(|(harvest, ..)| CommitId(harvest.commit.clone()));
             let commit = commit.unwrap_or_else(|| self.started.base.clone());
             for path in paths(facts) {

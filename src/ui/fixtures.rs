@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::domain::decision;
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::*;
 use crate::domain::quantity::{Bound, Tokens};
 use crate::engine::journal::{Facts, Record};
-use crate::engine::replay;
 
 /// The run's id.
 pub const RUN: &str = "20260105-100000-1a2b";
@@ -142,7 +142,7 @@ pub fn finished() -> Facts {
         let slices = [slice("A", 20.0), slice("B", 60.0), slice("C", 85.0), slice("@baseline", 90.0)];
         take(&mut facts, json!({"record": "block", "index": index, "slices": slices}));
     }
-    let scoreboard = replay::conclude(&facts).unwrap();
+    let scoreboard = decision::conclude(&facts.seen).unwrap();
     take(&mut facts, json!({"record": "concluded", "scoreboard": scoreboard}));
     take(&mut facts, json!({"record": "landed", "commit": COMMIT}));
     facts.finished = true;

@@ -16,7 +16,7 @@ pub type Note = (&'static str, String);
 
 /// All of them, in the order of reading.
 pub fn notes(facts: &Facts, board: &Scoreboard) -> Vec<Note> {
-    let rates = facts.rates.values().filter_map(|rate| Some(("Loaded", words::one_line(&rate.told()?))));
+    let rates = facts.seen.rates.values().filter_map(|rate| Some(("Loaded", words::one_line(&rate.told()?))));
     let late = lateness(facts).into_iter().map(|text| ("Loaded", text));
     let counted = alone(facts).into_iter().map(|text| ("Counted", text));
     let ties = ties(facts, board).into_iter().map(|text| ("Tie-break", text));
@@ -44,7 +44,7 @@ fn fresh(board: &Scoreboard) -> impl Iterator<Item = Note> {
 
 /// That nothing was looked at in fresh trees, because the baseline lacks what is measured.
 fn incomparable(facts: &Facts, board: &Scoreboard) -> Option<Note> {
-    let missing: Vec<_> = facts.smoke.iter().flat_map(|smoke| &smoke.missing).map(ToString::to_string).collect();
+    let missing: Vec<_> = facts.seen.smoke.iter().flat_map(|smoke| &smoke.missing).map(ToString::to_string).collect();
     let lands = board.lands().filter(|_| !missing.is_empty() && board.fresh.is_empty())?;
     let text = format!("{lands} was not looked at in fresh trees: the baseline has no {}", missing.join(", "));
     Some(("Unverified", words::one_line(&text)))
@@ -53,13 +53,14 @@ fn incomparable(facts: &Facts, board: &Scoreboard) -> Option<Note> {
 /// Of which metrics nobody checked what was answered: those of the configuration whose programs told nothing.
 fn unchecked(facts: &Facts) -> Option<Note> {
     let told: BTreeSet<_> = facts
+        .seen
         .blocks
         .iter()
         .flat_map(|block| &block.slices)
         .filter(|slice| slice.output.is_some())
         .flat_map(|slice| slice.readings.iter().map(|reading| &reading.metric))
         .collect();
-    let unchecked = facts.started.unchecked.iter().filter(|one| !told.contains(&one.metric));
+    let unchecked = facts.seen.started.unchecked.iter().filter(|one| !told.contains(&one.metric));
     Some(("Unchecked", words::one_line(&Unchecked::sentence(unchecked)?)))
 }
 
@@ -69,7 +70,7 @@ const WORTH_TELLING: f64 = 0.1;
 /// How late requests were sent, by source, where that is much of what was measured.
 fn lateness(facts: &Facts) -> Vec<String> {
     let mut sources: BTreeMap<&str, Vec<(Duration, f64)>> = BTreeMap::new();
-    for slice in facts.blocks.iter().flat_map(|block| &block.slices) {
+    for slice in facts.seen.blocks.iter().flat_map(|block| &block.slices) {
         let times = slice.readings.iter().map(|r| r.value).filter(|value| value.dimension() == Dimension::Time);
         if let (Some(late), Some(latency)) = (slice.timing.late, times.map(Quantity::value).reduce(f64::max)) {
             sources.entry(&slice.source).or_default().push((late, late.as_secs_f64() / latency));
@@ -93,7 +94,7 @@ fn added(source: &str, slices: &[(Duration, f64)]) -> Option<String> {
 }
 
 fn alone(facts: &Facts) -> Option<String> {
-    let started = &facts.started;
+    let started = &facts.seen.started;
     decide_alone(&started.plan, &started.counts).then(|| {
         let names: Vec<_> = started.counts.iter().map(ToString::to_string).collect();
         format!("a count of instructions decided Performance, not a time ({})", names.join(", "))
@@ -102,7 +103,7 @@ fn alone(facts: &Facts) -> Option<String> {
 
 /// What the tie-breaker counted, and whom that speaks for.
 fn ties(facts: &Facts, board: &Scoreboard) -> Option<String> {
-    let rows = board.rows.iter().filter(|row| facts.tie_break.contains_key(&row.contender));
+    let rows = board.rows.iter().filter(|row| facts.seen.tie_break.contains_key(&row.contender));
     let tied: Vec<_> = rows.filter_map(|row| row.tied()).collect();
     let (first, by) = tie_break(&tied)?;
     let counts: Vec<_> =
@@ -144,8 +145,8 @@ mod tests {
             rows.iter_mut().find(|row| row.contender == contender).unwrap().instructions = Some(instructions);
             facts.take(crate::engine::journal::Record::TieBreak { contender, instructions });
         }
-        facts.started.counts = vec![MetricName::new("latency_p95").unwrap()];
-        for slice in facts.blocks.iter_mut().flat_map(|block| &mut block.slices) {
+        facts.seen.started.counts = vec![MetricName::new("latency_p95").unwrap()];
+        for slice in facts.seen.blocks.iter_mut().flat_map(|block| &mut block.slices) {
             slice.timing.late = Some(Duration::from_millis(10));
         }
         let told = told(&facts);
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn lateness_that_is_little_of_a_latency_is_not_told() {
         let mut facts = fixtures::finished();
-        for slice in facts.blocks.iter_mut().flat_map(|block| &mut block.slices) {
+        for slice in facts.seen.blocks.iter_mut().flat_map(|block| &mut block.slices) {
             slice.timing.late = Some(Duration::from_millis(1));
         }
         assert_eq!(told(&facts), "");

@@ -9,7 +9,7 @@ use crate::engine::rehearsal;
 
 /// The whole text.
 pub fn rehearsal(facts: &Facts, board: &Scoreboard, style: Style) -> String {
-    let started = &facts.started;
+    let started = &facts.seen.started;
     let findings = rehearsal::findings(facts, board);
     let head = ["Control", "Tried", "Ended"].map(|title| (title.to_owned(), Align::Left));
     let mut table = Table::new([(String::new(), Align::Left)].into_iter().chain(head));

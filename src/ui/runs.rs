@@ -54,11 +54,11 @@ impl RunLine {
     pub fn of(facts: &Facts, live: bool) -> Self {
         let wins = facts.scoreboard.as_ref().is_some_and(|board| board.lands().is_some());
         let undecided = facts.scoreboard.as_ref().is_some_and(|board| board.is_open());
-        let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.started.rehearsal);
+        let rehearsed = facts.scoreboard.as_ref().filter(|_| facts.seen.started.rehearsal);
         let rehearsed = rehearsed.map(|board| rehearsal::passed(&rehearsal::findings(facts, board)));
         let state = match (&facts.landed, live, facts.finished) {
             (_, true, _) => RunState::Live,
-            (_, false, over) if facts.started.trying => RunState::Tried(over),
+            (_, false, over) if facts.seen.started.trying => RunState::Tried(over),
             (_, false, false) => RunState::Interrupted(way_on(facts)),
             (None, false, true) if rehearsed.is_some() => RunState::Rehearsed(rehearsed == Some(true)),
             (Some(commit), false, true) => RunState::Landed(commit.to_string()),
@@ -67,10 +67,10 @@ impl RunLine {
             (None, false, true) => RunState::NoWinner(facts.recorded.as_ref().map(ToString::to_string)),
         };
         Self {
-            run: facts.started.run.clone(),
-            document: facts.started.document.clone(),
+            run: facts.seen.started.run.clone(),
+            document: facts.seen.started.document.clone(),
             state,
-            started: facts.started.at,
+            started: facts.seen.started.at,
             elapsed: facts.elapsed,
         }
     }
@@ -112,7 +112,7 @@ impl RunLine {
 
 /// The command that goes on with a run: where its time was spent before the verdict, only a new one can.
 fn way_on(facts: &Facts) -> &'static str {
-    let spent = facts.started.plan.budget.time_cap.is_some_and(|cap| facts.elapsed >= cap);
+    let spent = facts.seen.started.plan.budget.time_cap.is_some_and(|cap| facts.elapsed >= cap);
     if spent && facts.scoreboard.is_none() { "retry" } else { "resume" }
 }
 

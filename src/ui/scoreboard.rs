@@ -25,10 +25,10 @@ use crate::engine::spending::{self, Cost};
 /// The whole text. The scoreboard is handed in beside the facts because it may have been computed
 /// again from them.
 pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style) -> String {
-    if facts.started.rehearsal {
+    if facts.seen.started.rehearsal {
         return super::rehearsal::rehearsal(facts, board, style);
     }
-    let started = &facts.started;
+    let started = &facts.seen.started;
     let mut out = format!(
         "{}  run {}, {}, {}\n\n",
         style.paint(Tone::Strong, &words::one_line(&started.plan.title)),
@@ -61,7 +61,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
 
 /// What each variant gained and paid, a line each.
 fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
-    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    let all = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
     all.iter().map(|one| format!("  {}  {}\n", one.variant, words::one_line(&one.line()))).collect()
 }
 
@@ -71,7 +71,7 @@ pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
     if !over || board.lands().is_some() {
         return Vec::new();
     }
-    let reckonings = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    let reckonings = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
     domain::why(board, &reckonings, &ending::circumstances(facts))
 }
 
@@ -81,7 +81,7 @@ pub fn conclusion(facts: &Facts, board: &Scoreboard) -> Vec<String> {
         let unfinished = format!(
             "unfinished: the run has no verdict yet; what is shown is what was known when it stopped. Go on with it: \
              blueprint resume {}",
-            facts.started.run
+            facts.seen.started.run
         );
         return vec![unfinished, format!("still open: {}", still_open(facts).join("; "))];
     }
@@ -93,20 +93,20 @@ pub fn conclusion(facts: &Facts, board: &Scoreboard) -> Vec<String> {
 
 /// What a run without a verdict has not done, a half sentence each.
 pub fn still_open(facts: &Facts) -> Vec<String> {
-    let plan = &facts.started.plan;
+    let plan = &facts.seen.started.plan;
     let mut open = Vec::new();
     for key in plan.variants.iter().map(|variant| &variant.key) {
         let contender = Contender::Variant(key.clone());
         let (items, done) = (plan.items_of(key).count(), facts.steps.get(key).map_or(0, Vec::len));
         match () {
-            () if facts.ended.contains_key(&contender) => {}
-            () if facts.harvests.contains_key(key) && facts.tests.get(&contender).is_some() => {}
-            () if facts.harvests.contains_key(key) => open.push(format!("{key} is not tested")),
+            () if facts.seen.ended.contains_key(&contender) => {}
+            () if facts.seen.harvests.contains_key(key) && facts.seen.tests.get(&contender).is_some() => {}
+            () if facts.seen.harvests.contains_key(key) => open.push(format!("{key} is not tested")),
             () => open.push(format!("{key} has carried out {done} of {}", words::count(items, "work item"))),
         }
     }
     if open.is_empty() {
-        open.push(format!("the verdict, after {} measured", words::count(facts.blocks.len(), "block")));
+        open.push(format!("the verdict, after {} measured", words::count(facts.seen.blocks.len(), "block")));
     }
     let (calls, held) = facts.calls.open().fold((0, Tokens::ZERO), |(calls, held), call| {
         (calls + 1, held.saturating_add(call.input).saturating_add(call.output))
@@ -213,24 +213,25 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
 /// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
 /// passes these tests.
 pub fn missed_gate(facts: &Facts) -> Option<String> {
-    let missed = gate::missed(&facts.started.plan.weights, facts.tests.deciding(&Contender::Baseline)?)?;
+    let missed = gate::missed(&facts.seen.started.plan.weights, facts.seen.tests.deciding(&Contender::Baseline)?)?;
     Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }
 
 /// The ref under which a variant's work is kept, where it left any.
 pub fn kept_ref(facts: &Facts, key: &VariantKey) -> Option<String> {
-    let stepped = facts.steps.get(key).is_some_and(|steps| steps.iter().any(|(c, _)| *c != facts.started.base));
+    let stepped = facts.steps.get(key).is_some_and(|steps| steps.iter().any(|(c, _)| *c != facts.seen.started.base));
     // What was taken over from another run has no steps of its own.
-    let worked = stepped || facts.harvests.get(key).is_some_and(|(harvest, ..)| harvest.commit != facts.started.base.0);
-    worked.then(|| format!("refs/blueprint/{}/{}", facts.started.run, Contender::Variant(key.clone()).slug()))
+    let worked = stepped
+        || facts.seen.harvests.get(key).is_some_and(|(harvest, ..)| harvest.commit != facts.seen.started.base.0);
+    worked.then(|| format!("refs/blueprint/{}/{}", facts.seen.started.run, Contender::Variant(key.clone()).slug()))
 }
 
 fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style) -> String {
-    let run = &facts.started.run;
+    let run = &facts.seen.started.run;
     let mut table = Table::bare([Align::Left, Align::Left]);
     let mut line = |what: &str, text: String| table.row([Cell::from(what), Cell::from(text)]);
     match (&facts.landed, board.lands()) {
-        (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.started.target)),
+        (Some(commit), _) => line("landed", format!("{} on {}", commit.short(), facts.seen.started.target)),
         (None, Some(key)) => line("landed", format!("nothing; {key} is kept and can be merged by hand")),
         (None, None) => line("landed", "nothing".to_owned()),
     }
@@ -238,25 +239,28 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
         line(if at == 0 { "why" } else { "" }, words::one_line(&sentence));
     }
     if let Some(commit) = &facts.recorded {
-        line("recorded", format!("{} on {}: the document says how it ended", commit.short(), facts.started.target));
+        line(
+            "recorded",
+            format!("{} on {}: the document says how it ended", commit.short(), facts.seen.started.target),
+        );
     }
-    for (at, (key, (_, size, _))) in facts.harvests.iter().enumerate() {
+    for (at, (key, (_, size, _))) in facts.seen.harvests.iter().enumerate() {
         line(if at == 0 { "changed" } else { "" }, format!("{key}: {}", change::factors(size)));
         if let Some(files) = change::not_counted(size) {
             line("", format!("{key}, {files}"));
         }
     }
-    let keys = facts.started.plan.variants.iter().map(|v| &v.key);
+    let keys = facts.seen.started.plan.variants.iter().map(|v| &v.key);
     for (at, kept) in keys.filter_map(|key| kept_ref(facts, key)).enumerate() {
         line(if at == 0 { "kept" } else { "" }, kept);
     }
-    for (source, clock) in facts.clocks.iter() {
+    for (source, clock) in facts.seen.clocks.iter() {
         line("compared", format!("by {}: {}", clock.name(), words::one_line(source)));
     }
     if let Some(how) = priority(facts) {
         line("priority", how);
     }
-    if let Some(decision) = &facts.lanes {
+    if let Some(decision) = &facts.seen.lanes {
         let how = if decision.lanes.is_some() { "in parallel" } else { "one after another" };
         line("measured", format!("{how}: {}", words::one_line(&decision.why)));
     }
@@ -273,7 +277,7 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
 /// At which priority slices ran, where programs were started for them or served.
 pub fn priority(facts: &Facts) -> Option<String> {
     let metered = |slice: &&Slice| slice.timing.cpu.is_some();
-    let first = facts.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
+    let first = facts.seen.blocks.iter().flat_map(|block| &block.slices).find(metered)?;
     Some(match first.timing.priority() {
         Priority::RealTime => "slices ran in real time, all of them alike".to_owned(),
         Priority::Nice(nice) => format!("slices ran at nice {nice}, all of them alike"),
@@ -289,7 +293,7 @@ pub fn spent(facts: &Facts, prices: &Prices) -> Option<String> {
     if total == Tokens::ZERO {
         return None;
     }
-    let cap = facts.started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
+    let cap = facts.seen.started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
     let cost = spending::cost(facts, prices).map(|cost| priced(&cost)).unwrap_or_default();
     Some(format!("{total}{cap}{cost}{}", unclear(facts)))
 }

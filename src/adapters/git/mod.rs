@@ -2,11 +2,9 @@
 //! forward at the very end.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use super::process::ProcessError;
 pub use crate::domain::change::{ChangeKind, FileChange};
@@ -28,26 +26,9 @@ mod stored;
 mod survey;
 mod uncommitted;
 
+pub use crate::domain::commit::CommitId;
 pub use repository::Repository;
 pub use survey::Survey;
-
-/// A commit's object name in hex.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CommitId(pub String);
-
-impl CommitId {
-    /// The first seven digits, for people.
-    pub fn short(&self) -> &str {
-        self.0.get(..7).unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for CommitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
 
 /// Where `HEAD` is.
 #[derive(Debug, Clone, PartialEq, Eq)]

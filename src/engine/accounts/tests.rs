@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::adapters::journal::{Journal, Sqlite};
 use crate::domain::budget::Basis;
+use crate::domain::decision::fixtures::started;
 use crate::engine::clock::Clock;
-use crate::engine::fixtures::started;
 
 fn key(text: &str) -> VariantKey {
     VariantKey::new(text).unwrap()
@@ -38,16 +38,16 @@ impl Bench {
     }
 
     async fn accounts(&self) -> Arc<Accounts> {
-        let log = Log::new(self.journal().await, &self.facts.started.run, Clock::resumed(Duration::ZERO));
+        let log = Log::new(self.journal().await, &self.facts.seen.started.run, Clock::resumed(Duration::ZERO));
         if self.facts.elapsed.is_zero() && self.entries().await.is_empty() {
-            log.write(&Record::Started(self.facts.started.clone())).await.unwrap();
+            log.write(&Record::Started(self.facts.seen.started.clone())).await.unwrap();
         }
         let facts = Facts::read(&self.entries().await).unwrap().unwrap();
         Arc::new(Accounts::new(&facts, log, Arc::new(|_| {})).unwrap())
     }
 
     async fn entries(&self) -> Vec<crate::adapters::journal::Entry> {
-        self.journal().await.entries(&self.facts.started.run).await.unwrap()
+        self.journal().await.entries(&self.facts.seen.started.run).await.unwrap()
     }
 
     /// As the journal has it: what every step used.
@@ -116,8 +116,8 @@ async fn who_waits_for_tokens_is_told_of_until_there_are_some() {
     let bench = Bench::new(1000, 1500);
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
-    let log = Log::new(bench.journal().await, &bench.facts.started.run, Clock::resumed(Duration::ZERO));
-    log.write(&Record::Started(bench.facts.started.clone())).await.unwrap();
+    let log = Log::new(bench.journal().await, &bench.facts.seen.started.run, Clock::resumed(Duration::ZERO));
+    log.write(&Record::Started(bench.facts.seen.started.clone())).await.unwrap();
     let sink = move |event| {
         if let Event::Waits { what, .. } = event {
             heard.lock().unwrap().push(what);
@@ -183,7 +183,7 @@ async fn with_many_callers_a_journal_cut_off_anywhere_keeps_the_caps() {
     // What came before it is on disk when this is.
     accounts.log.write(&Record::Resumed).await.unwrap();
     let entries = bench.entries().await;
-    let mut facts = Facts::new(bench.facts.started.clone());
+    let mut facts = Facts::new(bench.facts.seen.started.clone());
     for entry in &entries {
         facts.take(crate::engine::journal::read(entry).unwrap());
         let spent = facts.usage();

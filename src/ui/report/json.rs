@@ -216,7 +216,7 @@ struct Time {
 
 impl<'a> Report<'a> {
     fn of(facts: &'a Facts, board: &'a Scoreboard, prices: &Prices) -> Self {
-        let started = &facts.started;
+        let started = &facts.seen.started;
         let budget = &started.plan.budget;
         let reckonings = reckoning::reckon(&started.plan, board, &ending::sizes(facts));
         Self {
@@ -240,15 +240,15 @@ impl<'a> Report<'a> {
             },
             blocks: board.blocks,
             measured_blocks: board.measured,
-            clock_changes: facts.clocks.changes(),
-            clocks: facts.clocks.iter().collect(),
-            lanes: facts.lanes.as_ref().map(|decision| Measuring {
+            clock_changes: facts.seen.clocks.changes(),
+            clocks: facts.seen.clocks.iter().collect(),
+            lanes: facts.seen.lanes.as_ref().map(|decision| Measuring {
                 cpus: decision.lanes.as_ref().map_or(&[], Lanes::cpus),
                 why: &decision.why,
             }),
-            rates: facts.rates.values().collect(),
+            rates: facts.seen.rates.values().collect(),
             counts_decide: decide_alone(&started.plan, &started.counts),
-            tie_break: &facts.tie_break,
+            tie_break: &facts.seen.tie_break,
             fresh: &board.fresh,
             unchecked: &started.unchecked,
             rows: board.rows.iter().map(|row| line(facts, board, &reckonings, row)).collect(),
@@ -268,9 +268,9 @@ impl<'a> Report<'a> {
 }
 
 fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, reckonings: &[Reckoning], row: &'a Row) -> Line<'a> {
-    let plan = &facts.started.plan;
+    let plan = &facts.seen.started.plan;
     let key = row.contender.key();
-    let harvest = key.and_then(|key| facts.harvests.get(key));
+    let harvest = key.and_then(|key| facts.seen.harvests.get(key));
     let value = |(name, value): (&'a crate::domain::measurement::MetricName, &crate::domain::quantity::Quantity)| {
         let metric = plan.metrics.iter().find(|metric| metric.name == *name);
         let value = Value {
@@ -293,11 +293,11 @@ fn line<'a>(facts: &'a Facts, board: &'a Scoreboard, reckonings: &[Reckoning], r
         }),
         total: row.total.map(|t| t.shown()),
         metrics: row.metrics.iter().map(value).collect(),
-        tests: facts.tests.get(&row.contender).map(tests),
+        tests: facts.seen.tests.get(&row.contender).map(tests),
         misses_gate: (row.contender == Contender::Baseline).then(|| scoreboard::missed_gate(facts)).flatten(),
         change: harvest.map(|(_, size, _)| size),
         commit: match &row.contender {
-            Contender::Baseline | Contender::Shadow => Some(&facts.started.base.0),
+            Contender::Baseline | Contender::Shadow => Some(&facts.seen.started.base.0),
             Contender::Variant(_) => harvest.map(|(harvest, ..)| harvest.commit.as_str()),
         },
         kept_ref: key.and_then(|key| scoreboard::kept_ref(facts, key)),
@@ -327,7 +327,7 @@ fn unit(dimension: Dimension) -> &'static str {
 }
 
 fn spending<'a>(facts: &'a Facts, prices: &Prices) -> Spending<'a> {
-    let plan = &facts.started.plan;
+    let plan = &facts.seen.started.plan;
     let mut spent = Tokens::ZERO;
     let mut variants: BTreeMap<&str, VariantSpending<'_>> = BTreeMap::new();
     for ((key, at), usage) in facts.usage() {

@@ -25,7 +25,7 @@ pub fn junit(facts: &Facts, board: &Scoreboard) -> String {
 }
 
 fn document(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard) -> io::Result<()> {
-    let title = valid(&format!("{} ({})", facts.started.plan.title, facts.started.run));
+    let title = valid(&format!("{} ({})", facts.seen.started.plan.title, facts.seen.started.run));
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     writer.write_event(Event::Start(BytesStart::new("testsuites").with_attributes([("name", title.as_str())])))?;
     for row in &board.rows {
@@ -52,7 +52,7 @@ enum Seen {
 }
 
 fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard, row: &Row) -> io::Result<()> {
-    let variant = row.contender.key().and_then(|key| facts.started.plan.variant(key.as_str()));
+    let variant = row.contender.key().and_then(|key| facts.seen.started.plan.variant(key.as_str()));
     let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{} {}", v.key, v.name));
     let mut cases = tests(facts, &row.contender);
     cases.extend(bounds(facts, board, row));
@@ -83,16 +83,16 @@ fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard, row: &
 
 /// Its tests. One that fails on the baseline too is the baseline's failure, and told in the baseline's suite.
 fn tests(facts: &Facts, contender: &Contender) -> Vec<Case> {
-    let failed = |of: &Contender| facts.tests.get(of).map(TestReport::failed).unwrap_or_default();
+    let failed = |of: &Contender| facts.seen.tests.get(of).map(TestReport::failed).unwrap_or_default();
     let known = if contender.key().is_some() { failed(&Contender::Baseline) } else { Vec::new() };
-    let cases = facts.tests.get(contender).map(|report| report.cases.as_slice()).unwrap_or_default();
+    let cases = facts.seen.tests.get(contender).map(|report| report.cases.as_slice()).unwrap_or_default();
     let seen = |test: &TestCase| match test.status {
         TestStatus::Passed => Seen::Passed,
         TestStatus::Failed if known.contains(&test.name) => Seen::Skipped(Some("fails on the baseline too")),
         TestStatus::Failed => Seen::Failed("failed".to_owned()),
         TestStatus::Skipped => Seen::Skipped(None),
     };
-    let report = facts.tests.get(contender);
+    let report = facts.seen.tests.get(contender);
     let detail = |test: &TestCase| report?.detail(std::slice::from_ref(&test.name));
     let case = |test: &TestCase| {
         let detail = detail(test).filter(|_| test.status == TestStatus::Failed);
@@ -103,7 +103,7 @@ fn tests(facts: &Facts, contender: &Contender) -> Vec<Case> {
 
 /// The bounds that a variant is held to, a case each; of one whose value is not known there is none.
 fn bounds(facts: &Facts, board: &Scoreboard, row: &Row) -> Vec<Case> {
-    let gated = facts.started.plan.metrics.iter().filter(|_| row.contender.key().is_some());
+    let gated = facts.seen.started.plan.metrics.iter().filter(|_| row.contender.key().is_some());
     let case = |metric: &MetricBound| {
         let value = row.metrics.get(&metric.name)?;
         let out = matches!(&row.outcome,
@@ -233,10 +233,10 @@ mod tests {
     fn a_test_that_the_baseline_fails_is_its_failure_and_a_missed_bound_is_a_failed_case() {
         let mut facts = fixtures::finished();
         let board = facts.scoreboard.clone().unwrap();
-        let reports: Vec<_> = facts.tests.iter().map(|(who, report)| (who.clone(), report.clone())).collect();
+        let reports: Vec<_> = facts.seen.tests.iter().map(|(who, report)| (who.clone(), report.clone())).collect();
         for (who, mut report) in reports {
             report.cases[1].status = TestStatus::Failed;
-            facts.tests.insert(who, report);
+            facts.seen.tests.insert(who, report);
         }
         let text = junit(&facts, &board);
         let suite =
@@ -253,7 +253,7 @@ mod tests {
         let board = facts.scoreboard.clone().unwrap();
         let name = "a\"b' <c> & ]]> \u{0}\u{1b}\u{ffff} é";
         let cases = [TestStatus::Failed, TestStatus::Passed].map(|status| TestCase { name: name.to_owned(), status });
-        facts.tests.insert(Contender::Baseline, TestReport::of(cases.into()));
+        facts.seen.tests.insert(Contender::Baseline, TestReport::of(cases.into()));
         let text = junit(&facts, &board);
         let mut reader = quick_xml::Reader::from_str(&text);
         let mut names = Vec::new();

@@ -14,7 +14,7 @@ use crate::engine::journal::Facts;
 
 /// The whole report.
 pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
-    let mut out = format!("# {}\n\n", escape(&facts.started.plan.title));
+    let mut out = format!("# {}\n\n", escape(&facts.seen.started.plan.title));
     let sentences = scoreboard::conclusion(facts, board);
     for sentence in &sentences {
         let _ = write!(out, "**{}**\n\n", escape(sentence));
@@ -63,7 +63,7 @@ fn fenced(lines: &str) -> String {
 
 /// What each variant gained and paid, and where nothing landed, why.
 fn reckoned(facts: &Facts, board: &Scoreboard) -> String {
-    let all = reckoning::reckon(&facts.started.plan, board, &ending::sizes(facts));
+    let all = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
     let lines = all.iter().map(|one| format!("{}: {}", one.variant, one.line()));
     let mut out: String = lines.map(|line| format!("- {}\n", escape(&line))).collect();
     if !out.is_empty() {
@@ -74,7 +74,7 @@ fn reckoned(facts: &Facts, board: &Scoreboard) -> String {
 }
 
 fn table(facts: &Facts, board: &Scoreboard) -> String {
-    let plan = &facts.started.plan;
+    let plan = &facts.seen.started.plan;
     let mut head = "| Variant | Tests | Performance | Simplicity | Total | Winner |".to_owned();
     let mut rule = "|---|--:|--:|--:|--:|:-:|".to_owned();
     for metric in &plan.metrics {
@@ -86,7 +86,7 @@ fn table(facts: &Facts, board: &Scoreboard) -> String {
 }
 
 fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
-    let plan = &facts.started.plan;
+    let plan = &facts.seen.started.plan;
     let variant = row.contender.key().and_then(|key| plan.variant(key.as_str()));
     let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{}: {}", v.key, v.name));
     let name = name + scoreboard::lacking(row);
@@ -111,7 +111,7 @@ fn line(facts: &Facts, board: &Scoreboard, row: &Row) -> String {
 /// What Simplicity is made from, and which files have no part in it.
 fn changes(facts: &Facts) -> String {
     let mut out = String::new();
-    for (key, (_, size, _)) in &facts.harvests {
+    for (key, (_, size, _)) in &facts.seen.harvests {
         let _ = writeln!(out, "- {}: {}", escape(key.as_str()), escape(&change::factors(size)));
         if let Some(files) = change::not_counted(size) {
             let _ = writeln!(out, "  - {}", escape(&files));
@@ -121,7 +121,7 @@ fn changes(facts: &Facts) -> String {
 }
 
 fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
-    let started = &facts.started;
+    let started = &facts.seen.started;
     let mut out = String::new();
     let mut item = |what: &str, text: String| {
         let _ = writeln!(out, "- {what}: {text}");
@@ -136,7 +136,7 @@ fn particulars(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {
     if let Some(commit) = &facts.recorded {
         item("Recorded", format!("`{}` on {}", commit.short(), escape(&started.target)));
     }
-    for (source, clock) in facts.clocks.iter() {
+    for (source, clock) in facts.seen.clocks.iter() {
         item("Compared", format!("{} by {}", escape(source), clock.name()));
     }
     if let Some(how) = scoreboard::priority(facts) {

@@ -1,8 +1,8 @@
-//! A run's start, for the tests of this folder.
+//! A run's start, for tests.
 
 use serde_json::{Value, json};
 
-use super::journal::Started;
+use crate::domain::started::Started;
 
 /// A start as journals hold it, of a plan without variants.
 pub fn started_json() -> Value {

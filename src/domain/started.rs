@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapters::git::CommitId;
-use crate::domain::landing::Require;
-use crate::domain::measurement::{MetricName, Unchecked};
-use crate::domain::plan::Plan;
+use super::commit::CommitId;
+use super::landing::Require;
+use super::measurement::{MetricName, Unchecked};
+use super::plan::Plan;
 
 /// What is frozen when a run starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
