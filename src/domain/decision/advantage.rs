@@ -5,35 +5,13 @@ use std::time::Duration;
 
 use super::seen::Seen;
 use super::values::counted;
-use crate::domain::fresh::{self, Check, Cut, Pair, Shown};
+use crate::domain::fresh::{self, Check, Pair, Shown};
 use crate::domain::measurement::{Contender, MetricName, Reading, Slice, read};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::race::Rules;
 use crate::domain::score::Scorer;
 use crate::domain::trial::{Disqualification, Outcome};
 use crate::domain::verdict::Scoreboard;
-
-/// What was measured of a variant in fresh trees.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Fresh {
-    /// Blocks that there were before it.
-    pub blocks: usize,
-    /// The slices of each pair.
-    pub pairs: Vec<Vec<Slice>>,
-    /// Whether there are no more.
-    pub over: bool,
-    /// Why, where more would have told.
-    pub cut: Option<Cut>,
-}
-
-impl Fresh {
-    /// Where it ended before it could tell, it is not over any more.
-    pub fn go_on(&mut self) {
-        if self.cut.take().is_some() {
-            self.over = false;
-        }
-    }
-}
 
 /// Who is to land and is to be looked at before, if anybody is: whoever is faster than asked for, by a time or rate that
 /// Performance counts or that the baseline misses a bound by.

@@ -20,9 +20,9 @@ mod values;
 use super::measurement::MetricName;
 use super::quantity::QuantityError;
 
-pub use advantage::{Fresh, anyone, beyond, check, refuted, takes, unverified};
+pub use advantage::{anyone, beyond, check, refuted, takes, unverified};
 pub use scoreboard::conclude;
-pub use seen::Seen;
+pub use seen::{Fresh, Seen};
 pub use shadow::control;
 pub use standing::{Standing, standing};
 pub use values::{Scaled, block_time, counted, displayed, middle, scaled, totals};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::advantage::Fresh;
 use crate::domain::estimate::Smoke;
+use crate::domain::fresh::Cut;
 use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
-use crate::domain::measurement::{Block, Contender, Reading};
+use crate::domain::measurement::{Block, Contender, Reading, Slice};
 use crate::domain::plan::VariantKey;
 use crate::domain::started::Started;
 use crate::domain::steady::Reports;
@@ -83,5 +83,27 @@ impl Seen {
     pub fn candidates(&self) -> Vec<VariantKey> {
         let out: BTreeSet<_> = self.ended.keys().filter_map(Contender::key).collect();
         self.started.plan.variants.iter().map(|v| v.key.clone()).filter(|key| !out.contains(key)).collect()
+    }
+}
+
+/// What was measured of a variant in fresh trees.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fresh {
+    /// Blocks that there were before it.
+    pub blocks: usize,
+    /// The slices of each pair.
+    pub pairs: Vec<Vec<Slice>>,
+    /// Whether there are no more.
+    pub over: bool,
+    /// Why, where more would have told.
+    pub cut: Option<Cut>,
+}
+
+impl Fresh {
+    /// Where it ended before it could tell, it is not over any more.
+    pub fn go_on(&mut self) {
+        if self.cut.take().is_some() {
+            self.over = false;
+        }
     }
 }
