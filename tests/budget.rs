@@ -30,7 +30,7 @@ const COST: &str = "case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > 
 fn an_agent_that_reports_more_than_its_step_may_use_is_stopped_and_judged_by_what_it_left() {
     let script =
         format!("{COST}echo '{{\"input_tokens\": 900, \"output_tokens\": 200}}' > \"$BLUEPRINT_USAGE\"\nsleep 60\n");
-    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n");
+    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 15 minutes\n");
     let started = Instant::now();
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert!(started.elapsed() < Duration::from_secs(50), "the agent was not stopped: {:?}", started.elapsed());
@@ -41,7 +41,7 @@ fn an_agent_that_reports_more_than_its_step_may_use_is_stopped_and_judged_by_wha
 #[test]
 fn a_run_whose_budget_ends_before_there_is_anything_to_judge_says_so_by_its_exit_code() {
     let script = "echo '{\"input_tokens\": 5000, \"output_tokens\": 0}' > \"$BLUEPRINT_USAGE\"\nsleep 60\n";
-    let (_, repo) = arena(script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n");
+    let (_, repo) = arena(script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 15 minutes\n");
     let before = repo.git(&["rev-parse", "main"]);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
     assert!(done.out.contains("over budget"), "{}", done.out);
@@ -53,7 +53,7 @@ fn the_sessions_cap_holds_over_all_variants_together() {
     let script = format!(
         "{COST}echo \"{{\\\"input_tokens\\\": $BLUEPRINT_TOKENS, \\\"output_tokens\\\": 0}}\" > \"$BLUEPRINT_USAGE\"\n"
     );
-    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 1500\n- Time cap: 3 minutes\n");
+    let (_, repo) = arena(&script, "- Max tokens per step: 1000\n- Session token cap: 1500\n- Time cap: 15 minutes\n");
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     let spent = report(&repo)["tokens"]["spent"].as_u64().unwrap();
     assert_eq!(spent, 1500);

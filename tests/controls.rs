@@ -219,7 +219,7 @@ fn a_rehearsal_measures_for_as_many_blocks_as_it_needs_and_no_longer_than_the_ti
         repo.commit("a noisy benchmark");
         repo
     };
-    let done = arena("3 minutes", "0.1").blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
+    let done = arena("15 minutes", "0.1").blueprint(&["run", "--verify-harness=only", DOCUMENT]).ends_with(0);
     let head = done.out.lines().next().unwrap_or_default();
     assert!([", 16 blocks", ", 9 blocks"].iter().any(|n| head.contains(n)), "{head}");
     let done =

@@ -178,7 +178,7 @@ async fn who_could_not_be_verified_for_want_of_time_does_not_land_until_there_wa
     let repo = arena(&[("A", honest(15)), ("B", honest(80))], "<800ms", "");
     // Baseline, shadow and both variants have trees by then.
     slow_once(&repo, 5, 600);
-    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 3 minutes", "Time cap: 36 seconds"));
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 15 minutes", "Time cap: 36 seconds"));
     let before = repo.commit("a tree that takes longer than there is time");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
     assert_eq!(repo.git(&["rev-parse", "main"]), before, "{}", done.out);
@@ -198,7 +198,7 @@ async fn measuring_leaves_the_time_that_fresh_trees_take() {
     let repo = arena(&[("A", honest(15)), ("B", honest(15))], "<800ms", "");
     repo.write("setup.sh", "sleep 2\n");
     with_little_time(&repo);
-    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 3 minutes", "Time cap: 36 seconds"));
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 15 minutes", "Time cap: 36 seconds"));
     repo.commit("trees that take seconds");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     done.says(&["is as fast in fresh trees"]);

@@ -18,7 +18,7 @@ fn arena(script: &str, config: &str, budget: &str) -> Repo {
     repo
 }
 
-const TIME: &str = "- Time cap: 3 minutes\n";
+const TIME: &str = "- Time cap: 15 minutes\n";
 
 /// A fails in the item named by its number; B carries out both.
 fn failing_in(item: u32) -> String {
@@ -64,7 +64,7 @@ fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
     let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"\nmkdir -p notes; echo 20 > cost.txt\n\
         echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
         test $BLUEPRINT_STEP != 1 || { echo '{\"input_tokens\": 1200, \"output_tokens\": 0}' > \"$BLUEPRINT_USAGE\"; sleep 60; }\n";
-    let caps = "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 3 minutes\n";
+    let caps = "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 15 minutes\n";
     let repo = arena(script, "", caps);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
     let steps = std::fs::read_to_string(repo.home().join("steps")).unwrap();

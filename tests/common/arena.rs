@@ -26,7 +26,7 @@ impl Default for Arena {
             costs: vec![("A", 20), ("B", 60)],
             agent: "{patch: recorded}".to_owned(),
             config: String::new(),
-            budget: "- Time cap: 3 minutes\n".to_owned(),
+            budget: "- Time cap: 15 minutes\n".to_owned(),
             slice: "0",
         }
     }

@@ -212,7 +212,7 @@ pub async fn wait_for(repo: &Repo, after: i64, condition: &str) {
     let text = format!("SELECT count(*) FROM record WHERE sequence > {after} AND {condition}");
     let options = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::from_secs(5));
     let mut connection = None;
-    while started.elapsed() < Duration::from_secs(180) {
+    while started.elapsed() < Duration::from_secs(600) {
         match &mut connection {
             None if path.exists() => connection = SqliteConnection::connect_with(&options).await.ok(),
             None => {}
@@ -225,7 +225,7 @@ pub async fn wait_for(repo: &Repo, after: i64, condition: &str) {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("no record with {condition} in three minutes");
+    panic!("no record with {condition} in ten minutes");
 }
 
 /// The sequence of the journal's last record.
