@@ -16,7 +16,10 @@ struct Machine {
 
 impl Machine {
     fn new(config: &str) -> Self {
-        let repo = Repo::with(&[("blueprint.yaml", config)]);
+        Self::of(Repo::with(&[("blueprint.yaml", config)]))
+    }
+
+    fn of(repo: Repo) -> Self {
         let bin = repo.dir.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
         let machine = Self { repo, bin };
@@ -99,6 +102,33 @@ fn a_machine_without_git_is_looked_at_all_the_same() {
     std::fs::remove_file(machine.bin.join("git")).unwrap();
     let out = machine.doctor(&[]).out;
     assert!(out.contains("git         not found; install git 2.36 or newer"), "{out}");
+}
+
+#[test]
+fn programs_that_lines_of_the_project_call_and_the_machine_lacks_are_told_with_the_line() {
+    let lines = "setup: [\"uv sync --locked\", \"cd web && pnpm install\"]\nmetrics:\n  \
+        t: {from: time, run: \"git --version; .venv/bin/python bench.py\"}\n";
+    let machine = Machine::new(&format!("version: 1\n{lines}"));
+    let told = machine.doctor(&[]).ends_with(0).out;
+    let of = |program: &str| told.lines().find(|line| line.split_whitespace().nth(1) == Some(program));
+    assert!(
+        of("uv").is_some_and(|line| line.starts_with('✗') && line.contains("`uv sync --locked` calls it")),
+        "{told}"
+    );
+    assert!(of("pnpm").is_some_and(|line| line.contains("`cd web && pnpm install` calls it")), "{told}");
+    assert!(of(".venv/bin/python").is_none() && told.matches(" calls it").count() == 2, "{told}");
+    machine.install("uv", "true");
+    machine.install("pnpm", "true");
+    assert!(!machine.doctor(&[]).ends_with(0).out.contains(" calls it"));
+}
+
+#[test]
+fn without_a_configuration_it_is_what_init_would_write_that_has_to_run() {
+    let test = ("tests/test_a.py", "def test_a():\n    pass\n");
+    let repo = Repo::with(&[("pyproject.toml", "[tool.poetry]\n"), ("poetry.lock", ""), test]);
+    let told = Machine::of(repo).doctor(&[]).ends_with(0).out;
+    let lines: Vec<_> = told.lines().filter(|line| line.contains(" calls it")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("poetry") && lines[0].contains("not found"), "{told}");
 }
 
 #[test]

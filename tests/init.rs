@@ -294,6 +294,23 @@ fn what_is_written_for_cargo_runs() {
 }
 
 #[test]
+fn where_git_ignores_the_lock_file_it_is_carried_and_what_is_written_runs() {
+    let mut files = CARGO.files.to_vec();
+    files[3].1 = "target/\nCargo.lock\n";
+    let project = Project { files: files.leak(), ..CARGO };
+    let repo = project.repository();
+    assert!(repo.root().join("Cargo.lock").is_file() && repo.git(&["ls-files", "Cargo.lock"]).is_empty());
+    let told = repo.blueprint(&["init"]).ends_with(0).out;
+    assert!(told.contains("git ignores Cargo.lock: every tree gets a copy of yours"), "{told}");
+    let config = repo.read("blueprint.yaml");
+    assert!(
+        config.contains("\ncarry: [\"Cargo.lock\"]\n") && config.contains("cargo test --no-run --locked"),
+        "{config}"
+    );
+    runs(&project, "//");
+}
+
+#[test]
 fn what_is_written_for_node_runs() {
     runs(&NODE, "//");
 }

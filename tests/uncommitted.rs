@@ -66,6 +66,37 @@ fn a_file_that_git_ignores_is_told_as_well_and_what_set_up_makes_is_not() {
 }
 
 #[test]
+fn a_lock_file_that_git_ignores_is_to_be_carried() {
+    let repo = Arena { config: "setup: [\"cargo fetch\"]\n".to_owned(), ..Arena::default() }.build();
+    repo.write(".gitignore", "Cargo.lock\n");
+    repo.write("Cargo.toml", "[workspace]\n");
+    repo.commit("a manifest");
+    assert_eq!(told(&repo), [""; 0]);
+    repo.write("Cargo.lock", "version = 4\n");
+    let sentence = "Cargo.lock is only on disk, because git ignores it, and each tree would find versions of its own; name \
+        it under `carry`, or commit it: git add --force Cargo.lock && git commit";
+    assert_eq!(told(&repo), [sentence]);
+    repo.write("blueprint.yaml", &(repo.read("blueprint.yaml") + "carry: [Cargo.lock]\n"));
+    repo.commit("carried");
+    assert_eq!(told(&repo), [""; 0]);
+}
+
+#[test]
+fn a_makefile_says_what_a_line_with_make_does_and_its_targets_are_no_files() {
+    let repo = Arena::default().build();
+    let document = repo.read(DOCUMENT).replace("- sh tests/run.sh\n", "- make -j4 test\n");
+    repo.write(DOCUMENT, &document.replace("cost.txt, notes/**", "cost.txt, Makefile"));
+    repo.commit("tests by make");
+    repo.write("Makefile", "test:\n\tsh tests/run.sh\n");
+    repo.write("test/own.txt", "nobody names this\n");
+    assert_eq!(told(&repo), ["Makefile is not committed on `main`; commit it: git add Makefile && git commit"]);
+    repo.commit("a makefile");
+    assert_eq!(told(&repo), [""; 0]);
+    let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0).out;
+    assert!(plan.contains("variants may change what tests or measures them: `Makefile` (make -j4 test);"), "{plan}");
+}
+
+#[test]
 fn what_a_sparse_checkout_leaves_out_is_not_missing() {
     let repo = Arena::default().build();
     repo.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/tests/"]);

@@ -14,9 +14,10 @@ use crate::adapters::executor::local::Local;
 use crate::adapters::git::{GitError, Repository};
 use crate::adapters::machine::Machine as _;
 use crate::adapters::machine::linux::Linux;
-use crate::adapters::process::{Command, Environment, Executor, Stop};
+use crate::adapters::process::{Command, Environment, Executor, Stop, installed};
 use crate::compose;
 use crate::config;
+use crate::domain::detect::detect;
 use crate::domain::document::Document;
 use crate::domain::plan::{Status, Variant, VariantKey};
 use crate::domain::wire::Provider;
@@ -24,7 +25,7 @@ use crate::engine::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLi
 use crate::engine::lease;
 use crate::engine::outline::Reach;
 use crate::error::{ExitCode, Result};
-use crate::project::{self, Project};
+use crate::project::{self, Project, files};
 use crate::ui;
 
 /// A program that does not tell its version within this does not run.
@@ -40,15 +41,17 @@ pub struct Args {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let exec: Arc<dyn Executor> = Arc::new(Local);
-    let agent = match project_around(&context.directory, &exec).await? {
-        Some(project) => configured(&project).await?,
+    let project = project_around(&context.directory, &exec).await?;
+    let agent = match &project {
+        Some(project) => configured(project).await?,
         None => None,
     };
+    let missing = project.iter().flat_map(missing);
     let findings = Findings {
         agent,
         clients: join_all(preset::clients().iter().map(|client| line(client, &*exec))).await,
         keys: keys(),
-        tools: tools(&exec).await,
+        tools: tools(&exec).await.into_iter().chain(missing).collect(),
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         cores: Some(Linux.topology().cores.len()).filter(|cores| *cores > 0),
     };
@@ -186,6 +189,22 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
         redis,
         tool("bwrap", false, sandbox, "it is not used yet: agents run without a sandbox"),
     ]
+}
+
+/// The most of a line that is shown.
+const SHOWN: usize = 60;
+
+/// What lines of the project call and this machine does not have.
+fn missing(project: &Project) -> Vec<Tool> {
+    let found = detect(&files::listing(project.git_root()));
+    let all = compose::named::programs(project, &found).into_iter();
+    let tool = |(name, line): (String, String)| {
+        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown: String = words.chars().take(SHOWN).collect();
+        let more = if shown.len() < words.len() { "…" } else { "" };
+        Tool { name, found: Found::Missing { why: format!("not found; `{shown}{more}` calls it") }, needed: true }
+    };
+    all.filter(|(program, _)| !installed(program)).map(tool).collect()
 }
 
 fn broken(name: &str, why: &str) -> Tool {

@@ -6,7 +6,8 @@ use super::agents;
 use crate::adapters::agent::AgentSettings;
 use crate::adapters::git::Git;
 use crate::config::{Config, Http, Params};
-use crate::domain::measurement::MetricName;
+use crate::domain::commands;
+use crate::domain::detect::Found;
 use crate::domain::plan::{EvaluationTest, FilePattern, Plan};
 use crate::engine::opening::Target;
 use crate::error::Result;
@@ -21,12 +22,12 @@ pub fn files(project: &Project, document: &str, plan: &Plan) -> Vec<String> {
         named.extend(plan.variants.iter().filter_map(|variant| recorded.file(project.git_root(), variant)));
     }
     for test in &plan.tests {
-        if let EvaluationTest::Command { argv, .. } = test {
-            named.extend(argv.iter().flat_map(|word| paths(word)));
+        if let EvaluationTest::Command { text, .. } = test {
+            named.extend(of_line(text));
         }
     }
     named.extend(plan.work_items.iter().flat_map(|item| &item.tests).flat_map(|selector| paths(selector)));
-    named.extend(lines(config, plan).into_iter().flat_map(words));
+    named.extend(lines(config, plan).into_iter().flat_map(of_line));
     let loads = plan.metrics.iter().filter_map(|bound| config.metrics.get(&bound.name)?.sql_load.as_ref());
     for load in loads {
         named.extend(load.file.iter().flat_map(|file| paths(file)));
@@ -43,23 +44,31 @@ pub fn files(project: &Project, document: &str, plan: &Plan) -> Vec<String> {
 /// Kinds of source that measure a program from outside: what it says of itself has no weight.
 const FROM_OUTSIDE: [&str; 3] = ["time", "instructions", "hyperfine"];
 
-/// Metrics whose values a command says, each with the files of the base that the command names.
-pub async fn harness(
-    config: &Config,
-    plan: &Plan,
-    git: &dyn Git,
-    target: &Target,
-) -> Result<Vec<(MetricName, String)>> {
-    let mut found = Vec::new();
+/// Tests, and metrics whose values a command says, each with the files of the base that say what the command does.
+pub async fn harness(config: &Config, plan: &Plan, git: &dyn Git, target: &Target) -> Result<Vec<(String, String)>> {
+    let mut all: Vec<(String, &str)> = Vec::new();
+    for test in &plan.tests {
+        let run = match (config.suites.get(test.text()), test) {
+            (Some(suite), _) => suite.run.as_deref(),
+            (None, EvaluationTest::Command { text, .. }) => Some(text.as_str()),
+            (None, EvaluationTest::Prose { .. }) => None,
+        };
+        all.extend(run.map(|run| (test.text().to_owned(), run)));
+    }
     for bound in &plan.metrics {
         let Some(metric) = config.metrics.get(&bound.name) else { continue };
         let (Some(from), Some(run)) = (&metric.from, &metric.run) else { continue };
         if FROM_OUTSIDE.contains(&from.as_str()) {
             continue;
         }
-        for path in words(run).into_iter().collect::<BTreeSet<_>>() {
+        all.push((bound.name.to_string(), run));
+    }
+    let mut found = Vec::new();
+    for (what, run) in all {
+        let recipes = commands::reads(run).into_iter().filter(|read| read.recipe).map(|read| read.path);
+        for path in words(run).into_iter().chain(recipes).collect::<BTreeSet<_>>() {
             if git.file_at(&target.base, &path).await?.is_some() {
-                found.push((bound.name.clone(), path));
+                found.push((what.clone(), path));
             }
         }
     }
@@ -87,19 +96,54 @@ fn lines<'a>(config: &'a Config, plan: &Plan) -> Vec<&'a str> {
     lines
 }
 
+/// What may be paths in a shell line, and what its programs read unasked.
+fn of_line(line: &str) -> Vec<String> {
+    words(line).into_iter().chain(commands::reads(line).into_iter().map(|read| read.path)).collect()
+}
+
 /// What may be paths in a shell line. A folder that it only goes to is none.
 fn words(line: &str) -> Vec<String> {
-    let words =
-        line.split(|c: char| c.is_whitespace() || "\"'();&|<>`$={}".contains(c)).filter(|word| !word.is_empty());
+    let all = commands::words(line);
+    let inner = |word: &'_ String| {
+        word.split(|c: char| c.is_whitespace() || "\"'();&|<>`$={}".contains(c)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let words: Vec<_> = all.iter().flat_map(inner).filter(|word| !word.is_empty()).collect();
     let mut found = Vec::new();
     let mut before = "";
-    for word in words {
-        if before != "cd" && before != "-C" {
+    for word in &words {
+        if before != "-C" {
             found.extend(paths(word));
         }
         before = word;
     }
     found
+}
+
+/// Programs that the lines of the configuration call by their names, each with the first line that does; without a
+/// configuration, those of the lines that `init` would write.
+pub fn programs(project: &Project, found: &[Found]) -> Vec<(String, String)> {
+    let config = &project.config;
+    let mut lines: Vec<&str> = Vec::new();
+    if project.configured {
+        lines.extend(config.setup.iter().chain(&config.build).chain(&config.migrate).map(String::as_str));
+        lines.extend(config.suites.values().filter_map(|suite| suite.run.as_deref()));
+        lines.extend(config.metrics.values().filter_map(|metric| metric.run.as_deref()));
+        lines.extend(config.http.serve.as_deref());
+    } else {
+        for one in found {
+            lines.extend(one.setup.iter().chain(&one.build).map(String::as_str));
+            lines.extend(one.tests.iter().map(|test| test.run.as_ref().unwrap_or(&test.line).as_str()));
+        }
+    }
+    let mut all: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        for program in commands::programs(line) {
+            if !all.iter().any(|(known, _)| *known == program) {
+                all.push((program, line.to_owned()));
+            }
+        }
+    }
+    all
 }
 
 /// A word as the paths that it may be: of a test only its file, of a module of Python its file.

@@ -6,6 +6,7 @@ const TEMPLATE: &str = include_str!("../../templates/blueprint.yaml");
 
 /// What stands in the place of set-up where nothing is known of it.
 const SETUP: &str = "# Shell lines for every tree before anything else.\n# setup: [\"npm ci\"]\n";
+const CARRY: &str = "# carry: [node_modules]\n";
 const METRICS: &str = "\
 # Where the values of the document's metrics come from.
 # metrics:
@@ -24,6 +25,7 @@ pub fn starter(found: &[Found]) -> String {
     TEMPLATE
         .replace("{{found}}", &told(found))
         .replace("{{setup}}\n", &setup(found))
+        .replace("{{carry}}\n", &carry(found))
         .replace("{{protect}}\n", &protect(found))
         .replace("{{metrics}}\n", &metrics(found))
         .replace("{{suites}}\n", &suites(found))
@@ -56,6 +58,11 @@ fn setup(found: &[Found]) -> String {
         }
     }
     out
+}
+
+fn carry(found: &[Found]) -> String {
+    let paths: Vec<_> = found.iter().flat_map(|found| &found.carry).map(|path| quoted(path)).collect();
+    if paths.is_empty() { CARRY.to_owned() } else { format!("carry: [{}]\n", paths.join(", ")) }
 }
 
 fn protect(found: &[Found]) -> String {
@@ -130,9 +137,12 @@ mod tests {
         let config = Config::parse(&text, Path::new("blueprint.yaml")).unwrap();
         assert_eq!(config.setup, ["cargo fetch --locked", "cd web && npm ci"]);
         assert_eq!(config.build, ["cargo test --no-run --locked", "cargo bench --no-run --bench parse --locked"]);
-        assert_eq!(config.built, ["target"]);
+        assert_eq!((config.built, config.carry), (vec!["target".to_owned()], Vec::<String>::new()));
         assert_eq!(config.suites.keys().collect::<Vec<_>>(), ["The vitest suite of web"]);
         assert_eq!(config.metrics.len(), 1, "{text}");
         assert!(text.contains("# Found: cargo (Cargo.toml), criterion (benches/parse.rs).\n"), "{text}");
+        let ignored = detect(&listing.with_ignored(["Cargo.lock".to_owned()]));
+        let config = Config::parse(&starter(&ignored), Path::new("blueprint.yaml")).unwrap();
+        assert_eq!(config.carry, ["Cargo.lock"]);
     }
 }

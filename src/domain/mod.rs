@@ -7,6 +7,7 @@ pub mod budget;
 pub mod cases;
 pub mod change;
 pub mod claimed;
+pub mod commands;
 pub mod commit;
 pub mod control;
 pub mod decision;

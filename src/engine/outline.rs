@@ -50,8 +50,8 @@ pub struct Known<'a> {
     pub carry: &'a [String],
     /// Globs of files restored from the base before judging.
     pub protect: &'a [String],
-    /// Metrics that say their own values, each with a file of the base that their commands name.
-    pub harness: Vec<(MetricName, String)>,
+    /// Tests, and metrics that say their own values, each with a file of the base that says what its command does.
+    pub harness: Vec<(String, String)>,
     /// How long measuring may take, in seconds.
     pub measure_seconds: u64,
     /// The lanes that contenders would be measured in, or why one after another.

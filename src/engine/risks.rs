@@ -124,7 +124,7 @@ fn of_files(known: &Known<'_>, risk: &mut impl FnMut(bool, String)) {
     risk(
         !harness.is_empty(),
         format!(
-            "variants may change what measures them: {}; take it out of Files, or name it under `protect`",
+            "variants may change what tests or measures them: {}; take it out of Files, or name it under `protect`",
             harness.join(", ")
         ),
     );
@@ -144,11 +144,11 @@ fn restored(known: &Known<'_>) -> Vec<String> {
     restored.into_iter().map(|file| format!("`{file}`")).collect()
 }
 
-/// Files that variants may change and whose word is taken for a metric's value.
+/// Files that variants may change and that say what a test is, or whose word is taken for a metric's value.
 fn harness(known: &Known<'_>) -> Vec<String> {
     let protected = globs(known.protect);
     let files = known.plan.work_items.iter().flat_map(|item| &item.files).map(|file| file.as_str().to_owned());
     let allowed = globs(&files.collect::<Vec<_>>());
     let open = known.harness.iter().filter(|(_, file)| allowed.is_match(file) && !protected.is_match(file));
-    open.map(|(metric, file)| format!("`{file}` ({metric})")).collect()
+    open.map(|(what, file)| format!("`{file}` ({what})")).collect()
 }

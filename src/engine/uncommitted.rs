@@ -3,6 +3,8 @@
 
 use super::opening::Target;
 use crate::adapters::git::{Git, Standing};
+use crate::domain::change::exclusion;
+use crate::domain::trial::Exclusion;
 use crate::error::Error;
 
 /// A sentence for each of these files that is not committed on the target, with what to do about it.
@@ -20,6 +22,10 @@ fn sentence(path: &str, standing: Standing, branch: &str) -> String {
         Standing::Untracked => {
             format!("{path} is not committed on `{branch}`; commit it: git add {quoted} && git commit")
         }
+        Standing::Ignored if exclusion(path) == Some(Exclusion::LockFile) => format!(
+            "{path} is only on disk, because git ignores it, and each tree would find versions of its own; name it under \
+             `carry`, or commit it: git add --force {quoted} && git commit"
+        ),
         Standing::Ignored => {
             format!("{path} is only on disk, because git ignores it; commit it: git add --force {quoted} && git commit")
         }

@@ -1,4 +1,5 @@
-//! The files of a repository as detection sees them: what git does not ignore, with the texts that tell something.
+//! The files of a repository as detection sees them: what git does not ignore, with the texts that tell something, and lock
+//! files in any case.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -31,7 +32,10 @@ pub fn listing(root: &Path) -> Listing {
         let text = if wanted { text(entry.path()) } else { String::new() };
         Some((path, text))
     });
-    Listing::new(read)
+    let listing = Listing::new(read);
+    let ignored: Vec<_> =
+        detect::locks(&listing).into_iter().filter(|path| !listing.has(path) && root.join(path).is_file()).collect();
+    listing.with_ignored(ignored)
 }
 
 /// The beginning of a file.

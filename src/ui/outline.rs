@@ -326,10 +326,7 @@ mod tests {
             migrate: &lines(&["psql -f db/schema.sql"]),
             carry: &lines(&[".venv"]),
             protect: &lines(&["tests/**", "bench/**"]),
-            harness: vec![(
-                crate::domain::measurement::MetricName::new("latency_p95").unwrap(),
-                "src/cost.sh".to_owned(),
-            )],
+            harness: vec![("latency_p95".to_owned(), "src/cost.sh".to_owned())],
             measure_seconds: 900,
             lanes: Err(Refusal::FewCores { whole: 2, partial: 0 }),
             lanes_asked: false,

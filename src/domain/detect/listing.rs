@@ -9,6 +9,8 @@ use super::super::change::exclusion;
 pub struct Listing {
     /// By path relative to the root; the text is empty where it was not read.
     files: BTreeMap<String, String>,
+    /// Those of them that git ignores.
+    ignored: BTreeSet<String>,
 }
 
 /// One folder of it.
@@ -86,7 +88,20 @@ pub fn is_python_test(name: &str) -> bool {
 impl Listing {
     /// From paths and what was read of them.
     pub fn new(files: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { files: files.into_iter().collect() }
+        Self { files: files.into_iter().collect(), ignored: BTreeSet::new() }
+    }
+
+    /// With files that are there although git ignores them.
+    #[must_use]
+    pub fn with_ignored(mut self, paths: impl IntoIterator<Item = String>) -> Self {
+        self.ignored.extend(paths);
+        self.files.extend(self.ignored.iter().map(|path| (path.clone(), String::new())));
+        self
+    }
+
+    /// Whether it holds this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
     }
 
     /// A folder of it.
@@ -117,7 +132,12 @@ impl<'a> Folder<'a> {
 
     /// Whether it holds this file.
     pub fn has(&self, name: &str) -> bool {
-        self.listing.files.contains_key(&self.path(name))
+        self.listing.has(&self.path(name))
+    }
+
+    /// Whether git ignores this file of it.
+    pub fn ignores(&self, name: &str) -> bool {
+        self.listing.ignored.contains(&self.path(name))
     }
 
     /// The first of these files that it holds.

@@ -27,6 +27,8 @@ pub struct Found {
     /// Folders that hold nothing but what was built, relative to the repository's root; none where what was built in
     /// one place is of no use in another.
     pub cache: Vec<String>,
+    /// Files that git ignores and every tree needs, relative to the repository's root.
+    pub carry: Vec<String>,
     /// Its tests.
     pub tests: Vec<Test>,
     /// Its benchmarks.
@@ -78,6 +80,8 @@ pub struct Metric {
 struct Kind {
     /// Files of which one must be there; in the root it may be none.
     markers: &'static [&'static str],
+    /// Files that say which versions it depends on; of several, the first is used.
+    locks: &'static [&'static str],
     /// What a folder has of it.
     find: fn(&Folder<'_>) -> Option<Found>,
     /// Whether what is found in a folder stands for the folders below it as well.
@@ -86,14 +90,14 @@ struct Kind {
 
 /// Every family, in the order in which they are told.
 const KINDS: &[Kind] = &[
-    Kind { markers: python::MARKERS, find: python::find, covers: |_| true },
-    Kind { markers: &["Cargo.toml"], find: rust::find, covers: rust::is_workspace },
-    Kind { markers: &["package.json"], find: node::find, covers: node::has_tests },
-    Kind { markers: &["go.mod"], find: go::find, covers: |_| false },
-    Kind { markers: &["CMakeLists.txt"], find: native::cmake, covers: |_| true },
-    Kind { markers: &["pom.xml"], find: jvm::maven, covers: |_| true },
-    Kind { markers: jvm::GRADLE, find: jvm::gradle, covers: |_| true },
-    Kind { markers: native::MAKEFILES, find: native::make, covers: |_| true },
+    Kind { markers: python::MARKERS, locks: python::LOCKS, find: python::find, covers: |_| true },
+    Kind { markers: &["Cargo.toml"], locks: &["Cargo.lock"], find: rust::find, covers: rust::is_workspace },
+    Kind { markers: &["package.json"], locks: node::LOCKS, find: node::find, covers: node::has_tests },
+    Kind { markers: &["go.mod"], locks: &["go.sum"], find: go::find, covers: |_| false },
+    Kind { markers: &["CMakeLists.txt"], locks: &[], find: native::cmake, covers: |_| true },
+    Kind { markers: &["pom.xml"], locks: &[], find: jvm::maven, covers: |_| true },
+    Kind { markers: jvm::GRADLE, locks: &[], find: jvm::gradle, covers: |_| true },
+    Kind { markers: native::MAKEFILES, locks: &[], find: native::make, covers: |_| true },
 ];
 
 /// How deep below the root a project of a monorepo may lie.
@@ -111,7 +115,11 @@ pub fn detect(listing: &Listing) -> Vec<Found> {
                 continue;
             }
             let folder = listing.folder(&at);
-            let Some(found) = (kind.find)(&folder) else { continue };
+            let Some(mut found) = (kind.find)(&folder) else { continue };
+            if let Some(lock) = folder.first(kind.locks).filter(|lock| folder.ignores(lock)) {
+                found.notes.push(format!("git ignores {}: every tree gets a copy of yours", folder.path(lock)));
+                found.carry.push(folder.path(lock));
+            }
             if (kind.covers)(&folder) {
                 covered.push(at);
             }
@@ -122,6 +130,16 @@ pub fn detect(listing: &Listing) -> Vec<Found> {
     drop_repeated_tests(&mut all);
     name_apart(&mut all);
     all
+}
+
+/// Where lock files of these projects would lie: those that are there and not listed are ignored by git.
+pub fn locks(listing: &Listing) -> Vec<String> {
+    let of = |kind: &Kind| {
+        let folders = listing.folders(kind.markers, DEPTH);
+        let all = folders.iter().flat_map(|at| kind.locks.iter().map(|lock| listing.folder(at).path(lock)));
+        all.collect::<Vec<_>>()
+    };
+    KINDS.iter().flat_map(of).collect()
 }
 
 /// A `make test` that only calls a runner that was found itself would run every test twice.

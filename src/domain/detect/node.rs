@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::{Folder, Found, Metric, metric_name};
 
+/// What says which versions are installed, in the order in which a manager is told by them.
+pub const LOCKS: &[&str] = &["pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json"];
+
 /// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manager {

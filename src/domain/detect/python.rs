@@ -7,6 +7,9 @@ use super::{FEW, Folder, Found, Metric, metric_name};
 pub const MARKERS: &[&str] =
     &["pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini", "requirements.txt", "uv.lock", "poetry.lock"];
 
+/// What says which versions are installed.
+pub const LOCKS: &[&str] = &["uv.lock", "poetry.lock"];
+
 /// Extras and groups that hold what tests need.
 const TESTING: &[&str] = &["test", "tests", "testing", "dev"];
 

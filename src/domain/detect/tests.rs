@@ -144,6 +144,34 @@ fn each_package_manager_installs_by_its_lock_file_and_each_runner_reports_a_case
 }
 
 #[test]
+fn a_lock_file_that_git_ignores_counts_as_there_and_is_carried() {
+    let found = |files: &[(&str, &str)], ignored: &[&str]| {
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        let listing = Listing::new(files);
+        let probed = locks(&listing);
+        assert!(ignored.iter().all(|path| probed.contains(&(*path).to_owned())), "{probed:?}");
+        detect(&listing.with_ignored(ignored.iter().map(|path| (*path).to_owned())))
+    };
+    let cargo = found(&[("Cargo.toml", "[package]"), ("src/lib.rs", "")], &["Cargo.lock"]);
+    assert_eq!(
+        (lines(&cargo[0]), cargo[0].carry.clone()),
+        (vec!["cargo test --locked"], vec!["Cargo.lock".to_owned()])
+    );
+    assert_eq!(cargo[0].notes, ["git ignores Cargo.lock: every tree gets a copy of yours"]);
+    let package = r#"{"scripts": {"test": "mocha"}, "devDependencies": {"mocha": "1"}}"#;
+    let web = found(&[("web/package.json", package)], &["web/package-lock.json"]);
+    assert_eq!(
+        (web[0].setup.clone(), web[0].carry.clone()),
+        (vec!["cd web && npm ci".to_owned()], vec!["web/package-lock.json".to_owned()])
+    );
+    // One that is not used is nobody's.
+    let stale = found(&[("package.json", package), ("pnpm-lock.yaml", "")], &["package-lock.json"]);
+    assert_eq!((stale[0].carry.len(), stale[0].notes.len()), (0, 0));
+    let none = found(&[("Cargo.toml", "[package]"), ("Cargo.lock", "")], &[]);
+    assert_eq!((none[0].carry.len(), none[0].notes.len()), (0, 0));
+}
+
+#[test]
 fn a_go_module_has_its_tests_its_benchmarks_and_its_tests_protected() {
     let test = "func BenchmarkEncodeAll(b *testing.B) {\nfunc TestA(t *testing.T) {\nfunc BenchmarkB(b *testing.B) {\n";
     let found = only(&[
