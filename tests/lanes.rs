@@ -208,7 +208,8 @@ async fn a_slice_in_a_lane_may_take_as_long_beside_the_baseline_s_as_one_that_is
         prepared.ports.sources = vec![Arc::new(FakeSource::new("fake", [(metric, Dimension::Time)], sample))];
         let (facts, ..) = carried_out(prepared, &[]).await;
         assert_eq!(facts.seen.lanes.unwrap().lanes.is_some(), wanted == Wanted::Auto);
-        assert_eq!(*longest.lock().unwrap(), Duration::from_secs(30), "{wanted:?}");
+        // A sixth of the minute.
+        assert_eq!(*longest.lock().unwrap(), Duration::from_secs(10), "{wanted:?}");
     }
 }
 
