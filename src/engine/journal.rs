@@ -5,19 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::advantage::Fresh;
 use super::calls::{Call, Calls};
-use super::clock::Clock;
 use crate::adapters::agent::AgentReport;
 use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
-use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
+use crate::adapters::journal::Entry;
 use crate::domain::budget::Settlement;
 use crate::domain::estimate::Smoke;
 use crate::domain::fresh::Cut;
@@ -31,6 +29,7 @@ use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
 
+pub use super::log::Log;
 pub use super::started::Started;
 
 /// Something outside that a run makes and must remove.
@@ -227,54 +226,6 @@ pub enum Record {
     },
     /// Nothing is left to do.
     Finished,
-}
-
-/// Writes a run's records.
-#[derive(Clone)]
-pub struct Log {
-    journal: Arc<dyn Journal>,
-    run: String,
-    clock: Clock,
-}
-
-impl From<JournalError> for Error {
-    fn from(error: JournalError) -> Self {
-        let kind = match error {
-            JournalError::Locked(_) => crate::error::ExitCode::Refused,
-            JournalError::Failed { .. } => crate::error::ExitCode::Machine,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl Log {
-    /// A log for one run.
-    pub fn new(journal: Arc<dyn Journal>, run: &str, clock: Clock) -> Self {
-        Self { journal, run: run.to_owned(), clock }
-    }
-
-    /// Time that the run used, over all its sessions.
-    pub fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    /// Writes a record; it is durable when this returns.
-    pub async fn write(&self, record: &Record) -> Result<(), Error> {
-        self.post(record)?.await?;
-        Ok(())
-    }
-
-    /// Takes a record down in its place; durable it is when what is returned has resolved. Where
-    /// nobody waits and it is lost, all later records fail.
-    pub fn post(&self, record: &Record) -> Result<Appended, Error> {
-        let mut data = serde_json::to_value(record)
-            .map_err(|error| Error::machine("a record could not be written to the journal").because(error))?;
-        let kind = match data.as_object_mut().and_then(|map| map.remove("record")) {
-            Some(serde_json::Value::String(kind)) => kind,
-            _ => String::new(),
-        };
-        Ok(self.journal.append(&self.run, self.elapsed(), &kind, data))
-    }
 }
 
 /// Reads one record back.
@@ -501,10 +452,13 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::adapters::journal::Memory;
+    use crate::adapters::journal::{Journal, Memory};
     use crate::domain::budget::Basis;
     use crate::domain::quantity::Tokens;
+    use crate::engine::clock::Clock;
 
     #[tokio::test]
     async fn a_record_is_read_back_as_it_was_written() {

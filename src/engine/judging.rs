@@ -142,10 +142,20 @@ impl Run {
         judgement: Judgement,
         known: Option<&TestReport>,
     ) -> Result<Judgement, Error> {
-        if let (Judgement::Ready(_, report), None) = (&judgement, known) {
-            self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
+        let record = match (&judgement, known) {
+            (Judgement::Ready(_, report), None) => {
+                Record::Tested { contender: contender.clone(), report: report.clone() }
+            }
+            _ => return Ok(judgement),
+        };
+        match (self.log.write(&record).await, judgement) {
+            (Err(error), Judgement::Ready(judged, _)) => {
+                self.close_lease(judged.lease).await?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), judgement) => Ok(judgement),
         }
-        Ok(judgement)
     }
 
     async fn judge_once(

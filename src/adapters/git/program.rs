@@ -15,7 +15,7 @@ use super::lfs;
 use super::settings::Settings;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
-use crate::adapters::process::{self, Command, Environment, Executor, Finished, Stop};
+use crate::adapters::process::{self, Command, Environment, Executor, Finished, Left, Stop};
 
 /// How long one call of git may take.
 const GIT_LIMIT: Duration = Duration::from_secs(600);
@@ -166,7 +166,8 @@ impl Program {
         let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);
         let places = args.iter().map(Path::new).filter(|path| path.is_absolute());
         let mut places = places.chain([dir, self.common.as_path()]);
-        let full = WRITING.iter().any(wrote).then(|| places.find_map(process::full)).flatten();
+        let full =
+            WRITING.iter().any(wrote).then(|| places.find_map(|place| process::full(place, Left::Little))).flatten();
         let what = format!("git {}", args.first().copied().unwrap_or_default());
         match full {
             Some(full) => GitError::Failed { what, why: full },
