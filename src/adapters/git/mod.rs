@@ -15,6 +15,7 @@ mod apart;
 mod checkout;
 mod customs;
 mod discovery;
+mod given;
 mod history;
 mod lfs;
 mod moving;
@@ -25,6 +26,7 @@ mod repository;
 mod settings;
 mod store;
 mod stored;
+mod submodules;
 mod survey;
 mod uncommitted;
 

@@ -78,7 +78,12 @@ impl Program {
         Ok(Self { settings, ..self })
     }
 
-    /// Configuration and hooks as they were when the repository was opened.
+    /// With these instead.
+    pub(super) fn obeying(self, settings: Arc<Settings>) -> Self {
+        Self { settings, private: Arc::default(), ..self }
+    }
+
+    /// Configuration and hooks as they were when the repository was opened, or when the run began that is gone on with.
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -287,8 +292,8 @@ impl Program {
                 untracked.insert(path, content);
             }
         }
-        let absent = self.left_out(worktree).await?;
-        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, ..before })
+        let (absent, filled) = (self.left_out(worktree).await?, self.filled(worktree, &desk).await?);
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, filled, ..before })
     }
 
     /// The content of a worktree as a tree object, without untracked files that are as the survey saw them,
@@ -297,6 +302,7 @@ impl Program {
         let desk = self.desk(order.worktree).await?;
         let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
         let new = order.before.changed(order.worktree, listed)?;
+        self.refuse_unseen_links(order, &desk).await?;
         if let Some(nested) = new.iter().find(|path| path.ends_with(b"/")) {
             let nested = String::from_utf8_lossy(nested);
             let path = nested.trim_end_matches('/');
