@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::advantage::Fresh;
 use super::calls::{Call, Calls};
+use super::raising::Caps;
 use crate::adapters::agent::AgentReport;
 use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
@@ -87,6 +88,8 @@ pub enum Record {
         /// For so long.
         by: Duration,
     },
+    /// A run of which variants are unfinished goes on with these caps.
+    Raised(Caps),
     /// Something is about to be made.
     Intended {
         /// For whom.
@@ -244,6 +247,9 @@ pub fn read(entry: &Entry) -> Result<Record, Error> {
     })
 }
 
+/// A step that was carried out: the variant's tip after it, and what the agent said.
+pub type Done = (CommitId, AgentReport);
+
 /// What a run's records say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
@@ -254,7 +260,11 @@ pub struct Facts {
     /// What was asked of models through the proxy.
     pub calls: Calls,
     /// Steps by variant, in order.
-    pub steps: BTreeMap<VariantKey, Vec<(CommitId, AgentReport)>>,
+    pub steps: BTreeMap<VariantKey, Vec<Done>>,
+    /// Where variants are, with the last step of each.
+    pub tips: BTreeMap<VariantKey, CommitId>,
+    /// Steps that were cut and are to be gone on with.
+    pub cut: BTreeSet<(VariantKey, usize)>,
     /// Harvests with their sizes, and whether a cap stopped the agent.
     pub harvests: BTreeMap<VariantKey, (Harvest, ChangeSize, bool)>,
     /// Tests by contender.
@@ -306,6 +316,8 @@ impl Facts {
             live: Vec::new(),
             calls: Calls::default(),
             steps: BTreeMap::new(),
+            tips: BTreeMap::new(),
+            cut: BTreeSet::new(),
             harvests: BTreeMap::new(),
             tests: Reports::default(),
             smoke: None,
@@ -357,6 +369,7 @@ impl Facts {
                 // The end that was recorded is not the end any more.
                 (self.recording, self.recorded) = (None, None);
             }
+            Record::Raised(caps) => self.raise(&caps),
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
             Record::Made { contender, resource } => {
@@ -370,9 +383,7 @@ impl Facts {
             Record::Removed { resource } => self.live.retain(|(_, known)| !known.same_as(&resource)),
             Record::Reserved(call) => self.calls.reserved(call),
             Record::Settled { call, settlement } => drop(self.calls.settled(call, &settlement)),
-            Record::Step { variant, commit, report, .. } => {
-                self.steps.entry(variant).or_default().push((commit, report));
-            }
+            Record::Step { variant, step, commit, report } => self.stepped(variant, step, (commit, report)),
             Record::Harvested { harvest, size, over_budget } => {
                 self.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }

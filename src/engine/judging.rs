@@ -9,7 +9,7 @@ use super::context::Run;
 use super::journal::Record;
 use super::lease::{Lease, Purpose, judging, machine};
 use super::pace::{Patience, too_long};
-use crate::adapters::git::CheckoutOrder;
+use crate::adapters::git::{CheckoutOrder, GitError};
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
 use crate::domain::event::Event;
@@ -88,7 +88,13 @@ impl Run {
     async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
-        self.ports.git.check_out(&order).await?;
+        match self.ports.git.check_out(&order).await {
+            // Such as a filter that refuses what the variant wrote.
+            Err(error @ GitError::Failed { .. }) if !error.is_of_the_machine() => {
+                return Ok(Some(format!("its tree can't be checked out: {error}")));
+            }
+            done => done?,
+        }
         self.stand_on(lease, "judged tree", into.clone()).await?;
         self.carry(&into).await?;
         self.build_on_baseline(&into).await?;

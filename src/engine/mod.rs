@@ -28,6 +28,7 @@ pub mod opening;
 pub mod outline;
 mod outputs;
 mod pace;
+pub mod raising;
 pub mod rates;
 pub mod recheck;
 pub mod recovery;
