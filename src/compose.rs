@@ -117,6 +117,7 @@ pub async fn prepare(
         state: settings.state.clone(),
         at,
         configuration: fingerprint(config),
+        given: None,
         measure_budget: settings.measure_budget,
         extends: settings.extends,
         require: settings.require,

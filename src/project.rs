@@ -50,6 +50,31 @@ impl Project {
         Ok(Self { git: Arc::new(git), exec, config, configured, variables: variables() })
     }
 
+    /// Goes on by the configuration and hooks of git that a run was given; the names of what is another now. Of a run
+    /// that an earlier version began nothing is kept.
+    pub async fn go_on_as_given(&mut self, run: &str, given: Option<&str>) -> Result<Vec<String>> {
+        let Some(given) = given else { return Ok(Vec::new()) };
+        let git = self.git.as_given(run, given).ok_or_else(|| {
+            Error::refused(format!(
+                "what git was set to when run {run} began is not kept any more, and filters and hooks that \
+                somebody wrote since would be obeyed"
+            ))
+            .hint(format!(
+                "look at it (git config --show-origin --list), then begin anew with its work: blueprint retry {run}"
+            ))
+        })?;
+        self.git = Arc::new(git);
+        Ok(self.git.strayed().await?)
+    }
+
+    /// The names of what git's configuration and hooks have otherwise than when a run began, as far as that is kept.
+    pub async fn strayed_since(&self, run: &str, given: Option<&str>) -> Result<Vec<String>> {
+        match given.and_then(|given| self.git.as_given(run, given)) {
+            Some(then) => Ok(then.strayed().await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The root of the user's checkout.
     pub fn git_root(&self) -> &Path {
         self.git.root()

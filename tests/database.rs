@@ -429,6 +429,40 @@ async fn a_lease_in_use_is_removed_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_was_prepared_and_left_is_rolled_back_with_its_lease_and_no_other_is() {
+    let server = Postgres::start().await;
+    server.run("postgres", "CREATE ROLE maker LOGIN PASSWORD 'hunter2' CREATEDB CREATEROLE").await;
+    server.run("postgres", "CREATE DATABASE dev; ").await;
+    server.run("postgres", "GRANT ALL ON DATABASE dev TO maker").await;
+    server.run("dev", "CREATE TABLE theirs (n int)").await;
+    server.run("dev", "BEGIN; INSERT INTO theirs VALUES (1); PREPARE TRANSACTION 'theirs'").await;
+    for (isolation, role, password) in [
+        (Isolation::Database, "maker", "hunter2"),
+        (Isolation::Schema, "maker", "hunter2"),
+        (Isolation::Database, "postgres", ""),
+    ] {
+        let dir = open_directory();
+        let url = Some(server.url(role, password, "dev"));
+        let port = open(DatabaseSettings { url, ..settings(dir.path(), SEED) }, isolation).await;
+        let made = port.create(&port.intend(&lease("a"))).await.unwrap();
+        let mut session = PgConnection::connect(url_of(&made)).await.unwrap();
+        let left = "BEGIN; UPDATE users SET id = id; PREPARE TRANSACTION 'it''s left'";
+        sqlx::raw_sql(left).execute(&mut session).await.unwrap();
+        session.close().await.unwrap();
+        port.remove(&made.resource).await.unwrap();
+        let prepared = server.list("dev", "SELECT gid FROM pg_prepared_xacts").await;
+        assert_eq!(prepared, ["theirs"], "{isolation:?} as {role}");
+        assert_eq!(
+            server
+                .list("dev", &format!("SELECT rolname::text FROM pg_roles WHERE rolname = '{}'", made.resource.name))
+                .await,
+            [""; 0]
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_decide_the_level_and_a_lack_is_named() {
     let server = Postgres::start().await;
     server.run("postgres", "CREATE ROLE maker LOGIN PASSWORD 'p' CREATEDB CREATEROLE; CREATE ROLE roles LOGIN PASSWORD 'p' CREATEROLE; CREATE ROLE plain LOGIN PASSWORD 'p'").await;

@@ -172,6 +172,90 @@ fn a_submodule_stays_at_its_commit_its_files_can_be_carried_and_another_commit_o
     }
 }
 
+/// An arena with a submodule that may be changed, and another commit of it.
+fn with_submodule(script: &str, config: &str) -> (Repo, String) {
+    let repo = with_agent(script, config);
+    let other = Repo::with(&[("file", "one\n")]);
+    let place = other.root().display().to_string();
+    repo.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &place, "sub"]);
+    let files = "notes/**, sub, sub/**, new, .gitmodules";
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("notes/**", files));
+    repo.commit("a submodule");
+    (repo, "1234567890123456789012345678901234567890".to_owned())
+}
+
+#[test]
+fn whatever_an_agent_does_to_a_submodule_is_taken_over_or_puts_it_out_and_is_never_dropped() {
+    let make = "git init -q new && git -C new -c user.name=a -c user.email=a@l commit -q --allow-empty -m x";
+    let refused = [
+        ("git update-index --cacheinfo 160000,$OTHER,sub", "`sub` is a submodule", "another commit"),
+        (
+            "git update-index --cacheinfo 160000,$OTHER,sub; git commit -qm bump",
+            "`sub` is a submodule",
+            "another commit",
+        ),
+        ("git update-index --add --cacheinfo 160000,$OTHER,new; mkdir new", "`new` is a submodule", "a new one"),
+        (&format!("{make}; git add new; rm -rf new/.git"), "`new` is a submodule", "a new one"),
+        ("echo x > sub/file", "`sub` is a submodule", "files in its place"),
+        (
+            "git -C sub init -q; git -C sub -c user.name=a -c user.email=a@l commit -q --allow-empty -m x",
+            "`sub`",
+            "commit",
+        ),
+    ];
+    for (how, named, why) in refused {
+        let script =
+            format!("case $BLUEPRINT_VARIANT in A) echo 20 > cost.txt; {how};; *) echo 60 > cost.txt;; esac\n");
+        let (repo, other) = with_submodule("", "land: {require: leader}\n");
+        repo.write("agent.sh", &format!("OTHER={other}\n{script}"));
+        repo.commit("an agent");
+        let before = repo.git(&["rev-parse", "main:sub"]);
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt"), "60\n", "{how}: B lands: {}", done.out);
+        let out = done.out.lines().find(|line| line.contains("A is out")).unwrap_or_default();
+        assert!(out.contains(named) && out.contains(why), "{how}: {}", done.out);
+        assert_eq!(repo.git(&["rev-parse", "main:sub"]), before, "{how}");
+    }
+}
+
+#[test]
+fn a_submodule_that_an_agent_removes_is_removed_with_what_says_where_it_comes_from() {
+    let (repo, _) =
+        with_submodule("git rm -qf sub; case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n", "");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.git(&["ls-tree", "--name-only", "main", "sub"]), "");
+    assert_eq!(repo.git(&["show", "main:.gitmodules"]), "");
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20");
+}
+
+#[test]
+fn recorded_work_that_moves_a_submodule_is_refused_before_anything_is_spent_and_a_branch_is_out() {
+    let (repo, other) = with_submodule("", "");
+    let old = repo.git(&["rev-parse", "main:sub"]);
+    let moves = format!(
+        "diff --git a/sub b/sub\nindex {old}..{other} 160000\n--- a/sub\n+++ b/sub\n@@ -1 +1 @@\n-Subproject commit {old}\n+Subproject commit {other}\n"
+    );
+    let configured = |repo: &Repo, agent: &str| {
+        let config =
+            Arena { agent: agent.to_owned(), config: "land: {require: leader}\n".to_owned(), ..Arena::default() }
+                .config();
+        repo.write("blueprint.yaml", &config);
+    };
+    configured(&repo, "{patch: recorded}");
+    repo.write("recorded/A.patch", &format!("{}{moves}", Arena::patch(20)));
+    repo.commit("recorded");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(2).says(&["recorded/A.patch", "it moves a submodule"]);
+    repo.git(&["switch", "--quiet", "--create", "work"]);
+    repo.git(&["update-index", "--cacheinfo", &format!("160000,{other},sub")]);
+    repo.git(&["commit", "--quiet", "-m", "bump"]);
+    repo.git(&["switch", "--quiet", "main"]);
+    configured(&repo, "{patch: {A: \"branch:work\", B: recorded/B.patch}}");
+    repo.commit("a branch");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(done.out.contains("A is out") && done.out.contains("it moves a submodule"), "{}", done.out);
+    assert_eq!(repo.read("cost.txt"), "60\n");
+}
+
 /// A commit on `main` and one on `up` that conflict.
 fn in_conflict(repo: &Repo) {
     for (branch, text) in [("up", "1\n"), ("main", "2\n")] {

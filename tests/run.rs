@@ -312,6 +312,57 @@ fn an_interrupted_run_stops_within_seconds_says_how_to_go_on_and_can_be_resumed(
 }
 
 #[test]
+fn a_run_that_is_gone_on_with_obeys_git_as_it_was_set_when_it_began_and_tells_what_is_another_now() {
+    // It ends in the middle of B's work, who has done nothing yet.
+    let agent =
+        "case $BLUEPRINT_VARIANT in A) echo 20;; *) test -e \"$HOME/go\" || sleep 60; echo 60;; esac > cost.txt\n";
+    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), ..Arena::default() }.build();
+    repo.write("agent.sh", agent);
+    let before = repo.commit("an agent");
+    let child = repo.spawn(&["run", DOCUMENT]);
+    wait_for(&repo, "harvested");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    Done::of(child.wait_with_output().unwrap()).ends_with(143);
+    let seen = repo.home().join("seen");
+    let notes = format!("sh -c 'echo ran >> {}; cat'", seen.display());
+    repo.git(&["config", "filter.planted.clean", &notes]);
+    repo.git(&["config", "filter.planted.smudge", &notes]);
+    repo.write(".git/info/attributes", "* filter=planted\n");
+    repo.write(".git/hooks/post-merge", &format!("#!/bin/sh\necho ran >> {}\n", seen.display()));
+    std::fs::set_permissions(
+        repo.root().join(".git/hooks/post-merge"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    std::fs::write(repo.home().join("go"), "").unwrap();
+    let names = ["filter.planted.clean", "filter.planted.smudge", "hooks/post-merge", "info/attributes"];
+    repo.blueprint(&["resume"]).ends_with(0).says(&names).says(&["it goes on with them as they were"]);
+    assert_eq!(std::fs::read_to_string(&seen).unwrap_or_default(), "", "what was planted was run");
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20");
+    // A new run is the user's word for what is set now.
+    repo.git(&["config", "--unset", "filter.planted.clean"]);
+    repo.git(&["reset", "--quiet", "--hard", &before]);
+    repo.blueprint(&["retry"]).says(&["filter.planted.smudge", "the new run obeys them as they are now"]);
+}
+
+#[test]
+fn a_run_of_which_it_is_not_kept_what_it_was_given_is_not_gone_on_with() {
+    let repo = Arena { slice: "0.1", ..Arena::default() }.build();
+    let child = repo.spawn(&["run", DOCUMENT]);
+    wait_for(&repo, "block");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    Done::of(child.wait_with_output().unwrap()).ends_with(143);
+    let kept = std::fs::read_dir(repo.root().join(".git/blueprint/given")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&kept).unwrap();
+    std::fs::write(&kept, text.replace("user.name", "user.nome")).unwrap();
+    repo.blueprint(&["resume"]).ends_with(4).says(&["is not kept any more", "blueprint retry"]);
+    std::fs::write(&kept, text).unwrap();
+    repo.blueprint(&["resume"]).ends_with(0);
+}
+
+#[test]
 fn the_results_table_is_computed_again_from_the_journal_by_another_program() {
     let repo = Arena { costs: vec![("A", 20), ("B", 60), ("C", 40)], ..Arena::default() }.build();
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);

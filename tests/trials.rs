@@ -72,6 +72,70 @@ fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
     assert!(done.out.contains("A is out: unfinished: `The cost` was not carried out"), "{}", done.out);
 }
 
+/// Steps as they were begun, in order, by variant.
+fn steps(repo: &Repo, variant: &str) -> Vec<String> {
+    let all = std::fs::read_to_string(repo.home().join("steps")).unwrap_or_default();
+    all.lines().filter_map(|line| line.strip_prefix(variant)).map(|step| step.trim().to_owned()).collect()
+}
+
+/// Notes each step; the second of A and B spends what it may and is stopped, until there is more.
+const GREEDY: &str = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"\nmkdir -p notes\n\
+    case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n\
+    echo \"again $BLUEPRINT_STEP\" >> notes/$BLUEPRINT_STEP\n\
+    test $BLUEPRINT_STEP = 1 && used=100 || used=1200\n\
+    echo \"{\\\"input_tokens\\\": $used, \\\"output_tokens\\\": 0}\" > \"$BLUEPRINT_USAGE\"\n\
+    test $BLUEPRINT_STEP = 1 || test \"$BLUEPRINT_TOKENS\" -gt 1200 || sleep 60\n";
+
+#[test]
+fn unfinished_variants_go_on_with_a_larger_cap_from_where_they_are_and_no_step_is_repeated() {
+    let caps = "- Max tokens per step: 1000\n- Session token cap: 100000\n- Time cap: 3 minutes\n";
+    let repo = arena(GREEDY, "", caps);
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
+    assert!(done.out.contains("A is out: unfinished: `The notes`"), "{}", done.out);
+    let done = done.says(&["--step-cap"]);
+    let run = report(&repo)["run"].as_str().unwrap().to_owned();
+    assert!(done.err.contains(&format!("blueprint resume {run} --session-cap")), "{}", done.err);
+    assert_eq!(
+        (steps(&repo, "A"), steps(&repo, "B")),
+        (vec!["1".to_owned(), "2".to_owned()], vec!["1".to_owned(), "2".to_owned()])
+    );
+    // What would change nothing is refused.
+    repo.blueprint(&["resume", "--session-cap", "2_000"]).ends_with(4).says(&["tokens are spent"]);
+    repo.blueprint(&["resume", "--time-cap", "1s"]).ends_with(4).says(&["so far"]);
+    repo.blueprint(&["resume", "--step-cap", "many"]).ends_with(2);
+    let done = repo.blueprint(&["resume", "--step-cap", "5000"]).ends_with(0);
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}", done.out);
+    for variant in ["A", "B"] {
+        assert_eq!(steps(&repo, variant), ["1", "2", "2"], "only what was cut is begun again");
+    }
+    // It went on from where it was: what the first time left is still there.
+    assert_eq!(repo.git(&["show", "main:notes/1"]), "again 1");
+    assert_eq!(repo.git(&["show", "main:notes/2"]), "again 2\nagain 2");
+    let told = report(&repo);
+    assert_eq!(told["tokens"]["spent"].as_u64(), Some(2 * (100 + 1200 + 1200)), "{}", told["tokens"]);
+    repo.blueprint(&["resume", &run, "--step-cap", "9000"]).ends_with(4).says(&["it has landed"]);
+    repo.blueprint(&["resume", "--step-cap", "9000"]).ends_with(4).says(&["blueprint status"]);
+    let replayed = repo.blueprint(&["report", "--replay", &run]);
+    replayed.ends_with(0);
+}
+
+#[test]
+fn a_variant_that_goes_on_competes_with_one_that_was_ready_and_did_not_land() {
+    // B carries out both items; A's agent fails in the second until somebody says that it may go on.
+    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"; mkdir -p notes; echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
+        case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; test $BLUEPRINT_STEP = 1 || test -e \"$HOME/go\" || exit 7;;\n\
+        *) echo 60 > cost.txt;;\nesac\n";
+    let repo = arena(script, "", TIME);
+    repo.blueprint(&["run", "--merge", "none", DOCUMENT]).ends_with(0);
+    std::fs::write(repo.home().join("go"), "").unwrap();
+    let done = repo.blueprint(&["resume", "--time-cap", "20m"]).ends_with(0);
+    assert!(done.out.contains("A wins"), "{}", done.out);
+    assert_eq!(
+        (steps(&repo, "A"), steps(&repo, "B")),
+        (vec!["1".to_owned(), "2".to_owned(), "2".to_owned()], vec!["1".to_owned(), "2".to_owned()])
+    );
+}
+
 /// Agent A replaces something of its worktree at the end of its first step; B works well.
 fn replaced_by(how: &str) -> Repo {
     let script = format!(
@@ -153,6 +217,45 @@ fn work_that_cannot_be_taken_over_puts_its_variant_out_and_the_others_go_on() {
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "60\n");
     assert!(done.out.contains("A is out: its work can't be taken over: `notes/x`"), "{}", done.out);
+}
+
+#[test]
+fn what_gits_filters_and_encodings_refuse_puts_its_variant_out_and_the_others_go_on() {
+    let strict = |which: &str| {
+        let program = "sh -c 'read -r line; case $line in bad*) exit 3;; esac; echo \"$line\"'";
+        format!(
+            "git config filter.strict.{which} \"{}\"; git config filter.strict.required true",
+            program.replace('"', "\\\"").replace('$', "\\$")
+        )
+    };
+    let (clean, smudge) = (strict("clean"), strict("smudge"));
+    let ways = [
+        ("notes/bad* working-tree-encoding=UTF-16", "", "echo no mark > $W/notes/bad", "BOM is"),
+        ("notes/bad* working-tree-encoding=nonsense", "", "echo x > $W/notes/bad", "failed to encode"),
+        ("notes/bad* filter=strict", clean.as_str(), "echo bad > $W/notes/bad", "strict"),
+        ("notes/bad* filter=strict", smudge.as_str(), "echo bad > $W/notes/bad", "strict"),
+        (
+            "notes/bad* filter=lost",
+            "git config filter.lost.clean /no/such/program; git config filter.lost.required true",
+            "echo x > $W/notes/bad",
+            "lost",
+        ),
+        (
+            "notes/bad* text eol=lf",
+            "git config core.safecrlf true",
+            "printf 'x\\r\\n' > $W/notes/bad",
+            "CRLF would be replaced",
+        ),
+        ("", "", "rm $W/cost.txt; mkfifo $W/cost.txt", "cost.txt"),
+    ];
+    for (attributes, configure, how, told) in ways {
+        let repo = replaced_by(&format!("mkdir -p $W/notes; {how}"));
+        repo.write(".git/info/attributes", &format!("{attributes}\n"));
+        assert!(repo.command("sh").args(["-c", configure]).status().unwrap().success());
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt"), "60\n", "{how}: B lands: {}", done.out);
+        assert!(done.out.contains("A is out") && done.out.contains(told), "{attributes}: {how}: {}", done.out);
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Outcome};
 use crate::compose;
-use crate::domain::quantity::parse_duration;
+use crate::domain::quantity::{Tokens, parse_duration};
 use crate::engine::clock::Clock;
 use crate::engine::context::Run;
 use crate::engine::journal::{Facts, Log, Record};
+use crate::engine::raising::Caps;
 use crate::engine::recovery;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
@@ -23,13 +24,35 @@ pub struct Args {
     /// Measure a finished, undecided run for this much longer, such as `5m`.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     measure: Option<Duration>,
+    /// Go on with unfinished variants, with so many tokens for all of them together (those already spent are part of it).
+    #[arg(long, value_name = "TOKENS", value_parser = tokens, conflicts_with = "measure")]
+    session_cap: Option<Tokens>,
+    /// Go on with unfinished variants, with so many tokens for each step.
+    #[arg(long, value_name = "TOKENS", value_parser = tokens, conflicts_with = "measure")]
+    step_cap: Option<Tokens>,
+    /// Go on with unfinished variants, with so much time for the whole run, such as `2h` (what it took is part of it).
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "measure")]
+    time_cap: Option<Duration>,
     /// Append events to this file, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     events: Option<std::path::PathBuf>,
 }
 
+impl Args {
+    fn caps(&self) -> Option<Caps> {
+        let caps = Caps { session: self.session_cap, step: self.step_cap, time: self.time_cap };
+        Some(caps).filter(Caps::any)
+    }
+}
+
+/// A number of tokens, with `,` or `_` between its digits where that is easier to read.
+fn tokens(text: &str) -> std::result::Result<Tokens, String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ',' | '_')).collect();
+    digits.parse().map(Tokens).map_err(|_| format!("`{text}` is no number of tokens, such as 200000"))
+}
+
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let mut project = Project::open(&context.directory).await?;
     let Some(mut facts) = wanted(&project, args).await? else {
         context.out.note("nothing to resume: every run of this repository is finished\n");
         return Ok(ExitCode::Done);
@@ -37,13 +60,21 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let signals = Signals::watch()?;
     let journal = project.journal().await?;
     let lock = journal.lock(&facts.seen.started.run).await?;
+    let strayed = project.go_on_as_given(&facts.seen.started.run, facts.seen.started.given.as_deref()).await?;
+    if !strayed.is_empty() {
+        context.out.note(&format!(
+            "warning: git configuration or hooks changed since run {} began: {}; it goes on with them as they were\n",
+            facts.seen.started.run,
+            strayed.join(", ")
+        ));
+    }
     let watch = Watch::new(context, args.events.as_deref())?;
+    let more = args.measure.map(|by| Record::Extended { by }).or(args.caps().map(Record::Raised));
     let (ports, settings) = compose::again(&project, journal.clone(), &facts, watch.sink.clone()).await?;
     let log = Log::new(journal, &facts.seen.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
-    if let Some(by) = args.measure {
-        let record = Record::Extended { by };
+    if let Some(record) = more {
         log.write(&record).await?;
         facts.take(record);
     }
@@ -69,6 +100,12 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
                 .hint(format!("try it again: blueprint plan --try {}", facts.seen.started.document))
                 .hint("what it left is removed by: blueprint gc"));
         }
+        if let Some(caps) = args.caps() {
+            if wanted.is_none() && (facts.unfinished().is_empty() || facts.landed.is_some()) {
+                continue;
+            }
+            return facts.may_be_raised(&caps).map(|()| Some(facts));
+        }
         if args.measure.is_some() {
             if wanted.is_none() && !is_undecided(&facts) {
                 continue;
@@ -85,6 +122,10 @@ async fn wanted(project: &Project, args: &Args) -> Result<Option<Facts>> {
     match wanted {
         None if args.measure.is_some() => {
             Err(Error::refused("no run of this repository ended undecided").hint("blueprint status"))
+        }
+        None if args.caps().is_some() => {
+            Err(Error::refused("no run of this repository has unfinished variants and did not land")
+                .hint("blueprint status"))
         }
         None => Ok(None),
         Some(wanted) => {

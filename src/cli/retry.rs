@@ -20,7 +20,16 @@ pub struct Args {
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory).await?;
     let facts = earlier(&project, args.run.as_deref()).await?;
-    let path = project.git_root().join(&facts.seen.started.document);
+    let started = &facts.seen.started;
+    let strayed = project.strayed_since(&started.run, started.given.as_deref()).await?;
+    if !strayed.is_empty() {
+        context.out.note(&format!(
+            "warning: git configuration or hooks changed since run {} began: {}; the new run obeys them as they are now\n",
+            started.run,
+            strayed.join(", ")
+        ));
+    }
+    let path = project.git_root().join(&started.document);
     Session::again_with(project, facts, args.events.clone())?.carry_out(&path, true, context).await
 }
 

@@ -197,6 +197,7 @@ impl Session {
         prepared.started.merge = self.merge == Merge::Auto;
         let journal = self.project.journal().await?;
         let lock = journal.lock(&prepared.started.run).await?;
+        prepared.started.given = Some(self.project.git.keep_given(&prepared.started.run)?);
         let facts = prepared.record(&journal).await?;
         let Prepared { mut ports, mut settings, .. } = prepared;
         ports.journal = journal;
@@ -312,6 +313,13 @@ pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> 
         false => resumable(signals.named(error), run),
     })?;
     written?;
+    if facts.landed.is_none() && conclusion.landed.is_none() && !facts.unfinished().is_empty() && !run.started.rehearsal
+    {
+        let run = &run.started.run;
+        context.out.note(&format!(
+            "to go on with what is unfinished: blueprint resume {run} --session-cap TOKENS (or --step-cap, --time-cap)\n"
+        ));
+    }
     if run.started.rehearsal {
         return Ok(rehearsed(&rehearsal::findings(&facts, &conclusion.scoreboard), &run.started.run)?);
     }

@@ -33,6 +33,9 @@ pub struct Started {
     pub at: i64,
     /// Digest of the configuration, so that a resumed run can tell that it changed.
     pub configuration: String,
+    /// Digest of the configuration and hooks of git that it obeys, which are kept beside the journal.
+    #[serde(default)]
+    pub given: Option<String>,
     /// How long measuring may take.
     pub measure_budget: Duration,
     /// Whether more may be taken of the time cap where that would decide.

@@ -31,6 +31,12 @@ impl Reports {
         self.deciding = self.all.iter().map(|(who, report)| (who.clone(), self.part(report))).collect();
     }
 
+    /// Takes a variant's away.
+    pub fn remove(&mut self, variant: &Contender) {
+        self.all.remove(variant);
+        self.deciding.remove(variant);
+    }
+
     /// What a report, also another than these such as a merged tree's, says without the unsteady ones. Where no other is
     /// left, everybody has what the baseline has.
     pub fn part(&self, report: &TestReport) -> TestReport {

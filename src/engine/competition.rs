@@ -33,7 +33,8 @@ pub struct Conclusion {
 /// Carries out a run, or what is left of it.
 pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
     let mut judged = PerContender::new();
-    let concluded = run.conclude(&mut judged).await;
+    let _watching = run.room.watch();
+    let concluded = run.conclude(&mut judged).await.map_err(|error| run.room.explains(error));
     // Nothing that lands waits for files to go; the first error is the one told.
     let cleared = run.clear(judged).await;
     let conclusion = concluded?;
@@ -50,7 +51,8 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
 /// Tries a run's harness on the baseline, and nothing else; what was seen.
 pub async fn try_out(run: &Run) -> Result<Facts, Error> {
     let mut judged = PerContender::new();
-    let tried = run.try_baseline(&mut judged).await;
+    let _watching = run.room.watch();
+    let tried = run.try_baseline(&mut judged).await.map_err(|error| run.room.explains(error));
     let cleared = run.clear(judged).await;
     tried?;
     cleared?;

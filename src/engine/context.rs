@@ -12,6 +12,7 @@ use super::accounts::Accounts;
 use super::clock::Clock;
 use super::journal::{Facts, Log, Started};
 use super::removal::Removals;
+use super::room::Room;
 use super::turns::Turns;
 use crate::adapters::agent::Agent;
 use crate::adapters::cache::Cache;
@@ -127,6 +128,8 @@ pub struct Run {
     pub settings: Settings,
     /// The record.
     pub log: Log,
+    /// Whether there is room on the disks that it writes to.
+    pub room: Arc<Room>,
     /// Fires when the user asks to stop.
     pub stop: Stop,
     /// Who may use how many tokens, and what was used.
@@ -151,7 +154,10 @@ impl Run {
     /// A run that starts or goes on; `facts` are what its journal says so far.
     pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Result<Self, Error> {
         let started = facts.seen.started.clone();
+        let needed = vec![started.state.clone(), ports.git.common_dir().to_owned()];
+        let room = Arc::new(Room::new(Arc::clone(&ports.workspace), needed, &settings.env));
         let log = Log::new(Arc::clone(&ports.journal), &started.run, Clock::resumed(facts.elapsed));
+        let log = log.with_room(Arc::clone(&room));
         let accounts = Arc::new(Accounts::new(facts, log.clone(), Arc::clone(&ports.events))?);
         // With the baseline and its shadow.
         let contenders = started.plan.variants.len() + 2;
@@ -169,6 +175,7 @@ impl Run {
             ports,
             settings,
             log,
+            room,
             stop,
         })
     }

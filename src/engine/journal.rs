@@ -3,20 +3,19 @@
 //! Intent is recorded before each outside effect and its completion after, so that after a crash
 //! every effect is either known to be done or known to be possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::calls::{Call, Calls};
-use super::clock::Clock;
+use super::raising::Caps;
 use crate::adapters::agent::AgentReport;
 use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
-use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
+use crate::adapters::journal::Entry;
 use crate::domain::budget::Settlement;
 use crate::domain::decision::{Fresh, Incomparable, Seen};
 use crate::domain::estimate::Smoke;
@@ -30,6 +29,7 @@ use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
 use crate::domain::verdict::Scoreboard;
 use crate::error::Error;
 
+pub use super::log::Log;
 pub use crate::domain::started::Started;
 
 /// Something outside that a run makes and must remove.
@@ -87,6 +87,8 @@ pub enum Record {
         /// For so long.
         by: Duration,
     },
+    /// A run of which variants are unfinished goes on with these caps.
+    Raised(Caps),
     /// Something is about to be made.
     Intended {
         /// For whom.
@@ -228,57 +230,9 @@ pub enum Record {
     Finished,
 }
 
-/// Writes a run's records.
-#[derive(Clone)]
-pub struct Log {
-    journal: Arc<dyn Journal>,
-    run: String,
-    clock: Clock,
-}
-
 impl From<Incomparable> for Error {
     fn from(error: Incomparable) -> Self {
         Self::usage(error.to_string())
-    }
-}
-
-impl From<JournalError> for Error {
-    fn from(error: JournalError) -> Self {
-        let kind = match error {
-            JournalError::Locked(_) => crate::error::ExitCode::Refused,
-            JournalError::Failed { .. } => crate::error::ExitCode::Machine,
-        };
-        Self::new(kind, error.to_string())
-    }
-}
-
-impl Log {
-    /// A log for one run.
-    pub fn new(journal: Arc<dyn Journal>, run: &str, clock: Clock) -> Self {
-        Self { journal, run: run.to_owned(), clock }
-    }
-
-    /// Time that the run used, over all its sessions.
-    pub fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    /// Writes a record; it is durable when this returns.
-    pub async fn write(&self, record: &Record) -> Result<(), Error> {
-        self.post(record)?.await?;
-        Ok(())
-    }
-
-    /// Takes a record down in its place; durable it is when what is returned has resolved. Where
-    /// nobody waits and it is lost, all later records fail.
-    pub fn post(&self, record: &Record) -> Result<Appended, Error> {
-        let mut data = serde_json::to_value(record)
-            .map_err(|error| Error::machine("a record could not be written to the journal").because(error))?;
-        let kind = match data.as_object_mut().and_then(|map| map.remove("record")) {
-            Some(serde_json::Value::String(kind)) => kind,
-            _ => String::new(),
-        };
-        Ok(self.journal.append(&self.run, self.elapsed(), &kind, data))
     }
 }
 
@@ -298,6 +252,9 @@ pub fn read(entry: &Entry) -> Result<Record, Error> {
     })
 }
 
+/// A step that was carried out: the variant's tip after it, and what the agent said.
+pub type Done = (CommitId, AgentReport);
+
 /// What a run's records say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
@@ -308,7 +265,11 @@ pub struct Facts {
     /// What was asked of models through the proxy.
     pub calls: Calls,
     /// Steps by variant, in order.
-    pub steps: BTreeMap<VariantKey, Vec<(CommitId, AgentReport)>>,
+    pub steps: BTreeMap<VariantKey, Vec<Done>>,
+    /// Where variants are, with the last step of each.
+    pub tips: BTreeMap<VariantKey, CommitId>,
+    /// Steps that were cut and are to be gone on with.
+    pub cut: BTreeSet<(VariantKey, usize)>,
     /// How long measuring may take, with what was added later.
     pub measure_budget: Duration,
     /// Blocks that were thrown away.
@@ -338,6 +299,8 @@ impl Facts {
             live: Vec::new(),
             calls: Calls::default(),
             steps: BTreeMap::new(),
+            tips: BTreeMap::new(),
+            cut: BTreeSet::new(),
             measure_budget,
             discarded: 0,
             scoreboard: None,
@@ -378,6 +341,7 @@ impl Facts {
                 // The end that was recorded is not the end any more.
                 (self.recording, self.recorded) = (None, None);
             }
+            Record::Raised(caps) => self.raise(&caps),
             Record::Discarded { .. } => self.discarded += 1,
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
             Record::Made { contender, resource } => {
@@ -391,9 +355,7 @@ impl Facts {
             Record::Removed { resource } => self.live.retain(|(_, known)| !known.same_as(&resource)),
             Record::Reserved(call) => self.calls.reserved(call),
             Record::Settled { call, settlement } => drop(self.calls.settled(call, &settlement)),
-            Record::Step { variant, commit, report, .. } => {
-                self.steps.entry(variant).or_default().push((commit, report));
-            }
+            Record::Step { variant, step, commit, report } => self.stepped(variant, step, (commit, report)),
             Record::Harvested { harvest, size, over_budget } => {
                 self.seen.harvests.insert(harvest.variant.clone(), (harvest, size, over_budget));
             }
@@ -453,10 +415,13 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::adapters::journal::Memory;
+    use crate::adapters::journal::{Journal, Memory};
     use crate::domain::budget::Basis;
     use crate::domain::quantity::Tokens;
+    use crate::engine::clock::Clock;
 
     #[tokio::test]
     async fn a_record_is_read_back_as_it_was_written() {

@@ -9,7 +9,7 @@ use super::context::Run;
 use super::journal::Record;
 use super::lease::{Lease, Purpose, judging, machine};
 use super::pace::{Patience, too_long};
-use crate::adapters::git::CheckoutOrder;
+use crate::adapters::git::{CheckoutOrder, GitError};
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
 use crate::domain::event::Event;
@@ -88,7 +88,13 @@ impl Run {
     async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
-        self.ports.git.check_out(&order).await?;
+        match self.ports.git.check_out(&order).await {
+            // Such as a filter that refuses what the variant wrote.
+            Err(error @ GitError::Failed { .. }) if !error.is_of_the_machine() => {
+                return Ok(Some(format!("its tree can't be checked out: {error}")));
+            }
+            done => done?,
+        }
         self.stand_on(lease, "judged tree", into.clone()).await?;
         self.carry(&into).await?;
         self.build_on_baseline(&into).await?;
@@ -142,10 +148,20 @@ impl Run {
         judgement: Judgement,
         known: Option<&TestReport>,
     ) -> Result<Judgement, Error> {
-        if let (Judgement::Ready(_, report), None) = (&judgement, known) {
-            self.log.write(&Record::Tested { contender: contender.clone(), report: report.clone() }).await?;
+        let record = match (&judgement, known) {
+            (Judgement::Ready(_, report), None) => {
+                Record::Tested { contender: contender.clone(), report: report.clone() }
+            }
+            _ => return Ok(judgement),
+        };
+        match (self.log.write(&record).await, judgement) {
+            (Err(error), Judgement::Ready(judged, _)) => {
+                self.close_lease(judged.lease).await?;
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), judgement) => Ok(judgement),
         }
-        Ok(judgement)
     }
 
     async fn judge_once(

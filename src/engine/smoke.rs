@@ -180,6 +180,9 @@ impl Run {
     /// Ends a run that its own harness keeps from deciding anything: another is started when that is put
     /// right, because this one holds to the commit and the configuration that it began with.
     pub(super) async fn unfit(&self, error: Error) -> Error {
+        if let Some(full) = self.room.instead_of(&error) {
+            return full;
+        }
         match self.log.write(&Record::Finished).await {
             Ok(()) => error,
             Err(failed) => failed,

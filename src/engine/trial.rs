@@ -116,7 +116,7 @@ impl Run {
 
     async fn work(&self, variant: &Variant, lease: &mut Lease, facts: &Facts) -> Result<Implemented, Error> {
         let done = facts.steps.get(&variant.key).cloned().unwrap_or_default();
-        let mut tip = done.last().map_or_else(|| self.started.base.clone(), |(commit, _)| commit.clone());
+        let mut tip = facts.tips.get(&variant.key).cloned().unwrap_or_else(|| self.started.base.clone());
         self.lease_worktree(lease, &lease.contender.slug(), &tip).await?;
         let before = match self.furnish_worktree(lease, &tip).await? {
             Ok(before) => before,
@@ -130,7 +130,8 @@ impl Run {
         let mut course = Course::default();
         for (index, part) in steps.iter().enumerate() {
             let Some(item) = part.first() else { continue };
-            let end = match done.get(index) {
+            let cut = facts.cut.contains(&(variant.key.clone(), index));
+            let end = match done.get(index).filter(|_| !cut) {
                 Some((_, report)) => report.end.clone(),
                 None => {
                     match self.next_step(Step { variant, item, index, lease, parent: &tip, before: &before }).await? {

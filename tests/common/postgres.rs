@@ -31,6 +31,9 @@ pub fn open_directory() -> tempfile::TempDir {
     dir
 }
 
+/// None can be prepared by default.
+const PREPARED: &str = "max_prepared_transactions=8";
+
 impl Postgres {
     /// Starts one that never waits for the disk.
     pub async fn start() -> Self {
@@ -63,7 +66,7 @@ impl Postgres {
         let access = "local all postgres trust\nlocal all all scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
         std::fs::write(dir.path().join("data/pg_hba.conf"), access).unwrap();
         let (socket, fsync) = (dir.path().display().to_string(), format!("fsync={fsync}"));
-        let args = words(&["-D", &data, "-k", &socket, "-c", "listen_addresses=", "-c", &fsync]);
+        let args = words(&["-D", &data, "-k", &socket, "-c", "listen_addresses=", "-c", &fsync, "-c", PREPARED]);
         let mut command = programs.command("postgres", args);
         // A kill would leave its memory segment behind.
         command.grace = Duration::from_secs(60);

@@ -25,6 +25,7 @@ struct Books {
     asked: Vec<Ask>,
     granted: Vec<(u64, Tokens, Tokens)>,
     settled: Vec<(u64, Settlement)>,
+    waited: Vec<String>,
 }
 
 /// One variant's purse.
@@ -37,7 +38,8 @@ impl Bank {
     /// With this cap for all together.
     pub fn with_cap(cap: u64) -> Arc<Self> {
         let ledger = Ledger::new(&Budget { session_tokens: Some(Tokens(cap)), ..Budget::default() });
-        let books = Books { ledger, open: HashMap::new(), asked: Vec::new(), granted: Vec::new(), settled: Vec::new() };
+        let (asked, granted, settled, waited) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let books = Books { ledger, open: HashMap::new(), asked, granted, settled, waited };
         Arc::new(Self { books: Mutex::new(books), bell: Notify::new(), cap })
     }
 
@@ -100,6 +102,11 @@ impl Bank {
         (input, output)
     }
 
+    /// What requests were said to wait for, in order.
+    pub fn waited(&self) -> Vec<String> {
+        self.books.lock().unwrap().waited.clone()
+    }
+
     pub fn grants(&self) -> usize {
         self.books.lock().unwrap().granted.len()
     }
@@ -139,6 +146,10 @@ impl Purse for Own {
         books.settled.push((grant.id, settlement));
         drop(books);
         self.bank.bell.notify_waiters();
+    }
+
+    fn waits(&self, what: Option<String>) {
+        self.bank.books.lock().unwrap().waited.extend(what);
     }
 }
 

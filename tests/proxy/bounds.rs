@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::bank::Bank;
 use crate::common::model::{Call, Reply};
-use crate::house::{Got, House, body, request};
+use crate::house::{Got, House, KEY, body, request};
 
 /// About 40,000 bytes and 10,000 tokens.
-fn long(wire: Wire, model: &str) -> Value {
-    let mut body = body(wire, &"You read the files, and then you change them. ".repeat(870), true);
+fn long(wire: Wire, model: &str, first: &str) -> Value {
+    let mut body =
+        body(wire, &format!("{first}{}", "You read the files, and then you change them. ".repeat(870)), true);
     if wire != Wire::Gemini {
         body["model"] = json!(model);
     }
@@ -18,8 +19,13 @@ fn long(wire: Wire, model: &str) -> Value {
 }
 
 async fn sent(house: &House, bank: &std::sync::Arc<Bank>, wire: Wire, model: &str) -> Got {
+    conversation(house, bank, wire, model, "").await
+}
+
+/// One that begins so: what a known one reads is known.
+async fn conversation(house: &House, bank: &std::sync::Arc<Bank>, wire: Wire, model: &str, first: &str) -> Got {
     let door = house.open("a", bank).await;
-    let got = Got::of(request(door.access(), wire, true, &long(wire, model)).send().await.unwrap()).await;
+    let got = Got::of(request(door.access(), wire, true, &long(wire, model, first)).send().await.unwrap()).await;
     door.close().await;
     got
 }
@@ -82,6 +88,47 @@ async fn a_counter_that_tells_nothing_of_use_is_not_believed() {
     let bank = Bank::rich();
     sent(&house, &bank, Wire::Messages, "m").await;
     assert!(bank.asked()[0].input.0 >= 4000, "{:?}", bank.asked());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_that_fails_again_and_again_is_not_asked_any_more_and_one_that_failed_once_is() {
+    for wire in [Wire::Messages, Wire::Gemini] {
+        for failing in
+            [Reply::status(429, "slow down"), Reply::status(500, "no"), Reply::raw(200, "text/html", "<html>")]
+        {
+            let house = House::new(move |call| if call.counting { failing.clone() } else { honest(call) }).await;
+            for number in 0..5 {
+                let bank = Bank::rich();
+                let got = conversation(&house, &bank, wire, "m", &format!("{number} times asked. ")).await;
+                assert_eq!(got.status, 200);
+                assert_eq!(bank.asked().remove(0).by, Basis::Bytes);
+            }
+            assert_eq!(house.model.calls().iter().filter(|call| call.counting).count(), 3, "{wire}");
+        }
+        let house = House::new(move |call| match call.counting {
+            true if call.index == 0 => Reply::status(529, "overloaded"),
+            _ => honest(call),
+        })
+        .await;
+        for (by, first) in [(Basis::Bytes, "one "), (Basis::Counter, "two "), (Basis::Counter, "three ")] {
+            let bank = Bank::rich();
+            conversation(&house, &bank, wire, "m", first).await;
+            assert_eq!(bank.asked().remove(0).by, by, "{wire}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_that_does_not_answer_holds_a_request_up_only_so_long_and_a_key_that_it_tells_goes_nowhere() {
+    let house = House::new(|call| if call.counting { Reply::hang() } else { honest(call) }).await;
+    let bank = Bank::rich();
+    let began = std::time::Instant::now();
+    assert_eq!(sent(&house, &bank, Wire::Gemini, "m").await.status, 200);
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(bank.asked().remove(0).by, Basis::Bytes);
+    let house = House::new(|call| if call.counting { Reply::status(403, KEY) } else { honest(call) }).await;
+    let got = sent(&house, &Bank::rich(), Wire::Messages, "m").await;
+    assert!(got.status == 200 && !got.body.contains(KEY) && !house.text("a").contains(KEY), "{}", got.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -247,19 +247,90 @@ async fn a_provider_that_is_not_there_is_tried_for_as_long_as_there_is_time_and_
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let proxy = LoopbackProxy::start(settings(&url)).await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let bank = Bank::rich();
-    let (transcript, time) = (dir.path().join("a.jsonl"), Some(Duration::from_millis(1200)));
-    let opening = Opening { trial: "a".to_owned(), purse: bank.purse("A"), transcript: transcript.clone(), time };
-    let door = proxy.open(opening).await.unwrap();
-    let got = ask(door.access(), Wire::Messages, false).await;
-    assert_eq!((got.status, got.json()["type"].as_str()), (502, Some("error")), "{}", got.body);
-    assert!(got.body.contains("refused") && !got.body.contains(&url), "{}", got.body);
-    assert!(released(&bank.only()).contains("refused"), "{:?}", bank.audit());
-    door.close().await;
-    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(transcript).unwrap()).unwrap();
-    assert!(!line["retried"].as_array().unwrap().is_empty(), "{line}");
+    let unknown = "http://no-such-host.invalid".to_owned();
+    for (url, said) in [(url, "refused"), (unknown, "lookup")] {
+        let proxy = LoopbackProxy::start(settings(&url)).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let bank = Bank::rich();
+        let (transcript, time) = (dir.path().join("a.jsonl"), Some(Duration::from_millis(1200)));
+        let opening = Opening { trial: "a".to_owned(), purse: bank.purse("A"), transcript: transcript.clone(), time };
+        let door = proxy.open(opening).await.unwrap();
+        let got = ask(door.access(), Wire::Messages, false).await;
+        assert_eq!((got.status, got.json()["type"].as_str()), (502, Some("error")), "{}", got.body);
+        assert!(got.body.contains(said) && !got.body.contains(&url), "{}", got.body);
+        assert!(released(&bank.only()).contains(said), "{:?}", bank.audit());
+        let waited = bank.waited();
+        assert!(waited.iter().any(|what| what.contains(said) && what.contains("asked again in")), "{waited:?}");
+        door.close().await;
+        let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(transcript).unwrap()).unwrap();
+        assert!(!line["retried"].as_array().unwrap().is_empty(), "{line}");
+    }
+}
+
+/// A server that encrypts, with a certificate that nobody vouches for; gone with what is returned.
+struct SelfSigned {
+    program: std::process::Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl SelfSigned {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let openssl = || {
+            let mut command = std::process::Command::new("openssl");
+            command.current_dir(dir.path()).stdin(std::process::Stdio::null());
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            command
+        };
+        let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+        let named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+        let files = ["-keyout", "key.pem", "-out", "cert.pem"];
+        assert!(openssl().args(new).args(named).args(files).status().expect("openssl").success());
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let place = format!("127.0.0.1:{port}");
+        let serve = ["s_server", "-accept", &place, "-cert", "cert.pem", "-key", "key.pem", "-www", "-quiet"];
+        let program = openssl().args(serve).spawn().unwrap();
+        let listens = || std::net::TcpStream::connect(&place).is_ok();
+        assert!((0..500).any(|_| listens() || {
+            std::thread::sleep(Duration::from_millis(10));
+            false
+        }));
+        Self { program, port, _dir: dir }
+    }
+}
+
+impl Drop for SelfSigned {
+    fn drop(&mut self) {
+        drop(self.program.kill());
+        drop(self.program.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_does_not_hold_is_told_at_once_and_not_tried_again() {
+    let server = SelfSigned::start();
+    for host in ["localhost", "127.0.0.1"] {
+        let proxy = LoopbackProxy::start(settings(&format!("https://{host}:{}", server.port))).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let bank = Bank::rich();
+        let transcript = dir.path().join("a.jsonl");
+        let opening =
+            Opening { trial: "a".to_owned(), purse: bank.purse("A"), transcript: transcript.clone(), time: None };
+        let door = proxy.open(opening).await.unwrap();
+        let began = Instant::now();
+        let got = ask(door.access(), Wire::Messages, true).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(got.status, 400, "{}", got.body);
+        assert!(got.body.contains("certificate") && got.body.contains("Do not retry"), "{}", got.body);
+        assert!(released(&bank.only()).contains("certificate"), "{:?}", bank.audit());
+        assert!(bank.waited().is_empty(), "{:?}", bank.waited());
+        door.close().await;
+        let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(transcript).unwrap()).unwrap();
+        assert!(line["retried"].as_array().is_none_or(Vec::is_empty), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

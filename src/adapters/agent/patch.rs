@@ -211,6 +211,22 @@ fn present(material: &Material, repository: &Path, path: &str) -> Result<PathBuf
     }
 }
 
+/// Another commit of a submodule is no change of files: git would apply it as nothing.
+fn refuse_submodules(material: &Material, file: &Path) -> Result<(), AgentError> {
+    let bytes = std::fs::read(file).map_err(|error| material.error(error.to_string()))?;
+    // No line of a hunk begins so.
+    let moves = |line: &[u8]| {
+        let line = line.trim_ascii_end();
+        let index = line.starts_with(b"index ") && line.ends_with(b" 160000");
+        index || line == b"new file mode 160000" || line == b"new mode 160000"
+    };
+    match bytes.split(|byte| *byte == b'\n').any(moves) {
+        true => Err(material
+            .error("it moves a submodule, and what is judged has none, so another commit of it can't be tested")),
+        false => Ok(()),
+    }
+}
+
 /// The git program on a configuration that nobody wrote.
 struct Git<'a> {
     exec: &'a dyn Executor,
@@ -238,6 +254,7 @@ impl Git<'_> {
     /// All of the patch or, where a part does not fit, none of it.
     async fn apply(&self, material: &Material, task: &Task<'_>, options: &[&str], file: &Path) -> Result<(), Halt> {
         let io = |source| AgentError::Io { what: task.scratch.display().to_string(), source };
+        refuse_submodules(material, file)?;
         let private = tempfile::Builder::new().prefix("git-").tempdir_in(task.scratch).map_err(io)?;
         let own = private.path().display().to_string();
         self.run(material, task.scratch, &[], &["init", "--quiet", "--bare", "--template=", &own]).await?;
@@ -280,6 +297,7 @@ impl Git<'_> {
 
     /// Whether git can read the patch at all, whatever tree it is for.
     async fn parses(&self, material: &Material, repository: &Path, file: &Path) -> Result<(), Halt> {
+        refuse_submodules(material, file)?;
         let shown = file.display().to_string();
         let vars = [("GIT_DIR", "/dev/null")];
         self.run(material, repository, &vars, &["apply", "--numstat", "--", &shown]).await?;

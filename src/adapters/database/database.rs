@@ -205,6 +205,11 @@ impl Databases {
             if !is_marked(found, &resource.nonce) && !begun && resource.oid != Some(found.oid) {
                 return Err(place::foreign(resource));
             }
+            if admin.looked(postgres::has_prepared(connection, name).await)? {
+                let mut inside = admin.connect_to(name).await?;
+                admin.looked(postgres::end_prepared(&mut inside, None).await)?;
+                inside.close().await.map_err(|why| admin.failed("closing", &why))?;
+            }
             admin.execute(connection, "dropping a database", postgres::drop_database(name)).await?;
         }
         match role {

@@ -133,6 +133,9 @@ impl Database for Schemas {
             rounds += 1;
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+        if role.is_some() {
+            admin.looked(postgres::end_prepared(&mut connection, Some(name)).await)?;
+        }
         let mut text = postgres::drop_schema(name);
         if role.is_some() {
             let (alone, owned) = (postgres::alone(), postgres::drop_owned(name));

@@ -20,7 +20,7 @@ use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
 use super::tasks::Tree;
 use crate::adapters::process::{
-    Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage, priority,
+    Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage, lacked, priority,
 };
 use crate::domain::measurement::Priority;
 
@@ -52,11 +52,19 @@ impl Executor for Local {
             None => (group.reap(), None),
             Some(how) => (group.stop(command.grace).await, Some(how)),
         };
+        let exit = exit.unwrap_or(ended.exit);
+        if !exit.success()
+            && exit != Exit::Stopped
+            && let Some(full) = lacked(&command.env, &command.dir)
+        {
+            self.outlived(&group, tree.as_ref(), command.metered).await;
+            return Err(ProcessError::Full { program: command.shown(), exit, full });
+        }
         let Settled { left, cpu, lasted } = self.outlived(&group, tree.as_ref(), command.metered).await;
         drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
         // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
         let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
-        let finished = Finished::of(exit.unwrap_or(ended.exit), stdout.bytes(), stderr.bytes());
+        let finished = Finished::of(exit, stdout.bytes(), stderr.bytes());
         Ok(Finished { first: stdout.first(), wall, usage, left, ..finished })
     }
 

@@ -13,6 +13,7 @@ mod apart;
 mod checkout;
 mod customs;
 mod discovery;
+mod given;
 mod history;
 mod lfs;
 mod moving;
@@ -23,6 +24,7 @@ mod repository;
 mod settings;
 mod store;
 mod stored;
+mod submodules;
 mod survey;
 mod uncommitted;
 

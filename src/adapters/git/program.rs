@@ -15,7 +15,7 @@ use super::lfs;
 use super::settings::Settings;
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
-use crate::adapters::process::{self, Command, Environment, Executor, Finished, Stop};
+use crate::adapters::process::{self, Command, Environment, Executor, Finished, Left, Stop};
 
 /// How long one call of git may take.
 const GIT_LIMIT: Duration = Duration::from_secs(600);
@@ -78,7 +78,12 @@ impl Program {
         Ok(Self { settings, ..self })
     }
 
-    /// Configuration and hooks as they were when the repository was opened.
+    /// With these instead.
+    pub(super) fn obeying(self, settings: Arc<Settings>) -> Self {
+        Self { settings, private: Arc::default(), ..self }
+    }
+
+    /// Configuration and hooks as they were when the repository was opened, or when the run began that is gone on with.
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -166,7 +171,8 @@ impl Program {
         let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);
         let places = args.iter().map(Path::new).filter(|path| path.is_absolute());
         let mut places = places.chain([dir, self.common.as_path()]);
-        let full = WRITING.iter().any(wrote).then(|| places.find_map(process::full)).flatten();
+        let full =
+            WRITING.iter().any(wrote).then(|| places.find_map(|place| process::full(place, Left::Little))).flatten();
         let what = format!("git {}", args.first().copied().unwrap_or_default());
         match full {
             Some(full) => GitError::Failed { what, why: full },
@@ -286,8 +292,8 @@ impl Program {
                 untracked.insert(path, content);
             }
         }
-        let absent = self.left_out(worktree).await?;
-        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, ..before })
+        let (absent, filled) = (self.left_out(worktree).await?, self.filled(worktree, &desk).await?);
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, filled, ..before })
     }
 
     /// The content of a worktree as a tree object, without untracked files that are as the survey saw them,
@@ -296,6 +302,7 @@ impl Program {
         let desk = self.desk(order.worktree).await?;
         let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
         let new = order.before.changed(order.worktree, listed)?;
+        self.refuse_unseen_links(order, &desk).await?;
         if let Some(nested) = new.iter().find(|path| path.ends_with(b"/")) {
             let nested = String::from_utf8_lossy(nested);
             let path = nested.trim_end_matches('/');

@@ -21,8 +21,8 @@ use crate::adapters::process::Executor;
 #[derive(Clone)]
 pub struct Repository {
     root: PathBuf,
-    common: PathBuf,
-    program: Program,
+    pub(super) common: PathBuf,
+    pub(super) program: Program,
     store: Arc<Store>,
 }
 
@@ -34,6 +34,11 @@ impl Repository {
         let program = Program::new(root.clone(), common.clone(), exec).settled_on().await?;
         let store = Arc::new(Store::of(&common.join("objects"), program.settings().is_shared())?);
         Ok(Self { root, common, program, store })
+    }
+
+    /// The same with a program that obeys other settings.
+    pub(super) fn by(&self, program: Program) -> Self {
+        Self { program, ..self.clone() }
     }
 
     fn open(&self) -> Result<git2::Repository, GitError> {

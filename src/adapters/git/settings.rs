@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::GitError;
@@ -34,7 +35,7 @@ const AGENTS: &[&str] = &["user.name", "user.email", "author.", "committer.", "c
 const HARMLESS: &[&str] = &["user.name", "user.email", "branch.", "advice.", "color.", "column.", "gui."];
 
 /// What configuration and hooks were at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// Keys and values in the order in which git reads them, of all levels.
     values: Vec<(String, String)>,

@@ -24,6 +24,8 @@ pub struct Survey {
     pub(super) carried: Vec<String>,
     /// Tracked files that are not there because git was told not to check them out.
     pub(super) absent: Vec<Vec<u8>>,
+    /// Submodules in whose place there were files.
+    pub(super) filled: Vec<Vec<u8>>,
 }
 
 /// What identifies a file's content.
@@ -68,6 +70,7 @@ impl Survey {
             untracked: BTreeMap::new(),
             carried: Vec::new(),
             absent: Vec::new(),
+            filled: Vec::new(),
         }
     }
 

@@ -27,7 +27,7 @@ pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, 
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;
-pub use room::full;
+pub use room::{Left, full, lacked};
 pub use secret::secret;
 pub use site::Site;
 
@@ -299,6 +299,16 @@ pub enum ProcessError {
         program: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// It failed where there was no room for what it writes.
+    #[error("`{program}` {}: {full}", .exit.ending())]
+    Full {
+        /// As a reader would type it.
+        program: String,
+        /// How it ended.
+        exit: Exit,
+        /// Which file system, in words.
+        full: String,
     },
 }
 

@@ -17,6 +17,8 @@ use crate::domain::wire::Tokenizer;
 pub(super) const WORTH: Tokens = Tokens(8192);
 /// A counter that takes longer is no help.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// One that failed so often in a row is not asked any more: each failure may cost its patience.
+const MISSES: u32 = 3;
 /// Its answer is no longer.
 const LONGEST: usize = 64 << 10;
 /// Counters say that what they tell is nearly what is charged: so much is added, as a part and as a whole.
@@ -34,10 +36,15 @@ pub(super) async fn count(
     parts: &[Vec<u8>],
 ) -> Option<(Tokens, Basis)> {
     let path = outgoing.tail.split('?').next().unwrap_or_default();
-    let counting = if link.counts.load(Ordering::Relaxed) { rules.counting(request, path) } else { None };
-    if let Some(counting) = counting {
+    let helps = link.misses.load(Ordering::Relaxed) < MISSES;
+    if let Some(counting) = rules.counting(request, path).filter(|_| helps) {
         let asked = tokio::time::timeout(PATIENCE, ask(link, counting, outgoing)).await;
-        if let Some(count) = asked.ok().flatten() {
+        let counted = asked.ok().flatten();
+        match counted {
+            Some(_) => link.misses.store(0, Ordering::Relaxed),
+            None => drop(link.misses.fetch_add(1, Ordering::Relaxed)),
+        }
+        if let Some(count) = counted {
             let most = count.saturating_add(count / NEARLY).saturating_add(AROUND);
             return Some((Tokens(most), Basis::Counter));
         }
@@ -60,7 +67,7 @@ async fn ask(link: &Link, counting: Counting, outgoing: &Outgoing) -> Option<u64
     let Tried::Answered(mut answer) = link.send(&question).await else { return None };
     let status = answer.status().as_u16();
     if [404, 405, 501].contains(&status) {
-        link.counts.store(false, Ordering::Relaxed);
+        link.misses.store(MISSES, Ordering::Relaxed);
     }
     if status != 200 {
         return None;

@@ -2,7 +2,7 @@
 //! one may have reached the provider.
 
 use std::error::Error;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,8 +57,8 @@ pub(super) struct Link {
     pub default_output: Tokens,
     pub cooldown: Cooldown,
     pub patience: Patience,
-    /// Whether it counts tokens when it is asked to, as far as is known.
-    pub counts: AtomicBool,
+    /// How often in a row it did not count tokens when it was asked to.
+    pub misses: AtomicU32,
 }
 
 /// A request as it is sent, as often as it has to be.
@@ -98,7 +98,7 @@ impl Link {
             default_output: upstream.default_output,
             cooldown: Cooldown::default(),
             patience,
-            counts: AtomicBool::new(true),
+            misses: AtomicU32::new(0),
         })
     }
 

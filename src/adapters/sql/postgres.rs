@@ -275,6 +275,26 @@ pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, 
     Ok(sqlx::query(query).bind(role).fetch_all(conn).await?.len())
 }
 
+/// Whether a database has transactions that were prepared and neither committed nor rolled back.
+pub async fn has_prepared(conn: &mut PgConnection, database: &str) -> Result<bool, sqlx::Error> {
+    let query = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = $1)";
+    sqlx::query_scalar(query).bind(database).fetch_one(conn).await
+}
+
+/// Rolls back transactions that were prepared in the connection's database, all or those of one role: they outlive their
+/// sessions, keep what they locked, and no database can be dropped that has one. Each is its role's to end.
+pub async fn end_prepared(conn: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
+    let query = "SELECT gid, owner::text FROM pg_prepared_xacts
+                 WHERE database = current_database() AND ($1::text IS NULL OR owner = $1)";
+    let prepared: Vec<(String, String)> = sqlx::query_as(query).bind(role).fetch_all(&mut *conn).await?;
+    for (name, owner) in prepared {
+        execute(conn, become_role(&owner)).await?;
+        execute(conn, format!("ROLLBACK PREPARED {}", literal(&name))).await?;
+        execute(conn, "RESET ROLE".to_owned()).await?;
+    }
+    Ok(())
+}
+
 /// Takes a lock of the whole server for as long as the connection lives.
 pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(conn).await.map(drop)

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::copying::{self, Copying};
 use super::{Carry, Footing, Looked, Workspace, WorkspaceError, removing};
-use crate::adapters::process::{self, Redactor};
+use crate::adapters::process::{self, Left, Redactor};
 
 /// This machine's disk and loopback.
 #[derive(Debug, Clone, Copy, Default)]
@@ -136,6 +136,10 @@ impl Workspace for LocalWorkspace {
         let held = named(|| "looking for free ports".to_owned(), held)?;
         let numbers: io::Result<Vec<_>> = held.iter().map(|l| l.local_addr().map(|a| a.port())).collect();
         named(|| "looking for free ports".to_owned(), numbers)
+    }
+
+    fn full(&self, path: &Path, left: Left) -> Option<String> {
+        process::full(path, left)
     }
 
     fn random(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use crate::adapters::process::Redactor;
+use crate::adapters::process::{Left, Redactor};
 
 mod copying;
 mod crew;
@@ -79,6 +79,9 @@ pub trait Workspace: Send + Sync {
 
     /// Free loopback ports, all different from each other.
     async fn ports(&self, count: usize) -> Result<Vec<u16>, WorkspaceError>;
+
+    /// That the file system of a path is full, in words with its place, where no more than that is left of it.
+    fn full(&self, path: &Path, left: Left) -> Option<String>;
 
     /// Random bits from the system.
     fn random(&self) -> u64;
