@@ -1,5 +1,6 @@
 //! Commands that read and write files but carry nothing out: `init`, `new`, `check`, `plan`, `approve`,
 //! `status`, `schema`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
 
@@ -137,19 +138,44 @@ fn the_schema_is_json_and_usage_errors_end_with_2() {
     insta::assert_snapshot!("help", repo.blueprint(&["--help"]).ends_with(0).out);
 }
 
-#[test]
-fn a_terminated_run_ends_with_its_own_exit_code_and_can_be_resumed() {
-    let repo = Arena { slice: "0.1", ..Arena::default() }.build();
-    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
-    let child = command.args(["run", DOCUMENT]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+/// A run in the background that got as far as its journal.
+fn begun(repo: &Repo, start: &str) -> std::process::Child {
+    let mut command = repo.command("sh");
+    let line = format!("{start}; exec \"$0\" run {DOCUMENT}");
+    let child =
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_blueprint")]).stderr(std::process::Stdio::piped()).spawn();
     let journal = repo.root().join(".git/blueprint/journal.db");
     while !journal.exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
+    child.unwrap()
+}
+
+fn send(child: &std::process::Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    common::Done::of(child.wait_with_output().unwrap()).ends_with(143).says(&["blueprint resume"]);
-    repo.blueprint(&["resume"]).ends_with(0);
-    repo.blueprint(&["resume"]).ends_with(0).says(&["nothing to resume"]);
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn a_terminated_run_ends_with_its_own_exit_code_leaves_nothing_and_can_be_resumed_and_so_does_one_whose_terminal_is_closed()
+ {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+        let repo = Arena { slice: "0.1", ..Arena::default() }.build();
+        let child = begun(&repo, ":");
+        send(&child, signal);
+        common::Done::of(child.wait_with_output().unwrap()).ends_with(143).says(&["blueprint resume"]);
+        assert!(common::tree(&repo.dir.path().join("cache")).is_empty(), "{signal:?}");
+        repo.blueprint(&["resume"]).ends_with(0);
+        repo.blueprint(&["resume"]).ends_with(0).says(&["nothing to resume"]);
+    }
+}
+
+#[test]
+fn a_run_that_was_started_to_outlive_its_terminal_does() {
+    let repo = Arena { slice: "0.1", ..Arena::default() }.build();
+    let child = begun(&repo, "trap '' HUP");
+    send(&child, rustix::process::Signal::HUP);
+    common::Done::of(child.wait_with_output().unwrap()).ends_with(0);
+    assert_eq!(repo.read("cost.txt"), "20\n");
 }

@@ -302,6 +302,27 @@ fn a_repository_of_another_user_is_refused_with_how_to_trust_it() {
 }
 
 #[test]
+fn of_many_files_those_that_a_variant_changed_land_and_all_others_stay() {
+    let agent = "rm src/p1/f1.txt tests/many/f1.txt; echo new > src/p1/new.txt; echo more >> src/p2/f2.txt";
+    let repo = with_agent(&format!("{COST}case $BLUEPRINT_VARIANT in A) {agent};; esac\n"));
+    for number in 0..3000 {
+        let folder = if number % 3 == 0 { "tests/many".to_owned() } else { format!("src/p{}", number % 30) };
+        repo.write(&format!("{folder}/f{number}.txt"), &format!("{number}\n"));
+    }
+    repo.write("tests/many/f1.txt", "a test\n");
+    repo.write("src/p1/f1.txt", "1\n");
+    repo.write("src/p2/f2.txt", "2\n");
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("notes/**", "notes/**, src/**, tests/many/f1.txt"));
+    let before = repo.commit("many files");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}", done.out);
+    let changed = repo.git(&["diff", "--name-status", "--no-renames", &before, "main", "--", "src", "tests"]);
+    assert_eq!(changed, "D\tsrc/p1/f1.txt\nA\tsrc/p1/new.txt\nM\tsrc/p2/f2.txt\nD\ttests/many/f1.txt");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    left_nothing(&repo);
+}
+
+#[test]
 fn refs_in_a_reftable_work() {
     let repo = with_agent(COST);
     let moved = repo.command("git").args(["refs", "migrate", "--ref-format=reftable"]).output().unwrap();

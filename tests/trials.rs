@@ -258,6 +258,53 @@ fn what_gits_filters_and_encodings_refuse_puts_its_variant_out_and_the_others_go
     }
 }
 
+/// Runs the program as an ordinary user, whom permissions keep from something.
+fn as_an_ordinary_user(repo: &Repo, arguments: &[&str]) -> common::Done {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return repo.blueprint(arguments);
+    }
+    let own = repo.dir.path().join("bp");
+    std::fs::copy(env!("CARGO_BIN_EXE_blueprint"), &own).unwrap();
+    let given = repo.command("chown").args(["-R", "65534:65534"]).arg(repo.dir.path()).status().unwrap();
+    assert!(given.success());
+    let mut command = repo.command(&own);
+    common::Done::of(command.uid(NOBODY).gid(NOBODY).args(arguments).output().unwrap())
+}
+
+#[test]
+fn what_an_agent_made_unreadable_or_read_only_puts_it_out_at_most_and_is_gone_afterwards() {
+    let ways = [
+        ("echo k > $W/notes/key; chmod 000 $W/notes/key", "60\n"),
+        ("mkdir $W/notes/x; echo k > $W/notes/x/key; chmod 000 $W/notes/x", "60\n"),
+        ("echo x > $W/tests/new; chmod 000 $W/tests", "60\n"),
+        ("mkdir -p $W/notes/x/y; echo k > $W/notes/x/y/key; chmod 555 $W/notes/x/y $W/notes/x", "20\n"),
+    ];
+    for (how, lands) in ways {
+        let repo = replaced_by(&format!("mkdir -p $W/notes; {how}"));
+        let done = as_an_ordinary_user(&repo, &["run", DOCUMENT]).ends_with(0);
+        assert_eq!(repo.read("cost.txt"), lands, "{how}: {}", done.out);
+        assert_eq!(done.out.contains("A is out: its work can't be taken over"), lands == "60\n", "{how}: {}", done.out);
+        let left = common::tree(&repo.dir.path().join("cache"));
+        assert!(left.is_empty(), "{how}: {left:?}");
+    }
+}
+
+#[test]
+fn tests_that_print_more_than_is_kept_count_by_their_exit_status() {
+    let repo = Arena { config: "land: {require: leader}\n".to_owned(), ..Arena::default() }.build();
+    repo.write(
+        "tests/run.sh",
+        "#!/bin/sh\nyes 'no report of any kind' | head -c 80000000\ntest \"$(cat cost.txt)\" != 20\n",
+    );
+    repo.commit("much output");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert!(done.out.contains("A is out: test failed: sh tests/run.sh"), "{}", done.out);
+    assert_eq!(repo.read("cost.txt"), "60\n");
+    assert!(done.out.len() + done.err.len() < 200_000, "what was printed is shown");
+}
+
 #[test]
 fn a_variant_whose_tests_hang_is_out_and_the_others_go_on() {
     let repo = Arena::default().build();

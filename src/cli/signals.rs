@@ -1,4 +1,5 @@
-//! Ctrl-C and TERM: the first asks the run to stop and to tidy up, the second ends it at once.
+//! Ctrl-C, TERM and HUP: the first asks the run to stop and to tidy up, the second ends it at once. HUP, which comes
+//! when a terminal is closed, counts as TERM, unless whoever started us had it ignored, as nohup does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +21,10 @@ impl Signals {
     pub fn watch() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| Error::machine("signals can't be watched").because(e));
         let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        let hangup = if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
         let signals = Self { stop: Stop::new(), terminated: Arc::default() };
-        tokio::spawn(listen_on(interrupt, terminate, signals.stop.clone(), Arc::clone(&signals.terminated)));
+        let heard = Heard { interrupt, terminate, hangup };
+        tokio::spawn(listen_on(heard, signals.stop.clone(), Arc::clone(&signals.terminated)));
         Ok(signals)
     }
 
@@ -34,12 +37,36 @@ impl Signals {
     }
 }
 
-async fn listen_on(mut interrupt: Signal, mut terminate: Signal, stop: Stop, terminated: Arc<AtomicBool>) {
+/// What is listened to.
+struct Heard {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+/// Whether the process began with HUP ignored.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // HUP is the first signal.
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn listen_on(mut heard: Heard, stop: Stop, terminated: Arc<AtomicBool>) {
     let mut asked = false;
     loop {
         let code = tokio::select! {
-            _ = interrupt.recv() => ExitCode::Interrupted,
-            _ = terminate.recv() => ExitCode::Terminated,
+            _ = heard.interrupt.recv() => ExitCode::Interrupted,
+            _ = heard.terminate.recv() => ExitCode::Terminated,
+            () = next(&mut heard.hangup) => ExitCode::Terminated,
         };
         if asked {
             // The journal knows what is left; `resume` and `gc` find it.

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::repository::{named, oid};
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, survey};
 
 /// The gitlink's file mode.
 const GITLINK: i32 = 0o160_000;
@@ -32,18 +32,23 @@ pub fn judged_tree(
 ) -> Result<String, GitError> {
     let tree = repo.find_object(git2::Oid::from_str(judged)?, None)?.peel_to_tree()?;
     let protected = globs(restored)?;
+    let original = repo.find_commit(oid(base)?)?.tree()?;
     let mut index = git2::Index::new()?;
     index.read_tree(&tree)?;
-    let matching = |index: &git2::Index| -> Vec<git2::IndexEntry> {
-        index.iter().filter(|entry| protected.is_match(named(&entry.path))).collect()
+    // Only what differs is touched: a large repository has many protected files.
+    let diff = repo.diff_tree_to_tree(Some(&original), Some(&tree), None)?;
+    let differs = || {
+        let paths = diff.deltas().map(|delta| (delta.old_file(), delta.new_file(), delta.status()));
+        paths.filter(|(old, new, _)| {
+            protected.is_match(named(new.path_bytes().or(old.path_bytes()).unwrap_or_default()))
+        })
     };
-    for entry in matching(&index) {
-        index.remove(named(&entry.path), 0)?;
+    // What goes first makes room for a file in the place of a folder.
+    for (_, new, _) in differs().filter(|(_, _, status)| *status == git2::Delta::Added) {
+        index.remove(named(new.path_bytes().unwrap_or_default()), 0)?;
     }
-    let mut original = git2::Index::new()?;
-    original.read_tree(&repo.find_commit(oid(base)?)?.tree()?)?;
-    for entry in matching(&original) {
-        index.add(&entry)?;
+    for (old, _, _) in differs().filter(|(_, _, status)| *status != git2::Delta::Added) {
+        index.add(&survey::entry(old.path_bytes().unwrap_or_default(), old.id(), u32::from(old.mode())))?;
     }
     Ok(index.write_tree_to(repo)?.to_string())
 }

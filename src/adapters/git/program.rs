@@ -64,6 +64,14 @@ impl Desk {
     }
 }
 
+/// What a worktree has.
+struct Read {
+    /// Untracked files.
+    listed: Vec<Vec<u8>>,
+    /// What git could not read, in its words.
+    closed: Vec<String>,
+}
+
 /// The file in a private directory that its user holds locked.
 const IN_USE: &str = "in-use";
 
@@ -150,8 +158,7 @@ impl Program {
         extra: &[(&str, &Path)],
     ) -> Result<Vec<Vec<u8>>, GitError> {
         let command = || Command { keep: usize::MAX, ..self.command(dir, args, extra) };
-        let listed = self.again(command, args).await?.stdout;
-        Ok(listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect())
+        Ok(zero_parted(&self.again(command, args).await?.stdout))
     }
 
     /// Runs a command that reads paths, each ended by a zero byte.
@@ -285,7 +292,7 @@ impl Program {
     pub async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
         let before = Survey { carried: carried.to_vec(), ..Survey::untouched(start) };
         let desk = self.desk(worktree).await?;
-        let listed = self.read_worktree(&desk, worktree, &before).await?;
+        let Read { listed, closed } = self.read_worktree(&desk, worktree, &before).await?;
         let mut untracked = BTreeMap::new();
         for path in listed {
             if let Some(content) = survey::content(worktree, &path)? {
@@ -293,14 +300,18 @@ impl Program {
             }
         }
         let (absent, filled) = (self.left_out(worktree).await?, self.filled(worktree, &desk).await?);
-        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, filled, ..before })
+        Ok(Survey { tree: self.write_tree(&desk, worktree).await?, untracked, absent, filled, closed, ..before })
     }
 
     /// The content of a worktree as a tree object, without untracked files that are as the survey saw them,
     /// and the index that it was read into.
     pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<(String, Desk), GitError> {
         let desk = self.desk(order.worktree).await?;
-        let listed = self.read_worktree(&desk, order.worktree, order.before).await?;
+        let Read { listed, closed } = self.read_worktree(&desk, order.worktree, order.before).await?;
+        // Git goes on without what it can't read: what is in it would be lost.
+        if let Some(line) = closed.iter().find(|line| !order.before.closed.contains(line)) {
+            return Err(GitError::Harvest(format!("a part of it can't be read: {line}")));
+        }
         let new = order.before.changed(order.worktree, listed)?;
         self.refuse_unseen_links(order, &desk).await?;
         if let Some(nested) = new.iter().find(|path| path.ends_with(b"/")) {
@@ -315,17 +326,23 @@ impl Program {
         Ok((self.write_tree(&desk, order.worktree).await?, desk))
     }
 
-    /// Reads the tracked files of a worktree into an index of ours; the others' paths, but for ignored ones.
-    async fn read_worktree(&self, desk: &Desk, worktree: &Path, from: &Survey) -> Result<Vec<Vec<u8>>, GitError> {
+    /// Reads the tracked files of a worktree into an index of ours, and lists the others, but for ignored ones.
+    async fn read_worktree(&self, desk: &Desk, worktree: &Path, from: &Survey) -> Result<Read, GitError> {
         let extra = desk.environment(worktree);
         let excludes = desk.index.path().join("carried");
         let io = |source| GitError::Io { what: excludes.display().to_string(), source };
         fs::write(&excludes, survey::excludes(&from.carried)).map_err(io)?;
         self.must(worktree, &["read-tree", &from.start.0], &extra).await?;
-        self.must(worktree, &["add", "--update", "--", "."], &extra).await?;
+        let added = self.must(worktree, &["add", "--update", "--", "."], &extra).await?;
         let setting = format!("core.excludesFile={}", excludes.display());
         let args = ["-c", &setting, "ls-files", "--others", "--exclude-standard", "-z"];
-        self.list(worktree, &args, &extra).await
+        let command = || Command { keep: usize::MAX, ..self.command(worktree, &args, &extra) };
+        let others = self.again(command, &args).await?;
+        let said = [added.stderr, others.stderr.clone()].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let closed = said.lines().filter(|line| line.contains("Permission denied"));
+        let closed = closed.map(|line| line.trim_start_matches("warning: ").to_owned()).collect();
+        Ok(Read { listed: zero_parted(&others.stdout), closed })
     }
 
     async fn write_tree(&self, desk: &Desk, worktree: &Path) -> Result<String, GitError> {
@@ -383,6 +400,11 @@ impl Program {
 /// Paths as git reads them with `-z`.
 pub(super) fn zero_ended(paths: &[Vec<u8>]) -> Vec<u8> {
     paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
+}
+
+/// Paths as git lists them with `-z`.
+fn zero_parted(listed: &[u8]) -> Vec<Vec<u8>> {
+    listed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 /// Removes a folder with all that is in it, if it is there.

@@ -26,6 +26,8 @@ pub struct Survey {
     pub(super) absent: Vec<Vec<u8>>,
     /// Submodules in whose place there were files.
     pub(super) filled: Vec<Vec<u8>>,
+    /// What git could not read, in its words.
+    pub(super) closed: Vec<String>,
 }
 
 /// What identifies a file's content.
@@ -71,6 +73,7 @@ impl Survey {
             carried: Vec::new(),
             absent: Vec::new(),
             filled: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -135,7 +138,8 @@ pub(super) fn agents_part(repo: &git2::Repository, survey: &Survey, now: &str) -
     Ok(index.write_tree_to(repo)?.to_string())
 }
 
-fn entry(path: &[u8], id: git2::Oid, mode: u32) -> git2::IndexEntry {
+/// An entry of an index that is no more than a path, a content and a mode.
+pub(super) fn entry(path: &[u8], id: git2::Oid, mode: u32) -> git2::IndexEntry {
     let never = git2::IndexTime::new(0, 0);
     git2::IndexEntry {
         ctime: never,
