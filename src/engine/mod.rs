@@ -11,6 +11,7 @@ pub mod context;
 pub mod contract;
 pub mod controls;
 pub mod doctor;
+pub mod enclosing;
 pub mod ending;
 pub mod estimate;
 #[cfg(test)]
