@@ -21,7 +21,7 @@ use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::decision;
 use crate::domain::document::Document;
 use crate::domain::estimate::Estimate;
-use crate::domain::event::Sink;
+use crate::domain::event::{Event, Sink};
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::{MetricName, Unchecked};
 use crate::domain::plan::{MetricBound, Plan};
@@ -44,6 +44,7 @@ pub mod agents;
 mod measures;
 pub mod named;
 mod queries;
+pub mod sandbox;
 pub mod starter;
 
 pub use measures::bindings;
@@ -125,6 +126,7 @@ pub async fn prepare(
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
         unchecked: unchecked(plan, &ports.sources),
+        sandboxed: ports.sandbox.is_some(),
         rehearsal,
         merge: true,
         trying,
@@ -243,7 +245,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         unchecked: &unchecked(plan, &ports.sources),
         tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         estimate,
-        sandboxed: false,
+        sandboxed: ports.sandbox.is_some(),
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
 }
@@ -298,7 +300,12 @@ fn unchecked(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> Vec<Unchecked> {
 /// The ports of a run, but for the proxy, which only a run that starts needs.
 async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
+    let sandbox = sandbox::port(project).await?.unwrap_or_else(|text| {
+        events.send(Event::Warning { text });
+        None
+    });
     Ok(Ports {
+        sandbox,
         agent: agent::build(agents::settings(configured(project)?)?),
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
@@ -331,6 +338,7 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
         git: project.git.clone(),
         journal,
         exec: project.exec.clone(),
+        sandbox: None,
         machine: Arc::new(Linux),
         workspace: Arc::new(LocalWorkspace),
         // Recorded work needs nothing to be told about, and nobody implements anything here.
@@ -372,6 +380,7 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         judge_unfinished: config.judge_unfinished,
         contestants_write_tests: config.contestants_write_tests,
         state: project.state_root().join(run),
+        sandbox: sandbox::opened(project),
         env: project.inherited(),
     }
 }

@@ -54,7 +54,7 @@ fn an_agent_that_pops_a_stash_gets_its_own_and_never_the_users() {
 
 #[test]
 fn two_agents_that_stash_at_once_get_back_what_each_of_them_put_away() {
-    let wait = "touch \"$HOME/put-$BLUEPRINT_VARIANT\"; until [ -e \"$HOME/put-A\" ] && [ -e \"$HOME/put-B\" ]; do sleep 0.01; done";
+    let wait = "touch \"$HOME/told/put-$BLUEPRINT_VARIANT\"; until [ -e \"$HOME/told/put-A\" ] && [ -e \"$HOME/told/put-B\" ]; do sleep 0.01; done";
     let script = format!(
         "{SETS}mkdir -p notes; echo $BLUEPRINT_VARIANT >notes/who.txt; git stash push --quiet --include-untracked\n{wait}\n\
          git stash pop --quiet; test \"$(cat notes/who.txt)\" = $BLUEPRINT_VARIANT || exit 9; exit 0"

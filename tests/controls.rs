@@ -115,7 +115,7 @@ fn there_is_no_shadow_where_performance_counts_for_nothing() {
 fn traced() -> Repo {
     let agent = "{command: \"sh agent.sh {variant}\"}".to_owned();
     let repo = Arena { agent, ..Arena::default() }.build();
-    repo.write("agent.sh", "touch \"$HOME/started\"\ncase $1 in A) echo 20 ;; *) echo 60 ;; esac >cost.txt\n");
+    repo.write("agent.sh", "touch \"$HOME/told/started\"\ncase $1 in A) echo 20 ;; *) echo 60 ;; esac >cost.txt\n");
     repo.commit("an agent");
     repo
 }
@@ -123,7 +123,7 @@ fn traced() -> Repo {
 /// No agent was started and nothing landed.
 #[track_caller]
 fn only_rehearsed(repo: &Repo, before: &str) {
-    assert!(!repo.home().join("started").exists(), "an agent was started");
+    assert!(!repo.told("started").exists(), "an agent was started");
     assert_eq!(repo.git(&["rev-parse", "main"]), before);
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
 }
@@ -144,7 +144,7 @@ async fn an_honest_harness_passes_its_rehearsal_without_an_agent_and_then_carrie
     assert!(repo.blueprint(&["report", "--json"]).ends_with(0).out.contains("\"rehearsal\": true"));
     let done = repo.blueprint(&["run", "--verify-harness", DOCUMENT]).ends_with(0);
     assert!(done.out.contains("the harness passed") && done.out.contains("A wins"), "{}", done.out);
-    assert_eq!((repo.read("cost.txt"), repo.home().join("started").exists()), ("20\n".to_owned(), true));
+    assert_eq!((repo.read("cost.txt"), repo.told("started").exists()), ("20\n".to_owned(), true));
     let status = repo.blueprint(&["status"]).ends_with(0).out;
     assert_eq!(status.matches("rehearsal: the harness passed").count(), 2, "{status}");
 }

@@ -161,7 +161,8 @@ async fn where_the_benchmark_needs_what_tests_leave_nothing_is_told_and_nobody_i
 
 /// Set-up that takes long once: in the tree of this number, counted from 1.
 fn slow_once(repo: &Repo, tree: u32, seconds: u32) {
-    let line = format!("echo >>\"$HOME/trees\"; [ $(wc -l <\"$HOME/trees\") -ne {tree} ] || exec sleep {seconds}\n");
+    let line =
+        format!("echo >>\"$HOME/told/trees\"; [ $(wc -l <\"$HOME/told/trees\") -ne {tree} ] || exec sleep {seconds}\n");
     repo.write("setup.sh", &line);
     with_little_time(repo);
 }

@@ -20,6 +20,14 @@ fn with_agent(script: &str) -> Repo {
     repo
 }
 
+/// The same with an agent that nothing keeps from the repository.
+fn with_a_free_agent(script: &str) -> Repo {
+    let repo = with_agent(script);
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace(common::TELLS, "sandbox: off\n"));
+    repo.commit("no walls");
+    repo
+}
+
 /// With a second work item.
 fn with_two_steps(script: &str) -> Repo {
     let repo = with_agent(script);
@@ -46,14 +54,14 @@ fn left_nothing(repo: &Repo) {
 
 /// What the agent of a variant wrote into a file of its home.
 fn seen(repo: &Repo, file: &str) -> String {
-    std::fs::read_to_string(repo.home().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    std::fs::read_to_string(repo.told(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 #[test]
 fn a_step_begins_with_a_clean_checkout_of_what_the_step_before_it_left() {
     let script = format!(
         "if [ $BLUEPRINT_STEP = 1 ]; then {COST} echo new > notes.new; mkdir notes; mv notes.new notes/new; exit; fi\n\
-         (git status --porcelain; git symbolic-ref HEAD; git diff HEAD --stat; git ls-files notes) > \"$HOME/$BLUEPRINT_VARIANT\"\n\
+         (git status --porcelain; git symbolic-ref HEAD; git diff HEAD --stat; git ls-files notes) > \"$HOME/told/$BLUEPRINT_VARIANT\"\n\
          echo 999 > cost.txt; git checkout -q -- cost.txt; echo n > notes/n\n"
     );
     let repo = with_two_steps(&script);
@@ -72,7 +80,7 @@ fn an_agent_that_left_its_branch_staged_half_and_stopped_in_a_merge_finds_its_br
          git commit -qm mine; git checkout -q --detach HEAD~1; echo 7 > cost.txt; git commit -qam other\n\
          git merge -q side-$BLUEPRINT_VARIANT; {COST} exit 0; fi\n\
          (git status --porcelain; git symbolic-ref HEAD; git merge HEAD; git stash list; git diff HEAD) \
-         > \"$HOME/$BLUEPRINT_VARIANT\" 2>&1\nmkdir -p notes; echo n > notes/n\n"
+         > \"$HOME/told/$BLUEPRINT_VARIANT\" 2>&1\nmkdir -p notes; echo n > notes/n\n"
     );
     let repo = with_two_steps(&script);
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
@@ -85,7 +93,7 @@ fn an_agent_that_left_its_branch_staged_half_and_stopped_in_a_merge_finds_its_br
 #[test]
 fn what_set_up_changed_is_still_there_in_the_next_step_and_is_not_the_agents() {
     let script = format!(
-        "if [ $BLUEPRINT_STEP = 1 ]; then {COST} exit; fi\ngit status --porcelain > \"$HOME/$BLUEPRINT_VARIANT\"\n\
+        "if [ $BLUEPRINT_STEP = 1 ]; then {COST} exit; fi\ngit status --porcelain > \"$HOME/told/$BLUEPRINT_VARIANT\"\n\
          mkdir -p notes; echo n > notes/n\n"
     );
     let repo = with_two_steps(&script);
@@ -102,7 +110,7 @@ fn what_set_up_changed_is_still_there_in_the_next_step_and_is_not_the_agents() {
 fn in_a_sparse_checkout_steps_see_what_is_left_out_as_unchanged_and_so_does_recorded_work() {
     let script = format!(
         "if [ $BLUEPRINT_STEP = 1 ]; then {COST} exit; fi\n\
-         (git status --porcelain; git ls-files -t huge) > \"$HOME/$BLUEPRINT_VARIANT\"; mkdir -p notes; echo n > notes/n\n"
+         (git status --porcelain; git ls-files -t huge) > \"$HOME/told/$BLUEPRINT_VARIANT\"; mkdir -p notes; echo n > notes/n\n"
     );
     let repo = with_two_steps(&script);
     repo.write("huge/file", "x\n");
@@ -205,7 +213,7 @@ fn what_an_agent_writes_into_configuration_and_hooks_of_the_repository_is_named_
          printf '#!/bin/sh\\n{proof}\\n' > \"$folder/$name\"; chmod +x \"$folder/$name\"; done; done\n\
          rm -f \"$HOME/planted\"\n"
     );
-    let repo = with_agent(&script);
+    let repo = with_a_free_agent(&script);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert!(!repo.home().join("planted").exists(), "what the agent planted was run");
     let warning = done
@@ -233,7 +241,7 @@ fn an_identity_or_a_tracking_branch_that_somebody_sets_during_a_run_is_in_nobody
          git -C \"$HOME/../repo\" config branch.feature.merge x\n"
     );
     for hooks in ["skip", "run"] {
-        let repo = with_agent(&script);
+        let repo = with_a_free_agent(&script);
         repo.write("blueprint.yaml", &(repo.read("blueprint.yaml") + &format!("land: {{hooks: {hooks}}}\n")));
         repo.commit("hooks");
         let told = lands(&repo);
@@ -248,7 +256,7 @@ fn hooks_that_are_to_be_run_are_not_run_after_somebody_changed_them_during_the_r
         "{COST}[ $BLUEPRINT_VARIANT = A ] || exit 0\nhooks=\"$HOME/../repo/.git/hooks\"; mkdir -p $hooks\n\
          printf '#!/bin/sh\\ntouch \"$HOME/planted\"\\n' > $hooks/pre-merge-commit; chmod +x $hooks/pre-merge-commit\n"
     );
-    let repo = with_agent(&script);
+    let repo = with_a_free_agent(&script);
     repo.write("blueprint.yaml", &(repo.read("blueprint.yaml") + "land: {hooks: run}\n"));
     let before = repo.commit("hooks");
     repo.blueprint(&["run", DOCUMENT]).ends_with(6).says(&["hooks/pre-merge-commit", "look at it", "blueprint resume"]);
@@ -258,7 +266,7 @@ fn hooks_that_are_to_be_run_are_not_run_after_somebody_changed_them_during_the_r
 
 #[test]
 fn a_branch_in_the_place_of_our_branches_is_refused_before_anything_is_spent() {
-    let repo = with_agent(&format!("echo x >> \"$HOME/calls\"; {COST}"));
+    let repo = with_agent(&format!("echo x >> \"$HOME/told/calls\"; {COST}"));
     repo.git(&["branch", "blueprint"]);
     repo.git(&["pack-refs", "--all"]);
     for command in ["check", "plan", "run"] {
@@ -266,7 +274,7 @@ fn a_branch_in_the_place_of_our_branches_is_refused_before_anything_is_spent() {
             .ends_with(4)
             .says(&["`blueprint`", "git branch -m blueprint blueprint-old"]);
     }
-    assert!(!repo.home().join("calls").exists());
+    assert!(!repo.told("calls").exists());
     repo.git(&["branch", "-m", "blueprint", "blueprint-old"]);
     lands(&repo);
 }

@@ -33,7 +33,7 @@ fn wait_for(path: &Path) {
 /// An arena whose benchmark tells by a file in the home that measuring began, and takes its time.
 fn slow(arena: &Arena) -> Repo {
     let repo = arena.build();
-    let bench = repo.read("bench/cost.sh").replacen('\n', "\n: > \"$HOME/measuring\"; sleep 0.1\n", 1);
+    let bench = repo.read("bench/cost.sh").replacen('\n', "\n: > \"$HOME/told/measuring\"; sleep 0.1\n", 1);
     repo.write("bench/cost.sh", &bench);
     repo.commit("a slow benchmark");
     repo
@@ -141,7 +141,7 @@ fn a_document_that_is_changed_on_disk_meanwhile_blocks_its_end_until_it_is_out_o
     let repo = slow(&losers());
     let before = repo.git(&["rev-parse", "main"]);
     let child = repo.spawn(&["run", DOCUMENT]);
-    wait_for(&repo.home().join("measuring"));
+    wait_for(&repo.told("measuring"));
     let text = repo.read(DOCUMENT);
     repo.write(DOCUMENT, &text.replace("Lower what", "Lower at last what"));
     Done::of(child.wait_with_output().unwrap()).ends_with(6).says(&["uncommitted changes", "blueprint resume"]);
@@ -156,7 +156,7 @@ fn a_document_that_is_changed_on_disk_meanwhile_blocks_its_end_until_it_is_out_o
 fn a_target_that_moved_meanwhile_gets_the_end_and_an_edit_of_the_document_there_is_told_and_kept() {
     let repo = slow(&losers());
     let child = repo.spawn(&["run", DOCUMENT]);
-    wait_for(&repo.home().join("measuring"));
+    wait_for(&repo.told("measuring"));
     repo.write("other.txt", "meanwhile\n");
     let moved = repo.commit("meanwhile");
     Done::of(child.wait_with_output().unwrap()).ends_with(3);
@@ -164,7 +164,7 @@ fn a_target_that_moved_meanwhile_gets_the_end_and_an_edit_of_the_document_there_
 
     let repo = slow(&losers());
     let child = repo.spawn(&["run", DOCUMENT]);
-    wait_for(&repo.home().join("measuring"));
+    wait_for(&repo.told("measuring"));
     repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Lower what", "Lower at last what"));
     let edited = repo.commit("another goal");
     Done::of(child.wait_with_output().unwrap()).ends_with(3).says(&["was edited on `main` during the run"]);
@@ -219,7 +219,7 @@ fn a_checkout_in_the_middle_of_something_is_refused_before_anything_is_spent() {
     let begun: [(&str, &[&str]); 3] =
         [("merge", &["merge", "side"]), ("cherry-pick", &["cherry-pick", "side"]), ("revert", &["revert", "HEAD~1"])];
     for (what, command) in begun {
-        let repo = Arena { agent: "{command: \"touch $HOME/spent\"}".to_owned(), ..Arena::default() }.build();
+        let repo = Arena { agent: "{command: \"touch $HOME/told/spent\"}".to_owned(), ..Arena::default() }.build();
         repo.write("a.txt", "one\n");
         repo.commit("one");
         repo.git(&["checkout", "--quiet", "-b", "side"]);
@@ -233,7 +233,7 @@ fn a_checkout_in_the_middle_of_something_is_refused_before_anything_is_spent() {
         assert!(!repo.command("git").args(command).output().unwrap().status.success(), "no conflict");
         let conflict = repo.read("a.txt");
         repo.blueprint(&["run", DOCUMENT]).ends_with(4).says(&[what, "--abort"]);
-        assert!(!repo.home().join("spent").exists() && repo.read("a.txt") == conflict);
+        assert!(!repo.told("spent").exists() && repo.read("a.txt") == conflict);
     }
 }
 
@@ -307,19 +307,19 @@ fn what_lands_is_signed_as_git_is_set_to_and_a_signer_that_fails_blocks_it() {
 
 #[test]
 fn retry_competes_on_the_target_as_it_is_now_with_what_the_agents_wrote() {
-    let agent = "echo x >> $HOME/calls; case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n";
+    let agent = "echo x >> $HOME/told/calls; case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n";
     let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), ..Arena::default() }.build();
     repo.write("agent.sh", agent);
     repo.commit("an agent");
-    let bench = repo.read("bench/cost.sh").replacen('\n', "\n: > \"$HOME/measuring\"; sleep 0.1\n", 1);
+    let bench = repo.read("bench/cost.sh").replacen('\n', "\n: > \"$HOME/told/measuring\"; sleep 0.1\n", 1);
     repo.write("bench/cost.sh", &bench);
     repo.commit("a slow benchmark");
     let child = repo.spawn(&["run", DOCUMENT]);
-    wait_for(&repo.home().join("measuring"));
+    wait_for(&repo.told("measuring"));
     repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -gt 30\n");
     let moved = repo.commit("a stricter test");
     Done::of(child.wait_with_output().unwrap()).ends_with(6).says(&["tests fail after the merge", "blueprint retry"]);
-    let calls = || std::fs::read_to_string(repo.home().join("calls")).unwrap().lines().count();
+    let calls = || std::fs::read_to_string(repo.told("calls")).unwrap().lines().count();
     assert_eq!(calls(), 2);
     repo.blueprint(&["retry"]).ends_with(0).says(&["A, B of run"]);
     assert_eq!(calls(), 2, "an agent was called again");

@@ -19,6 +19,7 @@ use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{MetricError, Sample, Slot};
 use blueprint::adapters::process::{Command, Executor, Exit, Site, Stop};
 use blueprint::compose::{self, Prepared};
+use blueprint::config::SandboxMode;
 use blueprint::domain::document::Document;
 use blueprint::domain::event::Event;
 use blueprint::domain::lanes::{Core, Decision, Lanes, Refusal, Topology, Wanted};
@@ -47,6 +48,8 @@ fn eight(real: &[usize]) -> Topology {
 /// A run that is ready to start on a machine with these cores, and what it tells.
 async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<Event>>>) {
     let mut project = Project::open(&repo.root()).await.unwrap();
+    // The walls' first process is the program's own binary, and this is none.
+    project.config.sandbox.mode = SandboxMode::Off;
     let state = repo.dir.path().join("cache");
     project.variables.insert("XDG_CACHE_HOME".to_owned(), state.to_str().unwrap().to_owned());
     let document = Document::parse(repo.read(DOCUMENT).as_bytes()).unwrap();
@@ -119,7 +122,7 @@ async fn lanes_that_do_not_disturb_each_other_are_used_and_the_verdict_is_the_sa
 #[tokio::test]
 async fn everything_that_is_measured_in_a_lane_runs_on_its_cpus() {
     let repo = Arena::default().build();
-    let seen = repo.dir.path().join("seen");
+    let seen = repo.told("seen");
     let script = repo.read("bench/cost.sh");
     let note = format!("grep Cpus_allowed_list: /proc/self/status >> {}\n", seen.display());
     repo.write("bench/cost.sh", &format!("{note}{script}"));

@@ -141,7 +141,7 @@ fn where_another_user_ran_one_is_refused_with_a_way_out() {
 fn a_submodule_stays_at_its_commit_its_files_can_be_carried_and_another_commit_of_it_is_refused() {
     let (take, script) = (
         "git -c protocol.file.allow=always submodule --quiet update --init && git -C sub checkout -q origin/main",
-        "cat sub/file > \"$HOME/seen\" 2> /dev/null; git status --porcelain >> \"$HOME/seen\" 2>&1",
+        "cat sub/file > \"$HOME/told/seen\" 2> /dev/null; git status --porcelain >> \"$HOME/told/seen\" 2>&1",
     );
     for (config, script, expected) in [
         ("", COST.to_owned(), 0),
@@ -167,7 +167,7 @@ fn a_submodule_stays_at_its_commit_its_files_can_be_carried_and_another_commit_o
             done.says(&["`sub` is a submodule", "can't be tested"]);
         }
         if !config.is_empty() {
-            assert_eq!(std::fs::read_to_string(repo.home().join("seen")).unwrap(), "one\n");
+            assert_eq!(std::fs::read_to_string(repo.told("seen")).unwrap(), "one\n");
         }
     }
 }
@@ -279,7 +279,7 @@ fn a_rebase_that_is_not_concluded_is_refused_at_the_start_and_blocks_the_landing
     let script = format!(
         "{COST}[ $BLUEPRINT_VARIANT = A ] || exit 0\ncd \"$HOME/../repo\" && git rebase -q up > /dev/null 2>&1; exit 0\n"
     );
-    let repo = with_agent(&script, "");
+    let repo = with_agent(&script, "sandbox: off\n");
     in_conflict(&repo);
     let before = repo.git(&["rev-parse", "main"]);
     repo.blueprint(&["run", DOCUMENT]).ends_with(6).says(&["`main` is being rebased", "blueprint resume"]);

@@ -388,7 +388,7 @@ fn measured(repo: &Repo) -> Vec<Vec<String>> {
 fn with_an_open_bound(arena: &Arena) -> Repo {
     let repo = arena.build();
     repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("<80ms", "<79.8ms"));
-    let in_turn = "cost=$(cat cost.txt)\nturns=\"$HOME/turns-$cost\"\necho >> \"$turns\"\n\
+    let in_turn = "cost=$(cat cost.txt)\nturns=\"$HOME/told/turns-$cost\"\necho >> \"$turns\"\n\
                    awk -v cost=\"$cost\" -v turn=\"$(wc -l < \"$turns\")\" 'BEGIN {\n    \
                    printf \"{\\\"latency\\\": {\\\"p95\\\": %.4f}}\\n\", cost + 0.8 + (turn % 2 ? 0.7 : -0.7)\n}'\n";
     repo.write("bench/cost.sh", &format!("#!/bin/sh\nsleep {}\n{in_turn}", arena.slice));

@@ -11,7 +11,7 @@ use common::Repo;
 use common::arena::{Arena, DOCUMENT};
 
 /// Says that it began, and then does what its variant is to do.
-const AGENT: &str = "echo began >> \"$HOME/began\"\n";
+const AGENT: &str = "echo began >> \"$HOME/told/began\"\n";
 
 /// An arena whose variants are made by `agent.sh`, with these lines in front of its work.
 fn with_agent(config: &str, before: &str) -> Repo {
@@ -24,7 +24,7 @@ fn with_agent(config: &str, before: &str) -> Repo {
 }
 
 fn began(repo: &Repo) -> bool {
-    repo.home().join("began").exists()
+    repo.told("began").exists()
 }
 
 #[track_caller]
@@ -206,10 +206,10 @@ fn an_agents_file_among_those_that_set_up_made_still_has_to_be_allowed() {
 
 #[test]
 fn recorded_work_is_applied_without_set_up() {
-    let config = "setup: [\"echo $BLUEPRINT_LEASE >> $HOME/set-up\"]\n".to_owned();
+    let config = "setup: [\"echo $BLUEPRINT_LEASE >> $HOME/told/set-up\"]\n".to_owned();
     let repo = Arena { config, ..Arena::default() }.build();
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
-    let lines = std::fs::read_to_string(repo.home().join("set-up")).unwrap();
+    let lines = std::fs::read_to_string(repo.told("set-up")).unwrap();
     let leases: Vec<_> = lines.lines().map(|line| line.rsplit('/').next().unwrap()).collect();
     assert!(
         leases.iter().all(|lease| ["_judge", "_fresh", "_merged"].iter().any(|end| lease.ends_with(end))),
@@ -247,7 +247,7 @@ fn variables_of_the_file_and_of_proxies_reach_every_program_and_are_shown_by_nam
 
 /// Compiles what is newer than its result, and counts.
 const MAKE: &str = "#!/bin/sh\nmkdir -p out\nfor source in src/*; do\n    result=out/$(basename $source)\n    \
-    if ! test -e $result || test -n \"$(find $source -newer $result)\"; then\n        echo \"$BLUEPRINT_VARIANT $source\" >> \"$HOME/compiled\"\n        \
+    if ! test -e $result || test -n \"$(find $source -newer $result)\"; then\n        echo \"$BLUEPRINT_VARIANT $source\" >> \"$HOME/told/compiled\"\n        \
     cp $source $result\n    fi\ndone\n";
 
 #[test]
@@ -264,7 +264,7 @@ fn a_tree_begins_with_what_the_baseline_built_and_builds_what_its_variant_change
     repo.commit("sources");
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     landed(&repo);
-    let compiled = std::fs::read_to_string(repo.home().join("compiled")).unwrap();
+    let compiled = std::fs::read_to_string(repo.told("compiled")).unwrap();
     let by = |who: &str| compiled.lines().filter(|line| line.starts_with(who)).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(by("baseline"), ["baseline src/a", "baseline src/b", "baseline src/c"]);
     assert_eq!(by("B "), ["B src/b"]);
@@ -303,7 +303,7 @@ fn what_a_failing_test_printed_is_in_every_report_and_all_of_it_in_a_file() {
 
 #[test]
 fn cargo_builds_again_what_a_variant_changed_and_nothing_else() {
-    let config = "build: {run: [\"cargo build --offline 2>> $HOME/log-$BLUEPRINT_VARIANT\"], cache: [target]}\n";
+    let config = "build: {run: [\"cargo build --offline 2>> $HOME/told/log-$BLUEPRINT_VARIANT\"], cache: [target]}\n";
     let work = "sed 's/dep::cost()/2 * dep::cost()/' app/src/main.rs > new && mv new app/src/main.rs\n";
     let repo = with_agent(config, work);
     let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
@@ -325,7 +325,7 @@ fn cargo_builds_again_what_a_variant_changed_and_nothing_else() {
     common::Done::of(command.args(["run", DOCUMENT]).output().unwrap()).ends_with(0);
     landed(&repo);
     let compiled = |who: &str| -> Vec<String> {
-        let log = std::fs::read_to_string(repo.home().join(format!("log-{who}"))).unwrap();
+        let log = std::fs::read_to_string(repo.told(format!("log-{who}"))).unwrap();
         let lines = log.lines().filter_map(|line| line.trim().strip_prefix("Compiling "));
         lines.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     };

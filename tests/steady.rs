@@ -27,7 +27,7 @@ fn agrees(repo: &Repo) {
 #[test]
 fn a_test_that_comes_out_differently_in_two_trees_of_the_baseline_decides_nothing() {
     // It passes once, in the first tree, which is the baseline's.
-    let repo = arena("#!/bin/sh\necho >>\"$HOME/runs\"; test $(wc -l <\"$HOME/runs\") -eq 1\n");
+    let repo = arena("#!/bin/sh\necho >>\"$HOME/told/runs\"; test $(wc -l <\"$HOME/told/runs\") -eq 1\n");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "20\n", "{}", done.out);
     let done = done.says(&["1 of 2 tests came out differently", "decide nothing: sh tests/odd.sh"]);
@@ -38,7 +38,7 @@ fn a_test_that_comes_out_differently_in_two_trees_of_the_baseline_decides_nothin
 #[test]
 fn where_no_test_agrees_with_itself_none_decides() {
     let repo = Arena::default().build();
-    repo.write("tests/run.sh", "#!/bin/sh\necho >>\"$HOME/runs\"; test $(wc -l <\"$HOME/runs\") -ne 1\n");
+    repo.write("tests/run.sh", "#!/bin/sh\necho >>\"$HOME/told/runs\"; test $(wc -l <\"$HOME/told/runs\") -ne 1\n");
     repo.commit("a test that fails in its first tree");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "20\n", "{}", done.out);
@@ -47,7 +47,7 @@ fn where_no_test_agrees_with_itself_none_decides() {
 
 #[test]
 fn a_test_that_agrees_with_itself_puts_out_whoever_breaks_it_beside_one_that_does_not() {
-    let repo = arena("#!/bin/sh\necho >>\"$HOME/runs\"; test $(wc -l <\"$HOME/runs\") -eq 1\n");
+    let repo = arena("#!/bin/sh\necho >>\"$HOME/told/runs\"; test $(wc -l <\"$HOME/told/runs\") -eq 1\n");
     repo.write("tests/run.sh", "#!/bin/sh\ntest \"$(cat cost.txt)\" -ne 20\n");
     repo.commit("a test that A breaks");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);

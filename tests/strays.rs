@@ -66,14 +66,14 @@ fn tests_and_slices_are_told_the_same_variables_in_the_same_form() {
     let told = |file: &str| {
         format!(
             "env | grep -v '^\\(PWD\\|OLDPWD\\|SHLVL\\|_\\)=' | sed -e 's/x-[0-9a-f]*/x-N/' -e 's/\\(SEED=\\).*/\\1N/' \
-             | sort > \"$HOME/{file}-${{BLUEPRINT_LEASE##*/}}\""
+             | sort > \"$HOME/told/{file}-${{BLUEPRINT_LEASE##*/}}\""
         )
     };
     let works = "echo x > \"$BLUEPRINT_METRICS\" && echo x > \"$BLUEPRINT_JUNIT.own\" && mkdir -p \"$CRITERION_HOME\" || exit 9";
     let repo = arena(&told("slice"), &format!("{}\n{works}", told("test")));
     repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     for lease in ["a_judge", "baseline_judge", "shadow_judge"] {
-        let read = |file: &str| std::fs::read_to_string(repo.home().join(format!("{file}-{lease}"))).unwrap();
+        let read = |file: &str| std::fs::read_to_string(repo.told(format!("{file}-{lease}"))).unwrap();
         let (test, slice) = (read("test"), read("slice"));
         assert!(test.contains("BLUEPRINT_SEED=N\n") && test.contains("/x-N/metrics.jsonl\n"), "{test}");
         assert_eq!(test, slice, "{lease}");

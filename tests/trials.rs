@@ -61,13 +61,13 @@ fn unfinished_work_competes_where_that_is_allowed_and_is_marked_wherever_it_is_n
 
 #[test]
 fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
-    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"\nmkdir -p notes; echo 20 > cost.txt\n\
+    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/told/steps\"\nmkdir -p notes; echo 20 > cost.txt\n\
         echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
         test $BLUEPRINT_STEP != 1 || { echo '{\"input_tokens\": 1200, \"output_tokens\": 0}' > \"$BLUEPRINT_USAGE\"; sleep 60; }\n";
     let caps = "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 15 minutes\n";
     let repo = arena(script, "", caps);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
-    let steps = std::fs::read_to_string(repo.home().join("steps")).unwrap();
+    let steps = std::fs::read_to_string(repo.told("steps")).unwrap();
     assert_eq!(steps.lines().filter(|line| line.ends_with('2')).count(), 2, "{steps}");
     assert!(done.out.contains("A is out: unfinished: `The cost` was not carried out"), "{}", done.out);
 }
@@ -143,7 +143,7 @@ fn replaced_by(how: &str) -> Repo {
          cd /; {how};;\n*) echo 60 > cost.txt;;\nesac\n"
     );
     // What is looked at is who is out, not how sure the verdict is on a busy machine.
-    let config = "land: {require: leader}\n".to_owned();
+    let config = "land: {require: leader}\nsandbox: off\n".to_owned();
     let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), config, ..Arena::default() }.build();
     repo.write("agent.sh", &script);
     repo.commit("an agent");
@@ -192,7 +192,8 @@ fn a_worktree_that_was_replaced_puts_its_variant_out_and_nothing_behind_a_link_i
 
 #[test]
 fn a_judged_tree_that_was_replaced_puts_its_variant_out() {
-    let repo = Arena { config: "land: {require: leader}\n".to_owned(), ..Arena::default() }.build();
+    let config = "land: {require: leader}\nsandbox: off\n".to_owned();
+    let repo = Arena { config, ..Arena::default() }.build();
     let test = "#!/bin/sh\ncost=$(cat cost.txt)\nif [ \"$cost\" = 20 ]; then W=$PWD; cd /; mv $W $W.moved; \
         ln -s $HOME/precious $W; fi\ntest \"$cost\" -lt 1000\n";
     repo.write("tests/run.sh", test);

@@ -183,12 +183,12 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
         }
         Err(error) => broken("Redis", &lease::machine(error).message),
     };
-    vec![
-        tool("git", true, git, "install git 2.36 or newer"),
-        postgres,
-        redis,
-        tool("bwrap", false, sandbox, "it is not used yet: agents run without a sandbox"),
-    ]
+    let walls = match (sandbox, compose::sandbox::available().await) {
+        (None, _) => tool("bwrap", false, None, "without it agents, tests and benchmarks run with your rights"),
+        (_, Err(why)) => broken("bwrap", &format!("makes no sandbox here: {why}; {}", compose::sandbox::remedy(&why))),
+        (version, Ok(_)) => tool("bwrap", false, version, ""),
+    };
+    vec![tool("git", true, git, "install git 2.36 or newer"), postgres, redis, walls]
 }
 
 /// The most of a line that is shown.

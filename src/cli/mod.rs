@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use crate::adapters::executor::{keeper, ordinary};
 use crate::adapters::journal::JournalError;
 use crate::error::{Error, ExitCode};
 use crate::project;
@@ -84,6 +85,16 @@ enum Command {
     Schema,
 }
 
+impl Command {
+    /// Whether programs that are not ours may run, or it is told how they would.
+    fn runs_programs(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_) | Self::Plan(_) | Self::Run(_) | Self::Resume(_) | Self::Retry(_) | Self::Doctor(_)
+        )
+    }
+}
+
 /// What a command works with.
 struct Context {
     out: Arc<Terminal>,
@@ -112,10 +123,20 @@ type Outcome = Result<ExitCode, Failure>;
 
 /// Runs one command line; the number is the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // What runs in a lease begins with a process of ours, which is nobody's to ask for.
+    match args.get(1) {
+        Some(word) if word == keeper::WORD => return keeper::main(),
+        Some(word) if word == ordinary::WORD => return ordinary::main(),
+        _ => {}
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return said(&error),
     };
+    if cli.command.runs_programs() {
+        ordinary::prepare();
+    }
     let out = Arc::new(Terminal::stdio(cli.color, Surroundings::of(&project::variables())));
     let directory = cli.directory.unwrap_or_else(|| PathBuf::from("."));
     let context = Context { out: Arc::clone(&out), directory };

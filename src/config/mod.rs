@@ -8,6 +8,7 @@ mod keys;
 mod land;
 mod models;
 mod raw;
+mod sandbox;
 mod starter;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use raw::{
     Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
     Words,
 };
+pub use sandbox::{Mode as SandboxMode, Sandbox};
 pub use starter::starter;
 
 /// Measuring gets at least this much of a run without a time cap.
@@ -62,6 +64,8 @@ pub struct Config {
     pub migrate: Vec<String>,
     /// Untracked paths copied into every tree.
     pub carry: Vec<String>,
+    /// The walls around its programs.
+    pub sandbox: Sandbox,
     /// More globs that are as the base has them.
     pub protect: Vec<String>,
     /// Whether variants may write the tests that judge them.
@@ -156,6 +160,7 @@ impl Config {
             built: built.into_iter().map(|path| inside("build.cache", path)).collect::<std::result::Result<_, _>>()?,
             migrate: raw.migrate,
             carry: raw.carry.into_iter().map(|path| inside("carry", path)).collect::<std::result::Result<_, _>>()?,
+            sandbox: Sandbox::of(raw.sandbox)?,
             protect: raw
                 .protect
                 .into_iter()

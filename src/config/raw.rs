@@ -43,6 +43,8 @@ pub struct Raw {
     pub carry: Vec<String>,
     /// Globs that are as the base has them in every judged tree, beside the tests and their runner's configuration.
     pub protect: Vec<String>,
+    /// The walls around agents, set-up, tests and benchmarks; `auto` where absent.
+    pub sandbox: Option<super::sandbox::Raw>,
     /// What holds for all tests.
     pub tests: Tests,
     /// What load tests and HTTP metrics talk to, unless they say otherwise.

@@ -61,6 +61,9 @@ pub struct Started {
     /// Whether only the harness is tried, on the baseline: no variant takes part.
     #[serde(default)]
     pub trying: bool,
+    /// Whether what is not ours runs in a sandbox.
+    #[serde(default)]
+    pub sandboxed: bool,
     /// Whether a winner is to land, and the document to be told how it ended.
     #[serde(default = "yes")]
     pub merge: bool,

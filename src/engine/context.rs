@@ -21,7 +21,7 @@ use crate::adapters::git::Git;
 use crate::adapters::journal::Journal;
 use crate::adapters::machine::Machine;
 use crate::adapters::metric::MetricSource;
-use crate::adapters::process::{Environment, Executor, Redactor, Stop};
+use crate::adapters::process::{Environment, Executor, Redactor, Sandbox, Stop};
 use crate::adapters::proxy::Proxy;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
@@ -41,6 +41,8 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Where programs run.
     pub exec: Arc<dyn Executor>,
+    /// What keeps those of a lease in, where something does.
+    pub sandbox: Option<Arc<dyn Sandbox>>,
     /// What its cores do.
     pub machine: Arc<dyn Machine>,
     /// Directories, carried files, free ports.
@@ -114,8 +116,19 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Takes secrets of ours out of what is shown.
     pub redactor: Redactor,
+    /// What programs in a lease may read and write besides.
+    pub sandbox: Opened,
     /// The allow-listed part of our own environment.
     pub env: Environment,
+}
+
+/// What the configuration opens to programs in a lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// To be read.
+    pub read: Vec<PathBuf>,
+    /// To be read and written.
+    pub write: Vec<PathBuf>,
 }
 
 /// A run in progress.

@@ -268,7 +268,7 @@ impl Run {
             Ok(()) => {
                 // Nothing else is at work on the disk.
                 self.removed().await;
-                let judged = self.judged(lease);
+                let judged = self.judged(lease).await?;
                 let taken = self.only_slice(at, contender, &judged, slot, longest).await;
                 lease = judged.lease;
                 taken

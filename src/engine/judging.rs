@@ -59,7 +59,7 @@ impl Run {
                 let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
                 *slowest = slowest.max(began.elapsed());
                 drop(slowest);
-                Ok(Ok(self.judged(lease)))
+                self.judged(lease).await.map(Ok)
             }
             Ok(Some(failure)) => {
                 self.close_lease(lease).await?;
@@ -73,16 +73,23 @@ impl Run {
     }
 
     /// A furnished lease, with where its programs run.
-    pub(super) fn judged(&self, lease: Lease) -> Judged {
+    pub(super) async fn judged(&self, lease: Lease) -> Result<Judged, Error> {
+        let exec = match self.within(&lease).await {
+            Ok(exec) => exec,
+            Err(error) => {
+                self.close_lease(lease).await?;
+                return Err(error);
+            }
+        };
         let site = Site {
             tree: lease.tree(),
             env: lease.env.clone(),
             scratch: lease.scratch(),
             cpus: Vec::new(),
-            exec: self.ports.exec.clone(),
+            exec,
             stop: self.stop.clone(),
         };
-        Judged { lease, site, ready: SystemTime::now() }
+        Ok(Judged { lease, site, ready: SystemTime::now() })
     }
 
     async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {

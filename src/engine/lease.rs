@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::context::Run;
+use super::enclosing::Walls;
 use super::journal::{Record, Resource};
 use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
@@ -37,6 +38,12 @@ pub struct Lease {
     /// The environment of the lease's processes, whole.
     pub env: Environment,
     held: Vec<Resource>,
+    /// What its programs read besides, such as folders of sockets.
+    pub(super) read: Vec<PathBuf>,
+    /// What they write besides, such as a database that is a file.
+    pub(super) write: Vec<PathBuf>,
+    /// What keeps its programs in.
+    pub(super) walls: Walls,
     /// Its directories, as they were made.
     grounds: Vec<Ground>,
 }
@@ -90,6 +97,9 @@ impl Run {
             dir,
             env: self.settings.env.clone(),
             held: Vec::new(),
+            read: Vec::new(),
+            write: Vec::new(),
+            walls: Walls::default(),
             grounds: Vec::new(),
         };
         let made = self.fill_lease(&mut lease, name, purpose).await;
@@ -171,7 +181,11 @@ impl Run {
 
     /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
     pub async fn settle(&self, lease: &Lease) {
-        let left = self.ports.exec.settle(&self.marker(&lease.dir)).await;
+        let left = match self.within(lease).await {
+            Ok(exec) => exec.settle(&self.marker(&lease.dir)).await,
+            // Nothing ever ran where no walls could be had.
+            Err(_) => Vec::new(),
+        };
         if let Some(first) = left.first() {
             let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
             self.warn(format!(
@@ -193,7 +207,9 @@ impl Run {
         let intent = database.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
         self.intend(lease, Resource::Database { database: intent.clone() }).await?;
         let ready = database.create(&intent).await.map_err(database_error)?;
-        self.made(lease, Resource::Database { database: ready.resource }).await?;
+        self.made(lease, Resource::Database { database: ready.resource.clone() }).await?;
+        lease.read.extend(ready.read());
+        lease.write.extend(ready.write());
         lease.env.extend(ready.env);
         Ok(())
     }
@@ -274,6 +290,7 @@ impl Run {
     /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
     /// journal, for `gc` to take.
     pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
+        lease.walls.close().await;
         self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
         let aside = self.put_aside(&lease.dir).await;
         while let Some(resource) = lease.held.pop() {

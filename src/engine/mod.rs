@@ -10,6 +10,7 @@ pub mod context;
 pub mod contract;
 pub mod controls;
 pub mod doctor;
+pub mod enclosing;
 pub mod ending;
 pub mod estimate;
 mod fresh;

@@ -188,7 +188,9 @@ fn agent_error(variant: &str, error: AgentError) -> Error {
             format!("install `{program}`, or name another agent in blueprint.yaml")
         }
         AgentError::Material { .. } => "record the work there, or correct `agent` in blueprint.yaml".to_owned(),
-        AgentError::Process(_) | AgentError::Io { .. } => "correct `agent` in blueprint.yaml".to_owned(),
+        AgentError::Process(_) | AgentError::Io { .. } | AgentError::Walls(_) => {
+            "correct `agent` in blueprint.yaml".to_owned()
+        }
     };
     Error::new(ExitCode::Usage, format!("variant {variant} can't be implemented: {error}")).hint(hint)
 }

@@ -134,6 +134,7 @@ pub struct Outline {
     pub files: Files,
     pub database: Option<Isolation>,
     pub cache: Option<Isolation>,
+    pub sandbox: bool,
     pub judge: Judge,
     pub measure: Measuring,
     /// From an earlier run or try of the same document and configuration; absent where there is none.
@@ -356,6 +357,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         files: files(known),
         database: isolation(&known.database),
         cache: isolation(&known.cache),
+        sandbox: known.sandboxed,
         judge: Judge {
             tests: weights.tests.clone(),
             performance: weights.performance.clone(),

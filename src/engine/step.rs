@@ -133,6 +133,7 @@ impl Run {
         self.accounts.tell(&step.variant.key);
         match worked {
             Err(AgentError::Process(error)) => Err(machine(error)),
+            Err(AgentError::Walls(why)) => Err(Error::machine(why)),
             other => Ok(other),
         }
     }
@@ -223,7 +224,12 @@ impl Run {
             patience: self.settings.patience,
             stop: &self.stop,
         };
-        self.ports.agent.implement(task, &*self.ports.exec).await
+        // Recorded work is applied by programs of ours, from the repository.
+        if self.ports.agent.whole_variant() {
+            return self.ports.agent.implement(task, &*self.ports.exec).await;
+        }
+        let exec = self.within(step.lease).await.map_err(|error| AgentError::Walls(error.message))?;
+        self.ports.agent.implement(task, &*exec).await
     }
 
     /// Takes over what stands in the worktree: the variant's tip after it, or why that can't be done.

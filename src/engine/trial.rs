@@ -269,7 +269,8 @@ impl Run {
             let mut command = Command::shell(line, tree).env(&lease.env).limit(self.time_left());
             command.log = Some(lease.scratch().join(SETUP_LOG));
             command.grace = Duration::from_secs(5);
-            let done = self.ports.exec.run(command, &self.stop).await.map_err(super::lease::machine)?;
+            let exec = self.within(lease).await?;
+            let done = exec.run(command, &self.stop).await.map_err(super::lease::machine)?;
             if done.exit == Exit::Stopped {
                 self.check_stop()?;
             }

@@ -136,6 +136,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline.database.as_ref())),
         ("Cache", service(outline.cache.as_ref())),
+        ("Sandbox", outline.sandbox.then(sandbox).into_iter().collect()),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
         ("Estimate", outline.estimate.as_ref().map(estimate).unwrap_or_default()),
@@ -146,6 +147,10 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
 fn service(isolation: Option<&Isolation>) -> Lines {
     let line = |i: &Isolation| (i.level.clone(), format!("{}; one a contender, removed after the run", i.why));
     isolation.map(line).into_iter().collect()
+}
+
+fn sandbox() -> (String, String) {
+    ("bubblewrap".to_owned(), "one a contender; the network is shared".to_owned())
 }
 
 fn judge(outline: &Outline) -> Lines {

@@ -1,7 +1,7 @@
 //! A small competition: what is measured is a number in `cost.txt`, with noise from the block's
 //! seed, so that a run takes seconds and its true order is known.
 
-use super::Repo;
+use super::{Repo, TELLS};
 
 /// The document's path.
 pub const DOCUMENT: &str = "docs/blueprints/cost.md";
@@ -67,8 +67,9 @@ impl Arena {
 
     /// The configuration.
     pub fn config(&self) -> String {
+        let sandbox = if self.config.contains("sandbox:") { "" } else { TELLS };
         format!(
-            "version: 1\nagent: {}\nmetrics:\n  latency_p95: {{from: command, run: sh bench/cost.sh, path: latency.p95, unit: ms}}\n\
+            "version: 1\n{sandbox}agent: {}\nmetrics:\n  latency_p95: {{from: command, run: sh bench/cost.sh, path: latency.p95, unit: ms}}\n\
              measure: {{budget: 60s}}\n{}",
             self.agent, self.config
         )

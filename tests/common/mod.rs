@@ -16,6 +16,9 @@ pub mod services;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+/// Lets programs within walls write below `$HOME/told`, for tests to see.
+pub const TELLS: &str = "sandbox: {write: [~/told]}\n";
+
 /// A repository in a directory of its own, deaf to this machine's git configuration.
 pub struct Repo {
     /// Removed with it.
@@ -27,7 +30,7 @@ impl Repo {
     pub fn unborn() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("repo")).unwrap();
-        std::fs::create_dir_all(dir.path().join("home")).unwrap();
+        std::fs::create_dir_all(dir.path().join("home/told")).unwrap();
         let repo = Self { dir };
         repo.git(&["init", "--quiet", "--initial-branch=main"]);
         repo.git(&["config", "user.name", "Test"]);
@@ -53,6 +56,11 @@ impl Repo {
     /// An empty home.
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
+    }
+
+    /// What programs of a run left for tests to see: a file in a folder of the home that [`TELLS`] lets them write.
+    pub fn told(&self, file: impl AsRef<Path>) -> PathBuf {
+        self.home().join("told").join(file)
     }
 
     /// Writes a file of the checkout.

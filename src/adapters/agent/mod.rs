@@ -155,6 +155,9 @@ pub enum AgentError {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no place for its programs.
+    #[error("{0}")]
+    Walls(String),
     /// A file could not be read or written.
     #[error("{what}")]
     Io {

@@ -66,6 +66,18 @@ pub struct Connected {
     pub env: Environment,
 }
 
+impl Connected {
+    /// Folders that its clients read: those of sockets.
+    pub fn read(&self) -> Option<PathBuf> {
+        self.env.get("PGHOST").map(PathBuf::from).filter(|host| host.is_absolute())
+    }
+
+    /// Folders that its clients write: those of a database that is a file.
+    pub fn write(&self) -> Option<PathBuf> {
+        self.env.get("BLUEPRINT_DATABASE_FILE").and_then(|file| PathBuf::from(file).parent().map(PathBuf::from))
+    }
+}
+
 /// Why a database could not be had. Always the machine's fault, never a variant's.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {

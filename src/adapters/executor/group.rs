@@ -1,6 +1,6 @@
 //! One program as the leader of its own process group: starting it, watching it, ending all of it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
@@ -15,10 +15,13 @@ use tokio::io::unix::AsyncFd;
 use super::super::process::priority::{Raised, Session};
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
+use super::drafts::Draft;
+use super::joining::{Doors, Joining, beginning_in};
 use super::mark::{self, Mark};
 use super::stat::Stat;
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
 use super::tasks::{Tree, Watch};
+use super::walls::Walls;
 use super::{orphans, reaping};
 
 /// A started program. Dropping it kills its group.
@@ -33,6 +36,27 @@ pub struct Group {
     meters: Option<Meters>,
     /// Where the command was to be metered and the machine has them.
     control: Option<Arc<ControlGroup>>,
+    walls: Option<Entered>,
+}
+
+/// A program's stay within walls, with the place for what it writes.
+struct Entered {
+    walls: Arc<Walls>,
+    mark: Mark,
+    _draft: Option<Draft>,
+}
+
+impl Entered {
+    fn new(walls: &Arc<Walls>, mark: Mark, draft: Option<Draft>) -> Self {
+        walls.enter(mark);
+        Self { walls: Arc::clone(walls), mark, _draft: draft }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.walls.leave(self.mark);
+    }
 }
 
 /// What looks at a metered program while it runs.
@@ -96,10 +120,35 @@ fn spawner() -> &'static mpsc::Sender<Job> {
     })
 }
 
+/// Does something on that thread, and waits for it.
+pub fn on_spawner<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
+    let gone = || std::io::Error::other("the thread that starts programs is gone");
+    let (reply, answer) = mpsc::sync_channel(1);
+    let job: Job = Box::new(move || drop(reply.send(work())));
+    spawner().send(job).map_err(|_| gone())?;
+    answer.recv().map_err(|_| gone())
+}
+
+/// The process namespace that this program is in.
+fn own_processes() -> std::io::Result<OwnedFd> {
+    std::fs::File::open("/proc/self/ns/pid").map(OwnedFd::from)
+}
+
+/// Starts a program in the process namespace that it is to live in.
+fn spawn(builder: &mut std::process::Command, doors: Option<&Doors>) -> std::io::Result<Child> {
+    let Some(doors) = doors else { return builder.spawn() };
+    let own = own_processes()?;
+    beginning_in(doors.processes.as_fd(), own.as_fd(), || builder.spawn())?
+}
+
 impl Group {
     /// Starts a program; one that stays is metered by a control group of its own, where there may be one.
     /// Entering it takes the kernel about 10 ms, which is too long for a slice.
-    pub async fn start(command: &Command, stays: bool) -> Result<(Self, Pipes), ProcessError> {
+    pub async fn start(
+        command: &Command,
+        stays: bool,
+        walls: Option<&Arc<Walls>>,
+    ) -> Result<(Self, Pipes), ProcessError> {
         let program = command.program.to_string_lossy().into_owned();
         let failed = |source| ProcessError::Start { program: program.clone(), source };
         if !command.dir.is_dir() {
@@ -111,13 +160,19 @@ impl Group {
         let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
         let mark = Mark::next(&command.env);
         let limits = Limits { mark: mark.limit(), cpus: cpu_set(&command.cpus).map_err(failed)? };
-        let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits);
+        let (joining, draft) = match walls.map(|walls| walls.joining(command)).transpose() {
+            Ok(made) => made.unzip(),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits, joining);
+        let doors = walls.map(|walls| Arc::clone(walls.doors()));
+        let walls = walls.map(|walls| Entered::new(walls, mark, draft.flatten()));
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
             // What waits for the program's end is started from here too, and goes before it.
             let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
-            let spawned = builder.spawn();
+            let spawned = spawn(&mut builder, doors.as_deref());
             let meters = match (&spawned, start, raised) {
                 (Ok(child), Some(start), Some((session, _raised))) => Some(Meters {
                     stopwatch: Stopwatch::start(&start, began, Pid::from_child(child)),
@@ -138,7 +193,7 @@ impl Group {
         let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
         let pid = Pid::from_child(&child);
         match watch(pid) {
-            Ok(watch) => Ok((Self { child, pid, mark, watch, began, ended: None, meters, control }, pipes)),
+            Ok(watch) => Ok((Self { child, pid, mark, watch, began, ended: None, meters, control, walls }, pipes)),
             Err(source) => {
                 let _ = sys::kill_process_group(pid, Signal::KILL);
                 drop(child.wait());
@@ -155,6 +210,11 @@ impl Group {
     /// What tells its processes from others.
     pub fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// The walls that it is within.
+    pub fn walls(&self) -> Option<&Walls> {
+        self.walls.as_ref().map(|entered| &*entered.walls)
     }
 
     /// Tells what the program took so far, as long as this machine lets it.
@@ -267,7 +327,9 @@ fn prepare(
     control: Option<&ControlGroup>,
     start: Option<&Start>,
     limits: Limits,
+    joining: Option<Joining>,
 ) -> std::process::Command {
+    let walled = joining.is_some();
     let mut builder = std::process::Command::new(&command.program);
     builder
         .args(&command.args)
@@ -276,10 +338,16 @@ fn prepare(
         .envs(&command.env)
         .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    if let Some(user) = command.user {
-        builder.uid(user.uid).gid(user.gid);
+        .stderr(Stdio::piped());
+    match joining {
+        // Before everything else: what follows needs none of the rights that are given away.
+        Some(joining) => enter(&mut builder, joining),
+        None => {
+            builder.process_group(0);
+            if let Some(user) = command.user {
+                builder.uid(user.uid).gid(user.gid);
+            }
+        }
     }
     if let Some(entrance) = control.map(ControlGroup::entrance) {
         let enter = move || {
@@ -317,8 +385,8 @@ fn prepare(
     let place = start.map(Start::place);
     let last = move || {
         sys::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the line above.
-        if sys::getppid() != Some(parent) {
+        // The parent may have died before the line above; within walls it is not seen, and the keeper dies with it.
+        if !walled && sys::getppid() != Some(parent) {
             return Err(std::io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
         if let Some(place) = place {
@@ -332,4 +400,17 @@ fn prepare(
         builder.pre_exec(last);
     }
     builder
+}
+
+/// Lets a program join the namespaces of its lease, as the leader of a session: no terminal of ours is its own.
+fn enter(builder: &mut std::process::Command, joining: Joining) {
+    let join = move || {
+        sys::setsid()?;
+        joining.join()
+    };
+    #[expect(unsafe_code, reason = "only system calls that are safe between fork and exec")]
+    // SAFETY: everything that needs memory was prepared before the fork; the closure takes no lock.
+    unsafe {
+        builder.pre_exec(join);
+    }
 }

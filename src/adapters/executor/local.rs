@@ -19,6 +19,7 @@ use super::mark::Mark;
 use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
 use super::tasks::Tree;
+use super::walls::Walls;
 use crate::adapters::process::{
     Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage, lacked, priority,
 };
@@ -31,60 +32,70 @@ const DRAIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Local;
 
+/// Runs a program to its end.
+pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> Result<Finished, ProcessError> {
+    // Whoever is to stop starts nothing, however quick it would be.
+    if stop.is_cancelled() {
+        return Ok(Finished::of(Exit::Stopped, Vec::new(), Vec::new()));
+    }
+    let log = open_log(&command)?;
+    let (mut group, pipes) = Group::start(&command, false, walls).await?;
+    let (mut readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
+    let limit = command.time_limit;
+    let forced = tokio::select! {
+        biased;
+        () = group.ended() => None,
+        () = stop.cancelled() => Some(Exit::Stopped),
+        () = sleep_or_forever(limit) => Some(Exit::TimedOut),
+    };
+    let ((ended, tree), exit) = match forced {
+        None => (group.reap(), None),
+        Some(how) => (group.stop(command.grace).await, Some(how)),
+    };
+    let exit = exit.unwrap_or(ended.exit);
+    if !exit.success()
+        && exit != Exit::Stopped
+        && let Some(full) = lacked(&command.env, &command.dir)
+    {
+        outlived(&group, tree.as_ref(), command.metered).await;
+        return Err(ProcessError::Full { program: command.shown(), exit, full });
+    }
+    let Settled { left, cpu, lasted } = outlived(&group, tree.as_ref(), command.metered).await;
+    drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
+    // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
+    let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
+    let finished = Finished::of(exit, stdout.bytes(), stderr.bytes());
+    Ok(Finished { first: stdout.first(), wall, usage, left, ..finished })
+}
+
+/// Starts a program that stays.
+pub async fn serve(command: Command, walls: Option<&Arc<Walls>>) -> Result<Box<dyn Service>, ProcessError> {
+    let log = open_log(&command)?;
+    let (group, pipes) = Group::start(&command, true, walls).await?;
+    let (pid, meter) = (group.pid(), group.meter());
+    let (readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
+    let ask = Stop::new();
+    let (tell, told) = watch::channel(None);
+    let task = tokio::spawn(attend(group, readers, (command.grace, command.metered), ask.clone(), tell));
+    Ok(Box::new(Served {
+        pid,
+        meter: Box::new(meter),
+        stdout,
+        stderr,
+        ask,
+        told,
+        task: Arc::new(Mutex::new(Some(task))),
+    }))
+}
+
 #[async_trait]
 impl Executor for Local {
     async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError> {
-        // Whoever is to stop starts nothing, however quick it would be.
-        if stop.is_cancelled() {
-            return Ok(Finished::of(Exit::Stopped, Vec::new(), Vec::new()));
-        }
-        let log = open_log(&command)?;
-        let (mut group, pipes) = Group::start(&command, false).await?;
-        let (mut readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
-        let limit = command.time_limit;
-        let forced = tokio::select! {
-            biased;
-            () = group.ended() => None,
-            () = stop.cancelled() => Some(Exit::Stopped),
-            () = sleep_or_forever(limit) => Some(Exit::TimedOut),
-        };
-        let ((ended, tree), exit) = match forced {
-            None => (group.reap(), None),
-            Some(how) => (group.stop(command.grace).await, Some(how)),
-        };
-        let exit = exit.unwrap_or(ended.exit);
-        if !exit.success()
-            && exit != Exit::Stopped
-            && let Some(full) = lacked(&command.env, &command.dir)
-        {
-            self.outlived(&group, tree.as_ref(), command.metered).await;
-            return Err(ProcessError::Full { program: command.shown(), exit, full });
-        }
-        let Settled { left, cpu, lasted } = self.outlived(&group, tree.as_ref(), command.metered).await;
-        drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
-        // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
-        let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
-        let finished = Finished::of(exit, stdout.bytes(), stderr.bytes());
-        Ok(Finished { first: stdout.first(), wall, usage, left, ..finished })
+        run(command, stop, None).await
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
-        let log = open_log(&command)?;
-        let (group, pipes) = Group::start(&command, true).await?;
-        let (pid, meter) = (group.pid(), group.meter());
-        let (readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
-        let ask = Stop::new();
-        let (tell, told) = watch::channel(None);
-        let task = tokio::spawn(attend(group, readers, command.grace, ask.clone(), tell));
-        Ok(Box::new(Served {
-            pid,
-            meter: Box::new(meter),
-            stdout,
-            stderr,
-            ask,
-            told,
-            task: Arc::new(Mutex::new(Some(task))),
-        }))
+        serve(command, None).await
     }
 
     async fn sweep(&self, variable: &str, value: &str) -> usize {
@@ -108,21 +119,27 @@ impl Executor for Local {
     }
 }
 
-impl Local {
-    /// What a program that ended left: of one that was metered nothing may go on; of another, those that ended
-    /// too are reaped, and the rest may serve the next program until its lease is settled.
-    async fn outlived(&self, group: &Group, tree: Option<&Tree>, metered: bool) -> Settled {
-        let own = group.mark();
-        let belongs = |pid| match Mark::of(pid) {
-            Some(mark) => mark == own,
-            None => tree.is_some_and(|tree| tree.knew(pid)),
-        };
+/// What a program that ended left: of one that was metered nothing may go on; of another, those that ended
+/// too are reaped, and the rest may serve the next program until its lease is settled.
+async fn outlived(group: &Group, tree: Option<&Tree>, metered: bool) -> Settled {
+    if let Some(walls) = group.walls() {
+        walls.leave(group.mark());
         if metered {
-            return orphans::settle(belongs).await;
+            return orphans::settle_in(walls, None).await;
         }
-        orphans::bury(belongs);
-        Settled::default()
+        orphans::bury_in(walls);
+        return Settled::default();
     }
+    let own = group.mark();
+    let belongs = |pid| match Mark::of(pid) {
+        Some(mark) => mark == own,
+        None => tree.is_some_and(|tree| tree.knew(pid)),
+    };
+    if metered {
+        return orphans::settle(belongs).await;
+    }
+    orphans::bury(belongs);
+    Settled::default()
 }
 
 /// Processes of this machine, ourselves excepted, whose environment holds the marker or that carry it otherwise.
@@ -189,7 +206,7 @@ fn attach(
 async fn attend(
     mut group: Group,
     mut readers: JoinSet<()>,
-    grace: Duration,
+    (grace, metered): (Duration, bool),
     asked: Stop,
     tell: watch::Sender<Option<Exit>>,
 ) {
@@ -202,7 +219,13 @@ async fn attend(
         }
         () = group.ended() => group.reap().0.exit,
     };
-    orphans::settle(|pid| Mark::of(pid) == Some(own)).await;
+    match group.walls() {
+        None => drop(orphans::settle(|pid| Mark::of(pid) == Some(own)).await),
+        Some(walls) => {
+            walls.leave(own);
+            drop(orphans::settle_in(walls, (!metered).then_some(own)).await);
+        }
+    }
     drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
     let _ = tell.send(Some(exit));
 }

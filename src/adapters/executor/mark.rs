@@ -22,7 +22,7 @@ const RUN: u32 = 24;
 const LEAST: u64 = 1 << 41;
 
 /// Whose a process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
 impl Mark {

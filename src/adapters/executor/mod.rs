@@ -1,14 +1,21 @@
 //! Executors: where a trial's programs run. One file an executor.
 
+pub mod enclosed;
+pub mod keeper;
 pub mod local;
+pub mod ordinary;
 
 mod capture;
 mod control;
+mod drafts;
 mod group;
+mod joining;
 mod mark;
 mod orphans;
+mod places;
 mod pulse;
 mod reaping;
 mod stat;
 mod stopwatch;
 mod tasks;
+mod walls;

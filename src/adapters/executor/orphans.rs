@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
+use super::mark::Mark;
 use super::reaping;
 use super::tasks::children;
+use super::walls::Walls;
 use crate::adapters::process::Stray;
 
 /// How long what outlives its program may take to end by itself: long enough for a busy machine, because who is
@@ -50,6 +52,21 @@ pub struct Settled {
 
 /// Waits until nothing is left of those that belong to somebody: what does not end at once is killed.
 pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
+    settle_of(handed, reaping::reap, belongs).await
+}
+
+/// Waits until nothing is left within walls but programs that have not ended and what they started; or, where one is
+/// named, until nothing is left of that program.
+pub async fn settle_in(walls: &Walls, only: Option<Mark>) -> Settled {
+    let belongs = |pid| only.map_or_else(|| !walls.is_live(pid), |mark| Mark::of(pid) == Some(mark));
+    settle_of(|| walls.handed(), |pid| walls.reap(pid), belongs).await
+}
+
+async fn settle_of(
+    handed: impl Fn() -> Vec<u32>,
+    reap: impl Fn(u32) -> Option<Duration>,
+    belongs: impl Fn(u32) -> bool,
+) -> Settled {
     let began = Instant::now();
     let mut left: BTreeMap<u32, Stray> = BTreeMap::new();
     let (mut all, mut lasted) = (Duration::ZERO, Duration::ZERO);
@@ -59,7 +76,7 @@ pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
             if !left.contains_key(&pid) && !belongs(pid) {
                 continue;
             }
-            if let Some(cpu) = reaping::reap(pid) {
+            if let Some(cpu) = reap(pid) {
                 all += cpu;
                 if let Some(stray) = left.get_mut(&pid) {
                     stray.cpu = cpu;
@@ -87,8 +104,15 @@ pub fn bury(belongs: impl Fn(u32) -> bool) {
     }
 }
 
+/// The same within walls.
+pub fn bury_in(walls: &Walls) {
+    for pid in walls.handed().into_iter().filter(|pid| !walls.is_live(*pid)) {
+        walls.reap(pid);
+    }
+}
+
 fn kill(pid: u32) {
-    // It is our child and not reaped, so that its number is its own.
+    // It is our child, or the keeper's who reaps when we ask, and not reaped, so that its number is its own.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::KILL);
     }

@@ -139,6 +139,15 @@ impl From<git2::Error> for GitError {
     }
 }
 
+/// What git directories of agents share with the repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// Directories of objects, which they only read.
+    pub objects: Vec<PathBuf>,
+    /// Where Git LFS keeps contents, which they add to.
+    pub contents: Option<PathBuf>,
+}
+
 /// A repository.
 #[async_trait]
 pub trait Git: Send + Sync {
@@ -147,6 +156,9 @@ pub trait Git: Send + Sync {
 
     /// The git directory that all worktrees share; state of ours lives below it.
     fn common_dir(&self) -> &Path;
+
+    /// What worktrees of agents need of the repository.
+    fn shared(&self) -> Shared;
 
     /// Where `HEAD` is.
     async fn head(&self) -> Result<Head, GitError>;

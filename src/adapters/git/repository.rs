@@ -13,7 +13,7 @@ use super::program::Program;
 use super::store::Store;
 use super::{
     Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
-    ReplayOrder, Standing, Survey, apart, checkout, history, lfs, survey,
+    ReplayOrder, Shared, Standing, Survey, apart, checkout, history, lfs, survey,
 };
 use crate::adapters::process::Executor;
 
@@ -84,6 +84,16 @@ impl Git for Repository {
 
     fn common_dir(&self) -> &Path {
         &self.common
+    }
+
+    fn shared(&self) -> Shared {
+        let own = self.common.join("objects");
+        let listed = std::fs::read_to_string(own.join("info/alternates")).unwrap_or_default();
+        let borrowed =
+            listed.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| own.join(line));
+        // Whoever adds the first content makes the place; within walls that can't be an agent.
+        let contents = self.program.lfs_storage().filter(|place| std::fs::create_dir_all(place).is_ok());
+        Shared { objects: std::iter::once(own.clone()).chain(borrowed).collect(), contents }
     }
 
     async fn head(&self) -> Result<Head, GitError> {

@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use super::process::Site;
-use super::process::{Environment, Executor, ProcessError};
+use super::process::{Environment, Executor, ProcessError, Stay};
 use crate::domain::measurement::{MetricName, Reading, Timing};
 use crate::domain::quantity::Dimension;
 pub use stat::Stat;
@@ -96,6 +96,17 @@ pub struct Slot {
     /// For how long a program that times itself is to do its work, where it is to do less of it than usual and can be
     /// asked to.
     pub brief: Option<Duration>,
+}
+
+/// Whatever is tried before or beside the race has a number among these in the place of a block's.
+const TRIED: u32 = u32::MAX - 16;
+
+impl Slot {
+    /// What a slice leaves. What was built, and caches of tools, are made by the first that are tried and by the warm-up,
+    /// and are there for all that count; those leave nothing.
+    pub fn stay(&self) -> Stay {
+        if self.block == 0 || self.block > TRIED { Stay::Lasting } else { Stay::Fleeting }
+    }
 }
 
 /// What one slice yielded.

@@ -47,7 +47,7 @@ fn command(site: &Site, slot: Slot, program: &Program, extra: &[String], vars: &
     let mut all = vec![("BLUEPRINT_SEED", slot.seed.to_string())];
     all.extend_from_slice(vars);
     let command = site.command(program, extra, &all, slot.limit, Some("metrics.log"));
-    Command { metered: true, ..command }
+    Command { metered: true, stay: slot.stay(), ..command }
 }
 
 /// Runs the command that stands for a slice's program; anything but status 0 is the variant's doing.

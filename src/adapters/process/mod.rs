@@ -3,6 +3,7 @@
 //! A program gets an argument vector, a directory, an environment that starts empty, and limits.
 //! It leads its own process group; a stop reaches the whole group: TERM, grace, KILL.
 
+mod enclosure;
 mod exchange;
 pub mod priority;
 mod program;
@@ -23,6 +24,7 @@ pub use tokio_util::sync::CancellationToken as Stop;
 use crate::domain::measurement::Priority;
 use crate::domain::quantity::show_duration;
 
+pub use enclosure::{Enclosure, Order, Sandbox, SandboxError, Stay};
 pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
@@ -62,6 +64,8 @@ pub struct Command {
     /// Whether it is measured: at the priority for that, what it uses is told as exactly as the machine can, and
     /// nothing of it outlives it.
     pub metered: bool,
+    /// How much of what it writes stays, where it runs within the walls of a lease.
+    pub stay: Stay,
     /// How many bytes of each stream are kept, counted from its end: enough for messages unless
     /// a report is to be read from it.
     pub keep: usize,
@@ -98,6 +102,7 @@ impl Command {
             outlives: false,
             log: None,
             metered: false,
+            stay: Stay::Lasting,
             keep: 1 << 20,
             pulse: None,
         }

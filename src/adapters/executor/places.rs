@@ -1,0 +1,339 @@
+//! What the programs of a lease see of this machine: one list of mounts, made from an order and a table of what toolchains
+//! keep in a home.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::adapters::process::{Command, Environment, Order, PREFIX};
+
+/// Where what a fleeting program writes is mounted while its mounts are made; then it is covered by what is there
+/// usually.
+pub const STORE: &str = "/run";
+
+/// What of /proc tells and changes the machine, and is root's to write even without rights.
+const KERNEL: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
+
+/// What toolchains keep in a home, by folder; nothing of it is a credential. Programs of the path are among it, and what
+/// they need.
+const TOOLCHAINS: &[&str] = &[
+    ".asdf",
+    ".bun/bin",
+    ".bun/install",
+    ".cabal/bin",
+    ".cabal/packages",
+    ".cache/go-build",
+    ".cache/ms-playwright",
+    ".cache/pip",
+    ".cache/pypoetry",
+    ".cache/uv",
+    ".cargo/bin",
+    ".cargo/config",
+    ".cargo/config.toml",
+    ".cargo/env",
+    ".cargo/git",
+    ".cargo/registry",
+    ".composer/cache",
+    ".deno/bin",
+    ".dotnet",
+    ".fnm",
+    ".ghcup",
+    ".gradle/caches",
+    ".gradle/wrapper",
+    ".juliaup",
+    ".local/bin",
+    ".local/lib",
+    ".local/pipx",
+    ".local/share/claude",
+    ".local/share/fnm",
+    ".local/share/mise",
+    ".local/share/pipx",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".m2/repository",
+    ".m2/wrapper",
+    ".nix-profile",
+    ".npm/_cacache",
+    ".npm-global",
+    ".nuget/packages",
+    ".nvm",
+    ".opam",
+    ".pub-cache",
+    ".pyenv",
+    ".rbenv",
+    ".rustup",
+    ".rvm",
+    ".sdkman",
+    ".stack",
+    ".volta",
+    ".yarn",
+    "bin",
+    "go/bin",
+    "go/pkg",
+    "miniconda3",
+    "miniforge3",
+];
+
+/// What else is needed of places that are hidden.
+const NEEDED: &[&str] = &["/home/linuxbrew/.linuxbrew", "/run/current-system", "/run/wrappers"];
+
+/// Files that programs which run as root could read and have no business with.
+const MASKED: &[&str] = &["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers"];
+
+/// Folders in which other users and the system keep what is theirs.
+const HIDDEN: &[&str] = &["/home", "/root", "/run", "/var/run"];
+
+/// What is mounted at a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// An empty, read-only folder.
+    Hidden,
+    /// A folder of the lease's private place.
+    Private(&'static str),
+    /// An empty folder in memory.
+    Memory,
+    /// As outside, read-only.
+    Read,
+    /// As outside.
+    Write,
+    /// An unreadable file.
+    Masked,
+}
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    at: PathBuf,
+    kind: Kind,
+    /// What a fleeting program finds there.
+    found: Found,
+}
+
+/// What a fleeting program finds at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The place itself.
+    Same,
+    /// What is there, and what it writes is thrown away.
+    Copy,
+    /// Nothing but what it is told of.
+    Nothing,
+}
+
+/// All that is mounted over a read-only root.
+#[derive(Debug, Clone)]
+pub struct Places {
+    private: PathBuf,
+    mounts: Vec<Mount>,
+    /// Folders that every program of the lease is told of.
+    told: BTreeSet<PathBuf>,
+}
+
+/// What has to be done to the mounts for a program of which nothing is to stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// An overlay, with the number of its own folder.
+    Overlay(PathBuf, usize),
+    /// An empty folder in memory.
+    Memory(PathBuf),
+    /// An empty place in the store, with the number of its own folder, and folders that are made in it.
+    Bare(PathBuf, usize, Vec<PathBuf>),
+    /// What the steps before cover is put in its place again.
+    Again(PathBuf),
+}
+
+/// The folders of a lease's private place.
+pub const FOLDERS: &[&str] = &["home", "tmp", "var-tmp"];
+
+impl Places {
+    /// As ordered.
+    pub fn of(order: &Order) -> Self {
+        let env = &order.env;
+        let mut mounts: Vec<Mount> = Vec::new();
+        let mut add = |at: &Path, kind: Kind, found: Found| {
+            // The last word on a place counts.
+            mounts.retain(|mount| mount.at != at);
+            mounts.push(Mount { at: at.to_owned(), kind, found });
+        };
+        for place in HIDDEN.iter().map(Path::new).filter(|place| is_folder(place)) {
+            add(place, Kind::Hidden, Found::Same);
+        }
+        for (place, folder) in [("/tmp", "tmp"), ("/var/tmp", "var-tmp")] {
+            if is_folder(Path::new(place)) {
+                add(Path::new(place), Kind::Private(folder), Found::Copy);
+            }
+        }
+        add(Path::new("/dev/shm"), Kind::Memory, Found::Copy);
+        let home = env.get("HOME").and_then(|home| Path::new(home).canonicalize().ok());
+        let home = home.filter(|home| home.parent().is_some());
+        if let Some(home) = &home {
+            add(home, Kind::Private("home"), Found::Copy);
+        }
+        for place in order.hidden.iter().filter_map(|place| place.canonicalize().ok()) {
+            add(&place, Kind::Hidden, Found::Same);
+        }
+        for place in readable(order, env, home.as_deref()) {
+            add(&place, Kind::Read, Found::Same);
+        }
+        let cargo = env.get("CARGO_HOME").map(Path::new);
+        let tokens = ["credentials", "credentials.toml"].map(|name| cargo.map(|cargo| cargo.join(name)));
+        let masked = MASKED.iter().map(PathBuf::from).chain(tokens.into_iter().flatten());
+        for place in masked.filter(|place| place.is_file()) {
+            add(&place, Kind::Masked, Found::Same);
+        }
+        for place in order.write.iter().filter_map(|place| place.canonicalize().ok()) {
+            let is_in = |list: &[PathBuf]| list.iter().any(|one| one.canonicalize().is_ok_and(|one| one == place));
+            let found = match (is_in(&order.reset), is_in(&order.bare)) {
+                (_, true) => Found::Nothing,
+                (true, _) => Found::Copy,
+                _ => Found::Same,
+            };
+            add(&place, Kind::Write, found);
+        }
+        mounts.sort_by_key(|mount| mount.at.components().count());
+        let all = mounts.clone();
+        // What is seen as it is, or not there at all, needs no mount of its own.
+        mounts.retain(|mount| {
+            let over = above(&all, &mount.at);
+            match mount.kind {
+                Kind::Read => over.is_some_and(|over| over.kind != Kind::Read),
+                Kind::Masked => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
+                Kind::Hidden => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
+                _ => true,
+            }
+        });
+        let mut places = Self { private: order.private.clone(), mounts, told: BTreeSet::new() };
+        places.told = places.named(env.values().map(String::as_str));
+        places
+    }
+
+    /// As bubblewrap's options.
+    pub fn options(&self) -> Vec<OsString> {
+        let mut options: Vec<OsString> =
+            ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"].map(Into::into).into();
+        let mut put = |words: &[&std::ffi::OsStr]| options.extend(words.iter().map(|word| (*word).to_owned()));
+        for place in KERNEL.iter().filter(|place| Path::new(place).exists()) {
+            put(&["--ro-bind".as_ref(), place.as_ref(), place.as_ref()]);
+        }
+        for Mount { at, kind, .. } in &self.mounts {
+            let place = at.as_os_str();
+            match kind {
+                Kind::Hidden => put(&["--tmpfs".as_ref(), place]),
+                Kind::Memory => put(&["--perms".as_ref(), "1777".as_ref(), "--tmpfs".as_ref(), place]),
+                Kind::Private(folder) => put(&["--bind".as_ref(), self.private.join(folder).as_os_str(), place]),
+                Kind::Read => put(&["--ro-bind".as_ref(), place, place]),
+                Kind::Write if at.starts_with("/dev") => put(&["--dev-bind".as_ref(), place, place]),
+                Kind::Write => put(&["--bind".as_ref(), place, place]),
+                Kind::Masked => put(&["--ro-bind".as_ref(), "/dev/null".as_ref(), place]),
+            }
+        }
+        for mount in self.mounts.iter().filter(|mount| mount.kind == Kind::Hidden) {
+            put(&["--remount-ro".as_ref(), mount.at.as_os_str()]);
+        }
+        put(&["--remount-ro".as_ref(), "/dev".as_ref()]);
+        options
+    }
+
+    /// What a program of which nothing is to stay has to do.
+    pub fn steps(&self, command: &Command) -> Vec<Step> {
+        let words =
+            command.args.iter().filter_map(|word| word.to_str()).chain(command.env.values().map(String::as_str));
+        // What all are told of is no place that anybody alone is told of.
+        let own: Vec<PathBuf> = self.named(words).difference(&self.told).cloned().collect();
+        let own = own.into_iter().map(|at| Mount { at, kind: Kind::Write, found: Found::Same });
+        let mut mounts: Vec<Mount> = self.mounts.iter().cloned().chain(own).collect();
+        mounts.sort_by_key(|mount| mount.at.components().count());
+        let mut steps: Vec<Step> = Vec::new();
+        for (number, Mount { at: place, kind, found }) in mounts.iter().enumerate() {
+            let last = steps.iter().filter(|step| place.starts_with(at(step)) && place != at(step));
+            let covered = last.max_by_key(|step| at(step).components().count());
+            // What is put in its place again brings what is mounted below it.
+            if covered.is_some_and(|step| !matches!(step, Step::Again(_))) {
+                steps.push(Step::Again(place.clone()));
+            }
+            match (found, kind) {
+                (Found::Same, _) => {}
+                (_, Kind::Memory) => steps.push(Step::Memory(place.clone())),
+                (Found::Copy, _) => steps.push(Step::Overlay(place.clone(), number)),
+                (Found::Nothing, _) => {
+                    let folders = self.told.iter().filter(|folder| folder.starts_with(place)).cloned().collect();
+                    steps.push(Step::Bare(place.clone(), number, folders));
+                }
+            }
+        }
+        steps
+    }
+
+    /// The folders right below places that fleeting programs don't share, as far as these words name them.
+    fn named<'a>(&self, words: impl Iterator<Item = &'a str> + Clone) -> BTreeSet<PathBuf> {
+        let places = self.mounts.iter().filter(|mount| mount.kind == Kind::Write && mount.found != Found::Same);
+        let mut named = BTreeSet::new();
+        for place in places.filter_map(|mount| mount.at.to_str()) {
+            for word in words.clone() {
+                for (found, _) in word.match_indices(place) {
+                    let rest = word[found + place.len()..].strip_prefix('/').unwrap_or_default();
+                    let name: String = rest.chars().take_while(|c| !"/ \"':;,".contains(*c)).collect();
+                    let folder = Path::new(place).join(&name);
+                    if name.starts_with(PREFIX) && folder.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                        named.insert(folder);
+                    }
+                }
+            }
+        }
+        named
+    }
+}
+
+fn at(step: &Step) -> &Path {
+    match step {
+        Step::Overlay(at, _) | Step::Memory(at) | Step::Again(at) | Step::Bare(at, ..) => at,
+    }
+}
+
+/// The mount that decides what a place is where it has none of its own.
+fn above<'a>(mounts: &'a [Mount], place: &Path) -> Option<&'a Mount> {
+    let over = mounts.iter().filter(|mount| mount.at != place && place.starts_with(&mount.at));
+    over.max_by_key(|mount| mount.at.components().count())
+}
+
+/// What is to be read of places that are hidden.
+fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBuf> {
+    let folders = env.get("PATH").map(std::env::split_paths).into_iter().flatten();
+    let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_absolute()).collect();
+    let mut homes: BTreeSet<PathBuf> = home.map(Path::to_owned).into_iter().collect();
+    for folder in &folders {
+        let of = |above: &&Path| TOOLCHAINS.iter().any(|part| folder.starts_with(above.join(part)));
+        homes.extend(folder.ancestors().skip(1).filter(|above| above.parent().is_some()).find(of).map(Path::to_owned));
+    }
+    // What the environment names is meant to be found: toolchains, certificates, sockets. Cargo keeps credentials beside.
+    if let Some(above) = env.get("CARGO_HOME").and_then(|cargo| Path::new(cargo).parent()) {
+        homes.insert(above.to_owned());
+    }
+    let toolchains = homes.iter().flat_map(|home| TOOLCHAINS.iter().map(|part| home.join(part)));
+    let named = env.iter().filter(|(name, _)| !["HOME", "PATH", "PWD", "CARGO_HOME"].contains(&name.as_str()));
+    let named = named.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute());
+    let resolver = PathBuf::from("/etc/resolv.conf");
+    let all = folders.iter().cloned().chain(toolchains).chain(named).chain(NEEDED.iter().map(PathBuf::from));
+    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
+    for path in all.chain([resolver]).chain(order.read.iter().cloned()) {
+        let Ok(real) = path.canonicalize() else { continue };
+        // Nothing is shown whole that holds what is hidden.
+        let too_much = |place: &PathBuf| place.canonicalize().is_ok_and(|place| place.starts_with(&real));
+        let whole = home.into_iter().map(Path::to_owned).chain(order.hidden.iter().cloned());
+        if real.parent().is_none()
+            || whole.chain(HIDDEN.iter().chain(&["/tmp"]).map(PathBuf::from)).any(|place| too_much(&place))
+        {
+            continue;
+        }
+        if path != real && !path.is_symlink() || path == real {
+            found.insert(real);
+        } else {
+            found.extend([path, real]);
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn is_folder(place: &Path) -> bool {
+    place.symlink_metadata().is_ok_and(|found| found.is_dir())
+}

@@ -1,0 +1,86 @@
+//! What `blueprint.yaml` says of the walls around a run's programs, as it is written and as it is meant.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The walls around agents, set-up, tests and benchmarks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`auto`, `required`, `off`, or keys such as `{read: [~/sdk]}`")]
+pub enum Raw {
+    /// In a word.
+    Mode(Mode),
+    /// With what is opened.
+    Keys(Keys),
+}
+
+/// Whether there are walls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Where this machine can have them; a warning where it can't.
+    #[default]
+    Auto,
+    /// Nothing runs without them.
+    Required,
+    /// None.
+    Off,
+}
+
+/// The walls with what is opened.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{read: [~/sdk]}`")]
+pub struct Keys {
+    /// Whether there are walls; `auto` where absent.
+    pub mode: Mode,
+    /// What programs may read besides: absolute paths, or such as `~/sdk`.
+    pub read: Vec<String>,
+    /// What programs may read and write besides; all contenders share it.
+    pub write: Vec<String>,
+}
+
+/// The walls as they are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Whether there are walls.
+    pub mode: Mode,
+    read: Vec<String>,
+    write: Vec<String>,
+}
+
+impl Sandbox {
+    /// Reads the key.
+    pub(super) fn of(raw: Option<Raw>) -> Result<Self, String> {
+        let keys = match raw {
+            None => Keys::default(),
+            Some(Raw::Mode(mode)) => Keys { mode, ..Keys::default() },
+            Some(Raw::Keys(keys)) => keys,
+        };
+        for (key, path) in
+            keys.read.iter().map(|path| ("read", path)).chain(keys.write.iter().map(|path| ("write", path)))
+        {
+            if !path.starts_with('/') && !path.starts_with("~/") {
+                return Err(format!("`sandbox.{key}`: `{path}` must begin with `/` or `~/`"));
+            }
+        }
+        Ok(Self { mode: keys.mode, read: keys.read, write: keys.write })
+    }
+
+    /// What may be read besides.
+    pub fn read(&self, home: Option<&str>) -> Vec<PathBuf> {
+        self.read.iter().map(|path| placed(path, home)).collect()
+    }
+
+    /// What may be written besides.
+    pub fn write(&self, home: Option<&str>) -> Vec<PathBuf> {
+        self.write.iter().map(|path| placed(path, home)).collect()
+    }
+}
+
+fn placed(path: &str, home: Option<&str>) -> PathBuf {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}

@@ -1,0 +1,211 @@
+//! The walls around a run's programs, through the program: what a variant's agent, set-up, tests and benchmark can reach, and
+//! that honest ones are not in their way.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::arena::{Arena, DOCUMENT};
+use common::{Done, Repo, TELLS};
+
+const COST: &str = "case $BLUEPRINT_VARIANT in A) echo 20 ;; *) echo 60 ;; esac > cost.txt\n";
+
+/// An arena in which agents, set-up, tests and benchmark all do this first. What they print goes to a file for each.
+fn everywhere(script: &str) -> Repo {
+    let config = format!("{TELLS}setup: [\"sh all.sh setup\"]\nprotect: [all.sh]\n");
+    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), config, ..Arena::default() }.build();
+    repo.write("all.sh", &format!("{{ {script}\n}} >> \"$HOME/told/$1-$BLUEPRINT_VARIANT\" 2>&1\ntrue\n"));
+    repo.write("agent.sh", &format!("sh all.sh agent\n{COST}"));
+    for (file, name) in [("tests/run.sh", "test"), ("bench/cost.sh", "slice")] {
+        repo.write(file, &repo.read(file).replacen('\n', &format!("\nsh all.sh {name}\n"), 1));
+    }
+    repo.commit("what all of them do");
+    repo
+}
+
+/// Who can do it.
+const WHO: [&str; 4] = ["agent-A", "setup-A", "test-A", "slice-A"];
+
+/// What each of them printed.
+fn said(repo: &Repo) -> Vec<(&'static str, String)> {
+    WHO.map(|who| (who, std::fs::read_to_string(repo.told(who)).unwrap_or_else(|error| panic!("{who}: {error}"))))
+        .into()
+}
+
+#[track_caller]
+fn lands(repo: &Repo) -> Done {
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}{}", done.out, done.err);
+    done
+}
+
+/// Whether a program with this argument runs anywhere on this machine.
+fn runs(argument: &str) -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.into_iter().any(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
+}
+
+#[test]
+fn nobody_reads_the_repository_other_leases_the_home_or_the_machines_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("of-the-host"), "canary-tmp\n").unwrap();
+    let repo = everywhere(&format!(
+        "cat ~/.ssh/id ~/.netrc ~/../repo/.git/HEAD ~/../repo/blueprint.yaml ~/../repo/.git/blueprint/journal.db {}/of-the-host; \
+         ls ~/../cache/blueprint/*; cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep canary; cat /etc/shadow; true",
+        dir.path().display()
+    ));
+    std::fs::create_dir_all(repo.home().join(".ssh")).unwrap();
+    std::fs::write(repo.home().join(".ssh/id"), "canary-key\n").unwrap();
+    std::fs::write(repo.home().join(".netrc"), "canary-netrc\n").unwrap();
+    let done =
+        repo.command(env!("CARGO_BIN_EXE_blueprint")).args(["run", DOCUMENT]).env("SECRET", "canary-env").output();
+    Done::of(done.unwrap()).ends_with(0);
+    for (who, text) in said(&repo) {
+        assert!(!text.contains("canary") && !text.contains("refs/heads") && !text.contains("SQLite"), "{who}: {text}");
+        assert!(text.matches("No such file").count() >= 5, "{who} saw something:\n{text}");
+        let own = if who.starts_with("agent") || who.starts_with("setup") {
+            ["a", "a_judge"]
+        } else {
+            ["a_judge", "a_judge"]
+        };
+        let others = ["a", "a_judge", "b", "b_judge", "baseline_judge", "shadow_judge"]
+            .into_iter()
+            .filter(|name| !own.contains(name));
+        assert!(others.clone().all(|other| !text.lines().any(|line| line == other)), "{who}: {text}");
+    }
+}
+
+#[test]
+fn nobody_writes_outside_of_its_lease() {
+    let repo = everywhere(
+        "for place in /usr/x /etc/x /x /opt/x; do echo x > $place && echo wrote $place; done; \
+         for place in ~/x /tmp/x /var/tmp/x /dev/shm/x; do echo x > $place || echo failed at $place; done; \
+         mkdir -p ~/../repo/.git/hooks; echo x > ~/../repo/.git/hooks/pre-merge-commit; echo x > ~/../repo/planted; \
+         mkdir -p ~/.config/git; echo x > ~/.config/git/config; true",
+    );
+    let before = common::tree(&repo.root());
+    lands(&repo);
+    for (who, text) in said(&repo) {
+        assert!(!text.contains("wrote") && !text.contains("failed at"), "{who}: {text}");
+    }
+    let home: Vec<_> = common::tree(&repo.home()).into_iter().map(|(path, _)| path).collect();
+    assert!(home.iter().all(|path| path.starts_with(repo.told(""))), "{home:?}");
+    let of_ours = |path: &std::path::Path| path.starts_with(repo.root().join(".git")) || path.ends_with("cost.txt");
+    let kept = before.iter().filter(|(path, _)| !of_ours(path) && !path.ends_with(DOCUMENT));
+    for (path, bytes) in kept {
+        assert_eq!(std::fs::read(path).ok().as_ref(), Some(bytes), "{}", path.display());
+    }
+    assert!(!repo.root().join("planted").exists() && !repo.root().join(".git/hooks/pre-merge-commit").exists());
+    for place in ["/usr/x", "/etc/x", "/x", "/opt/x"] {
+        assert!(!std::path::Path::new(place).exists(), "{place}");
+    }
+}
+
+#[test]
+fn nobody_replaces_its_worktree_or_its_judged_tree() {
+    let repo = everywhere("W=$(pwd); mv $W $W.moved; rmdir $W; ln -sfn /etc $W; test -e $W/all.sh && echo there");
+    lands(&repo);
+    for (who, text) in said(&repo) {
+        assert!(text.contains("there") && text.contains("busy"), "{who}: {text}");
+    }
+}
+
+#[test]
+fn a_daemon_outlives_neither_its_slice_nor_the_run() {
+    let line = format!("sleep 611.{}", std::process::id());
+    let argument = line.split(' ').next_back().unwrap().to_owned();
+    let repo = everywhere(&format!("setsid -f env -i {line}; (setsid sh -c '{line} &' &); true"));
+    let done = repo.blueprint(&["run", DOCUMENT]);
+    assert!(!runs(&argument), "{}", done.out);
+    // The baseline leaves it too, which is told and ends the run.
+    done.ends_with(1).says(&["left `sleep 611", "baseline"]);
+}
+
+#[test]
+fn nothing_lives_on_when_the_program_is_killed() {
+    let line = format!("612.{}", std::process::id());
+    let repo = everywhere(&format!("test $1 = agent || exit 0; setsid -f env -i sleep {line}; sleep {line}"));
+    let mut run = repo.spawn(&["run", DOCUMENT]);
+    let began = Instant::now();
+    while !runs(&line) {
+        assert!(began.elapsed() < Duration::from_secs(120), "no agent began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let killed = Instant::now();
+    while runs(&line) {
+        assert!(killed.elapsed() < Duration::from_secs(1), "something lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_a_slice_keeps_anywhere_is_not_there_for_the_next_that_counts() {
+    let places = "~/kept /tmp/kept /var/tmp/kept /dev/shm/kept $PWD/kept $TMPDIR/../kept $(dirname $(dirname $BLUEPRINT_METRICS))/kept \
+                  $(dirname $BLUEPRINT_JUNIT)/kept";
+    let repo = everywhere(&format!(
+        "test $1 = slice || exit 0; for place in {places}; do test -e $place && echo found $place $(cat $place); echo $BLUEPRINT_SEED > $place; done; \
+         echo seed $BLUEPRINT_SEED; true"
+    ));
+    repo.blueprint(&["run", DOCUMENT]);
+    let text = std::fs::read_to_string(repo.told("slice-A")).unwrap();
+    let warm = text.lines().find_map(|line| line.strip_prefix("seed ")).unwrap().to_owned();
+    for line in text.lines().filter(|line| line.starts_with("found")) {
+        assert!(line.ends_with(&warm), "a slice that counts left something: {line}\n{text}");
+    }
+    assert!(text.lines().filter(|line| line.starts_with("seed")).count() > 4, "{text}");
+}
+
+#[test]
+fn a_suite_that_uses_home_and_temporary_files_finds_what_set_up_left_there() {
+    let repo = everywhere(
+        "case $1 in setup) mkdir -p ~/.cache/tool; echo built > ~/.cache/tool/it; echo tmp > /tmp/it ;; \
+         agent) ;; *) test \"$(cat ~/.cache/tool/it /tmp/it)\" = \"built\ntmp\" && echo found; \
+         f=$(mktemp) && echo x > $f && cat $f; d=$(mktemp -d -p /tmp) && rm -r $d; echo y > ~/.own && cat ~/.own ;; esac",
+    );
+    lands(&repo);
+    for (who, text) in said(&repo).into_iter().skip(2) {
+        assert!(text.starts_with("found\nx\ny\n"), "{who}: {text}");
+    }
+}
+
+#[test]
+fn what_the_configuration_names_is_read_and_written() {
+    let config = "sandbox: {read: [~/sdk], write: [~/told]}\nsetup: [\"cat ~/sdk/lib && echo x > ~/told/x && ! echo y > ~/sdk/lib\"]\n";
+    let repo = Arena { config: config.to_owned(), ..Arena::default() }.build();
+    std::fs::create_dir(repo.home().join("sdk")).unwrap();
+    std::fs::write(repo.home().join("sdk/lib"), "sdk\n").unwrap();
+    lands(&repo);
+    assert_eq!(std::fs::read_to_string(repo.told("x")).unwrap(), "x\n");
+    assert_eq!(std::fs::read_to_string(repo.home().join("sdk/lib")).unwrap(), "sdk\n");
+}
+
+#[test]
+fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
+    let repo = Arena::default().build();
+    let bin = repo.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for program in ["sh", "git", "cat", "awk", "sleep", "test", "env"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|folder| folder.join(program));
+        std::os::unix::fs::symlink(found.into_iter().find(|path| path.exists()).unwrap(), bin.join(program)).unwrap();
+    }
+    let run = || {
+        let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+        Done::of(command.args(["run", DOCUMENT]).env("PATH", &bin).output().unwrap())
+    };
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace(TELLS, "sandbox: required\n"));
+    repo.commit("required");
+    run().ends_with(4).says(&["requires", "bubblewrap is not installed", "apt-get install bubblewrap", "sandbox: off"]);
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("sandbox: required\n", TELLS));
+    repo.commit("auto");
+    run().ends_with(0).says(&["no sandbox", "bubblewrap is not installed"]);
+}
+
+#[test]
+fn a_path_that_is_not_absolute_is_refused() {
+    let repo = Arena { config: "sandbox: {read: [sdk]}\n".to_owned(), ..Arena::default() }.build();
+    repo.blueprint(&["check", DOCUMENT]).ends_with(2).says(&["`sandbox.read`", "`sdk`", "must begin with"]);
+}

@@ -1,0 +1,266 @@
+//! The walls of a lease by themselves: what a program within them sees, writes, leaves and tells.
+#![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blueprint::adapters::executor::enclosed::Bubblewrap;
+use blueprint::adapters::process::{Command, Enclosure, Environment, Executor, Finished, Order, Sandbox, Stay, Stop};
+
+/// A lease with a tree, below a home of its own.
+struct Lease {
+    _dir: tempfile::TempDir,
+    root: PathBuf,
+    env: Environment,
+    walls: Arc<dyn Enclosure>,
+}
+
+impl Lease {
+    async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for folder in ["home/.ssh", "home/.cargo/bin", "lease/tree", "lease/scratch", "repo/.git", "other"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in ["home/.ssh/id", "home/.cargo/bin/tool", "lease/tree/code", "repo/.git/HEAD", "other/code"] {
+            fs::write(root.join(file), "outside\n").unwrap();
+        }
+        let env: Environment =
+            [("PATH", std::env::var("PATH").unwrap()), ("HOME", root.join("home").display().to_string())]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into();
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_blueprint"));
+        let order = Order {
+            private: root.join("lease/private"),
+            hidden: vec![root.join("repo"), root.join("other")],
+            read: Vec::new(),
+            write: vec![root.join("lease/tree"), root.join("lease/scratch")],
+            reset: vec![root.join("lease/tree")],
+            bare: vec![root.join("lease/scratch")],
+            env: env.clone(),
+        };
+        let sandbox = Bubblewrap::installed(binary).unwrap();
+        let walls = sandbox.open(&order).await.unwrap();
+        Self { _dir: dir, root, env, walls }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        Command::shell(line, self.root.join("lease/tree")).env(&self.env)
+    }
+
+    fn executor(&self) -> Arc<dyn Executor> {
+        self.walls.executor()
+    }
+
+    async fn run(&self, stay: Stay, line: &str) -> Finished {
+        self.executor().run(Command { stay, ..self.command(line) }, &Stop::new()).await.unwrap()
+    }
+
+    async fn says(&self, stay: Stay, line: &str) -> String {
+        let done = self.run(stay, line).await;
+        format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr)).trim().to_owned()
+    }
+}
+
+/// Whether a program with exactly this command line runs.
+fn alive(name: &str) -> bool {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = entries.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+    lines.any(|line| line.trim_end_matches('\0').replace('\0', " ") == name)
+}
+
+/// Leaves its group, its session and its environment.
+const DAEMON: &str = "import os, sys\n\
+    if os.fork(): os.wait(); os._exit(0)\n\
+    os.setsid()\n\
+    if os.fork(): os._exit(0)\n\
+    null = os.open('/dev/null', os.O_RDWR)\n\
+    for fd in range(3): os.dup2(null, fd)\n\
+    os.execve('/bin/sh', ['sh', '-c', sys.argv[1]], {})";
+
+fn daemon(lease: &Lease, line: &str) -> Command {
+    let mut command = lease.command("exec python3 -c \"$0\" \"$1\"");
+    command.args.extend([DAEMON.into(), line.into()]);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_sees_its_own_lease_and_nothing_else_that_is_not_everybodys() {
+    let lease = Lease::open().await;
+    let root = lease.root.display();
+    for stay in [Stay::Lasting, Stay::Fleeting] {
+        assert_eq!(lease.says(stay, "cat code").await, "outside");
+        assert_eq!(lease.says(stay, "cat ~/.cargo/bin/tool").await, "outside");
+        for hidden in ["home/.ssh/id", "repo/.git/HEAD", "other/code", "lease/private/home"] {
+            let said = lease.says(stay, &format!("cat {root}/{hidden}; ls -d {root}/{hidden}")).await;
+            assert!(said.contains("No such file"), "{hidden}: {said}");
+        }
+        assert_eq!(lease.says(stay, "ls /run").await, "");
+        let said = lease.says(stay, "ls -d /proc/[0-9]* | wc -l").await;
+        assert!(said.parse::<u32>().unwrap() <= 6, "{said}");
+        assert!(lease.says(stay, "cat /etc/shadow").await.contains("denied"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_writes_into_its_lease_and_nowhere_else() {
+    let lease = Lease::open().await;
+    let root = lease.root.display();
+    for stay in [Stay::Lasting, Stay::Fleeting] {
+        for place in ["/usr/x", "/etc/x", "/x", "/run/x", "/dev/x", "/proc/sys/kernel/hostname", "/sys/x"] {
+            let said = lease.says(stay, &format!("echo x > {place}")).await;
+            assert!(!said.is_empty(), "{place}");
+        }
+        for place in ["~/x", "/tmp/x", "/var/tmp/x", "/dev/shm/x", "x", &format!("{root}/lease/scratch/x")] {
+            assert_eq!(lease.says(stay, &format!("echo x > {place} && cat {place}")).await, "x", "{place}");
+        }
+        let moved = lease.says(stay, &format!("mv {root}/lease/tree {root}/lease/away")).await;
+        assert!(moved.contains("busy"), "{moved}");
+    }
+    assert!(!lease.root.join("home/x").exists() && lease.root.join("lease/tree/x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fleeting_program_writes_is_gone_for_the_next_and_what_set_up_left_is_there() {
+    let lease = Lease::open().await;
+    let kept = format!("{}/lease/scratch", lease.root.display());
+    let places = ["~/x", "/tmp/x", "/var/tmp/x", "x", "~/.cache/a/x"];
+    for place in places {
+        let line = format!("mkdir -p $(dirname {place}); echo lasting > {place}");
+        assert_eq!(lease.says(Stay::Lasting, &line).await, "");
+    }
+    for _ in 0..2 {
+        for place in places {
+            let line = format!("cat {place}; echo fleeting > {place}; cat {place}; echo > $(dirname {place})/y");
+            assert_eq!(lease.says(Stay::Fleeting, &line).await, "lasting\nfleeting", "{place}");
+            let line = format!("ls $(dirname {place})");
+            assert!(!lease.says(Stay::Fleeting, &line).await.contains('y'), "{place}");
+        }
+        assert_eq!(lease.says(Stay::Fleeting, "ls /dev/shm; echo x > /dev/shm/x").await, "");
+    }
+    // Only what it is told of by name is seen outside.
+    fs::create_dir(lease.root.join("lease/scratch/x-1")).unwrap();
+    fs::write(lease.root.join("lease/scratch/earlier"), "").unwrap();
+    let said = lease.says(Stay::Fleeting, &format!("ls {kept}; echo x > {kept}/y; echo r > {kept}/x-1/r")).await;
+    assert_eq!(said, "x-1");
+    assert_eq!(fs::read_to_string(lease.root.join("lease/scratch/x-1/r")).unwrap(), "r\n");
+    assert_eq!(lease.says(Stay::Fleeting, &format!("cd {kept}; ls")).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_has_few_rights_and_can_get_no_more() {
+    let lease = Lease::open().await;
+    let said = lease.says(Stay::Lasting, "grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status").await;
+    assert!(said.contains("NoNewPrivs:\t1"), "{said}");
+    for line in said.lines().filter(|line| line.starts_with("Cap")) {
+        let bits = u64::from_str_radix(line.split_ascii_whitespace().last().unwrap(), 16).unwrap();
+        // Neither of the administration of the system, nor of tracing, devices, modules, raw I/O, networks.
+        assert_eq!(bits & (1 << 21 | 1 << 19 | 1 << 27 | 1 << 16 | 1 << 17 | 1 << 12), 0, "{line}");
+    }
+    for line in ["mount -t tmpfs x /tmp", "umount /tmp", "kill -9 1; cat /proc/1/environ", "hostname x"] {
+        assert!(!lease.says(Stay::Lasting, line).await.is_empty(), "{line}");
+    }
+    assert_eq!(lease.says(Stay::Lasting, "echo lives").await, "lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_metered_program_left_behind_is_named_and_dead_when_its_end_is_told() {
+    let lease = Lease::open().await;
+    let line = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 81.5";
+    let command = Command { metered: true, stay: Stay::Fleeting, ..daemon(&lease, line) };
+    let done = lease.executor().run(command, &Stop::new()).await.unwrap();
+    assert!(done.exit.success(), "{}", done.tail(5));
+    assert!(!done.left.is_empty() && done.left.iter().all(|stray| !stray.name.is_empty()), "{:?}", done.left);
+    let cpu: Duration = done.left.iter().map(|stray| stray.cpu).sum();
+    assert!(cpu > Duration::from_millis(20) && done.usage.cpu.unwrap() >= cpu, "{:?}", done.usage);
+    assert!(!alive("sleep 81.5"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metered_program_takes_as_long_as_what_it_started_and_its_time_is_known() {
+    let lease = Lease::open().await;
+    let command = Command { metered: true, stay: Stay::Fleeting, ..daemon(&lease, "sleep 0.4") };
+    let done = lease.executor().run(command, &Stop::new()).await.unwrap();
+    assert_eq!(done.left, []);
+    assert!(done.wall >= Duration::from_millis(380), "{:?}", done.wall);
+    let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exit 3";
+    let command = Command { metered: true, stay: Stay::Fleeting, ..lease.command(burn) };
+    let done = lease.executor().run(command, &Stop::new()).await.unwrap();
+    let usage = done.usage;
+    assert_eq!(done.exit, blueprint::adapters::process::Exit::Code(3));
+    assert!(usage.cpu.unwrap() > Duration::from_millis(20) && usage.delay(done.wall).is_some(), "{usage:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_within_is_dead_when_it_is_settled_or_closed() {
+    let lease = Lease::open().await;
+    let [one, two] = [91, 92].map(|seconds| format!("sleep {seconds}.{}", std::process::id()));
+    for (line, close) in [(&one, false), (&two, true)] {
+        let done = lease.executor().run(daemon(&lease, &format!("exec {line}")), &Stop::new()).await.unwrap();
+        assert_eq!(done.left, []);
+        let began = Instant::now();
+        while !alive(line) {
+            assert!(began.elapsed() < Duration::from_secs(30), "{line} did not begin");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if close {
+            lease.walls.close().await;
+        } else {
+            let left = lease.executor().settle("").await;
+            assert_eq!(left.iter().map(|stray| &stray.name).collect::<Vec<_>>(), [line]);
+        }
+        assert!(!alive(line));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_within_is_reached_and_dies_when_it_is_stopped() {
+    let lease = Lease::open().await;
+    let line = format!("sleep 93.{}", std::process::id());
+    let mut service = lease.executor().serve(lease.command(&format!("{line} & wait"))).await.unwrap();
+    while !alive(&line) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(service.ended().is_none());
+    service.stop().await;
+    assert!(!alive(&line));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_missing_is_told_apart_from_one_that_fails() {
+    let lease = Lease::open().await;
+    let missing = Command::new("no-such-program-here", [""; 0], lease.root.join("lease/tree")).env(&lease.env);
+    let error = lease.executor().run(missing, &Stop::new()).await.unwrap_err();
+    assert!(matches!(error, blueprint::adapters::process::ProcessError::Missing { .. }), "{error}");
+    let hidden = Command::shell("true", lease.root.join("repo")).env(&lease.env);
+    let said = lease.executor().run(hidden, &Stop::new()).await;
+    assert!(matches!(said, Err(blueprint::adapters::process::ProcessError::Start { .. })), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_costs_little_more_than_without_walls() {
+    let began = Instant::now();
+    let lease = Lease::open().await;
+    let opened = began.elapsed();
+    let mean = async |exec: Arc<dyn Executor>, stay| {
+        let mut times = Vec::new();
+        for _ in 0..60 {
+            let command = Command {
+                metered: true,
+                stay,
+                ..Command::new("true", [""; 0], lease.root.join("lease/tree")).env(&lease.env)
+            };
+            let began = Instant::now();
+            exec.run(command, &Stop::new()).await.unwrap();
+            times.push(began.elapsed());
+        }
+        times.sort();
+        times[20]
+    };
+    let plain = mean(Arc::new(blueprint::adapters::executor::local::Local), Stay::Lasting).await;
+    let lasting = mean(lease.executor(), Stay::Lasting).await;
+    let fleeting = mean(lease.executor(), Stay::Fleeting).await;
+    println!("open {opened:?}, plain {plain:?}, lasting {lasting:?}, fleeting {fleeting:?}");
+}
