@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use blueprint::adapters::journal::{Journal, Memory, Sqlite};
 use blueprint::adapters::proxy::Purse;
 use blueprint::domain::plan::VariantKey;
-use blueprint::engine::accounts::StepPurse;
+use blueprint::engine::budget::accounts::StepPurse;
 use gateway::client::{Target, Times, Until, in_turns, load};
 use gateway::servers::{Server, litellm, serve};
 use serde_json::json;

@@ -25,18 +25,18 @@ use crate::domain::event::{Event, Sink};
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::{MetricName, Unchecked};
 use crate::domain::plan::{MetricBound, Plan};
-use crate::engine::approval::{self, Approval, Candidate};
+use crate::engine::before::approval::{self, Approval, Candidate};
+use crate::engine::before::estimate;
+use crate::engine::before::preview::{self, Outline};
+use crate::engine::before::target::{self, Target};
+use crate::engine::before::uncommitted;
 use crate::engine::clock::Clock;
-use crate::engine::context::{Ports, Settings};
-use crate::engine::controls;
-use crate::engine::estimate;
-use crate::engine::journal::{Facts, Log, Record, Started};
-use crate::engine::lanes;
-use crate::engine::lease;
-use crate::engine::opening::{self, Target};
-use crate::engine::outline::{self, Outline};
+use crate::engine::judge::shadow;
+use crate::engine::measure::lanes;
 use crate::engine::rehearsal;
-use crate::engine::uncommitted;
+use crate::engine::resources::lease;
+use crate::engine::run::{Ports, Settings};
+use crate::engine::state::{Facts, Log, Record, Started};
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
@@ -92,7 +92,7 @@ pub async fn prepare(
     let plan = &if rehearsal { rehearsal::plan(document.plan()) } else { document.plan().clone() };
     let (config, random) = (&project.config, LocalWorkspace.random());
     let at = now();
-    let run = opening::run_id(at, random);
+    let run = target::run_id(at, random);
     let mut settings = settings(project, plan, &run);
     let mut ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
     if rehearsal {
@@ -105,7 +105,7 @@ pub async fn prepare(
     } else {
         connect(project, &mut ports).await?;
     }
-    opening::preflight(plan, target, &ports, &settings).await?;
+    target::preflight(plan, target, &ports, &settings).await?;
     queries::check(config, plan, &settings.protect, &*project.git, target).await?;
     let started = Started {
         run,
@@ -140,7 +140,7 @@ pub async fn preflight(project: &Project, document: &Document, target: &Target) 
     let settings = settings(project, plan, "<run>");
     let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
     agents::models(project, &*ports.agent)?;
-    opening::preflight(plan, target, &ports, &settings).await?;
+    target::preflight(plan, target, &ports, &settings).await?;
     queries::check(&project.config, plan, &settings.protect, &*project.git, target).await
 }
 
@@ -207,7 +207,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let estimate = estimate(project, path, plan).await?;
     let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
     let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
-    Ok(outline::outline(&outline::Known {
+    Ok(preview::outline(&preview::Known {
         plan,
         document: path,
         digest: &document.digest(),
@@ -250,9 +250,9 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     }))
 }
 
-fn environment(project: &Project) -> outline::Environment {
+fn environment(project: &Project) -> preview::Environment {
     let config::Passed { set, passed, missing } = project.config.environment.names(&project.variables);
-    outline::Environment { set, passed, missing }
+    preview::Environment { set, passed, missing }
 }
 
 /// What measuring a document will take and can tell, from the newest run or try of it with this configuration.
@@ -262,7 +262,7 @@ pub async fn estimate(project: &Project, path: &str, plan: &Plan) -> Result<Opti
     }
     let journal = project.journal().await?;
     let sources = measures::sources(&project.config, plan)?;
-    let contenders = plan.variants.len() + 1 + usize::from(controls::has_shadow(plan, &sources));
+    let contenders = plan.variants.len() + 1 + usize::from(shadow::has_shadow(plan, &sources));
     for run in journal.runs().await?.into_iter().rev() {
         let Some(facts) = Facts::read(&journal.entries(&run).await?)? else { continue };
         let started = &facts.seen.started;
@@ -361,7 +361,7 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         built: config.built.clone(),
         migrate: config.migrate.clone(),
         carry: config.carry.clone(),
-        protect: opening::protected(plan, &queries::protected(config), config.contestants_write_tests),
+        protect: target::protected(plan, &queries::protected(config), config.contestants_write_tests),
         measure_budget: config.measure_budget(plan.budget.time_cap),
         extends: !config.has_measure_budget(),
         wait: config.wait,

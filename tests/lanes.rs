@@ -26,10 +26,12 @@ use blueprint::domain::lanes::{Core, Decision, Lanes, Refusal, Topology, Wanted}
 use blueprint::domain::measurement::{MetricName, Reading, Timing};
 use blueprint::domain::quantity::{Dimension, Quantity};
 use blueprint::domain::verdict::Scoreboard;
+use blueprint::engine::before::target;
 use blueprint::engine::clock::Clock;
-use blueprint::engine::context::Run;
-use blueprint::engine::journal::{Facts, Log, Record, read};
-use blueprint::engine::{competition, lanes, opening};
+use blueprint::engine::measure::lanes;
+use blueprint::engine::pipeline;
+use blueprint::engine::run::Run;
+use blueprint::engine::state::{Facts, Log, Record, read};
 use blueprint::project::Project;
 use common::arena::{Arena, DOCUMENT};
 use common::{Done, Repo};
@@ -53,7 +55,7 @@ async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<E
     let state = repo.dir.path().join("cache");
     project.variables.insert("XDG_CACHE_HOME".to_owned(), state.to_str().unwrap().to_owned());
     let document = Document::parse(repo.read(DOCUMENT).as_bytes()).unwrap();
-    let target = opening::target(&*project.git, None).await.unwrap();
+    let target = target::target(&*project.git, None).await.unwrap();
     let events = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&events);
     let sink = Arc::new(move |event| sink.lock().unwrap().push(event));
@@ -75,7 +77,7 @@ async fn carried_out(prepared: Prepared, earlier: &[Record]) -> (Facts, Scoreboa
         facts.take(record.clone());
     }
     let run = Run::new(&facts, prepared.ports, prepared.settings, Stop::new()).unwrap();
-    let conclusion = competition::carry_out(&run).await.unwrap();
+    let conclusion = pipeline::carry_out(&run).await.unwrap();
     (run.facts().await.unwrap(), conclusion.scoreboard, journal)
 }
 

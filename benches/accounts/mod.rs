@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blueprint::adapters::journal::Journal;
-use blueprint::engine::accounts::Accounts;
+use blueprint::engine::budget::accounts::Accounts;
 use blueprint::engine::clock::Clock;
-use blueprint::engine::journal::{Facts, Log, Record, Started};
+use blueprint::engine::state::{Facts, Log, Record, Started};
 use serde_json::json;
 
 /// Accounts in this journal, under caps of step, variant and session; with the log that they write.

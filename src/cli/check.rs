@@ -9,7 +9,8 @@ use super::{Context, Outcome, documents};
 use crate::compose;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::document::{Bindings, Document, fixed};
-use crate::engine::{opening, uncommitted};
+use crate::engine::before::target;
+use crate::engine::before::uncommitted;
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project};
 use crate::ui::diagnostics::{self, Checked};
@@ -42,7 +43,7 @@ enum Format {
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
     let project = Project::open(&context.directory).await?;
-    opening::refs_can_be_made(&*project.git).await?;
+    target::refs_can_be_made(&*project.git).await?;
     let bindings = compose::bindings(&project.config)?;
     let mut all = Vec::new();
     for path in &documents::named(&args.documents, context)?.paths {
@@ -81,7 +82,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 /// Files that the document's plan names and that are not committed; none where there is no branch to land on yet.
 async fn uncommitted(project: &Project, path: &Path, source: &[u8], context: &Context) -> Result<Vec<String>> {
     let (Ok(document), Ok(target)) =
-        (Document::parse(source), opening::target(&*project.git, project.config.branch.as_deref()).await)
+        (Document::parse(source), target::target(&*project.git, project.config.branch.as_deref()).await)
     else {
         return Ok(Vec::new());
     };

@@ -8,10 +8,10 @@ use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome};
 use crate::compose::{self, Prepared, Purpose};
-use crate::engine::competition;
-use crate::engine::context::Run;
-use crate::engine::opening;
-use crate::engine::outline::Outline;
+use crate::engine::before::preview::Outline;
+use crate::engine::before::target;
+use crate::engine::pipeline;
+use crate::engine::run::Run;
 use crate::error::ExitCode;
 use crate::project::{self, Project};
 use crate::ui;
@@ -118,7 +118,7 @@ async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context
 async fn try_out(path: &Path, project: &Project, context: &Context) -> Result<(), Failure> {
     let loaded = documents::load(path, project, context).await?;
     documents::bind(&loaded, project, context)?;
-    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+    let target = target::target(&*project.git, project.config.branch.as_deref()).await?;
     let relative = project.relative(&context.directory.join(path))?;
     let signals = Signals::watch()?;
     let watch = Watch::new(context, None)?;
@@ -130,7 +130,7 @@ async fn try_out(path: &Path, project: &Project, context: &Context) -> Result<()
     let Prepared { mut ports, settings, .. } = prepared;
     ports.journal = journal;
     let run = Run::new(&facts, ports, settings, signals.stop.clone())?;
-    let tried = competition::try_out(&run).await;
+    let tried = pipeline::try_out(&run).await;
     watch.finish()?;
     match tried {
         Ok(_) => Ok(()),
@@ -150,7 +150,7 @@ pub async fn show(paths: &[PathBuf], project: &Project, context: &Context) -> Ou
 async fn outline(path: &Path, project: &Project, context: &Context) -> Result<Outline, Failure> {
     let loaded = documents::load(path, project, context).await?;
     documents::bind(&loaded, project, context)?;
-    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+    let target = target::target(&*project.git, project.config.branch.as_deref()).await?;
     let relative = project.relative(&context.directory.join(path))?;
     Ok(compose::outline(project, &relative, &loaded.document, &target).await?)
 }

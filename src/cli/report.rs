@@ -3,7 +3,7 @@
 use super::{Context, Outcome};
 use crate::adapters::journal::Journal;
 use crate::domain::decision;
-use crate::engine::journal::Facts;
+use crate::engine::state::Facts;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 use crate::ui::{self, report};

@@ -2,7 +2,7 @@
 
 use super::run::Session;
 use super::{Context, Outcome};
-use crate::engine::journal::Facts;
+use crate::engine::state::Facts;
 use crate::error::{Error, Result};
 use crate::project::Project;
 

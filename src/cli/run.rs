@@ -14,13 +14,13 @@ use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
 use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
 use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
-use crate::engine::approval::{self, Approval, Candidate};
-use crate::engine::competition;
-use crate::engine::context::Run;
-use crate::engine::controls;
-use crate::engine::journal::Facts;
-use crate::engine::opening;
+use crate::engine::before::approval::{self, Approval, Candidate};
+use crate::engine::before::target;
+use crate::engine::judge::shadow;
+use crate::engine::pipeline;
 use crate::engine::rehearsal::{self, Finding};
+use crate::engine::run::Run;
+use crate::engine::state::Facts;
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
 use crate::ui::{self, DocumentLine, RunLine};
@@ -214,13 +214,13 @@ impl Session {
 struct Ready<'a> {
     path: &'a str,
     document: &'a Document,
-    target: &'a opening::Target,
+    target: &'a target::Target,
 }
 
 /// What a run would make of a document before it starts.
 pub enum Look {
     /// It may run, and its winner lands here.
-    Ready(opening::Target),
+    Ready(target::Target),
     /// A run recorded in it that nothing landed.
     Ended,
     /// It is not meant to run now.
@@ -244,7 +244,7 @@ pub async fn look(
     project: &Project,
     context: &Context,
 ) -> std::result::Result<Look, Failure> {
-    let target = opening::target(&*project.git, project.config.branch.as_deref()).await?;
+    let target = target::target(&*project.git, project.config.branch.as_deref()).await?;
     let relative = project.relative(&context.directory.join(path))?;
     let (disk, again) = (&loaded.document, wanted.again);
     let candidate = Candidate { path: &relative, disk, base: &target.base, target: &target.branch, again };
@@ -255,8 +255,8 @@ pub async fn look(
     }
     documents::bind(loaded, project, context)?;
     if wanted.lands {
-        opening::document_is_committed(&*project.git, &target, &relative).await?;
-        if let Some(warning) = opening::checkout_is_ready(&*project.git, &target).await? {
+        target::document_is_committed(&*project.git, &target, &relative).await?;
+        if let Some(warning) = target::checkout_is_ready(&*project.git, &target).await? {
             context.out.note(&format!("warning: {warning}\n"));
         }
     }
@@ -300,7 +300,7 @@ pub struct Started {
 /// Carries a run to its end and shows what it came to.
 pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> Outcome {
     let run = &started.run;
-    let carried_out = competition::carry_out(run).await;
+    let carried_out = pipeline::carry_out(run).await;
     let written = started.watch.finish();
     // A verdict is shown also where its landing was blocked.
     let facts = run.facts().await?;
@@ -337,13 +337,13 @@ fn rehearsed(findings: &[Finding], run: &str) -> Result<ExitCode> {
     }
     Err(Error::machine(format!("the harness did not pass its rehearsal {run}: {}", failed.join(", ")))
         .hint("a verdict by this harness would mean nothing: no agent was started and nothing landed")
-        .hint(controls::LOOK))
+        .hint(shadow::LOOK))
 }
 
 /// What a run that its shadow baseline made invalid ends with.
 fn biased(run: &str) -> Error {
     Error::machine(format!("run {run} is invalid: the baseline and its shadow did not come out alike"))
-        .hint(controls::LOOK)
+        .hint(shadow::LOOK)
         .hint(format!("nothing landed; the variants' work is kept under refs/blueprint/{run}/"))
 }
 

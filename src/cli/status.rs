@@ -1,7 +1,7 @@
 //! `status`: the runs of a repository.
 
 use super::{Context, Outcome};
-use crate::engine::journal::Facts;
+use crate::engine::state::Facts;
 use crate::error::ExitCode;
 use crate::project::Project;
 use crate::ui::{self, RunLine};

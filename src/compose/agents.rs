@@ -11,8 +11,8 @@ use crate::config;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
-use crate::engine::lease;
-use crate::engine::outline::Reach;
+use crate::engine::before::preview::Reach;
+use crate::engine::resources::lease;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 

@@ -9,7 +9,7 @@ use crate::config::{Config, Http, Params};
 use crate::domain::commands;
 use crate::domain::detect::Found;
 use crate::domain::plan::{EvaluationTest, FilePattern, Plan};
-use crate::engine::opening::Target;
+use crate::engine::before::target::Target;
 use crate::error::Result;
 use crate::project::{CONFIGURATION, Project};
 

@@ -9,8 +9,8 @@ use crate::adapters::metric::sql_load::{CONCURRENCY, ParamsFrom, Settings};
 use crate::config::{self, Config, Metric, Params, SqlLoad};
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::{FilePattern, Plan};
-use crate::engine::contract;
-use crate::engine::opening::Target;
+use crate::engine::before::target::Target;
+use crate::engine::implement::contract;
 use crate::error::Result;
 
 /// One metric's load.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::Clock;
-use super::journal::Record;
-use super::room::Room;
 use crate::adapters::journal::{Appended, Journal, JournalError};
+use crate::engine::clock::Clock;
+use crate::engine::resources::room::Room;
+use crate::engine::state::Record;
 use crate::error::{Error, ExitCode};
 
 /// Writes a run's records.

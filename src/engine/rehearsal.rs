@@ -4,9 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::context::Run;
-use super::journal::{Facts, Record};
-use super::{contract, controls, lease};
 use crate::adapters::agent::scripted::{Files, Scripted};
 use crate::adapters::git::{CommitId, Git};
 use crate::domain::decision::control;
@@ -18,6 +15,11 @@ use crate::domain::quantity::{Dimension, Direction, Limit};
 use crate::domain::steady::differing;
 use crate::domain::trial::{ChangeSize, Disqualification, Harvest, Outcome};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::engine::implement::contract;
+use crate::engine::judge::shadow;
+use crate::engine::resources::lease;
+use crate::engine::run::Run;
+use crate::engine::state::{Facts, Record};
 use crate::error::Error;
 
 /// The baseline once more, as a candidate.
@@ -224,7 +226,7 @@ fn shadow(facts: &Facts) -> Finding {
     let control = control(&facts.seen);
     let after = format!("E = {:.1} after {} blocks", control.e_value(), control.counted());
     let ended = match control.is_biased() {
-        true => format!("came out differently ({after}): {}", controls::LOOK),
+        true => format!("came out differently ({after}): {}", shadow::LOOK),
         false => format!("no difference worth having ({after})"),
     };
     Finding { contender: Contender::Shadow, tried: "the baseline in a second tree", ended, held: !control.is_biased() }

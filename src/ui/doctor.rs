@@ -7,7 +7,7 @@ use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::domain::wire::Wire;
-use crate::engine::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
+use crate::engine::before::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
 
 /// The whole text.
 pub fn doctor(findings: &Findings, style: Style) -> String {

@@ -10,7 +10,7 @@ use crate::domain::decision;
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::*;
 use crate::domain::quantity::{Bound, Tokens};
-use crate::engine::journal::{Facts, Record};
+use crate::engine::state::{Facts, Record};
 
 /// The run's id.
 pub const RUN: &str = "20260105-100000-1a2b";

@@ -9,7 +9,7 @@ use crate::domain::instructions::{SettledBy, decide_alone, tie_break};
 use crate::domain::measurement::Unchecked;
 use crate::domain::quantity::{Dimension, Quantity, Tokens};
 use crate::domain::verdict::Scoreboard;
-use crate::engine::journal::Facts;
+use crate::engine::state::Facts;
 
 /// A word in front, and a sentence without a full stop.
 pub type Note = (&'static str, String);
@@ -143,7 +143,7 @@ mod tests {
             let contender = Contender::try_from(key.to_owned()).unwrap();
             let rows = &mut facts.scoreboard.as_mut().unwrap().rows;
             rows.iter_mut().find(|row| row.contender == contender).unwrap().instructions = Some(instructions);
-            facts.take(crate::engine::journal::Record::TieBreak { contender, instructions });
+            facts.take(crate::engine::state::Record::TieBreak { contender, instructions });
         }
         facts.seen.started.counts = vec![MetricName::new("latency_p95").unwrap()];
         for slice in facts.seen.blocks.iter_mut().flat_map(|block| &mut block.slices) {

@@ -12,7 +12,7 @@ use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status, Weight};
 use crate::domain::quantity::Tokens;
-use crate::engine::outline::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
+use crate::engine::before::preview::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
 
 /// The whole text.
 pub fn outline(outline: &Outline, style: Style) -> String {
@@ -302,13 +302,13 @@ mod tests {
     use super::*;
     use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
-    use crate::engine::outline::{Known, Reach};
+    use crate::engine::before::preview::{Known, Reach};
 
     fn example() -> Outline {
         let plan = fixtures::plan();
         let lines = |lines: &[&str]| lines.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
         let sources = [("command: sh bench/cost.sh".to_owned(), lines(&["latency_p95", "size"]))];
-        crate::engine::outline::outline(&Known {
+        crate::engine::before::preview::outline(&Known {
             plan: &plan,
             document: "docs/blueprints/cost.md",
             digest: "9be1c2d3e4f5a6b7c8d9",
@@ -322,7 +322,7 @@ mod tests {
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
             build: &lines(&["cargo build --release"]),
             built: &lines(&["target"]),
-            environment: crate::engine::outline::Environment {
+            environment: crate::engine::before::preview::Environment {
                 set: lines(&["MODE"]),
                 passed: lines(&["HTTPS_PROXY"]),
                 missing: Vec::new(),
@@ -419,7 +419,7 @@ mod tests {
         bare.commands.setup.clear();
         bare.commands.build.clear();
         bare.commands.built.clear();
-        bare.environment = crate::engine::outline::Environment::default();
+        bare.environment = crate::engine::before::preview::Environment::default();
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();

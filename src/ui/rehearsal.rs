@@ -4,8 +4,8 @@ use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::domain::verdict::Scoreboard;
-use crate::engine::journal::Facts;
 use crate::engine::rehearsal;
+use crate::engine::state::Facts;
 
 /// The whole text.
 pub fn rehearsal(facts: &Facts, board: &Scoreboard, style: Style) -> String {

@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
-use crate::engine::journal::Facts;
-use crate::engine::recovery::Cleaned;
 use crate::engine::rehearsal;
+use crate::engine::resources::recovery::Cleaned;
+use crate::engine::state::Facts;
 use crate::error::ExitCode;
 
 /// Where a run is.

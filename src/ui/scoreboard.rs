@@ -17,10 +17,10 @@ use crate::domain::quantity::{Limit, Tokens};
 use crate::domain::reckoning;
 use crate::domain::trial::Outcome;
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
-use crate::engine::calls::StepCalls;
-use crate::engine::ending;
-use crate::engine::journal::Facts;
-use crate::engine::spending::{self, Cost};
+use crate::engine::budget::calls::StepCalls;
+use crate::engine::budget::cost::{self, Cost};
+use crate::engine::land::ending;
+use crate::engine::state::Facts;
 
 /// The whole text. The scoreboard is handed in beside the facts because it may have been computed
 /// again from them.
@@ -294,7 +294,7 @@ pub fn spent(facts: &Facts, prices: &Prices) -> Option<String> {
         return None;
     }
     let cap = facts.seen.started.plan.budget.session_tokens.map_or_else(String::new, |cap| format!(" of {cap}"));
-    let cost = spending::cost(facts, prices).map(|cost| priced(&cost)).unwrap_or_default();
+    let cost = cost::cost(facts, prices).map(|cost| priced(&cost)).unwrap_or_default();
     Some(format!("{total}{cap}{cost}{}", unclear(facts)))
 }
 

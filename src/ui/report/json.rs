@@ -19,9 +19,9 @@ use crate::domain::timed::Change;
 use crate::domain::timed::Clock;
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard, Verdict};
-use crate::engine::calls::StepCalls;
-use crate::engine::ending;
-use crate::engine::journal::Facts;
+use crate::engine::budget::calls::StepCalls;
+use crate::engine::land::ending;
+use crate::engine::state::Facts;
 
 /// The whole report as one JSON document.
 pub fn json(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {

@@ -11,7 +11,7 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::MetricBound;
 use crate::domain::trial::{Disqualification, Outcome, TestCase, TestReport, TestStatus};
 use crate::domain::verdict::{Row, Scoreboard};
-use crate::engine::journal::Facts;
+use crate::engine::state::Facts;
 
 /// The whole document. A contender whose tests did not run has an empty suite that says why.
 pub fn junit(facts: &Facts, board: &Scoreboard) -> String {

@@ -9,8 +9,8 @@ use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
 use crate::domain::reckoning;
 use crate::domain::verdict::{Row, Scoreboard};
-use crate::engine::ending;
-use crate::engine::journal::Facts;
+use crate::engine::land::ending;
+use crate::engine::state::Facts;
 
 /// The whole report.
 pub fn markdown(facts: &Facts, board: &Scoreboard, prices: &Prices) -> String {

@@ -1,0 +1,6 @@
+//! What models are asked, what it costs, and what may still be used.
+
+pub mod accounts;
+pub mod calls;
+pub mod cost;
+pub mod raising;

@@ -1,0 +1,55 @@
+//! Commits that are to land, as the repository wants them: with hooks that may refuse them, and signed.
+
+use crate::adapters::git::{CommitId, CommitOrder};
+use crate::domain::measurement::Contender;
+use crate::engine::resources::lease::Purpose;
+use crate::engine::run::Run;
+use crate::error::Error;
+
+/// So many names of what changed are told.
+const NAMES: usize = 8;
+
+impl Run {
+    /// Tells of configuration and hooks that somebody wrote during the run: what lands does not obey them, and
+    /// the user's own git will.
+    async fn tell_strayed(&self) -> Result<(), Error> {
+        let names = self.ports.git.strayed().await?;
+        if !names.is_empty() {
+            let more = if names.len() > NAMES { format!(" and {} more", names.len() - NAMES) } else { String::new() };
+            self.warn(format!(
+                "git configuration or hooks changed during the run: {}{more}; landing ignores the change, but your own git \
+                 commands will use it",
+                names[..names.len().min(NAMES)].join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes a commit as the landing policy says; an inner error is why the repository's own hooks or its
+    /// signer do not let it pass. Nothing points at it yet.
+    pub(in crate::engine) async fn vetted(
+        &self,
+        contender: &Contender,
+        order: &CommitOrder<'_>,
+    ) -> Result<Result<CommitId, String>, Error> {
+        self.tell_strayed().await?;
+        let order = CommitOrder { signed: self.settings.sign, ..*order };
+        if !self.settings.hooks {
+            return Ok(self.ports.git.commit(&order).await.map_err(|error| error.to_string()));
+        }
+        let draft = self.ports.git.commit(&CommitOrder { signed: false, ..order }).await?;
+        let mut lease = self.open_lease(contender, "hooks", Purpose::Directories).await?;
+        let vetted = match self.intend_hooks(&mut lease).await {
+            Ok(place) => self.ports.git.vet(&draft, &place).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        self.close_lease(lease).await?;
+        match vetted? {
+            Err(refusal) => Ok(Err(refusal)),
+            Ok(message) => {
+                let order = CommitOrder { message: &message, ..order };
+                Ok(self.ports.git.commit(&order).await.map_err(|error| error.to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Landing: merge, verify exactly that tree, write the document into the same merge commit, move
+//! the branch by compare-and-swap. Only a tree that was verified can be committed.
+
+use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
+use crate::domain::document::Document;
+use crate::domain::event::Event;
+use crate::domain::gate;
+use crate::domain::measurement::Contender;
+use crate::domain::plan::{Status, VariantKey};
+use crate::domain::trial::{self, TestReport};
+use crate::domain::verdict::Scoreboard;
+use crate::engine::judge::tree::{lost, regressions};
+use crate::engine::land::ending;
+use crate::engine::run::Run;
+use crate::engine::state::{Facts, LandingIntent, Record};
+use crate::error::{Error, ExitCode};
+
+/// How often a target that moves away is followed.
+pub(in crate::engine) const TRIES: u32 = 3;
+
+/// Proof that a tree was checked out, set up and passed its tests. Only `verify` makes one.
+struct Verified {
+    tree: String,
+    onto: CommitId,
+    /// Titles of work items that the winner did not carry out.
+    unfinished: Vec<String>,
+}
+
+impl Run {
+    /// Lands what the verdict names, unless that was done or is not wanted.
+    pub async fn land(&self, scoreboard: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
+        if let Some(commit) = &facts.landed {
+            return Ok(Some(commit.clone()));
+        }
+        let Some(winner) = scoreboard.lands().filter(|_| self.settings.merge).cloned() else { return Ok(None) };
+        if let Some(done) = self.finish_landing(facts).await? {
+            return Ok(Some(done));
+        }
+        let Some((harvest, ..)) = facts.seen.harvests.get(&winner) else {
+            return Err(Error::machine(format!("the journal has no harvest of the winner {winner}")));
+        };
+        let commit = CommitId(harvest.commit.clone());
+        for _ in 0..TRIES {
+            self.check_stop()?;
+            let target = self.ports.git.tip(&self.started.target).await?;
+            // A document that is not to be carried out any more is told before anything is verified.
+            let document = self.rewritten(&target, scoreboard, facts).await?;
+            let verified = self.verify(&winner, &commit, &target, facts).await?;
+            if let Some(landed) = self.commit_and_move(&winner, &commit, verified, &document).await? {
+                return Ok(Some(landed));
+            }
+            self.warn(format!("`{}` moved while the merge was verified; verifying again", self.started.target));
+        }
+        Err(self
+            .blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
+    }
+
+    /// A landing that was begun before a crash: done if the branch has it.
+    async fn finish_landing(&self, facts: &Facts) -> Result<Option<CommitId>, Error> {
+        let Some(intent) = &facts.landing else { return Ok(None) };
+        let tip = self.ports.git.tip(&self.started.target).await?;
+        if !self.ports.git.is_ancestor(&intent.to, &tip).await.unwrap_or(false) {
+            return Ok(None);
+        }
+        self.landed(intent.to.clone()).await.map(Some)
+    }
+
+    async fn landed(&self, commit: CommitId) -> Result<CommitId, Error> {
+        self.log.write(&Record::Landed { commit: commit.clone() }).await?;
+        self.tell(Event::Landed { commit: commit.0.clone(), branch: self.started.target.clone() });
+        Ok(commit)
+    }
+
+    /// Something stands in the way that somebody can clear.
+    fn blocked(&self, winner: &VariantKey, message: String) -> Error {
+        self.kept(winner, message).hint(format!("when the way is clear: blueprint resume {}", self.started.run))
+    }
+
+    /// The winner itself does not fit the target, which no waiting changes.
+    fn unlandable(&self, winner: &VariantKey, target: &CommitId, message: String) -> Error {
+        let error = self.kept(winner, message);
+        if *target == self.started.base {
+            return error
+                .hint("it was judged with the tests of the base, and lands with its own: look at what it changed");
+        }
+        let (target, run) = (&self.started.target, &self.started.run);
+        error.hint(format!(
+            "to compete once more on `{target}` as it is now, with what was written: blueprint retry {run}"
+        ))
+    }
+
+    fn kept(&self, winner: &VariantKey, message: String) -> Error {
+        let slug = Contender::Variant(winner.clone()).slug();
+        Error::new(ExitCode::LandingBlocked, format!("the winner {winner} could not be landed: {message}"))
+            .hint(format!("its work is kept at {}", self.kept_ref(&slug)))
+    }
+
+    /// Merges in memory, checks the merged tree out and runs its tests.
+    async fn verify(
+        &self,
+        winner: &VariantKey,
+        commit: &CommitId,
+        target: &CommitId,
+        facts: &Facts,
+    ) -> Result<Verified, Error> {
+        self.tell(Event::Landing { text: format!("merging {winner} onto {} in memory", self.started.target) });
+        let tree = match self.ports.git.merge(target, commit).await? {
+            Merge::Clean(tree) => tree,
+            Merge::Conflict(paths) => {
+                let message = format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "));
+                return Err(self.unlandable(winner, target, message));
+            }
+        };
+        self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
+        let contender = Contender::Variant(winner.clone());
+        let merged = self.judge_merged(&contender, &tree, target).await?;
+        if merged.counted() == 0 {
+            return Err(self.unlandable(winner, target, "no test ran on the merged tree".to_owned()));
+        }
+        let merged = facts.seen.tests.part(&merged);
+        let expected = facts.seen.tests.deciding(&contender).cloned().unwrap_or_default();
+        let failing = regressions(&expected, &merged);
+        if !failing.is_empty() {
+            return Err(self.unlandable(winner, target, format!("tests fail after the merge: {}", failing.join(", "))));
+        }
+        let lost = lost(&expected, &merged);
+        if !lost.is_empty() {
+            let message = format!("tests that {winner} passes are not there after the merge: {}", lost.join(", "));
+            return Err(self.unlandable(winner, target, message));
+        }
+        if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
+            return Err(self.blocked(winner, format!("after the merge, {missed}")));
+        }
+        let unfinished =
+            facts.seen.harvests.get(winner).map(|(harvest, ..)| harvest.unfinished.clone()).unwrap_or_default();
+        Ok(Verified { tree, onto: target.clone(), unfinished })
+    }
+
+    /// Tests on the merged tree, and bounds again where it is not the base that was merged onto.
+    async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
+        let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
+        // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
+        let judged = match self.fresh_tree(contender, &format!("{}_merged", contender.slug()), tree, &[]).await? {
+            Ok(judged) => judged,
+            Err(message) => {
+                return Err(self.unlandable(winner, target, format!("the merged tree can't be set up: {message}")));
+            }
+        };
+        let tested = self.run_suites(contender, &judged).await;
+        if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
+            self.close_lease(judged.lease).await?;
+            return tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")));
+        }
+        self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
+        let missed = self.missed_after_merge(contender, judged, target).await?;
+        if !missed.is_empty() {
+            return Err(self.unlandable(winner, target, missed.join("; ")));
+        }
+        tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")))
+    }
+
+    /// The merge commit with the document as rewritten onto the same target; `None` where that moved
+    /// meanwhile.
+    async fn commit_and_move(
+        &self,
+        winner: &VariantKey,
+        commit: &CommitId,
+        verified: Verified,
+        document: &[u8],
+    ) -> Result<Option<CommitId>, Error> {
+        let name = self.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
+        let missing = match verified.unfinished.as_slice() {
+            [] => String::new(),
+            titles => format!("\nNot carried out: {}.\n", trial::quoted(titles)),
+        };
+        let message = format!(
+            "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n{missing}",
+            self.plan().title,
+            self.started.document,
+            self.started.run
+        );
+        let order = CommitOrder {
+            tree: &verified.tree,
+            replace: Some((&self.started.document, document)),
+            parents: &[&verified.onto, commit],
+            message: &message,
+            time: self.started.at,
+            signed: false,
+        };
+        let contender = Contender::Variant(winner.clone());
+        let merge = match self.vetted(&contender, &order).await? {
+            Ok(merge) => merge,
+            Err(why) => return Err(self.blocked(winner, why)),
+        };
+        let intent = LandingIntent { variant: winner.clone(), from: verified.onto.clone(), to: merge.clone() };
+        self.log.write(&Record::Landing(intent)).await?;
+        self.tell(Event::Landing { text: format!("moving `{}` to {}", self.started.target, merge.short()) });
+        match self.ports.git.advance(&self.started.target, &verified.onto, &merge).await? {
+            Advance::Moved => self.landed(merge).await.map(Some),
+            Advance::TargetMoved(_) => Ok(None),
+            Advance::Overlap(paths) => {
+                let error =
+                    self.blocked(winner, format!("uncommitted changes overlap with it in {}", paths.join(", ")));
+                Err(error.hint("commit or stash them first"))
+            }
+            Advance::Busy(why) => Err(self.blocked(winner, why)),
+        }
+    }
+
+    /// The document as a commit has it, if it is still the one that is carried out. Another run may have
+    /// carried it out meanwhile, or somebody may have changed what it asks for: then why it is not.
+    pub(in crate::engine) async fn standing_document(&self, at: &CommitId) -> Result<Result<Document, String>, Error> {
+        let (path, target) = (&self.started.document, &self.started.target);
+        let Some(bytes) = self.ports.git.file_at(at, path).await? else {
+            return Ok(Err(format!("{path} is not on `{target}` any more")));
+        };
+        let Ok(document) = Document::parse(&bytes) else {
+            return Ok(Err(format!("{path} on `{target}` is no longer a valid blueprint")));
+        };
+        let began = self.ports.git.file_at(&self.started.base, path).await?;
+        let began = began.and_then(|bytes| Document::parse(&bytes).ok());
+        let (status, expected) = (document.plan().status, self.plan().status);
+        // A run that is measured on finds the end that it recorded itself.
+        let own = status == Status::Failed && document.run() == Some(self.started.run.as_str());
+        Ok(if status != expected && !own {
+            Err(format!("{path} is {status} on `{target}` by now"))
+        } else if document.digest() != self.started.digest {
+            Err(format!("{path} was edited on `{target}` during the run"))
+        } else if status == Status::Failed && !own && began.is_some_and(|began| began.run() != document.run()) {
+            Err(format!("another run recorded its end in {path} on `{target}` meanwhile"))
+        } else {
+            Ok(document)
+        })
+    }
+
+    /// The document as the target has it, with the tool's regions written anew.
+    async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard, facts: &Facts) -> Result<Vec<u8>, Error> {
+        let document = self.standing_document(onto).await?.map_err(|why| {
+            Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
+                .hint("nothing is lost: its work is kept, see `blueprint report`")
+                .hint(format!("to carry out what the document says now: blueprint run {}", self.started.document))
+        })?;
+        Ok(document.rewrite(&self.ended(scoreboard, &ending::sizes(facts)).landed()))
+    }
+}

@@ -1,0 +1,5 @@
+//! The end: a verified merge, or a commit of the document alone.
+
+pub(super) mod customs;
+pub mod ending;
+pub mod merge;

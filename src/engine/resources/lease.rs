@@ -1,0 +1,398 @@
+//! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
+
+use std::path::{Path, PathBuf};
+
+use crate::adapters::cache::CacheError;
+use crate::adapters::database::{DatabaseError, LeaseName};
+use crate::adapters::git::CommitId;
+use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::workspace::{Carry, Footing};
+use crate::domain::measurement::Contender;
+use crate::domain::race;
+use crate::engine::resources::walls::Walls;
+use crate::engine::run::Run;
+use crate::engine::state::{Record, Resource};
+use crate::error::Error;
+
+/// Ports that each lease gets.
+const PORTS: usize = 4;
+
+/// The judged tree's folder in its lease.
+pub(in crate::engine) const TREE: &str = "tree";
+
+/// The folder for reports, logs and prompts.
+pub const SCRATCH: &str = "scratch";
+/// The block whose seed everything is told that is no slice: no block has its number.
+const SET_UP: u32 = u32::MAX - 1;
+/// Variables that name places for results, each with the file's name.
+const PLACES: &[(&str, &str)] =
+    &[("BLUEPRINT_METRICS", "metrics.jsonl"), ("BLUEPRINT_JUNIT", "junit.xml"), ("CRITERION_HOME", "criterion")];
+
+/// What a trial holds while it is worked on or judged.
+#[derive(Debug)]
+pub struct Lease {
+    /// Whose.
+    pub contender: Contender,
+    /// Private to the lease; everything below is removed with it.
+    pub dir: PathBuf,
+    /// The environment of the lease's processes, whole.
+    pub env: Environment,
+    held: Vec<Resource>,
+    /// What its programs read besides, such as folders of sockets.
+    pub(in crate::engine) read: Vec<PathBuf>,
+    /// What they write besides, such as a database that is a file.
+    pub(in crate::engine) write: Vec<PathBuf>,
+    /// What keeps its programs in.
+    pub(in crate::engine) walls: Walls,
+    /// Its directories, as they were made.
+    grounds: Vec<Ground>,
+}
+
+/// A directory of a lease, and what it is known by.
+#[derive(Debug)]
+struct Ground {
+    name: &'static str,
+    path: PathBuf,
+    footing: Footing,
+}
+
+impl Lease {
+    /// Reports, logs and prompts.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join(SCRATCH)
+    }
+
+    /// The judged tree.
+    pub fn tree(&self) -> PathBuf {
+        self.dir.join(TREE)
+    }
+
+    /// The agent's worktree.
+    pub fn worktree(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+}
+
+/// The name of the lease that a contender is judged in. A slug has no `_`, so that this is no other
+/// variant's: `A` is not judged where `A-judge` works.
+pub fn judging(slug: &str) -> String {
+    format!("{slug}_judge")
+}
+
+/// What a lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Directories, database, cache and ports: tests and measuring, or an agent at work.
+    Services,
+    /// Directories only: recorded work that connects to nothing.
+    Directories,
+}
+
+impl Run {
+    /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
+    pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
+        let dir = self.place(name);
+        let mut lease = Lease {
+            contender: contender.clone(),
+            dir,
+            env: self.settings.env.clone(),
+            held: Vec::new(),
+            read: Vec::new(),
+            write: Vec::new(),
+            walls: Walls::default(),
+            grounds: Vec::new(),
+        };
+        let made = self.fill_lease(&mut lease, name, purpose).await;
+        if let Err(error) = made {
+            self.close_lease(lease).await?;
+            return Err(error);
+        }
+        Ok(lease)
+    }
+
+    async fn fill_lease(&self, lease: &mut Lease, name: &str, purpose: Purpose) -> Result<(), Error> {
+        let directory = Resource::Directory { path: lease.dir.clone() };
+        self.intend(lease, directory.clone()).await?;
+        self.ports.workspace.remove(&lease.dir).await.map_err(machine)?;
+        for part in [lease.scratch(), lease.dir.join("tmp")] {
+            self.ports.workspace.make_private(&part).await.map_err(machine)?;
+        }
+        self.made(lease, directory).await?;
+        let (whole, scratch) = (lease.dir.clone(), lease.scratch());
+        self.stand_on(lease, "directory", whole).await?;
+        self.stand_on(lease, "scratch directory", scratch).await?;
+        self.identify(lease).await?;
+        if purpose == Purpose::Services {
+            self.lease_database(lease, name).await?;
+            self.lease_cache(lease, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a directory of a lease is known by, so that nothing is ever done in what stands in its place.
+    pub(in crate::engine) async fn stand_on(
+        &self,
+        lease: &mut Lease,
+        name: &'static str,
+        path: PathBuf,
+    ) -> Result<(), Error> {
+        let footing = self.ports.workspace.footing(&path).await.map_err(machine)?;
+        lease.grounds.push(Ground { name, path, footing });
+        Ok(())
+    }
+
+    /// Which directory of a lease is not what it was, in words; `None` where all are. Whoever works in them can
+    /// move them away and put others in their place, a link to anywhere above all.
+    pub async fn replaced(&self, lease: &Lease) -> Option<String> {
+        for Ground { name, path, footing } in &lease.grounds {
+            if let Some(how) = self.ports.workspace.replaced(path, footing).await {
+                return Some(format!("its {name} {how}: {}", path.display()));
+            }
+        }
+        None
+    }
+
+    async fn identify(&self, lease: &mut Lease) -> Result<(), Error> {
+        let ports = self.ports.workspace.ports(PORTS).await.map_err(machine)?;
+        for (index, port) in ports.iter().enumerate() {
+            lease.env.insert(format!("BLUEPRINT_PORT_{index}"), port.to_string());
+        }
+        if let Some(first) = ports.first() {
+            lease.env.insert("PORT".to_owned(), first.to_string());
+        }
+        // A slice of measuring has one of its own beside it.
+        let temporary =
+            lease.dir.join("tmp").join(format!("{PREFIX}{:08x}", self.ports.workspace.random() & 0xffff_ffff));
+        self.ports.workspace.make_private(&temporary).await.map_err(machine)?;
+        lease.env.insert("TMPDIR".to_owned(), temporary.display().to_string());
+        lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
+        lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
+        lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
+        self.look_alike(lease).await
+    }
+
+    /// What a slice of measuring is told, everything else of the lease is told too, in the same form: no program
+    /// can know by them that it is measured. What is written there is read by nobody.
+    async fn look_alike(&self, lease: &mut Lease) -> Result<(), Error> {
+        let seed = race::block_seed(self.started.seed, SET_UP);
+        lease.env.insert("BLUEPRINT_SEED".to_owned(), seed.to_string());
+        for (variable, name) in PLACES {
+            let place = lease.scratch().join(format!("{PREFIX}{:016x}", self.ports.workspace.random()));
+            self.ports.workspace.make_private(&place).await.map_err(machine)?;
+            lease.env.insert((*variable).to_owned(), place.join(name).display().to_string());
+        }
+        Ok(())
+    }
+
+    /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
+    pub async fn settle(&self, lease: &Lease) {
+        let left = match self.within(lease).await {
+            Ok(exec) => exec.settle(&self.marker(&lease.dir)).await,
+            // Nothing ever ran where no walls could be had.
+            Err(_) => Vec::new(),
+        };
+        if let Some(first) = left.first() {
+            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+            self.warn(format!(
+                "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
+                 metrics need is started by `http`, `database` and `cache`, or outside of the run",
+                lease.contender
+            ));
+        }
+    }
+
+    /// What marks every process of a lease.
+    fn marker(&self, dir: &Path) -> String {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        format!("{}/{name}", self.started.run)
+    }
+
+    async fn lease_database(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
+        let Some(database) = &self.ports.database else { return Ok(()) };
+        let intent = database.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
+        self.intend(lease, Resource::Database { database: intent.clone() }).await?;
+        let ready = database.create(&intent).await.map_err(database_error)?;
+        self.made(lease, Resource::Database { database: ready.resource.clone() }).await?;
+        lease.read.extend(ready.read());
+        lease.write.extend(ready.write());
+        lease.env.extend(ready.env);
+        Ok(())
+    }
+
+    async fn lease_cache(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
+        let Some(cache) = &self.ports.cache else { return Ok(()) };
+        let intent = cache.intend(&self.started.run, name);
+        self.intend(lease, Resource::Cache { cache: intent.clone() }).await?;
+        let ready = cache.create(&intent).await.map_err(cache_error)?;
+        self.made(lease, Resource::Cache { cache: ready.resource }).await?;
+        lease.env.extend(ready.env);
+        Ok(())
+    }
+
+    /// Adds the variant's worktree to a lease.
+    pub async fn lease_worktree(&self, lease: &mut Lease, slug: &str, base: &CommitId) -> Result<(), Error> {
+        let (path, branch, kept) = (lease.worktree(), self.branch(slug), self.kept_ref(slug));
+        let worktree = Resource::Worktree { path: path.clone(), branch: branch.clone(), kept };
+        self.intend(lease, worktree.clone()).await?;
+        self.ports.git.add_worktree(&path, &branch, base).await?;
+        self.made(lease, worktree).await?;
+        self.stand_on(lease, "worktree", path.clone()).await
+    }
+
+    /// Copies what is to be carried from the user's checkout into a tree. What git has is as the tree has it.
+    pub async fn carry(&self, into: &Path) -> Result<(), Error> {
+        if self.settings.carry.is_empty() {
+            return Ok(());
+        }
+        let known = || async { Ok::<_, Error>(self.ports.git.paths_at(&self.started.base).await?) };
+        let without = self.tracked.get_or_try_init(known).await?;
+        for path in &self.settings.carry {
+            let order = Carry { path, from: self.ports.git.root(), into, without };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a tree what was built in the baseline's judged one: copies of its folders, which nobody else sees, and to
+    /// files that are the same the times that they have there.
+    pub async fn build_on_baseline(&self, into: &Path) -> Result<(), Error> {
+        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+        if baseline == into || self.settings.built.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
+        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        for path in &self.settings.built {
+            let order = Carry { path, from: &baseline, into, without: &[] };
+            self.ports.workspace.carry(&order).await.map_err(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down the worktree that hooks are about to be run in; where it is to be.
+    pub(in crate::engine) async fn intend_hooks(&self, lease: &mut Lease) -> Result<PathBuf, Error> {
+        let (path, slug) = (lease.worktree(), "hooks");
+        let worktree = Resource::Worktree { path: path.clone(), branch: self.branch(slug), kept: self.kept_ref(slug) };
+        self.intend(lease, worktree).await?;
+        Ok(path)
+    }
+
+    async fn intend(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
+        let record = Record::Intended { contender: lease.contender.clone(), resource: resource.clone() };
+        self.log.write(&record).await?;
+        lease.held.push(resource);
+        Ok(())
+    }
+
+    async fn made(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
+        if let Some(held) = lease.held.iter_mut().find(|held| held.same_as(&resource)) {
+            held.clone_from(&resource);
+        }
+        self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
+    }
+
+    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
+    /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
+    /// journal, for `gc` to take.
+    pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
+        lease.walls.close().await;
+        self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
+        let aside = self.put_aside(&lease.dir).await;
+        while let Some(resource) = lease.held.pop() {
+            match &resource {
+                Resource::Directory { path } if *path == lease.dir => {
+                    self.remove_in_background(aside.clone(), resource).await;
+                }
+                _ => match remove(&self.ports, &self.started.state, &resource).await {
+                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
+                    Err(error) => self.warn(format!(
+                        "something of {} is left, which `blueprint gc` removes: {}",
+                        lease.contender, error.message
+                    )),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
+/// nothing is reached through a link.
+pub async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
+    match resource {
+        Resource::Directory { path } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            ports.workspace.remove(path).await.map_err(machine)?;
+        }
+        Resource::Worktree { path, branch, kept } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            if let Ok(tip) = ports.git.tip(branch).await {
+                ports.git.keep(kept, &tip).await?;
+            }
+            ports.workspace.remove(path).await.map_err(machine)?;
+            ports.git.remove_worktree(path).await?;
+            ports.git.delete_branch(branch).await?;
+        }
+        Resource::Database { database } => match &ports.database {
+            Some(port) => port.remove(database).await.map_err(database_error)?,
+            None => return Err(unconfigured("database", &database.name)),
+        },
+        Resource::Cache { cache } => match &ports.cache {
+            Some(port) => port.remove(cache).await.map_err(cache_error)?,
+            None => return Err(unconfigured("cache", &cache.name)),
+        },
+    }
+    Ok(())
+}
+
+fn unconfigured(what: &str, name: &str) -> Error {
+    Error::machine(format!("the {what} `{name}` of this run can't be removed: blueprint.yaml names no {what} any more"))
+        .hint("restore the configuration that the run was started with, then run `blueprint gc` again")
+}
+
+/// An error of the machine with its cause.
+pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    Error::machine(message)
+}
+
+/// A database that could not be had, with what to do about it.
+pub fn database_error(error: DatabaseError) -> Error {
+    let hint = match &error {
+        DatabaseError::Unreachable { .. } => "start the server, or correct `database.url` in blueprint.yaml".to_owned(),
+        DatabaseError::Rights { grant, .. } => {
+            format!("let it, as a superuser: {grant}; or set `database.isolation` to another level")
+        }
+        _ => return machine(error),
+    };
+    machine(error).hint(hint)
+}
+
+/// A cache that could not be had, with what to do about it.
+pub fn cache_error(error: CacheError) -> Error {
+    let hint = matches!(error, CacheError::Unreachable { .. });
+    let wrapped = machine(error);
+    if hint { wrapped.hint("start the server, or correct `cache.url` in blueprint.yaml") } else { wrapped }
+}
+
+impl From<crate::adapters::git::GitError> for Error {
+    fn from(error: crate::adapters::git::GitError) -> Self {
+        use crate::adapters::git::GitError as Git;
+        let kind = match error {
+            Git::NotARepository(_) | Git::Unsupported(_) | Git::NoBranch(_) => crate::error::ExitCode::Usage,
+            Git::ConfigurationChanged(_) => crate::error::ExitCode::LandingBlocked,
+            Git::Harvest(_) | Git::Failed { .. } | Git::Process(_) | Git::Io { .. } => crate::error::ExitCode::Machine,
+        };
+        let changed = matches!(error, Git::ConfigurationChanged(_));
+        let error = Self::new(kind, error.to_string());
+        if changed { error.hint("look at it (git config --show-origin --list), then: blueprint resume") } else { error }
+    }
+}

@@ -1,0 +1,7 @@
+//! What a run holds outside, and how it is given back.
+
+pub mod lease;
+pub mod recovery;
+pub mod removal;
+pub(super) mod room;
+pub mod walls;

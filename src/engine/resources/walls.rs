@@ -1,0 +1,67 @@
+//! The walls of leases: what their programs see and may write. Whoever runs something in a lease gets an executor here, and
+//! no other is for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::adapters::process::{Enclosure, Executor, Order};
+use crate::engine::resources::lease::{Lease, machine};
+use crate::engine::run::Run;
+use crate::error::Error;
+
+/// The lease's place for what its programs leave in the home and among temporary files.
+const PRIVATE: &str = "private";
+
+/// The walls of a lease, once something runs in it.
+#[derive(Default)]
+pub struct Walls(tokio::sync::OnceCell<Arc<dyn Enclosure>>);
+
+impl std::fmt::Debug for Walls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Walls").field(&self.0.initialized()).finish()
+    }
+}
+
+impl Walls {
+    /// Kills everything within, if there was ever anything.
+    pub async fn close(&mut self) {
+        if let Some(walls) = self.0.take() {
+            walls.close().await;
+        }
+    }
+}
+
+impl Run {
+    /// Runs programs in a lease. Its walls are opened with the first, when its directories are there.
+    pub async fn within(&self, lease: &Lease) -> Result<Arc<dyn Executor>, Error> {
+        let Some(sandbox) = &self.ports.sandbox else { return Ok(Arc::clone(&self.ports.exec)) };
+        let open = || async { sandbox.open(&self.order(lease)).await.map_err(machine) };
+        Ok(lease.walls.0.get_or_try_init(open).await?.executor())
+    }
+
+    fn order(&self, lease: &Lease) -> Order {
+        let there = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+        let (git, settings) = (&self.ports.git, &self.settings);
+        let (tree, work) = (lease.tree(), lease.worktree());
+        let state = self.started.state.parent().unwrap_or(&self.started.state).to_owned();
+        let mut order = Order {
+            private: lease.dir.join(PRIVATE),
+            hidden: vec![git.root().to_owned(), git.common_dir().to_owned(), state],
+            read: [settings.sandbox.read.clone(), lease.read.clone()].concat(),
+            write: there(vec![lease.scratch(), lease.dir.join("tmp"), tree.clone()]),
+            reset: vec![tree, lease.dir.join("tmp")],
+            bare: vec![lease.scratch()],
+            env: lease.env.clone(),
+        };
+        order.write.extend(lease.write.iter().chain(&settings.sandbox.write).cloned());
+        if work.is_dir() {
+            let own = work.with_extension("git");
+            // The repository's objects are read through its alternates; what Git LFS adds is kept where its commit is.
+            let shared = git.shared();
+            order.read.extend(shared.objects);
+            order.write.extend(there(vec![work, own]));
+            order.write.extend(shared.contents);
+        }
+        order
+    }
+}
