@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # To be sourced. `ensure_toolchains` gets other people's programs that tests are done with, from the system's packages (as
-# root) where they are missing: CMake, Go and Node for `init`, valgrind to count instructions, Git LFS, bubblewrap. Says what to
+# root) where they are missing: CMake, Go and Node for `init`, valgrind to count instructions, Git LFS, bubblewrap, OpenSSL for a certificate. Says what to
 # install where it can't.
 
 ensure_toolchains() {
     local missing=() program
-    local -A package=([cmake]=cmake [go]=golang-go [node]=nodejs [npm]=npm [make]=make [valgrind]=valgrind [git-lfs]=git-lfs [bwrap]=bubblewrap)
+    local -A package=([cmake]=cmake [go]=golang-go [node]=nodejs [npm]=npm [make]=make [valgrind]=valgrind [git-lfs]=git-lfs [bwrap]=bubblewrap [openssl]=openssl)
     for program in "${!package[@]}"; do
         command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
     done
