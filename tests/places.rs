@@ -155,6 +155,9 @@ fn a_submodule_stays_at_its_commit_its_files_can_be_carried_and_another_commit_o
         let place = other.root().display().to_string();
         repo.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", &place, "sub"]);
         repo.git(&["-C", "sub", "checkout", "--quiet", "HEAD~1"]);
+        // Where the submodule comes from is a place that an agent reads.
+        let opened = format!("{}, read: [\"{place}\"]}}\n", common::TELLS.trim_end().trim_end_matches('}'));
+        repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace(common::TELLS, &opened));
         repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("notes/**", "notes/**, sub"));
         repo.commit("a submodule");
         let before = repo.git(&["rev-parse", "main:sub"]);

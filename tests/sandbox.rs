@@ -188,10 +188,10 @@ fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
     let repo = Arena::default().build();
     let bin = repo.dir.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
     for program in ["sh", "git", "cat", "awk", "sleep", "test", "env"] {
-        let path = std::env::var_os("PATH").unwrap();
-        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
-        std::os::unix::fs::symlink(found.find(|path| path.exists()).unwrap(), bin.join(program)).unwrap();
+        let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
     }
     let run = || {
         let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));

@@ -27,10 +27,13 @@ impl Lease {
         for file in ["home/.ssh/id", "home/.cargo/bin/tool", "lease/tree/code", "repo/.git/HEAD", "other/code"] {
             fs::write(root.join(file), "outside\n").unwrap();
         }
-        let env: Environment =
-            [("PATH", std::env::var("PATH").unwrap()), ("HOME", root.join("home").display().to_string())]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into();
+        let env: Environment = [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", root.join("home").display().to_string()),
+            ("NAMED", root.join("lease/tree/code").display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_blueprint"));
         let order = Order {
             private: root.join("lease/private"),
@@ -116,6 +119,7 @@ async fn a_program_writes_into_its_lease_and_nowhere_else() {
         for place in ["~/x", "/tmp/x", "/var/tmp/x", "/dev/shm/x", "x", &format!("{root}/lease/scratch/x")] {
             assert_eq!(lease.says(stay, &format!("echo x > {place} && cat {place}")).await, "x", "{place}");
         }
+        assert_eq!(lease.says(stay, "echo named >> $NAMED && tail -n 1 code").await, "named");
         let moved = lease.says(stay, &format!("mv {root}/lease/tree {root}/lease/away")).await;
         assert!(moved.contains("busy"), "{moved}");
     }

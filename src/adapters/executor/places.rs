@@ -196,7 +196,8 @@ impl Places {
         mounts.retain(|mount| {
             let over = above(&all, &mount.at);
             match mount.kind {
-                Kind::Read => over.is_some_and(|over| over.kind != Kind::Read),
+                // What may be written is not made less by somebody naming a part of it.
+                Kind::Read => over.is_some_and(|over| !matches!(over.kind, Kind::Read | Kind::Write)),
                 Kind::Masked => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
                 Kind::Hidden => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
                 _ => true,
@@ -325,7 +326,7 @@ fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBu
         {
             continue;
         }
-        if path != real && !path.is_symlink() || path == real {
+        if path == real || !path.is_symlink() {
             found.insert(real);
         } else {
             found.extend([path, real]);

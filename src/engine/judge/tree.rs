@@ -56,9 +56,10 @@ impl Run {
         let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
         match self.furnish(&mut lease, tree, restored).await {
             Ok(None) => {
-                let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
-                *slowest = slowest.max(began.elapsed());
-                drop(slowest);
+                {
+                    let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
+                    *slowest = slowest.max(began.elapsed());
+                }
                 self.judged(lease).await.map(Ok)
             }
             Ok(Some(failure)) => {
