@@ -202,11 +202,41 @@ fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
     run().ends_with(4).says(&["requires", "bubblewrap is not installed", "apt-get install bubblewrap", "sandbox: off"]);
     repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("sandbox: required\n", TELLS));
     repo.commit("auto");
-    run().ends_with(0).says(&["no sandbox", "bubblewrap is not installed"]);
+    let done = run().says(&["no sandbox", "bubblewrap is not installed"]);
+    assert!(done.out.contains("A wins"), "{}", done.out);
 }
 
 #[test]
 fn a_path_that_is_not_absolute_is_refused() {
     let repo = Arena { config: "sandbox: {read: [sdk]}\n".to_owned(), ..Arena::default() }.build();
     repo.blueprint(&["check", DOCUMENT]).ends_with(2).says(&["`sandbox.read`", "`sdk`", "must begin with"]);
+}
+
+#[test]
+fn an_ordinary_user_has_the_same_walls() {
+    if !rustix::process::geteuid().is_root() {
+        // Then every test here is one of an ordinary user.
+        return;
+    }
+    let repo = everywhere(
+        "cat ~/.ssh/id ~/../repo/.git/HEAD; test $1 = slice && test -e /tmp/kept && cat /tmp/kept; \
+         test $1 = slice && echo \"kept $BLUEPRINT_SEED\" > /tmp/kept && echo \"seed $BLUEPRINT_SEED\"; ls -d /proc/[0-9]* | wc -l",
+    );
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("sandbox: {", "sandbox: {mode: required, "));
+    repo.commit("required");
+    std::fs::create_dir_all(repo.home().join(".ssh")).unwrap();
+    std::fs::write(repo.home().join(".ssh/id"), "canary-key\n").unwrap();
+    let binary = repo.dir.path().join("blueprint");
+    std::fs::copy(env!("CARGO_BIN_EXE_blueprint"), &binary).unwrap();
+    let given = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(repo.dir.path()).status().unwrap();
+    assert!(given.success());
+    let mut command = repo.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(["run", DOCUMENT]);
+    let done = Done::of(command.env("PATH", "/usr/local/bin:/usr/bin:/bin").output().unwrap()).ends_with(0);
+    for (who, text) in said(&repo) {
+        assert!(text.matches("No such file").count() >= 2 && !text.contains("canary"), "{who}: {text}\n{}", done.err);
+    }
+    let text = std::fs::read_to_string(repo.told("slice-A")).unwrap();
+    let warm = text.lines().find_map(|line| line.strip_prefix("seed ")).unwrap();
+    assert!(text.lines().filter_map(|line| line.strip_prefix("kept ")).all(|seed| seed == warm), "{text}");
 }

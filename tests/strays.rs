@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::Repo;
 use common::arena::{Arena, DOCUMENT};
+use common::{Repo, TELLS};
 
 /// Leaves its group, its session and its environment, and goes on as `sleep` for as long as it is told.
 const DAEMON: &str = "import os, sys\n\
@@ -85,6 +85,9 @@ fn a_variant_that_changes_the_code_in_another_s_tree_is_out_and_what_it_changed_
     let tampers = "test \"$(cat cost.txt)\" != 60 || for tree in ../../*_judge/tree; do \
         test \"$(cat $tree/cost.txt)\" != 20 || echo 80 > $tree/cost.txt; done";
     let repo = arena(tampers, "");
+    // Within walls there is no other tree.
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace(TELLS, "sandbox: off\n"));
+    repo.commit("no walls");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert!(done.out.contains("B is out: invalid measurement: changed cost.txt in the tree of A"), "{}", done.out);
     assert_eq!(repo.read("cost.txt"), "20\n");

@@ -54,7 +54,7 @@ pub fn remedy(why: &str) -> &'static str {
     if why.contains("not installed") {
         "install it: apt-get install bubblewrap"
     } else if std::fs::read_to_string(RESTRICTED).is_ok_and(|text| text.trim() == "1") {
-        "let bubblewrap make user namespaces: docs/isolation.md#ubuntu"
+        "let bubblewrap and blueprint make user namespaces: docs/isolation.md#ubuntu"
     } else {
         "see docs/isolation.md#the-sandbox"
     }

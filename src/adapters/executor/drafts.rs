@@ -85,7 +85,6 @@ fn lay(doors: &Doors, steps: &[Step]) -> io::Result<OwnedFd> {
         _ => None,
     };
     let mut covered = steps.iter().filter_map(covered).collect::<rustix::io::Result<Vec<_>>>()?.into_iter();
-    let store = again(Path::new(STORE))?;
     mount("tmpfs", STORE, "tmpfs", FLAGS, c"mode=0700")?;
     for step in steps {
         match step {
@@ -97,11 +96,10 @@ fn lay(doors: &Doors, steps: &[Step]) -> io::Result<OwnedFd> {
                 attach(&tree, at)?;
             }
             Step::Memory(at) => mount("tmpfs", at.as_path(), "tmpfs", FLAGS, c"mode=1777")?,
-            Step::Overlay(at, index) => overlay(at, *index, apart)?,
+            Step::Overlay(at, lower, index) => overlay(at, lower, *index, apart)?,
             Step::Bare(at, index, folders) => bare(at, *index, folders)?,
         }
     }
-    attach(&store, Path::new(STORE))?;
     let mounts = rustix::fs::openat(&own, "mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(mounts)
 }
@@ -113,7 +111,7 @@ fn attach(tree: &OwnedFd, at: &Path) -> io::Result<()> {
 }
 
 /// What is written at a place goes to the store.
-fn overlay(at: &Path, index: usize, apart: bool) -> io::Result<()> {
+fn overlay(at: &Path, lower: &Path, index: usize, apart: bool) -> io::Result<()> {
     let usual = fs::metadata(at)?;
     let [upper, work] = ["u", "w"].map(|part| format!("{STORE}/{part}{index}"));
     for folder in [&upper, &work] {
@@ -122,7 +120,7 @@ fn overlay(at: &Path, index: usize, apart: bool) -> io::Result<()> {
     // The place has the rights of its upper folder.
     fs::set_permissions(&upper, usual.permissions())?;
     let mut options = b"lowerdir=".to_vec();
-    options.extend(escaped(at));
+    options.extend(escaped(lower));
     options.extend(format!(",upperdir={upper},workdir={work}").bytes());
     if apart {
         options.extend(b",userxattr");

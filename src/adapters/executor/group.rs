@@ -1,6 +1,6 @@
 //! One program as the leader of its own process group: starting it, watching it, ending all of it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
@@ -16,7 +16,7 @@ use super::super::process::priority::{Raised, Session};
 use super::super::process::{Command, Exit, ProcessError, Usage};
 use super::control::ControlGroup;
 use super::drafts::Draft;
-use super::joining::{Doors, Joining, beginning_in};
+use super::joining::Joining;
 use super::mark::{self, Mark};
 use super::stat::Stat;
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
@@ -105,7 +105,7 @@ pub struct Pipes {
     pub stderr: Option<ChildStderr>,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// The kernel sends the parent-death signal when the *thread* that started a child exits, so every
 /// program is started from one thread that lives as long as the process.
@@ -129,16 +129,13 @@ pub fn on_spawner<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     answer.recv().map_err(|_| gone())
 }
 
-/// The process namespace that this program is in.
-fn own_processes() -> std::io::Result<OwnedFd> {
-    std::fs::File::open("/proc/self/ns/pid").map(OwnedFd::from)
-}
-
-/// Starts a program in the process namespace that it is to live in.
-fn spawn(builder: &mut std::process::Command, doors: Option<&Doors>) -> std::io::Result<Child> {
-    let Some(doors) = doors else { return builder.spawn() };
-    let own = own_processes()?;
-    beginning_in(doors.processes.as_fd(), own.as_fd(), || builder.spawn())?
+/// Starts a program, by the thread that is there for it. What it inherits is that thread's, its priority too.
+fn spawn(mut builder: std::process::Command, walls: Option<&Walls>, metered: bool) -> std::io::Result<Child> {
+    let Some(walls) = walls else { return builder.spawn() };
+    walls.start(move || {
+        let _raised = metered.then(Raised::now);
+        builder.spawn()
+    })?
 }
 
 impl Group {
@@ -164,15 +161,16 @@ impl Group {
             Ok(made) => made.unzip(),
             Err(error) => return Err(failed(error)),
         };
-        let mut builder = prepare(command, control.as_deref(), start.as_ref(), limits, joining);
-        let doors = walls.map(|walls| Arc::clone(walls.doors()));
+        let builder = prepare(command, control.as_deref(), start.as_ref(), limits, joining);
+        let place = walls.map(Arc::clone);
+        let metered = command.metered;
         let walls = walls.map(|walls| Entered::new(walls, mark, draft.flatten()));
         let (reply, answer) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
             // What waits for the program's end is started from here too, and goes before it.
             let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
-            let spawned = spawn(&mut builder, doors.as_deref());
+            let spawned = spawn(builder, place.as_deref(), metered);
             let meters = match (&spawned, start, raised) {
                 (Ok(child), Some(start), Some((session, _raised))) => Some(Meters {
                     stopwatch: Stopwatch::start(&start, began, Pid::from_child(child)),

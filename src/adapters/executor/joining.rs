@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::process::{Gid, Uid};
@@ -42,7 +42,7 @@ pub struct Doors {
     pub mounts: OwnedFd,
     pub ipc: OwnedFd,
     pub names: OwnedFd,
-    /// Joined by the parent for its next children.
+    /// Joined by the thread that starts its programs, for its children.
     pub processes: OwnedFd,
 }
 
@@ -107,15 +107,4 @@ pub fn confine(keep: Keep) -> io::Result<()> {
     let sets = CapabilitySets { effective, permitted: effective, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets)?;
     Ok(())
-}
-
-/// Lets the children of this thread begin in another process namespace while `work` is done, and then in our own again.
-pub fn beginning_in<T>(door: BorrowedFd<'_>, own: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
-    move_into_link_name_space(door, Some(LinkNameSpaceType::ProcessID))?;
-    let done = work();
-    if move_into_link_name_space(own, Some(LinkNameSpaceType::ProcessID)).is_err() {
-        // Everything else that this thread starts would be among strangers, who could do with it what they like.
-        std::process::abort();
-    }
-    Ok(done)
 }

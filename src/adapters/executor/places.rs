@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::ordinary::is_apart;
 use crate::adapters::process::{Command, Environment, Order, PREFIX};
 
-/// Where what a fleeting program writes is mounted while its mounts are made; then it is covered by what is there
-/// usually.
-pub const STORE: &str = "/run";
+/// Where what a fleeting program writes is mounted while its mounts are made; then it is covered by an empty one.
+pub const STORE: &str = "/dev/shm";
+
+/// Where the lease's private place is mounted for users other than root, whose overlays can't be made over a place that others
+/// are mounted in. A fleeting program finds nothing there.
+pub const STASH: &str = "/run/blueprint";
 
 /// What of /proc tells and changes the machine, and is root's to write even without rights.
 const KERNEL: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
@@ -127,14 +131,16 @@ pub struct Places {
     mounts: Vec<Mount>,
     /// Folders that every program of the lease is told of.
     told: BTreeSet<PathBuf>,
+    /// Whether the private place is mounted as such.
+    stashed: bool,
 }
 
 /// What has to be done to the mounts for a program of which nothing is to stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// An overlay, with the number of its own folder.
-    Overlay(PathBuf, usize),
-    /// An empty folder in memory.
+    /// An overlay over a place, or what is the same, with the number of its own folder.
+    Overlay(PathBuf, PathBuf, usize),
+    /// An empty folder in memory; the last of all.
     Memory(PathBuf),
     /// An empty place in the store, with the number of its own folder, and folders that are made in it.
     Bare(PathBuf, usize, Vec<PathBuf>),
@@ -203,7 +209,7 @@ impl Places {
                 _ => true,
             }
         });
-        let mut places = Self { private: order.private.clone(), mounts, told: BTreeSet::new() };
+        let mut places = Self { private: order.private.clone(), mounts, told: BTreeSet::new(), stashed: is_apart() };
         places.told = places.named(env.values().map(String::as_str));
         places
     }
@@ -226,6 +232,9 @@ impl Places {
                 Kind::Write if at.starts_with("/dev") => put(&["--dev-bind".as_ref(), place, place]),
                 Kind::Write => put(&["--bind".as_ref(), place, place]),
                 Kind::Masked => put(&["--ro-bind".as_ref(), "/dev/null".as_ref(), place]),
+            }
+            if self.stashed && at == Path::new("/run") {
+                put(&["--bind".as_ref(), self.private.as_os_str(), STASH.as_ref()]);
             }
         }
         for mount in self.mounts.iter().filter(|mount| mount.kind == Kind::Hidden) {
@@ -254,14 +263,21 @@ impl Places {
             }
             match (found, kind) {
                 (Found::Same, _) => {}
-                (_, Kind::Memory) => steps.push(Step::Memory(place.clone())),
-                (Found::Copy, _) => steps.push(Step::Overlay(place.clone(), number)),
+                (_, Kind::Memory) => {}
+                (Found::Copy, Kind::Private(folder)) if self.stashed => {
+                    steps.push(Step::Overlay(place.clone(), Path::new(STASH).join(folder), number));
+                }
+                (Found::Copy, _) => steps.push(Step::Overlay(place.clone(), place.clone(), number)),
                 (Found::Nothing, _) => {
                     let folders = self.told.iter().filter(|folder| folder.starts_with(place)).cloned().collect();
                     steps.push(Step::Bare(place.clone(), number, folders));
                 }
             }
         }
+        // One of them is where what is written goes until then.
+        let memory = mounts.iter().filter(|mount| mount.kind == Kind::Memory && mount.found != Found::Same);
+        steps.extend(memory.map(|mount| Step::Memory(mount.at.clone())));
+        steps.extend(self.stashed.then(|| Step::Memory(PathBuf::from(STASH))));
         steps
     }
 
@@ -287,7 +303,7 @@ impl Places {
 
 fn at(step: &Step) -> &Path {
     match step {
-        Step::Overlay(at, _) | Step::Memory(at) | Step::Again(at) | Step::Bare(at, ..) => at,
+        Step::Overlay(at, ..) | Step::Memory(at) | Step::Again(at) | Step::Bare(at, ..) => at,
     }
 }
 

@@ -8,21 +8,22 @@ use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::drafts::Draft;
-use super::group::on_spawner;
+use super::group::{Job, on_spawner};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
@@ -45,6 +46,8 @@ pub struct Walls {
     bubble: Mutex<Child>,
     /// Programs that have not ended.
     live: Mutex<BTreeSet<Mark>>,
+    /// To the thread that starts its programs.
+    spawner: Mutex<mpsc::Sender<Job>>,
 }
 
 impl Walls {
@@ -94,20 +97,26 @@ impl Walls {
         };
         let keeper = *children(bubble.id(), bubble.id()).first().ok_or(io::ErrorKind::NotFound)?;
         let door = |kind: &str| File::open(format!("/proc/{keeper}/ns/{kind}")).map(OwnedFd::from);
-        let doors = Doors { mounts: door("mnt")?, ipc: door("ipc")?, names: door("uts")?, processes: door("pid")? };
+        let doors =
+            Arc::new(Doors { mounts: door("mnt")?, ipc: door("ipc")?, names: door("uts")?, processes: door("pid")? });
         Ok(Self {
             places,
-            doors: Arc::new(doors),
             keeper,
             line: Mutex::new(line),
             bubble: Mutex::new(bubble),
             live: Mutex::default(),
+            spawner: Mutex::new(spawner(&doors)?),
+            doors,
         })
     }
 
-    /// The namespaces.
-    pub fn doors(&self) -> &Arc<Doors> {
-        &self.doors
+    /// Does something on the thread whose children begin in the keeper's process namespace.
+    pub fn start<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        let gone = || io::Error::other("the thread that starts the programs of a lease is gone");
+        let (reply, answer) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move || drop(reply.send(work())));
+        self.spawner.lock().unwrap_or_else(PoisonError::into_inner).send(job).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())
     }
 
     /// What a new process does to be within the walls, with mounts of its own where it is fleeting.
@@ -182,6 +191,26 @@ impl Drop for Walls {
             let _ = self.bubble.get_mut().unwrap_or_else(PoisonError::into_inner).wait();
         }
     }
+}
+
+/// A thread that starts programs in the keeper's process namespace. There is no way back for it where we are not root, and a
+/// program dies with the thread that started it, so that it lives as long as the walls.
+fn spawner(doors: &Arc<Doors>) -> io::Result<mpsc::Sender<Job>> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    let (ready, told) = mpsc::sync_channel(1);
+    let doors = Arc::clone(doors);
+    let run = move || {
+        let kind = Some(LinkNameSpaceType::ProcessID);
+        let joined = move_into_link_name_space(doors.processes.as_fd(), kind);
+        let may = joined.is_ok();
+        let _ = ready.send(joined);
+        if may {
+            jobs.into_iter().for_each(|job| job());
+        }
+    };
+    std::thread::Builder::new().name("walls".to_owned()).spawn(run)?;
+    told.recv().map_err(io::Error::other)??;
+    Ok(sender)
 }
 
 /// What bubblewrap said before it ended.
