@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::executor::enclosed::Bubblewrap;
 use blueprint::adapters::executor::local::Local;
-use blueprint::adapters::process::{Command, Enclosure, Environment, Executor, Order, Sandbox, Stay, Stop};
+use blueprint::adapters::process::{Command, Environment, Executor, Order, Sandbox, Stay, Stop};
 
 /// Leases that are opened, and slices of each way.
 const LEASES: usize = 20;
