@@ -149,6 +149,33 @@ async fn every_client_finds_its_model_its_key_and_an_empty_home_and_no_argument_
     }
 }
 
+/// Fetches what opencode fetches, by the rule that it has for it, and leaves something for whoever comes next.
+const FETCHES: &str = "
+config=$XDG_CONFIG_HOME/opencode
+find \"$HOME\" -name planted >> found.txt
+if [ ! -e \"$config/node_modules\" ] || ! python3 - \"$config/package-lock.json\" <<'END'
+import json, sys
+sys.exit('@opencode-ai/plugin' not in json.load(open(sys.argv[1]))['packages']['']['dependencies'])
+END
+then
+    echo fetched >> fetched.txt
+fi
+mkdir -p \"$config/node_modules/planted\" && echo plan >> \"$config/package-lock.json\"
+echo step >> steps.txt";
+
+#[tokio::test]
+async fn opencode_fetches_no_packages_and_finds_none_that_the_step_before_left() {
+    for model in ["qwen3", "anthropic/claude-sonnet-4-5"] {
+        let bench = Bench::new("opencode", FETCHES);
+        for _ in 0..2 {
+            let report = bench.implement(&*preset("opencode", Some(model))).await.unwrap();
+            assert_eq!(report.end, AgentEnd::Finished, "{model}: {}", report.summary);
+        }
+        let left = ["steps.txt", "fetched.txt", "found.txt"].map(|file| bench.left(file));
+        assert_eq!(left, ["step\nstep\n", "", ""], "{model}");
+    }
+}
+
 #[tokio::test]
 async fn without_a_way_to_a_model_nothing_is_started() {
     let mut bench = Bench::new("codex", "touch started");
