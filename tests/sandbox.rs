@@ -220,8 +220,10 @@ fn an_ordinary_user_has_the_same_walls() {
     }
     let repo = everywhere(
         "cat ~/.ssh/id ~/../repo/.git/HEAD; test $1 = slice && test -e /tmp/kept && cat /tmp/kept; \
-         test $1 = slice && echo \"kept $BLUEPRINT_SEED\" > /tmp/kept && echo \"seed $BLUEPRINT_SEED\"; ls -d /proc/[0-9]* | wc -l",
+         test $1 = slice && echo \"kept $BLUEPRINT_SEED\" > /tmp/kept && echo \"seed $BLUEPRINT_SEED\"; ls -d /proc/[0-9]* | wc -l; \
+         test $1 = setup && echo new > ~/.cargo/registry/new",
     );
+    std::fs::create_dir_all(repo.home().join(".cargo/registry")).unwrap();
     repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("sandbox: {", "sandbox: {mode: required, "));
     repo.commit("required");
     std::fs::create_dir_all(repo.home().join(".ssh")).unwrap();
@@ -236,7 +238,38 @@ fn an_ordinary_user_has_the_same_walls() {
     for (who, text) in said(&repo) {
         assert!(text.matches("No such file").count() >= 2 && !text.contains("canary"), "{who}: {text}\n{}", done.err);
     }
+    assert!(!repo.home().join(".cargo/registry/new").exists());
+    let left: Vec<_> =
+        std::fs::read_dir(repo.dir.path().join("cache/blueprint")).into_iter().flatten().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
     let text = std::fs::read_to_string(repo.told("slice-A")).unwrap();
     let warm = text.lines().find_map(|line| line.strip_prefix("seed ")).unwrap();
     assert!(text.lines().filter_map(|line| line.strip_prefix("kept ")).all(|seed| seed == warm), "{text}");
+}
+
+#[test]
+fn what_is_fetched_into_a_cache_of_packages_stays_with_its_lease_and_credentials_beside_it_are_not_there() {
+    let setup = "cat ~/.cargo/registry/old ~/kept/registry/old && test ! -e ~/.cargo/registry/new && \
+         for cache in ~/.cargo/registry $CARGO_HOME/registry; do echo new > $cache/new && echo over > $cache/old; done && \
+         ! grep canary $CARGO_HOME/credentials.toml ~/.cargo/credentials.toml";
+    let config = format!("setup: ['{}']\n", setup.replace("~/kept", "$CARGO_HOME").replace('\'', "''"));
+    let repo = Arena { config, ..Arena::default() }.build();
+    let test =
+        "#!/bin/sh\ncat ~/.cargo/registry/* $CARGO_HOME/registry/* | tr '\\n' ' ' | grep -q '^new over new over $'\n";
+    repo.write("tests/run.sh", test);
+    repo.commit("tests that want what was fetched");
+    for home in [".cargo", "kept"] {
+        std::fs::create_dir_all(repo.home().join(home).join("registry")).unwrap();
+        std::fs::write(repo.home().join(home).join("registry/old"), "old\n").unwrap();
+        std::fs::write(repo.home().join(home).join("credentials.toml"), "canary\n").unwrap();
+    }
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    command.args(["run", DOCUMENT]).env("CARGO_HOME", repo.home().join("kept"));
+    let done = Done::of(command.output().unwrap()).ends_with(0);
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}{}", done.out, done.err);
+    for home in [".cargo", "kept"] {
+        let left: Vec<_> = std::fs::read_dir(repo.home().join(home).join("registry")).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(std::fs::read_to_string(left[0].path()).unwrap(), "old\n");
+    }
 }

@@ -16,12 +16,12 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
 };
-use rustix::mount::{move_mount, open_tree};
+use rustix::mount::{UnmountFlags, move_mount, open_tree, unmount};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::joining::Doors;
 use super::ordinary::is_apart;
-use super::places::{STORE, Step};
+use super::places::{LAYERS, STASH, STORE, Step};
 
 /// The mounts of one program.
 #[derive(Debug)]
@@ -61,6 +61,63 @@ impl Drop for Draft {
     }
 }
 
+/// Gives places of a lease layers of its own, for good: what is written there goes to the store, which lies outside.
+pub fn layer(doors: &Doors, steps: &[Step], store: &Path) -> io::Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    std::thread::scope(|scope| {
+        let maker = std::thread::Builder::new().name("layers".to_owned());
+        let gone = |_| Err(io::Error::other("the thread that makes mounts is gone"));
+        maker.spawn_scoped(scope, || lay_for_good(doors, steps, store))?.join().unwrap_or_else(gone)
+    })
+}
+
+fn lay_for_good(doors: &Doors, steps: &[Step], store: &Path) -> io::Result<()> {
+    let apart = is_apart();
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    // An ordinary user may not take it along from here, and finds it within.
+    let outside = if apart { None } else { Some(open_tree(CWD, store, clone)?) };
+    #[expect(unsafe_code, reason = "this thread parts from the others in where it is, and in nothing else")]
+    // SAFETY: descriptors stay shared.
+    unsafe {
+        unshare_unsafe(UnshareFlags::FS)?;
+    }
+    move_into_link_name_space(doors.mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    let covered = |step: &Step| match step {
+        Step::Again(at) => Some(open_tree(CWD, at, clone | OpenTreeFlags::AT_RECURSIVE)),
+        _ => None,
+    };
+    let mut covered = steps.iter().filter_map(covered).collect::<rustix::io::Result<Vec<_>>>()?.into_iter();
+    let mut over = PathBuf::from(STORE);
+    match &outside {
+        Some(outside) => attach(outside, &over)?,
+        None => over = Path::new(STASH).join(LAYERS),
+    }
+    let mut in_memory = false;
+    for step in steps {
+        match step {
+            Step::Again(at) => attach(&covered.next().ok_or(io::ErrorKind::NotFound)?, at)?,
+            Step::Overlay(at, lower, index) => {
+                let laid = overlay(at, lower, (&over, *index), apart);
+                // Not every file system can hold what is written to another: a container's own can't.
+                if laid.is_err() && !std::mem::replace(&mut in_memory, true) {
+                    over = PathBuf::from(STORE);
+                    mount("tmpfs", STORE, "tmpfs", FLAGS, c"mode=0700")?;
+                    overlay(at, lower, (&over, *index), apart)?;
+                } else {
+                    laid?;
+                }
+            }
+            Step::Memory(_) | Step::Bare(..) => {}
+        }
+    }
+    for _ in 0..usize::from(in_memory) + usize::from(outside.is_some()) {
+        unmount(STORE, UnmountFlags::DETACH)?;
+    }
+    Ok(())
+}
+
 /// Makes the mounts; on a thread that does nothing else.
 fn lay(doors: &Doors, steps: &[Step]) -> io::Result<OwnedFd> {
     // By number it is not found from within.
@@ -96,7 +153,7 @@ fn lay(doors: &Doors, steps: &[Step]) -> io::Result<OwnedFd> {
                 attach(&tree, at)?;
             }
             Step::Memory(at) => mount("tmpfs", at.as_path(), "tmpfs", FLAGS, c"mode=1777")?,
-            Step::Overlay(at, lower, index) => overlay(at, lower, *index, apart)?,
+            Step::Overlay(at, lower, index) => overlay(at, lower, (Path::new(STORE), *index), apart)?,
             Step::Bare(at, index, folders) => bare(at, *index, folders)?,
         }
     }
@@ -110,10 +167,10 @@ fn attach(tree: &OwnedFd, at: &Path) -> io::Result<()> {
     Ok(move_mount(tree.as_fd(), c"", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
-/// What is written at a place goes to the store.
-fn overlay(at: &Path, lower: &Path, index: usize, apart: bool) -> io::Result<()> {
+/// What is written at a place goes to a store, to folders of this number.
+fn overlay(at: &Path, lower: &Path, (store, index): (&Path, usize), apart: bool) -> io::Result<()> {
     let usual = fs::metadata(at)?;
-    let [upper, work] = ["u", "w"].map(|part| format!("{STORE}/{part}{index}"));
+    let [upper, work] = ["u", "w"].map(|part| format!("{}/{part}{index}", store.display()));
     for folder in [&upper, &work] {
         DirBuilder::new().mode(0o700).create(folder)?;
     }

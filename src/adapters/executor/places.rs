@@ -78,6 +78,45 @@ const TOOLCHAINS: &[&str] = &[
     "miniforge3",
 ];
 
+/// Those of them that tools write to when they fetch or build something: what is written stays with the lease.
+const CACHES: &[&str] = &[
+    ".bun/install",
+    ".cabal/packages",
+    ".cache/go-build",
+    ".cache/pip",
+    ".cache/pypoetry",
+    ".cache/uv",
+    ".cargo/git",
+    ".cargo/registry",
+    ".composer/cache",
+    ".gradle/caches",
+    ".gradle/wrapper",
+    ".local/share/pnpm",
+    ".m2/repository",
+    ".m2/wrapper",
+    ".npm/_cacache",
+    ".nuget/packages",
+    ".pub-cache",
+    ".stack",
+    ".yarn",
+    "go/pkg",
+];
+
+/// Variables that name such a folder.
+const CACHE_NAMES: &[&str] = &[
+    "CARGO_HOME",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOPATH",
+    "GRADLE_USER_HOME",
+    "NPM_CONFIG_CACHE",
+    "NUGET_PACKAGES",
+    "PIP_CACHE_DIR",
+    "UV_CACHE_DIR",
+    "YARN_CACHE_FOLDER",
+    "npm_config_cache",
+];
+
 /// What else is needed of places that are hidden.
 const NEEDED: &[&str] = &["/home/linuxbrew/.linuxbrew", "/run/current-system", "/run/wrappers"];
 
@@ -98,6 +137,8 @@ enum Kind {
     Memory,
     /// As outside, read-only.
     Read,
+    /// As outside; what is written stays with the lease.
+    Cached,
     /// As outside.
     Write,
     /// An unreadable file.
@@ -149,7 +190,9 @@ pub enum Step {
 }
 
 /// The folders of a lease's private place.
-pub const FOLDERS: &[&str] = &["home", "tmp", "var-tmp"];
+pub const FOLDERS: &[&str] = &["home", "tmp", "var-tmp", LAYERS];
+/// Of them, where what is written to caches of packages goes.
+pub const LAYERS: &str = "layers";
 
 impl Places {
     /// As ordered.
@@ -179,7 +222,8 @@ impl Places {
             add(&place, Kind::Hidden, Found::Same);
         }
         for place in readable(order, env, home.as_deref()) {
-            add(&place, Kind::Read, Found::Same);
+            let kind = if is_cache(&place, env) { Kind::Cached } else { Kind::Read };
+            add(&place, kind, Found::Same);
         }
         let cargo = env.get("CARGO_HOME").map(Path::new);
         let tokens = ["credentials", "credentials.toml"].map(|name| cargo.map(|cargo| cargo.join(name)));
@@ -204,7 +248,8 @@ impl Places {
             match mount.kind {
                 // What may be written is not made less by somebody naming a part of it.
                 Kind::Read => over.is_some_and(|over| !matches!(over.kind, Kind::Read | Kind::Write)),
-                Kind::Masked => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
+                Kind::Cached => over.is_none_or(|over| !matches!(over.kind, Kind::Cached | Kind::Write)),
+                Kind::Masked => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Cached | Kind::Write)),
                 Kind::Hidden => over.is_none_or(|over| matches!(over.kind, Kind::Read | Kind::Write)),
                 _ => true,
             }
@@ -228,7 +273,7 @@ impl Places {
                 Kind::Hidden => put(&["--tmpfs".as_ref(), place]),
                 Kind::Memory => put(&["--perms".as_ref(), "1777".as_ref(), "--tmpfs".as_ref(), place]),
                 Kind::Private(folder) => put(&["--bind".as_ref(), self.private.join(folder).as_os_str(), place]),
-                Kind::Read => put(&["--ro-bind".as_ref(), place, place]),
+                Kind::Read | Kind::Cached => put(&["--ro-bind".as_ref(), place, place]),
                 Kind::Write if at.starts_with("/dev") => put(&["--dev-bind".as_ref(), place, place]),
                 Kind::Write => put(&["--bind".as_ref(), place, place]),
                 Kind::Masked => put(&["--ro-bind".as_ref(), "/dev/null".as_ref(), place]),
@@ -242,6 +287,19 @@ impl Places {
         }
         put(&["--remount-ro".as_ref(), "/dev".as_ref()]);
         options
+    }
+
+    /// What is to be done once, to the mounts of the lease: caches of packages get a layer of its own.
+    pub fn layers(&self) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for (number, Mount { at: place, kind, .. }) in self.mounts.iter().enumerate() {
+            if *kind == Kind::Cached {
+                steps.push(Step::Overlay(place.clone(), place.clone(), number));
+            } else if steps.iter().any(|step| place.starts_with(at(step))) {
+                steps.push(Step::Again(place.clone()));
+            }
+        }
+        steps
     }
 
     /// What a program of which nothing is to stay has to do.
@@ -313,6 +371,12 @@ fn above<'a>(mounts: &'a [Mount], place: &Path) -> Option<&'a Mount> {
     over.max_by_key(|mount| mount.at.components().count())
 }
 
+/// Whether tools keep packages there that they fetch.
+fn is_cache(place: &Path, env: &Environment) -> bool {
+    let named = CACHE_NAMES.iter().filter_map(|name| Path::new(env.get(*name)?).canonicalize().ok());
+    place.is_dir() && (CACHES.iter().any(|part| place.ends_with(part)) || named.into_iter().any(|named| named == place))
+}
+
 /// What is to be read of places that are hidden.
 fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBuf> {
     let folders = env.get("PATH").map(std::env::split_paths).into_iter().flatten();
@@ -327,7 +391,7 @@ fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBu
         homes.insert(above.to_owned());
     }
     let toolchains = homes.iter().flat_map(|home| TOOLCHAINS.iter().map(|part| home.join(part)));
-    let named = env.iter().filter(|(name, _)| !["HOME", "PATH", "PWD", "CARGO_HOME"].contains(&name.as_str()));
+    let named = env.iter().filter(|(name, _)| !["HOME", "PATH", "PWD"].contains(&name.as_str()));
     let named = named.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute());
     let resolver = PathBuf::from("/etc/resolv.conf");
     let all = folders.iter().cloned().chain(toolchains).chain(named).chain(NEEDED.iter().map(PathBuf::from));

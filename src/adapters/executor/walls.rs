@@ -22,12 +22,12 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::drafts::Draft;
+use super::drafts::{self, Draft};
 use super::group::{Job, on_spawner};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
-use super::places::{FOLDERS, Places};
+use super::places::{FOLDERS, LAYERS, Places};
 use super::tasks::children;
 use crate::adapters::process::{Command, Order, Stay};
 
@@ -99,6 +99,7 @@ impl Walls {
         let door = |kind: &str| File::open(format!("/proc/{keeper}/ns/{kind}")).map(OwnedFd::from);
         let doors =
             Arc::new(Doors { mounts: door("mnt")?, ipc: door("ipc")?, names: door("uts")?, processes: door("pid")? });
+        drafts::layer(&doors, &places.layers(), &order.private.join(LAYERS))?;
         Ok(Self {
             places,
             keeper,
