@@ -273,3 +273,34 @@ fn what_is_fetched_into_a_cache_of_packages_stays_with_its_lease_and_credentials
         assert_eq!(std::fs::read_to_string(left[0].path()).unwrap(), "old\n");
     }
 }
+
+#[test]
+fn programs_of_the_path_find_what_they_are_installed_with_and_what_lies_beside_stays_hidden() {
+    let repo = Arena {
+        config: "setup: [\"tool && other && ! cat ~/own/secret ~/.kept/secret\"]\n".to_owned(),
+        ..Arena::default()
+    }
+    .build();
+    let write = |path: &str, text: &str| {
+        let path = repo.home().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    write("own/venv/bin/tool", "#!/bin/sh\ncat \"${0%/*}/../lib/it\"\n");
+    write("own/venv/lib/it", "it\n");
+    write("own/venv/pyvenv.cfg", "home = /usr/bin\n");
+    write("own/secret", "canary\n");
+    write("own/web/node_modules/pack/cli", "#!/bin/sh\necho other\n");
+    std::fs::create_dir_all(repo.home().join("own/web/node_modules/.bin")).unwrap();
+    std::os::unix::fs::symlink("../pack/cli", repo.home().join("own/web/node_modules/.bin/other")).unwrap();
+    write(".kept/bin/third", "#!/bin/sh\n");
+    write(".kept/lib/it", "it\n");
+    write(".kept/secret", "canary\n");
+    let folders = ["own/venv/bin", "own/web/node_modules/.bin", ".kept/bin"].map(|folder| repo.home().join(folder));
+    let usual = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&usual))).unwrap();
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    let done = Done::of(command.args(["run", DOCUMENT]).env("PATH", path).output().unwrap()).ends_with(0);
+    assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}{}", done.out, done.err);
+}

@@ -377,6 +377,19 @@ fn is_cache(place: &Path, env: &Environment) -> bool {
     place.is_dir() && (CACHES.iter().any(|part| place.ends_with(part)) || named.into_iter().any(|named| named == place))
 }
 
+/// What a folder of programs belongs to, where they can't run without it: a virtual environment, a folder of packages, an
+/// unpacked toolchain.
+fn installation(folder: &Path) -> Option<PathBuf> {
+    let is_programs =
+        [Some("bin"), Some(".bin"), Some("sbin")].contains(&folder.file_name().and_then(|name| name.to_str()));
+    let above = folder.parent().filter(|_| is_programs)?;
+    let name = above.file_name()?.to_string_lossy();
+    let environment = above.join("pyvenv.cfg").is_file() || above.join("conda-meta").is_dir() || name == "node_modules";
+    // Folders with a dot keep settings and keys beside their programs.
+    let unpacked = !name.starts_with('.') && ["lib", "libexec", "pkg"].iter().any(|part| above.join(part).is_dir());
+    (environment || unpacked).then(|| above.to_owned())
+}
+
 /// What is to be read of places that are hidden.
 fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBuf> {
     let folders = env.get("PATH").map(std::env::split_paths).into_iter().flatten();
@@ -394,7 +407,14 @@ fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBu
     let named = env.iter().filter(|(name, _)| !["HOME", "PATH", "PWD"].contains(&name.as_str()));
     let named = named.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute());
     let resolver = PathBuf::from("/etc/resolv.conf");
-    let all = folders.iter().cloned().chain(toolchains).chain(named).chain(NEEDED.iter().map(PathBuf::from));
+    let installations = folders.iter().filter_map(|folder| installation(folder));
+    let all = folders
+        .iter()
+        .cloned()
+        .chain(installations)
+        .chain(toolchains)
+        .chain(named)
+        .chain(NEEDED.iter().map(PathBuf::from));
     let mut found: BTreeSet<PathBuf> = BTreeSet::new();
     for path in all.chain([resolver]).chain(order.read.iter().cloned()) {
         let Ok(real) = path.canonicalize() else { continue };
