@@ -61,10 +61,10 @@ async fn main() {
     let [plain, lasting, fleeting] = took.map(median);
     let [told_plain, _, told_fleeting] = told.map(median);
     let more = |one: Duration, two: Duration| (one.as_secs_f64() - two.as_secs_f64()) * 1e3;
-    println!("figure sandbox_open_ms {:.2} limit 30", median(opened).as_secs_f64() * 1e3);
-    println!("figure sandbox_slice_ms {:.3} limit 0.5", more(fleeting, plain));
-    println!("figure sandbox_lasting_ms {:.3}", more(lasting, plain));
-    println!("figure sandbox_told_ms {:.3}", more(told_fleeting, told_plain));
+    println!("figure sandbox_open_ms {:.2} ms limit 30", median(opened).as_secs_f64() * 1e3);
+    println!("figure sandbox_slice_ms {:.3} ms limit 0.5", more(fleeting, plain));
+    println!("  of these, for a program that leaves all that it writes: {:.3} ms", more(lasting, plain));
+    println!("  of these, in the time that is told of a slice: {:.3} ms", more(told_fleeting, told_plain));
     for walls in walls {
         walls.close().await;
     }
