@@ -112,9 +112,7 @@ time.sleep(300)
 #[test]
 fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_soon_after() {
     let model = Model::start(|_| Reply::words(700).usage(250, 700).delay(Duration::from_millis(20)));
-    let refusals = tempfile::tempdir().unwrap();
-    let place = refusals.path().join("refusal").display().to_string();
-    let agent = format!("{{command: [python3, agent.py, \"{place}-{{variant}}\"]}}");
+    let agent = "{command: [sh, -c, \"exec python3 agent.py ~/told/refusal-$BLUEPRINT_VARIANT\"]}".to_owned();
     let budget = "- Max tokens per step: 20000\n- Variant token cap: 20000\n- Session token cap: 30000\n";
     let repo = arena(&model, &agent, budget);
     repo.write("agent.py", RUNAWAY);
@@ -133,7 +131,8 @@ fn an_agent_that_never_stops_asking_spends_no_more_than_its_caps_and_is_stopped_
     // The last answers are cut short by the limit that is left.
     let counted: u64 = model.calls().iter().map(|call| 250 + call.body["max_tokens"].as_u64().unwrap().min(700)).sum();
     assert_eq!(spent, counted, "what the provider counted");
-    let told = std::fs::read_to_string(format!("{place}-A")).or_else(|_| std::fs::read_to_string(format!("{place}-B")));
+    let told = |variant| std::fs::read_to_string(repo.told(format!("refusal-{variant}")));
+    let told = told("A").or_else(|_| told("B"));
     let told = told.unwrap();
     assert!(told.starts_with("400 ") && told.contains("budget"), "{told}");
     no_key(&repo, &done);

@@ -312,11 +312,12 @@ fn an_interrupted_run_stops_within_seconds_says_how_to_go_on_and_can_be_resumed(
 }
 
 #[test]
-fn a_run_that_is_gone_on_with_obeys_git_as_it_was_set_when_it_began_and_tells_what_is_another_now() {
+fn a_run_without_a_sandbox_is_gone_on_with_by_git_as_it_was_set_when_it_began_and_tells_what_is_another_now() {
     // It ends in the middle of B's work, who has done nothing yet.
     let agent =
         "case $BLUEPRINT_VARIANT in A) echo 20;; *) test -e \"$HOME/go\" || sleep 60; echo 60;; esac > cost.txt\n";
-    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), ..Arena::default() }.build();
+    let config = "sandbox: off\n".to_owned();
+    let repo = Arena { agent: "{command: \"sh agent.sh\"}".to_owned(), config, ..Arena::default() }.build();
     repo.write("agent.sh", agent);
     let before = repo.commit("an agent");
     let child = repo.spawn(&["run", DOCUMENT]);
@@ -348,7 +349,7 @@ fn a_run_that_is_gone_on_with_obeys_git_as_it_was_set_when_it_began_and_tells_wh
 
 #[test]
 fn a_run_of_which_it_is_not_kept_what_it_was_given_is_not_gone_on_with() {
-    let repo = Arena { slice: "0.1", ..Arena::default() }.build();
+    let repo = Arena { slice: "0.1", config: "sandbox: off\n".to_owned(), ..Arena::default() }.build();
     let child = repo.spawn(&["run", DOCUMENT]);
     wait_for(&repo, "block");
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

@@ -60,11 +60,16 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let signals = Signals::watch()?;
     let journal = project.journal().await?;
     let lock = journal.lock(&facts.seen.started.run).await?;
-    let strayed = project.go_on_as_given(&facts.seen.started.run, facts.seen.started.given.as_deref()).await?;
+    let started = &facts.seen.started;
+    let (strayed, how) = match started.sandboxed {
+        // Nothing that ran in its sandbox could write them: somebody put something right.
+        true => (project.strayed_since(&started.run, started.given.as_deref()).await?, "are now"),
+        false => (project.go_on_as_given(&started.run, started.given.as_deref()).await?, "were"),
+    };
     if !strayed.is_empty() {
         context.out.note(&format!(
-            "warning: git configuration or hooks changed since run {} began: {}; it goes on with them as they were\n",
-            facts.seen.started.run,
+            "warning: git configuration or hooks changed since run {} began: {}; it goes on with them as they {how}\n",
+            started.run,
             strayed.join(", ")
         ));
     }
