@@ -1,7 +1,7 @@
 //! From what was seen to who wins, and nothing else. The same functions decide while a run is measuring, when its journal is
 //! read again, and on simulated machines.
 //!
-//! [`Seen`] is all that a decision is made from; [`standing`] says what it settles so far, and [`conclude`] what it amounts
+//! [`Seen`] is all that a decision is made from; [`standing()`] says what it settles so far, and [`conclude`] what it amounts
 //! to when measuring is over.
 
 mod advantage;
