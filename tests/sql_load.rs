@@ -471,10 +471,10 @@ fn a_program_may_tell_its_output_and_who_tells_another_is_named() {
 async fn a_difference_after_the_baseline_left_the_race_is_settled_by_asking_it_once_more() {
     // B begins to skip its work in its 32nd slice; the baseline leaves the race after ten blocks, each of which
     // others can have disturbed twice. A and B lead by turns, so that neither wins before.
-    let bench = "#!/bin/sh\ncost=$(cat cost.txt)\necho >>count\n\
-                 value=$((cost + ($(wc -l <count) + cost) % 2 * 5))\n\
+    let bench = "#!/bin/sh\ncost=$(cat cost.txt)\ncount=$HOME/told/$cost\necho >>$count\n\
+                 value=$((cost + ($(wc -l <$count) + cost) % 2 * 5))\n\
                  echo \"{\\\"metric\\\": \\\"latency_p95\\\", \\\"value\\\": $value, \\\"unit\\\": \\\"ms\\\"}\" >\"$BLUEPRINT_METRICS\"\n\
-                 [ \"$cost\" = 31 ] && [ \"$(wc -l <count)\" -ge 32 ] && work=skipped || work=done\n\
+                 [ \"$cost\" = 31 ] && [ \"$(wc -l <$count)\" -ge 32 ] && work=skipped || work=done\n\
                  echo \"{\\\"output\\\": \\\"$work $BLUEPRINT_SEED\\\"}\" >>\"$BLUEPRINT_METRICS\"\n";
     let arena = Arena { costs: vec![("A", 30), ("B", 31)], ..Arena::default() };
     let repo = arena.build();
