@@ -74,12 +74,12 @@ fn a_spent_step_cap_ends_the_step_and_the_next_item_goes_on_with_its_own() {
 
 /// Steps as they were begun, in order, by variant.
 fn steps(repo: &Repo, variant: &str) -> Vec<String> {
-    let all = std::fs::read_to_string(repo.home().join("steps")).unwrap_or_default();
+    let all = std::fs::read_to_string(repo.told("steps")).unwrap_or_default();
     all.lines().filter_map(|line| line.strip_prefix(variant)).map(|step| step.trim().to_owned()).collect()
 }
 
 /// Notes each step; the second of A and B spends what it may and is stopped, until there is more.
-const GREEDY: &str = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"\nmkdir -p notes\n\
+const GREEDY: &str = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/told/steps\"\nmkdir -p notes\n\
     case $BLUEPRINT_VARIANT in A) echo 20;; *) echo 60;; esac > cost.txt\n\
     echo \"again $BLUEPRINT_STEP\" >> notes/$BLUEPRINT_STEP\n\
     test $BLUEPRINT_STEP = 1 && used=100 || used=1200\n\
@@ -122,12 +122,12 @@ fn unfinished_variants_go_on_with_a_larger_cap_from_where_they_are_and_no_step_i
 #[test]
 fn a_variant_that_goes_on_competes_with_one_that_was_ready_and_did_not_land() {
     // B carries out both items; A's agent fails in the second until somebody says that it may go on.
-    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/steps\"; mkdir -p notes; echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
-        case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; test $BLUEPRINT_STEP = 1 || test -e \"$HOME/go\" || exit 7;;\n\
+    let script = "echo \"$BLUEPRINT_VARIANT $BLUEPRINT_STEP\" >> \"$HOME/told/steps\"; mkdir -p notes; echo $BLUEPRINT_STEP > notes/$BLUEPRINT_STEP\n\
+        case $BLUEPRINT_VARIANT in\nA) echo 20 > cost.txt; test $BLUEPRINT_STEP = 1 || test -e \"$HOME/told/go\" || exit 7;;\n\
         *) echo 60 > cost.txt;;\nesac\n";
     let repo = arena(script, "", TIME);
     repo.blueprint(&["run", "--merge", "none", DOCUMENT]).ends_with(0);
-    std::fs::write(repo.home().join("go"), "").unwrap();
+    std::fs::write(repo.told("go"), "").unwrap();
     let done = repo.blueprint(&["resume", "--time-cap", "20m"]).ends_with(0);
     assert!(done.out.contains("A wins"), "{}", done.out);
     assert_eq!(
