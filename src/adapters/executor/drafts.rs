@@ -1,6 +1,7 @@
-//! Mounts of which nothing is to stay: a copy of a lease's mounts for one program, in which what it writes goes to memory.
+//! Mounts that bubblewrap does not make: layers of a lease's own over caches of packages, for good; and those of which nothing
+//! is to stay, a copy of a lease's mounts for one program, in which what it writes goes to memory.
 //!
-//! They are made by a thread of ours before the program starts, and are held by us beyond its end: whoever lets go of them
+//! The latter are made by a thread of ours before the program starts, and are held by us beyond its end: whoever lets go of them
 //! last waits for the kernel, some milliseconds on a busy machine, and that must be neither a slice nor who starts the next.
 
 use std::fs::{self, DirBuilder};

@@ -1,4 +1,4 @@
-//! What the seen say of times that programs report of themselves: who leaves time out, and whose report is doubted.
+//! What blocks say of times that programs report of themselves: who leaves time out, and whose report is doubted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the seen say of every bound: kept, missed or open, and whether the baseline fails where a variant
+//! What blocks say of every bound: kept, missed or open, and whether the baseline fails where a variant
 //! does not.
 
 use std::collections::{BTreeMap, BTreeSet};

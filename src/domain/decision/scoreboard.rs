@@ -14,7 +14,7 @@ use crate::domain::statistics;
 use crate::domain::trial::Outcome;
 use crate::domain::verdict::{self, Scoreboard};
 
-/// The scoreboard that the seen amount to, whenever measuring ended.
+/// The scoreboard that what was seen amounts to, whenever measuring ended.
 pub fn conclude(seen: &Seen) -> Result<Scoreboard, Incomparable> {
     let rules = Rules::default();
     let standing = standing(seen)?;

@@ -65,7 +65,7 @@ pub(super) fn entrants(all: Vec<Contender>, gates: &Gates) -> Vec<Contender> {
     all.into_iter().filter(|c| c.key().is_some() || !excelled).collect()
 }
 
-/// What the seen settle now.
+/// What is settled now.
 pub fn standing(seen: &Seen) -> Result<Standing, Incomparable> {
     let rules = Rules::default();
     let all = contenders(seen);
