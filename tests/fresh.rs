@@ -164,14 +164,16 @@ fn slow_once(repo: &Repo, tree: u32, seconds: u32) {
     let line =
         format!("echo >>\"$HOME/told/trees\"; [ $(wc -l <\"$HOME/told/trees\") -ne {tree} ] || exec sleep {seconds}\n");
     repo.write("setup.sh", &line);
-    with_little_time(repo);
+    with_little_time(repo, common::seconds_here(18));
 }
 
-/// With `setup.sh` as its set-up, and work of some hundredths of a second for which there are 20 s.
-fn with_little_time(repo: &Repo) {
+/// With `setup.sh` as its set-up, work of some hundredths of a second, as many seconds to measure it, and twice as many for all.
+fn with_little_time(repo: &Repo, seconds: u64) {
     repo.write("bench/cost.sh", &WORK.replace("/ 250", "/ 2500"));
-    let config = repo.read("blueprint.yaml").replace("budget: 100s", "budget: 20s");
+    let config = repo.read("blueprint.yaml").replace("budget: 100s", &format!("budget: {seconds}s"));
     repo.write("blueprint.yaml", &(config + "setup: [sh setup.sh]\n"));
+    let cap = format!("Time cap: {} seconds", 2 * seconds);
+    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 15 minutes", &cap));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +181,6 @@ async fn who_could_not_be_verified_for_want_of_time_does_not_land_until_there_wa
     let repo = arena(&[("A", honest(15)), ("B", honest(80))], "<800ms", "");
     // Baseline, shadow and both variants have trees by then.
     slow_once(&repo, 5, 600);
-    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 15 minutes", "Time cap: 36 seconds"));
     let before = repo.commit("a tree that takes longer than there is time");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
     assert_eq!(repo.git(&["rev-parse", "main"]), before, "{}", done.out);
@@ -197,9 +198,9 @@ async fn who_could_not_be_verified_for_want_of_time_does_not_land_until_there_wa
 async fn measuring_leaves_the_time_that_fresh_trees_take() {
     // A and B can't be told apart, and both are faster than asked for.
     let repo = arena(&[("A", honest(15)), ("B", honest(15))], "<800ms", "");
-    repo.write("setup.sh", "sleep 2\n");
-    with_little_time(&repo);
-    repo.write(DOCUMENT, &repo.read(DOCUMENT).replace("Time cap: 15 minutes", "Time cap: 36 seconds"));
+    let seconds = common::seconds_here(18);
+    repo.write("setup.sh", &format!("sleep {}\n", seconds / 9));
+    with_little_time(&repo, seconds);
     repo.commit("trees that take seconds");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     done.says(&["is as fast in fresh trees"]);

@@ -410,7 +410,8 @@ fn a_loser_whose_bound_stays_open_keeps_nobody_waiting() {
 fn the_time_that_is_left_goes_to_a_leader_whose_bound_is_open() {
     let arena = Arena { costs: vec![("A", 79), ("B", 88)], slice: "0.01", ..Arena::default() };
     let repo = with_an_open_bound(&arena);
-    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 10s"));
+    let budget = format!("budget: {}s", common::seconds_here(10));
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", &budget));
     repo.commit("a short budget");
     let done = repo.blueprint(&["run", DOCUMENT]);
     let blocks = measured(&repo);

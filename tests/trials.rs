@@ -320,7 +320,8 @@ fn a_variant_whose_tests_hang_is_out_and_the_others_go_on() {
 
 #[test]
 fn tests_that_hang_on_the_baseline_end_with_the_time_cap() {
-    let arena = Arena { budget: "- Time cap: 8 seconds\n".to_owned(), ..Arena::default() };
+    let budget = format!("- Time cap: {} seconds\n", common::seconds_here(8));
+    let arena = Arena { budget, ..Arena::default() };
     let repo = arena.build();
     repo.write("tests/run.sh", "#!/bin/sh\nexec sleep 600\n");
     repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("budget: 60s", "budget: 2s"));
@@ -328,7 +329,7 @@ fn tests_that_hang_on_the_baseline_end_with_the_time_cap() {
     let began = std::time::Instant::now();
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(1);
     done.says(&["the baseline can't be judged", "sh tests/run.sh: the run's time cap ended in the middle of it"]);
-    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < std::time::Duration::from_secs(300), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Lets programs within walls write below `$HOME/told`, for tests to see.
 pub const TELLS: &str = "sandbox: {write: [~/told]}\n";
@@ -152,6 +153,21 @@ impl Done {
 pub fn lacks(what: &str) {
     use std::io::Write as _;
     drop(writeln!(std::io::stderr(), "not tested here, for want of {what}"));
+}
+
+/// So many seconds of a machine that is not busy, as seconds of this one now: for caps that have to end in the middle of something.
+pub fn seconds_here(quiet: u64) -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let spent = || {
+        let used = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::from_secs(used.tv_sec.unsigned_abs()) + Duration::from_nanos(used.tv_nsec.unsigned_abs())
+    };
+    let (began, before) = (Instant::now(), spent());
+    while spent() - before < Duration::from_millis(200) {
+        std::hint::black_box((0..10_000_u64).sum::<u64>());
+    }
+    let waits = began.elapsed().as_secs_f64() / (spent() - before).as_secs_f64();
+    (quiet as f64 * waits.clamp(1.0, 10.0)) as u64
 }
 
 /// Every file below a directory with its bytes, for comparing before and after.
