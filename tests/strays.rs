@@ -61,6 +61,19 @@ fn a_daemon_of_the_tests_is_gone_before_anything_is_measured_and_nobody_is_out_f
 }
 
 #[test]
+fn a_report_names_what_tests_left_running_with_their_output_open() {
+    let repo = arena("", "setsid sleep 177.25 &");
+    let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+    let leak = "`sh tests/run.sh` left `sleep 177.25` running, which keeps its output open";
+    for who in ["baseline", "A", "B"] {
+        assert!(done.out.contains(&format!("{who}: {leak}")), "{who}: {}", done.out);
+    }
+    let report = repo.blueprint(&["report", "--json"]).ends_with(0).out;
+    assert!(report.contains(&serde_json::to_string(leak).unwrap()), "{report}");
+    assert!(!runs("177.25"));
+}
+
+#[test]
 fn tests_and_slices_are_told_the_same_variables_in_the_same_form() {
     // Names, and values without what is random in them.
     let told = |file: &str| {

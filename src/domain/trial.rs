@@ -235,6 +235,9 @@ pub struct TestReport {
     /// The file that holds all that was printed, where something failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// What suites left running that kept their output open, in sentences: what came later was not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<String>,
 }
 
 /// What one suite came to.
@@ -269,6 +272,7 @@ impl TestReport {
         let cases = std::mem::take(&mut self.cases);
         self.cases = merge(cases.into_iter().chain(part.cases));
         self.failures.extend(part.failures);
+        self.leaks.extend(part.leaks);
     }
 
     /// Passed cases.

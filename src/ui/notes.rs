@@ -27,6 +27,7 @@ pub fn notes(facts: &Facts, board: &Scoreboard) -> Vec<Note> {
         .chain(fresh(board))
         .chain(incomparable(facts, board))
         .chain(unchecked(facts))
+        .chain(leaks(facts))
         .collect()
 }
 
@@ -62,6 +63,12 @@ fn unchecked(facts: &Facts) -> Option<Note> {
         .collect();
     let unchecked = facts.seen.started.unchecked.iter().filter(|one| !told.contains(&one.metric));
     Some(("Unchecked", words::one_line(&Unchecked::sentence(unchecked)?)))
+}
+
+/// What tests left running, with whose they were.
+fn leaks(facts: &Facts) -> impl Iterator<Item = Note> {
+    let all = facts.seen.tests.iter().flat_map(|(who, report)| report.leaks.iter().map(move |leak| (who, leak)));
+    all.map(|(who, leak)| ("Left running", words::one_line(&format!("{who}: {leak}"))))
 }
 
 /// The share of a latency from which on a reader has to know that it is lateness.

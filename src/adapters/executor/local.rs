@@ -1,9 +1,9 @@
 //! This machine, without a sandbox: process groups, time limits, captured output.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::capture::{Kept, Log, drain};
 use super::control;
 use super::group::{Group, Pipes};
+use super::holders::{Pipe, holders};
 use super::mark::Mark;
 use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
@@ -25,8 +26,10 @@ use crate::adapters::process::{
 };
 use crate::domain::measurement::Priority;
 
-/// How long output may still arrive after the group is dead, from a child that left the group.
+/// How long output may still arrive after the group is dead before it is looked who holds it open.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long it may take to read what is still there, on a machine that is busy with other work.
+const REST: Duration = Duration::from_secs(20);
 
 /// Runs programs on this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,7 +43,7 @@ pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> R
     }
     let log = open_log(&command)?;
     let (mut group, pipes) = Group::start(&command, false, walls).await?;
-    let (mut readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
+    let mut output = attach(pipes, &command, log, group.pid())?;
     let limit = command.time_limit;
     let forced = tokio::select! {
         biased;
@@ -61,11 +64,11 @@ pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> R
         return Err(ProcessError::Full { program: command.shown(), exit, full });
     }
     let Settled { left, cpu, lasted } = outlived(&group, tree.as_ref(), command.metered).await;
-    drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
+    let held = output.rest().await;
     // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
     let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
-    let finished = Finished::of(exit, stdout.bytes(), stderr.bytes());
-    Ok(Finished { first: stdout.first(), wall, usage, left, ..finished })
+    let finished = Finished::of(exit, output.stdout.bytes(), output.stderr.bytes());
+    Ok(Finished { first: output.stdout.first(), wall, usage, left, held, ..finished })
 }
 
 /// Starts a program that stays.
@@ -73,10 +76,11 @@ pub async fn serve(command: Command, walls: Option<&Arc<Walls>>) -> Result<Box<d
     let log = open_log(&command)?;
     let (group, pipes) = Group::start(&command, true, walls).await?;
     let (pid, meter) = (group.pid(), group.meter());
-    let (readers, stdout, stderr) = attach(pipes, &command, log, group.pid())?;
+    let output = attach(pipes, &command, log, group.pid())?;
+    let (stdout, stderr) = (output.stdout.clone(), output.stderr.clone());
     let ask = Stop::new();
     let (tell, told) = watch::channel(None);
-    let task = tokio::spawn(attend(group, readers, (command.grace, command.metered), ask.clone(), tell));
+    let task = tokio::spawn(attend(group, output, (command.grace, command.metered), ask.clone(), tell));
     Ok(Box::new(Served {
         pid,
         meter: Box::new(meter),
@@ -172,40 +176,63 @@ fn open_log(command: &Command) -> Result<Option<Log>, ProcessError> {
     command.log.as_deref().map(Log::open).transpose().map_err(failed(command))
 }
 
+/// What a program prints, as it is read. Reading and writing end when this is dropped.
+struct Output {
+    readers: JoinSet<()>,
+    /// Writes its input: where it does not read that, it is its own business.
+    _writer: JoinSet<()>,
+    pipes: Vec<Pipe>,
+    stdout: Kept,
+    stderr: Kept,
+}
+
+impl Output {
+    /// Reads the rest of what a program printed that ended; who keeps it open.
+    async fn rest(&mut self) -> Vec<Stray> {
+        let began = Instant::now();
+        loop {
+            let rest = async { while self.readers.join_next().await.is_some() {} };
+            if tokio::time::timeout(DRAIN, rest).await.is_ok() || began.elapsed() > REST {
+                return Vec::new();
+            }
+            let held = holders(&self.pipes);
+            if !held.is_empty() {
+                return held;
+            }
+        }
+    }
+}
+
 /// Starts reading a program's output and writing its input.
-fn attach(
-    pipes: Pipes,
-    command: &Command,
-    log: Option<Log>,
-    leader: u32,
-) -> Result<(JoinSet<()>, Kept, Kept), ProcessError> {
+fn attach(pipes: Pipes, command: &Command, log: Option<Log>, leader: u32) -> Result<Output, ProcessError> {
     let failed = failed(command);
     let counter = Counter::default();
     if let Some(pulse) = &command.pulse {
         pulse::connect(pulse, leader, counter.clone());
     }
-    let mut tasks = JoinSet::new();
+    let (mut readers, mut writer) = (JoinSet::new(), JoinSet::new());
+    let ends = [pipes.stdout.as_ref().map(AsFd::as_fd), pipes.stderr.as_ref().map(AsFd::as_fd)];
+    let ends = ends.into_iter().flatten().filter_map(Pipe::of).collect();
     let (stdout, stderr) = (Kept::new(command.keep), Kept::new(command.keep));
     if let Some(stream) = pipes.stdout {
         let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
-        tasks.spawn(drain(stream, stdout.clone(), log.clone(), counter.clone()));
+        readers.spawn(drain(stream, stdout.clone(), log.clone(), counter.clone()));
     }
     if let Some(stream) = pipes.stderr {
         let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
-        tasks.spawn(drain(stream, stderr.clone(), log, counter));
+        readers.spawn(drain(stream, stderr.clone(), log, counter));
     }
     if let (Some(stream), Some(bytes)) = (pipes.stdin, command.stdin.clone()) {
         let mut stream = pipe::Sender::from_owned_fd(OwnedFd::from(stream)).map_err(&failed)?;
-        // A program that does not read its input is its own business.
-        tasks.spawn(async move { drop(stream.write_all(&bytes).await) });
+        writer.spawn(async move { drop(stream.write_all(&bytes).await) });
     }
-    Ok((tasks, stdout, stderr))
+    Ok(Output { readers, _writer: writer, pipes: ends, stdout, stderr })
 }
 
 /// Stays with a service until it ends or is asked to; a dropped handle counts as asking.
 async fn attend(
     mut group: Group,
-    mut readers: JoinSet<()>,
+    mut output: Output,
     (grace, metered): (Duration, bool),
     asked: Stop,
     tell: watch::Sender<Option<Exit>>,
@@ -226,7 +253,7 @@ async fn attend(
             drop(orphans::settle_in(walls, (!metered).then_some(own)).await);
         }
     }
-    drop(tokio::time::timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await);
+    drop(output.rest().await);
     let _ = tell.send(Some(exit));
 }
 
@@ -277,8 +304,6 @@ impl Drop for Served {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::adapters::process::{Environment, Pulse, Vital};
 
@@ -453,6 +478,24 @@ mod tests {
         assert!(!done.left.is_empty() && done.left.iter().all(|stray| !stray.name.is_empty()), "{:?}", done.left);
         assert!(done.usage.cpu.unwrap() >= done.left.iter().map(|stray| stray.cpu).sum(), "{:?}", done.usage);
         assert!(!alive("sleep 71.5"));
+    }
+
+    #[tokio::test]
+    async fn what_keeps_the_output_of_a_program_open_that_ended_is_named() {
+        let keeps =
+            "import os, time\nif os.fork() == 0:\n os.setsid()\n os.execlp('sleep', 'sleep', '73.5')\nprint('done')";
+        let mut command = shell("exec python3 -c \"$0\"");
+        command.args.push(keeps.into());
+        for (name, value) in [("BLUEPRINT_LEASE", "r/keeps"), ("BLUEPRINT_RUN", "r")] {
+            command.env.insert(name.to_owned(), value.to_owned());
+        }
+        let done = Local.run(command, &Stop::new()).await.unwrap();
+        assert_eq!((done.text().as_str(), done.left.len()), ("done\n", 0));
+        assert_eq!(done.held.iter().map(|stray| stray.name.as_str()).collect::<Vec<_>>(), ["sleep 73.5"]);
+        let told = "`test` left `sleep 73.5` running, which keeps its output open";
+        assert_eq!(done.leak("test").as_deref(), Some(told));
+        assert_eq!(Local.settle("r/keeps").await.len(), 1);
+        assert_eq!(Local.run(shell("echo done"), &Stop::new()).await.unwrap().held, []);
     }
 
     #[tokio::test]

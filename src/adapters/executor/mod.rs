@@ -9,6 +9,7 @@ mod capture;
 mod control;
 mod drafts;
 mod group;
+mod holders;
 mod joining;
 mod mark;
 mod orphans;

@@ -118,7 +118,7 @@ fn kill(pid: u32) {
     }
 }
 
-fn name(pid: u32) -> String {
+pub fn name(pid: u32) -> String {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let line = read("cmdline").split('\0').collect::<Vec<_>>().join(" ");
     let line = if line.trim().is_empty() { read("comm") } else { line };

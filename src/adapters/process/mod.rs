@@ -194,6 +194,8 @@ pub struct Finished {
     pub usage: Usage,
     /// What did not end with it and was killed; of a program that is not metered nothing is said.
     pub left: Vec<Stray>,
+    /// What went on and kept its output open, so that nobody knows whether more would have come.
+    pub held: Vec<Stray>,
 }
 
 /// A process that went on when the program that started it had ended.
@@ -264,12 +266,21 @@ impl Finished {
     /// One that took nothing.
     pub fn of(exit: Exit, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
         let first = stdout[..stdout.len().min(FIRST)].to_vec();
-        Self { exit, first, stdout, stderr, wall: Duration::ZERO, usage: Usage::default(), left: Vec::new() }
+        let (left, held) = (Vec::new(), Vec::new());
+        Self { exit, first, stdout, stderr, wall: Duration::ZERO, usage: Usage::default(), left, held }
     }
 
     /// Standard output as text; bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// That it left something which kept its output open, in words; `None` where nothing did.
+    pub fn leak(&self, program: &str) -> Option<String> {
+        let names: Vec<_> = self.held.iter().map(|stray| format!("`{}`", stray.name)).collect();
+        let what = if names.len() == 1 { "which keeps" } else { "which keep" };
+        let text = format!("`{program}` left {} running, {what} its output open", names.join(", "));
+        (!names.is_empty()).then_some(text)
     }
 
     /// The last lines of both streams, for messages: at most `lines` of each.

@@ -77,10 +77,11 @@ impl CommandSuite {
         // What single tests printed is not told apart in most reports: then it is what all of them printed.
         if failures.is_empty() && cases.iter().any(|case| case.status == TestStatus::Failed) {
             let told = gotest::told(&finished.stdout).unwrap_or_else(|| finished.tail(TOLD));
-            failures.push(Failure { test: run.label, output: excerpt(&told) });
+            failures.push(Failure { test: label.clone(), output: excerpt(&told) });
         }
         failures.truncate(FAILURES);
-        Ok(TestReport { cases, failures, ..TestReport::default() })
+        let leaks = finished.leak(label).into_iter().collect();
+        Ok(TestReport { cases, failures, leaks, ..TestReport::default() })
     }
 }
 
@@ -111,6 +112,7 @@ impl Suite for CommandSuite {
             let part = self.report(site, invocation).await?;
             report.cases.extend(part.cases);
             report.failures.extend(part.failures);
+            report.leaks.extend(part.leaks);
         }
         Ok(TestReport { cases: merge(report.cases), ..report })
     }

@@ -274,6 +274,9 @@ impl Run {
             if done.exit == Exit::Stopped {
                 self.check_stop()?;
             }
+            if let Some(leak) = done.leak(line) {
+                self.warn(leak);
+            }
             if !done.exit.success() {
                 let output = self.excerpt(&done.tail(TOLD));
                 let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;

@@ -118,7 +118,7 @@ struct Line<'a> {
     criteria: Option<Points>,
     total: Option<f64>,
     metrics: BTreeMap<&'a str, Value>,
-    tests: Option<Tests>,
+    tests: Option<Tests<'a>>,
     /// The gate of the weights that the baseline itself misses.
     #[serde(skip_serializing_if = "Option::is_none")]
     misses_gate: Option<String>,
@@ -161,10 +161,12 @@ struct Value {
 }
 
 #[derive(Serialize)]
-struct Tests {
+struct Tests<'a> {
     passed: usize,
     counted: usize,
     failed: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    leaks: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -311,8 +313,8 @@ fn gained(one: &Reckoning) -> Gained {
     Gained { points: tenths(one.points), criteria: one.shares.iter().map(part).collect(), text: one.line() }
 }
 
-fn tests(report: &TestReport) -> Tests {
-    Tests { passed: report.passed(), counted: report.counted(), failed: report.failed() }
+fn tests(report: &TestReport) -> Tests<'_> {
+    Tests { passed: report.passed(), counted: report.counted(), failed: report.failed(), leaks: &report.leaks }
 }
 
 /// The base unit that values are given in.
