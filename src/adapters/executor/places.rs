@@ -18,88 +18,73 @@ pub const STASH: &str = "/run/blueprint";
 /// What of /proc tells and changes the machine, and is root's to write even without rights.
 const KERNEL: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
 
+/// What a folder of a toolchain is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It is run and read.
+    Program,
+    /// Tools fetch packages into it, or build there: what is written stays with the lease.
+    Cache,
+}
+
 /// What toolchains keep in a home, by folder; nothing of it is a credential. Programs of the path are among it, and what
 /// they need.
-const TOOLCHAINS: &[&str] = &[
-    ".asdf",
-    ".bun/bin",
-    ".bun/install",
-    ".cabal/bin",
-    ".cabal/packages",
-    ".cache/go-build",
-    ".cache/ms-playwright",
-    ".cache/pip",
-    ".cache/pypoetry",
-    ".cache/uv",
-    ".cargo/bin",
-    ".cargo/config",
-    ".cargo/config.toml",
-    ".cargo/env",
-    ".cargo/git",
-    ".cargo/registry",
-    ".composer/cache",
-    ".deno/bin",
-    ".dotnet",
-    ".fnm",
-    ".ghcup",
-    ".gradle/caches",
-    ".gradle/wrapper",
-    ".juliaup",
-    ".local/bin",
-    ".local/lib",
-    ".local/pipx",
-    ".local/share/claude",
-    ".local/share/fnm",
-    ".local/share/mise",
-    ".local/share/pipx",
-    ".local/share/pnpm",
-    ".local/share/uv",
-    ".m2/repository",
-    ".m2/wrapper",
-    ".nix-profile",
-    ".npm/_cacache",
-    ".npm-global",
-    ".nuget/packages",
-    ".nvm",
-    ".opam",
-    ".pub-cache",
-    ".pyenv",
-    ".rbenv",
-    ".rustup",
-    ".rvm",
-    ".sdkman",
-    ".stack",
-    ".volta",
-    ".yarn",
-    "bin",
-    "go/bin",
-    "go/pkg",
-    "miniconda3",
-    "miniforge3",
-];
-
-/// Those of them that tools write to when they fetch or build something: what is written stays with the lease.
-const CACHES: &[&str] = &[
-    ".bun/install",
-    ".cabal/packages",
-    ".cache/go-build",
-    ".cache/pip",
-    ".cache/pypoetry",
-    ".cache/uv",
-    ".cargo/git",
-    ".cargo/registry",
-    ".composer/cache",
-    ".gradle/caches",
-    ".gradle/wrapper",
-    ".local/share/pnpm",
-    ".m2/repository",
-    ".m2/wrapper",
-    ".npm/_cacache",
-    ".nuget/packages",
-    ".pub-cache",
-    ".stack",
-    ".yarn",
-    "go/pkg",
+const TOOLCHAINS: &[(&str, Use)] = &[
+    (".asdf", Use::Program),
+    (".bun/bin", Use::Program),
+    (".bun/install", Use::Cache),
+    (".cabal/bin", Use::Program),
+    (".cabal/packages", Use::Cache),
+    (".cache/go-build", Use::Cache),
+    (".cache/ms-playwright", Use::Program),
+    (".cache/pip", Use::Cache),
+    (".cache/pypoetry", Use::Cache),
+    (".cache/uv", Use::Cache),
+    (".cargo/bin", Use::Program),
+    (".cargo/config", Use::Program),
+    (".cargo/config.toml", Use::Program),
+    (".cargo/env", Use::Program),
+    (".cargo/git", Use::Cache),
+    (".cargo/registry", Use::Cache),
+    (".composer/cache", Use::Cache),
+    (".deno/bin", Use::Program),
+    (".dotnet", Use::Program),
+    (".fnm", Use::Program),
+    (".ghcup", Use::Program),
+    (".gradle/caches", Use::Cache),
+    (".gradle/wrapper", Use::Cache),
+    (".juliaup", Use::Program),
+    (".local/bin", Use::Program),
+    (".local/lib", Use::Program),
+    (".local/pipx", Use::Program),
+    (".local/share/claude", Use::Program),
+    (".local/share/fnm", Use::Program),
+    (".local/share/mise", Use::Program),
+    (".local/share/pipx", Use::Program),
+    (".local/share/pnpm", Use::Cache),
+    (".local/share/uv", Use::Program),
+    (".m2/repository", Use::Cache),
+    (".m2/wrapper", Use::Cache),
+    (".nix-profile", Use::Program),
+    (".npm/_cacache", Use::Cache),
+    (".npm-global", Use::Program),
+    (".nuget/packages", Use::Cache),
+    (".nvm", Use::Program),
+    (".opam", Use::Program),
+    (".pub-cache", Use::Cache),
+    (".pyenv", Use::Program),
+    (".rbenv", Use::Program),
+    (".rustup", Use::Program),
+    (".rvm", Use::Program),
+    (".sdkman", Use::Program),
+    (".stack", Use::Cache),
+    (".volta", Use::Program),
+    (".yarn", Use::Cache),
+    ("bin", Use::Program),
+    ("go/bin", Use::Program),
+    ("go/pkg", Use::Cache),
+    ("miniconda3", Use::Program),
+    ("miniforge3", Use::Program),
 ];
 
 /// Variables that name such a folder.
@@ -221,8 +206,9 @@ impl Places {
         for place in order.hidden.iter().filter_map(|place| place.canonicalize().ok()) {
             add(&place, Kind::Hidden, Found::Same);
         }
+        let caches = Caches::of(env);
         for place in readable(order, env, home.as_deref()) {
-            let kind = if is_cache(&place, env) { Kind::Cached } else { Kind::Read };
+            let kind = if caches.holds(&place) { Kind::Cached } else { Kind::Read };
             add(&place, kind, Found::Same);
         }
         let cargo = env.get("CARGO_HOME").map(Path::new);
@@ -371,10 +357,18 @@ fn above<'a>(mounts: &'a [Mount], place: &Path) -> Option<&'a Mount> {
     over.max_by_key(|mount| mount.at.components().count())
 }
 
-/// Whether tools keep packages there that they fetch.
-fn is_cache(place: &Path, env: &Environment) -> bool {
-    let named = CACHE_NAMES.iter().filter_map(|name| Path::new(env.get(*name)?).canonicalize().ok());
-    place.is_dir() && (CACHES.iter().any(|part| place.ends_with(part)) || named.into_iter().any(|named| named == place))
+/// Where tools keep packages that they fetch: by the table, and by what variables name.
+struct Caches(Vec<PathBuf>);
+
+impl Caches {
+    fn of(env: &Environment) -> Self {
+        Self(CACHE_NAMES.iter().filter_map(|name| Path::new(env.get(*name)?).canonicalize().ok()).collect())
+    }
+
+    fn holds(&self, place: &Path) -> bool {
+        let listed = || TOOLCHAINS.iter().any(|(part, used)| *used == Use::Cache && place.ends_with(part));
+        place.is_dir() && (self.0.iter().any(|named| named == place) || listed())
+    }
 }
 
 /// What a folder of programs belongs to, where they can't run without it: a virtual environment, a folder of packages, an
@@ -396,14 +390,14 @@ fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBu
     let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_absolute()).collect();
     let mut homes: BTreeSet<PathBuf> = home.map(Path::to_owned).into_iter().collect();
     for folder in &folders {
-        let of = |above: &&Path| TOOLCHAINS.iter().any(|part| folder.starts_with(above.join(part)));
+        let of = |above: &&Path| TOOLCHAINS.iter().any(|(part, _)| folder.starts_with(above.join(part)));
         homes.extend(folder.ancestors().skip(1).filter(|above| above.parent().is_some()).find(of).map(Path::to_owned));
     }
     // What the environment names is meant to be found: toolchains, certificates, sockets. Cargo keeps credentials beside.
     if let Some(above) = env.get("CARGO_HOME").and_then(|cargo| Path::new(cargo).parent()) {
         homes.insert(above.to_owned());
     }
-    let toolchains = homes.iter().flat_map(|home| TOOLCHAINS.iter().map(|part| home.join(part)));
+    let toolchains = homes.iter().flat_map(|home| TOOLCHAINS.iter().map(|(part, _)| home.join(part)));
     let named = env.iter().filter(|(name, _)| !["HOME", "PATH", "PWD"].contains(&name.as_str()));
     let named = named.map(|(_, value)| PathBuf::from(value)).filter(|path| path.is_absolute());
     let resolver = PathBuf::from("/etc/resolv.conf");
@@ -415,15 +409,13 @@ fn readable(order: &Order, env: &Environment, home: Option<&Path>) -> Vec<PathBu
         .chain(toolchains)
         .chain(named)
         .chain(NEEDED.iter().map(PathBuf::from));
+    let hidden = HIDDEN.iter().chain(&["/tmp"]).map(Path::new).chain(order.hidden.iter().map(PathBuf::as_path));
+    let hidden: Vec<PathBuf> = hidden.chain(home).filter_map(|place| place.canonicalize().ok()).collect();
     let mut found: BTreeSet<PathBuf> = BTreeSet::new();
     for path in all.chain([resolver]).chain(order.read.iter().cloned()) {
         let Ok(real) = path.canonicalize() else { continue };
         // Nothing is shown whole that holds what is hidden.
-        let too_much = |place: &PathBuf| place.canonicalize().is_ok_and(|place| place.starts_with(&real));
-        let whole = home.into_iter().map(Path::to_owned).chain(order.hidden.iter().cloned());
-        if real.parent().is_none()
-            || whole.chain(HIDDEN.iter().chain(&["/tmp"]).map(PathBuf::from)).any(|place| too_much(&place))
-        {
+        if real.parent().is_none() || hidden.iter().any(|place| place.starts_with(&real)) {
             continue;
         }
         if path == real || !path.is_symlink() {
