@@ -304,6 +304,7 @@ impl Drop for Served {
 
 #[cfg(test)]
 mod tests {
+    use super::super::orphans::GRACE;
     use super::*;
     use crate::adapters::process::{Environment, Pulse, Vital};
 
@@ -502,6 +503,48 @@ mod tests {
     async fn what_ends_soon_after_its_program_is_waited_for_and_not_named() {
         let command = Command { metered: true, ..daemon("sleep 0.02", "r/soon") };
         assert_eq!(Local.run(command, &Stop::new()).await.unwrap().left, []);
+    }
+
+    /// Threads that keep one core busy until this is dropped.
+    struct Busy(Arc<std::sync::atomic::AtomicBool>);
+
+    impl Busy {
+        fn on(cpu: usize) -> Self {
+            let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            for _ in 0..7 {
+                let done = Arc::clone(&done);
+                std::thread::spawn(move || {
+                    let mut only = rustix::thread::CpuSet::new();
+                    only.set(cpu);
+                    rustix::thread::sched_setaffinity(None, &only).unwrap();
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            Self(done)
+        }
+    }
+
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_core_is_given_the_time_that_it_waits() {
+        // Six tenths of a second of CPU time, on a core of which it gets a part.
+        let line = "while read run rest < /proc/$$/schedstat && [ $run -lt 600000000 ]; do :; done";
+        let cpu = 0;
+        let busy = Busy::on(cpu);
+        let command = Command { cpus: vec![cpu], ..daemon(line, "r/waits") };
+        Local.run(command, &Stop::new()).await.unwrap();
+        let began = Instant::now();
+        let left = Local.settle("r/waits").await;
+        drop(busy);
+        assert_eq!(left, []);
+        assert!(began.elapsed() >= GRACE, "the core was not busy: {:?}", began.elapsed());
     }
 
     #[tokio::test]

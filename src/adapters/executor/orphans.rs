@@ -13,13 +13,16 @@ use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
 use super::mark::Mark;
 use super::reaping;
+use super::stopwatch::Schedule;
 use super::tasks::children;
 use super::walls::Walls;
 use crate::adapters::process::Stray;
 
-/// How long what outlives its program may take to end by itself: long enough for a busy machine, because who is
-/// still there then is accused.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long what outlives its program may take to end by itself, not counting what it waits for a core: who is still there
+/// then is accused.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// What it may wait for a core besides.
+const BUSY: Duration = Duration::from_secs(30);
 /// How long something that was killed may take to be gone.
 const DEATH: Duration = Duration::from_secs(5);
 /// Between two looks.
@@ -69,6 +72,7 @@ async fn settle_of(
 ) -> Settled {
     let began = Instant::now();
     let mut left: BTreeMap<u32, Stray> = BTreeMap::new();
+    let mut delays: BTreeMap<u32, Duration> = BTreeMap::new();
     let (mut all, mut lasted) = (Duration::ZERO, Duration::ZERO);
     loop {
         let (mut alive, now) = (false, began.elapsed());
@@ -85,12 +89,14 @@ async fn settle_of(
             }
             alive = true;
             lasted = now;
-            if began.elapsed() >= GRACE {
+            let delay = delay(pid);
+            let waited = delay.saturating_sub(*delays.entry(pid).or_insert(delay)).min(BUSY);
+            if now >= GRACE + waited {
                 left.entry(pid).or_insert_with(|| Stray { pid, name: name(pid), cpu: Duration::ZERO });
                 kill(pid);
             }
         }
-        if !alive || began.elapsed() > GRACE + DEATH {
+        if !alive || now > GRACE + BUSY + DEATH {
             return Settled { left: left.into_values().collect(), cpu: all, lasted };
         }
         tokio::time::sleep(LOOK).await;
@@ -111,6 +117,12 @@ pub fn bury_in(walls: &Walls) {
     }
 }
 
+/// How long a process could run and had no core, since it began.
+fn delay(pid: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    Schedule::parse(&text).unwrap_or_default().delay
+}
+
 fn kill(pid: u32) {
     // It is our child, or the keeper's who reaps when we ask, and not reaped, so that its number is its own.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
@@ -118,6 +130,7 @@ fn kill(pid: u32) {
     }
 }
 
+/// The command line of a process, cut short.
 pub fn name(pid: u32) -> String {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let line = read("cmdline").split('\0').collect::<Vec<_>>().join(" ");

@@ -30,8 +30,9 @@ pub use table::{Client, Way, clients};
 
 /// How much of a client's output is read, counted from its end. Some repeat a whole message for each word of it.
 const KEEP: usize = 16 << 20;
-/// A client that does not tell its version within this does not run. Some take seconds to start.
-const PROBE: Duration = Duration::from_secs(30);
+/// A client that does not tell its version within this does not run. Some take seconds to start, and half a minute on a
+/// machine that is busy with other work.
+const PROBE: Duration = Duration::from_secs(180);
 /// Lines of the error stream that are shown.
 const SHOWN: usize = 10;
 
