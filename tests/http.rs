@@ -20,8 +20,8 @@ use blueprint::adapters::process::{
     Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop, Usage,
 };
 use blueprint::adapters::suite::{HttpSettings, HttpSuite, Suite, SuiteError};
+use blueprint::domain::cases::TestStatus;
 use blueprint::domain::measurement::MetricName;
-use blueprint::domain::trial::TestStatus;
 
 /// Says what a request gets, from its number; may wait.
 type Answer = dyn Fn(u32) -> (u16, &'static str) + Send + Sync;

@@ -1,8 +1,27 @@
-//! Bringing reports together: a case counts once, with the worst that was seen of it.
+//! Test cases, and how reports are brought together: a case counts once, with the worst that was seen of it.
 
 use std::collections::HashMap;
 
-use super::trial::{TestCase, TestStatus};
+use serde::{Deserialize, Serialize};
+
+/// One test's result in one tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TestCase {
+    /// As the report names it; unique within its suite.
+    pub name: String,
+    /// What came out.
+    pub status: TestStatus,
+}
+
+/// What a test can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum TestStatus {
+    Passed,
+    Failed,
+    Skipped,
+}
 
 /// The cases of several reports in the order in which they first occur.
 pub fn merge(cases: impl IntoIterator<Item = TestCase>) -> Vec<TestCase> {

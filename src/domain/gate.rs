@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::cases::{TestCase, TestStatus};
 use super::plan::Weights;
-use super::trial::{Disqualification, TestCase, TestReport, TestStatus};
+use super::trial::{Disqualification, TestReport};
 
 /// Words of which a note must have one to demand anything.
 const DEMAND: &[&str] = &["must", "shall", "has", "have", "needs", "need", "required"];

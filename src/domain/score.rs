@@ -212,8 +212,8 @@ impl Trade {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::cases::{TestCase, TestStatus};
     use crate::domain::quantity::{Bound, Dimension};
-    use crate::domain::trial::{TestCase, TestStatus};
 
     fn metric(name: &str, bound: &str) -> MetricBound {
         MetricBound { name: MetricName::new(name).unwrap(), bound: Bound::parse(bound).unwrap(), note: None }

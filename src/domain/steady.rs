@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cases::TestStatus;
 use super::measurement::Contender;
-use super::trial::{TestReport, TestStatus};
+use super::trial::TestReport;
 
 /// Which tests do not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -142,7 +143,8 @@ pub fn is_a_taken_port(printed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::trial::{SuiteRun, TestCase};
+    use crate::domain::cases::TestCase;
+    use crate::domain::trial::SuiteRun;
 
     fn report(cases: &[(&str, TestStatus)]) -> TestReport {
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };

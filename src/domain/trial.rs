@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cases::merge;
+use super::cases::{TestCase, TestStatus, merge};
 use super::fresh::{self, Advantage};
 use super::measurement::MetricName;
 use super::plan::VariantKey;
@@ -200,25 +200,6 @@ fn beside(value: Quantity, bound: Bound) -> String {
         Limit::Absolute(limit) if format!("{limit:#}") == short => format!("{value:#}"),
         _ => short,
     }
-}
-
-/// One test's result in one tree.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TestCase {
-    /// As the report names it; unique within its suite.
-    pub name: String,
-    /// What came out.
-    pub status: TestStatus,
-}
-
-/// What a test can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names are the documentation")]
-pub enum TestStatus {
-    Passed,
-    Failed,
-    Skipped,
 }
 
 /// The tests of one tree; skipped ones count neither way.

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 
 use super::format::{Cases, plain};
 use super::libtest::{self, Section};
-use crate::domain::cases::merge;
-use crate::domain::trial::TestCase;
+use crate::domain::cases::{TestCase, merge};
 
 /// Every case, named behind its program, or why the output is not whole.
 pub fn parse(output: &[u8], headings: &[u8]) -> Cases {

@@ -9,9 +9,9 @@ use super::format::{self, Cases, Format};
 use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, gotest, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
-use crate::domain::cases::merge;
+use crate::domain::cases::{TestCase, TestStatus, merge};
 use crate::domain::excerpt::excerpt;
-use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
+use crate::domain::trial::{Failure, TestReport};
 
 /// A program that tests.
 #[derive(Debug, Clone, PartialEq, Eq)]

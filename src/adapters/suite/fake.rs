@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use super::{Site, Suite, SuiteError};
-use crate::domain::trial::{TestCase, TestReport, TestStatus};
+use crate::domain::cases::{TestCase, TestStatus};
+use crate::domain::trial::TestReport;
 
 type Answer = dyn Fn(&Site, &[String]) -> Result<TestReport, SuiteError> + Send + Sync;
 

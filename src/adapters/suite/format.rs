@@ -1,7 +1,7 @@
 //! Formats in which runners report on standard output: one table, and how a report is recognised.
 
 use super::{cargo, gotest, libtest, tap};
-use crate::domain::trial::TestCase;
+use crate::domain::cases::TestCase;
 
 /// What a report yields: its cases, or why it can't be used.
 pub type Cases = Result<Vec<TestCase>, String>;
@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::trial::TestStatus;
+    use crate::domain::cases::TestStatus;
 
     const PERL: &[u8] = include_bytes!("../../../tests/fixtures/suite/perl.tap");
     const NODE: &[u8] = include_bytes!("../../../tests/fixtures/suite/node.tap");

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::format::{Cases, plain};
-use crate::domain::cases::merge;
-use crate::domain::trial::{TestCase, TestStatus};
+use crate::domain::cases::{TestCase, TestStatus, merge};
 
 /// How much of a compiler's output is told.
 const TOLD: usize = 20;

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use super::{Site, Suite, SuiteError};
 use crate::adapters::http::{HttpError, RequestSettings, ServeSettings, Server};
 use crate::adapters::load::{Tally, burst};
+use crate::domain::cases::{TestCase, TestStatus};
 use crate::domain::excerpt::excerpt;
 use crate::domain::quantity::show_duration;
-use crate::domain::trial::{Failure, TestCase, TestReport, TestStatus};
+use crate::domain::trial::{Failure, TestReport};
 
 /// A load test.
 #[derive(Debug, Clone, PartialEq, Eq)]

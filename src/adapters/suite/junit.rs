@@ -5,9 +5,9 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use crate::domain::cases::merge;
+use crate::domain::cases::{TestCase, TestStatus, merge};
 use crate::domain::excerpt::excerpt;
-use crate::domain::trial::{Failure, TestCase, TestStatus};
+use crate::domain::trial::Failure;
 
 /// Every case of a report with what it says of each failure, or why it can't be read. Suites may be nested to
 /// any depth.

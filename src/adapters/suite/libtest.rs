@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::domain::trial::{TestCase, TestStatus};
+use crate::domain::cases::{TestCase, TestStatus};
 
 /// One program's cases.
 pub type Section = Vec<TestCase>;

@@ -10,7 +10,7 @@ use super::error::QuantityError;
 use super::exact::Exact;
 use super::finite::Finite;
 use super::number::is_signed;
-use super::unit::Dimension;
+use super::dimension::Dimension;
 
 /// The four comparators of a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

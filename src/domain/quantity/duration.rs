@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::error::QuantityError;
 use super::number;
-use super::unit::{self, Dimension};
+use super::dimension::Dimension;
+use super::unit;
 
 /// Reads `30 minutes`, `2h`, `90 s` or `1h 30m`. Here `m` are minutes: nothing else is a time.
 pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {

@@ -1,6 +1,6 @@
 //! Why a text is no quantity, bound or duration.
 
-use super::unit::Dimension;
+use super::dimension::Dimension;
 
 /// Why a text is not a quantity, a bound or a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

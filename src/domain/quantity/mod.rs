@@ -1,6 +1,7 @@
 //! Numbers with a meaning: quantities, which have a dimension, and what is read and compared of them.
 
 mod bound;
+mod dimension;
 mod duration;
 mod error;
 mod exact;
@@ -15,12 +16,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use bound::{Bound, Comparator, Direction, Limit};
+pub use dimension::Dimension;
 pub use duration::{parse_duration, show_duration};
 pub use error::QuantityError;
 pub use exact::Exact;
 pub use finite::Finite;
 pub use tokens::Tokens;
-pub use unit::Dimension;
 
 /// A finite number with a dimension, held in the dimension's base unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,13 +8,14 @@ use std::time::{Instant, SystemTime};
 use crate::adapters::git::{CheckoutOrder, GitError};
 use crate::adapters::process::Site;
 use crate::adapters::suite::SuiteError;
+use crate::domain::cases::TestStatus;
 use crate::domain::event::Event;
 use crate::domain::excerpt::excerpt;
 use crate::domain::gate;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::Weights;
 use crate::domain::steady::{is_a_taken_port, tells_of_a_taken_port};
-use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport, TestStatus};
+use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport};
 use crate::engine::measure::pace::{Patience, too_long};
 use crate::engine::resources::lease::{Lease, Purpose, judging, machine};
 use crate::engine::run::Run;
@@ -361,8 +362,8 @@ pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestRep
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::cases::TestCase;
     use crate::domain::plan::Weight;
-    use crate::domain::trial::TestCase;
 
     fn report(cases: &[(&str, TestStatus)]) -> TestReport {
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };

@@ -7,9 +7,10 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
 use super::super::{scoreboard, verdict, words};
+use crate::domain::cases::{TestCase, TestStatus};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::MetricBound;
-use crate::domain::trial::{Disqualification, Outcome, TestCase, TestReport, TestStatus};
+use crate::domain::trial::{Disqualification, Outcome, TestReport};
 use crate::domain::verdict::{Row, Scoreboard};
 use crate::engine::state::Facts;
 
