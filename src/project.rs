@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -191,6 +192,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// A log that is added to. What programs print may be in it, and is nobody else's to read.
+pub fn open_log(path: &Path) -> Result<std::fs::File> {
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+        Error::usage(format!("the log {} can't be written: {error}", path.display()))
+            .hint("name a file in a folder that you may write to")
+    })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

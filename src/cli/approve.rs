@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::{Context, Outcome, documents};
 use crate::error::ExitCode;
-use crate::project::Project;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  blueprint approve docs/blueprints/faster-listing.md")]
@@ -15,7 +14,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let loaded = documents::load(&args.document, &project, context).await?;
     documents::bind(&loaded, &project, context)?;
     let digest = loaded.document.digest();

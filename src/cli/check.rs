@@ -42,7 +42,7 @@ enum Format {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     target::refs_can_be_made(&*project.git).await?;
     let bindings = compose::bindings(&project.config)?;
     let mut all = Vec::new();

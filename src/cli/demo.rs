@@ -26,7 +26,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     let shown = args.into.display();
     context.out.note(&format!("wrote a sample project into {shown}: a listing of 200,000 users that is too slow,"));
     context.out.note(&format!("and {} with three recorded ways to speed it up\n\n", demo::DOCUMENT));
-    let inner = Context { out: context.out.clone(), directory: root };
+    let inner = Context { out: context.out.clone(), log: context.log.clone(), directory: root };
     let code = run::one(Path::new(demo::DOCUMENT), &inner).await?;
     if code == ExitCode::Done {
         let program = callable();

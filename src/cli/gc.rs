@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let mut cleaned = Vec::new();
     if project.has_journal()? {
         let journal = project.journal().await?;

@@ -7,7 +7,7 @@ use crate::compose::starter;
 use crate::config;
 use crate::domain::detect::detect;
 use crate::error::{Error, ExitCode, Result};
-use crate::project::{self, CONFIGURATION, Project, files};
+use crate::project::{self, CONFIGURATION, files};
 use crate::ui::{self, Missing};
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct NewArgs {
 }
 
 pub async fn main(_args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let found = detect(&files::listing(project.git_root()));
     create(&project.git_root().join(CONFIGURATION), &config::starter(&found), CONFIGURATION)?;
     context.out.print(&format!("wrote {CONFIGURATION}\n{}", ui::found(&found)));
@@ -32,7 +32,7 @@ pub async fn main(_args: &Args, context: &Context) -> Outcome {
 }
 
 pub async fn new(args: &NewArgs, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let title = args.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let slug = slug(&title);
     if slug.is_empty() {

@@ -19,16 +19,17 @@ mod status;
 mod watch;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::adapters::executor::{keeper, ordinary};
 use crate::adapters::journal::JournalError;
-use crate::error::{Error, ExitCode};
-use crate::project;
-use crate::ui::{Colour, Surroundings, Terminal};
+use crate::error::{self, Error, ExitCode};
+use crate::project::{self, Project};
+use crate::ui::{Colour, LOG_VARIABLE, Log, LogSettings, Surroundings, Terminal};
 
 /// Implement competing variants of a change and land the best.
 #[derive(Debug, Parser)]
@@ -46,6 +47,12 @@ struct Cli {
     /// Work in this directory instead of the current one.
     #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// Log what is done on standard error: -v steps, -vv programs too, -vvv everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Write the log to this file instead.
+    #[arg(long = "log", global = true, value_name = "FILE")]
+    log: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -98,7 +105,18 @@ impl Command {
 /// What a command works with.
 struct Context {
     out: Arc<Terminal>,
+    log: Log,
     directory: PathBuf,
+}
+
+impl Context {
+    /// The project of the directory. What is logged from here on is without its secrets.
+    async fn project(&self) -> error::Result<Project> {
+        let project = Project::open(&self.directory).await?;
+        let redactor = project.redactor();
+        self.log.without(Box::new(move |text| redactor.text(text)));
+        Ok(project)
+    }
 }
 
 /// How a command ends early: with an error, or with one that was already told.
@@ -137,9 +155,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     if cli.command.runs_programs() {
         ordinary::prepare();
     }
-    let out = Arc::new(Terminal::stdio(cli.color, Surroundings::of(&project::variables())));
+    let variables = project::variables();
+    let filter = variables.get(LOG_VARIABLE).filter(|filter| !filter.is_empty()).cloned();
+    let terminal = Terminal::stdio(cli.color, Surroundings::of(&variables));
+    let on_the_terminal = cli.log.is_none() && (cli.verbose > 0 || filter.is_some());
+    let out = Arc::new(if on_the_terminal { terminal.undrawn() } else { terminal });
+    let log = match begin_log(cli.verbose, filter, cli.log.as_deref(), &out) {
+        Ok(log) => log,
+        Err(error) => {
+            out.error(&error);
+            return error.kind as u8;
+        }
+    };
     let directory = cli.directory.unwrap_or_else(|| PathBuf::from("."));
-    let context = Context { out: Arc::clone(&out), directory };
+    let context = Context { out: Arc::clone(&out), log, directory };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -161,6 +190,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             code.max(error.kind) as u8
         }
     }
+}
+
+fn begin_log(verbosity: u8, filter: Option<String>, file: Option<&Path>, out: &Arc<Terminal>) -> error::Result<Log> {
+    let file = file.map(project::open_log).transpose()?;
+    let file = file.map(|file| Box::new(file) as Box<dyn Write + Send>);
+    Log::start(LogSettings { verbosity, filter, file }, out)
 }
 
 /// Help and version are results; anything else that clap says is a usage error.

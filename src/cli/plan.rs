@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     let (mut outlines, mut worst) = (Vec::new(), ExitCode::Done);
     for path in &paths {

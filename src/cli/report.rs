@@ -5,7 +5,6 @@ use crate::adapters::journal::Journal;
 use crate::domain::decision;
 use crate::engine::state::Facts;
 use crate::error::{Error, ExitCode, Result};
-use crate::project::Project;
 use crate::ui::{self, report};
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +39,7 @@ async fn newest(journal: &dyn Journal, runs: Vec<String>) -> Result<Option<Strin
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let none = || Error::usage("nothing was run in this repository yet").hint("blueprint run docs/blueprints/*.md");
     if !project.has_journal()? {
         return Err(none().into());

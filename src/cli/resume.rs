@@ -52,7 +52,7 @@ fn tokens(text: &str) -> std::result::Result<Tokens, String> {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let mut project = Project::open(&context.directory).await?;
+    let mut project = context.project().await?;
     let Some(mut facts) = wanted(&project, args).await? else {
         context.out.note("nothing to resume: every run of this repository is finished\n");
         return Ok(ExitCode::Done);

@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let facts = earlier(&project, args.run.as_deref()).await?;
     let started = &facts.seen.started;
     let strayed = project.strayed_since(&started.run, started.given.as_deref()).await?;

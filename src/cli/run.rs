@@ -68,7 +68,7 @@ enum Merge {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let Chosen { paths, alone } = documents::named(&args.documents, context)?;
     if args.dry_run {
         return plan::show(&paths, &project, context).await;
@@ -102,7 +102,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 
 /// Carries out one document as `run` without options does.
 pub async fn one(path: &Path, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let signals = Signals::watch()?;
     let session =
         Session { project, signals, merge: Merge::Auto, verify: None, again: false, reuse: None, events: None };

@@ -3,7 +3,6 @@
 use super::{Context, Outcome};
 use crate::engine::state::Facts;
 use crate::error::ExitCode;
-use crate::project::Project;
 use crate::ui::{self, RunLine};
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +14,7 @@ pub struct Args {
 }
 
 pub async fn main(args: &Args, context: &Context) -> Outcome {
-    let project = Project::open(&context.directory).await?;
+    let project = context.project().await?;
     let mut lines = Vec::new();
     if project.has_journal()? {
         let journal = project.journal().await?;

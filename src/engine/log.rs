@@ -63,6 +63,8 @@ impl Log {
             Some(serde_json::Value::String(kind)) => kind,
             _ => String::new(),
         };
+        tracing::info!(record = %kind, "written");
+        tracing::trace!(%data);
         Ok(self.journal.append(&self.run, self.elapsed(), &kind, data))
     }
 }

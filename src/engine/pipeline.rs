@@ -31,6 +31,7 @@ pub struct Conclusion {
 }
 
 /// Carries out a run, or what is left of it.
+#[tracing::instrument(name = "run", skip_all, fields(id = %run.started.run))]
 pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
     let mut judged = PerContender::new();
     let _watching = run.room.watch();
@@ -49,6 +50,7 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
 }
 
 /// Tries a run's harness on the baseline, and nothing else; what was seen.
+#[tracing::instrument(name = "try", skip_all, fields(id = %run.started.run))]
 pub async fn try_out(run: &Run) -> Result<Facts, Error> {
     let mut judged = PerContender::new();
     let _watching = run.room.watch();
@@ -209,6 +211,7 @@ impl Run {
         }
     }
 
+    #[tracing::instrument(name = "trial", skip_all, fields(variant = %variant.key))]
     async fn judge_variant(
         &self,
         variant: &crate::domain::plan::Variant,

@@ -205,7 +205,9 @@ impl Run {
 
     /// Warns whoever watches.
     pub fn warn(&self, text: impl Into<String>) {
-        self.tell(Event::Warning { text: text.into() });
+        let text = text.into();
+        tracing::warn!("{text}");
+        self.tell(Event::Warning { text });
     }
 
     /// The time that is left of the plan's cap; unlimited where there is none, and after the verdict.

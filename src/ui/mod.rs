@@ -8,6 +8,7 @@ mod doctor;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod log;
 mod noise;
 mod notes;
 mod outline;
@@ -25,6 +26,7 @@ mod words;
 
 pub use doctor::{doctor, doctor_json};
 pub use error::error;
+pub use log::{Log, LogSettings, VARIABLE as LOG_VARIABLE};
 pub use noise::{Waiting, recorded, replayed, replayed_json};
 pub use outline::{outline, outline_json, outlines_json};
 pub use progress::{JsonLines, Progress, Sinks};

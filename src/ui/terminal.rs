@@ -112,6 +112,12 @@ impl Terminal {
         }
     }
 
+    /// The same without anything drawn: lines of a log come between.
+    #[must_use]
+    pub fn undrawn(self) -> Self {
+        Self { live: false, ..self }
+    }
+
     /// Any other writers, as if they were no terminal.
     pub fn to(
         out: impl Write + Send + 'static,

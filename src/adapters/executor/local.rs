@@ -43,6 +43,7 @@ pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> R
     }
     let log = open_log(&command)?;
     let (mut group, pipes) = Group::start(&command, false, walls).await?;
+    tracing::trace!(program = %command.shown(), pid = group.pid(), dir = %command.dir.display(), "started");
     let mut output = attach(pipes, &command, log, group.pid())?;
     let limit = command.time_limit;
     let forced = tokio::select! {
@@ -65,6 +66,7 @@ pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> R
     }
     let Settled { left, cpu, lasted } = outlived(&group, tree.as_ref(), command.metered).await;
     let held = output.rest().await;
+    tracing::debug!(program = %command.shown(), %exit, wall = ?ended.wall, "ended");
     // It has not ended before all that it started has: who leaves work to a child is not the faster for it.
     let (wall, usage) = (ended.wall + lasted, ended.usage(cpu));
     let finished = Finished::of(exit, output.stdout.bytes(), output.stderr.bytes());
@@ -76,6 +78,7 @@ pub async fn serve(command: Command, walls: Option<&Arc<Walls>>) -> Result<Box<d
     let log = open_log(&command)?;
     let (group, pipes) = Group::start(&command, true, walls).await?;
     let (pid, meter) = (group.pid(), group.meter());
+    tracing::debug!(program = %command.shown(), pid, dir = %command.dir.display(), "serves");
     let output = attach(pipes, &command, log, group.pid())?;
     let (stdout, stderr) = (output.stdout.clone(), output.stderr.clone());
     let ask = Stop::new();

@@ -71,6 +71,7 @@ struct Means<'a> {
 impl Run {
     /// Carries out one step. Where it breaks the diff contract the agent is told so once, with the
     /// reason, and may put it right.
+    #[tracing::instrument(skip_all, fields(index = step.index))]
     pub async fn step(&self, step: Step<'_>) -> Result<Stepped, Error> {
         let contender = step.lease.contender.clone();
         self.tell(Event::StepStarted { contender: contender.clone(), title: step.item.title.clone() });

@@ -118,6 +118,7 @@ impl Run {
     /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
     /// that counts; the suites run all the same, because what they leave in the tree and its
     /// services is what the blocks before the interruption were measured on.
+    #[tracing::instrument(name = "judging", skip_all, fields(%contender))]
     pub async fn judge(
         &self,
         contender: &Contender,

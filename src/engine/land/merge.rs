@@ -28,6 +28,7 @@ struct Verified {
 
 impl Run {
     /// Lands what the verdict names, unless that was done or is not wanted.
+    #[tracing::instrument(name = "landing", skip_all)]
     pub async fn land(&self, scoreboard: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
         if let Some(commit) = &facts.landed {
             return Ok(Some(commit.clone()));

@@ -264,6 +264,7 @@ impl Run {
     }
 
     /// One slice for each active contender and each source that it still needs.
+    #[tracing::instrument(skip_all, fields(index = index))]
     async fn block(
         &self,
         index: u32,

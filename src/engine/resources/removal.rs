@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::engine::resources::lease::machine;
 use crate::engine::run::Run;
@@ -34,10 +35,11 @@ impl Run {
     /// Removes what was put aside, and then records that the lease's directory is gone.
     pub(in crate::engine) async fn remove_in_background(&self, aside: std::path::PathBuf, resource: Resource) {
         let (workspace, log) = (Arc::clone(&self.ports.workspace), self.log.clone());
-        self.removals.tasks.lock().await.spawn(async move {
+        let remove = async move {
             workspace.remove(&aside).await.map_err(machine)?;
             log.write(&Record::Removed { resource }).await
-        });
+        };
+        self.removals.tasks.lock().await.spawn(remove.in_current_span());
     }
 
     /// Waits until all that was put aside is gone: nothing else may run while a run measures, and nothing
