@@ -6,11 +6,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Quantity;
+use super::dimension::Dimension;
 use super::error::QuantityError;
 use super::exact::Exact;
 use super::finite::Finite;
 use super::number::is_signed;
-use super::dimension::Dimension;
 
 /// The four comparators of a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::dimension::Dimension;
 use super::error::QuantityError;
 use super::number;
-use super::dimension::Dimension;
 use super::unit;
 
 /// Reads `30 minutes`, `2h`, `90 s` or `1h 30m`. Here `m` are minutes: nothing else is a time.
