@@ -7,7 +7,9 @@ mod doctor;
 mod documents;
 mod gc;
 mod init;
+mod look;
 mod noise;
+mod outcome;
 mod plan;
 mod report;
 mod resume;
@@ -25,10 +27,10 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::adapters::executor::{keeper, ordinary};
-use crate::adapters::journal::JournalError;
 use crate::error::{Error, ExitCode};
 use crate::project;
 use crate::ui::{Colour, Surroundings, Terminal};
+use outcome::{Context, Failure, Outcome};
 
 /// Implement competing variants of a change and land the best.
 #[derive(Debug, Parser)]
@@ -94,32 +96,6 @@ impl Command {
         )
     }
 }
-
-/// What a command works with.
-struct Context {
-    out: Arc<Terminal>,
-    directory: PathBuf,
-}
-
-/// How a command ends early: with an error, or with one that was already told.
-enum Failure {
-    Error(Error),
-    Told(ExitCode),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<JournalError> for Failure {
-    fn from(error: JournalError) -> Self {
-        Self::Error(error.into())
-    }
-}
-
-type Outcome = Result<ExitCode, Failure>;
 
 /// Runs one command line; the number is the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
