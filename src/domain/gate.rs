@@ -78,7 +78,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::trial::SuiteRun;
+    use crate::domain::trial::{Disqualification, SuiteRun};
     use crate::domain::weights::{Weight, Weights};
 
     #[test]
