@@ -27,6 +27,7 @@ use crate::domain::measurement::{MetricName, Unchecked};
 use crate::domain::plan::{MetricBound, Plan};
 use crate::engine::before::approval::{self, Approval, Candidate};
 use crate::engine::before::estimate;
+use crate::engine::before::known::{Environment, Known};
 use crate::engine::before::preview::{self, Outline};
 use crate::engine::before::target::{self, Target};
 use crate::engine::before::uncommitted;
@@ -46,6 +47,7 @@ pub mod named;
 mod queries;
 pub mod sandbox;
 pub mod starter;
+mod values;
 
 pub use measures::bindings;
 
@@ -207,7 +209,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     let estimate = estimate(project, path, plan).await?;
     let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
     let approved = matches!(approval::judge(&candidate, &*project.git).await, Ok(Approval::Approved));
-    Ok(preview::outline(&preview::Known {
+    Ok(preview::outline(&Known {
         plan,
         document: path,
         digest: &document.digest(),
@@ -250,9 +252,9 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
     }))
 }
 
-fn environment(project: &Project) -> preview::Environment {
+fn environment(project: &Project) -> Environment {
     let config::Passed { set, passed, missing } = project.config.environment.names(&project.variables);
-    preview::Environment { set, passed, missing }
+    Environment { set, passed, missing }
 }
 
 /// What measuring a document will take and can tell, from the newest run or try of it with this configuration.
@@ -399,7 +401,7 @@ pub async fn databases(project: &Project) -> Result<Option<Arc<dyn Database>>> {
 async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<dyn Database>>> {
     let Some(config) = &project.config.database else { return Ok(None) };
     let settings = DatabaseSettings {
-        url: reference(project, "database.url", config.url.as_deref())?,
+        url: values::reference(project, "database.url", config.url.as_deref())?,
         engine: config.engine.map(|engine| match engine {
             config::Engine::Postgres => database::Engine::Postgres,
             config::Engine::Sqlite => database::Engine::Sqlite,
@@ -416,7 +418,7 @@ async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<
 async fn cache_port(project: &Project) -> Result<Option<Arc<dyn Cache>>> {
     let Some(config) = &project.config.cache else { return Ok(None) };
     let settings = CacheSettings {
-        url: reference(project, "cache.url", config.url.as_deref())?,
+        url: values::reference(project, "cache.url", config.url.as_deref())?,
         isolation: match config.isolation {
             None | Some(config::CacheIsolation::Auto) => cache::Isolation::Auto,
             Some(config::CacheIsolation::Server) => cache::Isolation::Server,
@@ -435,18 +437,6 @@ fn isolation(config: &config::Database) -> database::Isolation {
         Some(DatabaseIsolation::Server) => database::Isolation::Server,
         Some(DatabaseIsolation::Database) => database::Isolation::Database,
         Some(DatabaseIsolation::Schema) => database::Isolation::Schema,
-    }
-}
-
-/// A value, or the variable that it names.
-fn reference(project: &Project, key: &str, text: Option<&str>) -> Result<Option<String>> {
-    let Some(text) = text else { return Ok(None) };
-    let Some(name) = text.strip_prefix('$') else { return Ok(Some(text.to_owned())) };
-    let name = name.trim_start_matches('{').trim_end_matches('}');
-    match project.variables.get(name) {
-        Some(value) if !value.is_empty() => Ok(Some(value.clone())),
-        _ => Err(Error::usage(format!("`{key}` in {CONFIGURATION} names ${name}, and that variable is not set"))
-            .hint(format!("set it: export {name}=…"))),
     }
 }
 

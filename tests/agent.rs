@@ -19,10 +19,11 @@ use blueprint::adapters::process::{Environment, ProcessError, Stop};
 use blueprint::domain::measurement::MetricName;
 use blueprint::domain::plan::{
     Applies, Budget, ContractKind, DiffContract, EvaluationTest, FilePattern, MetricBound, Mode, Plan, Question,
-    Status, Variant, VariantKey, Weight, Weights, WorkItem,
+    Status, Variant, VariantKey, WorkItem,
 };
 use blueprint::domain::quantity::{Bound, Tokens};
 use blueprint::domain::trial::Usage;
+use blueprint::domain::weights::{Weight, Weights};
 use blueprint::domain::wire::{Access, Secret, Wire};
 use common::Repo;
 use common::model::{Model, Reply};

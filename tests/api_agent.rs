@@ -12,10 +12,11 @@ use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::process::{Environment, Stop};
 use blueprint::domain::plan::{
     Applies, Budget, ContractKind, DiffContract, EvaluationTest, FilePattern, Mode, Plan, Status, Variant, VariantKey,
-    Weight, Weights, WorkItem,
+    WorkItem,
 };
 use blueprint::domain::quantity::Tokens;
 use blueprint::domain::trial::Usage;
+use blueprint::domain::weights::{Weight, Weights};
 use blueprint::domain::wire::{Access, Secret, Wire};
 use common::Repo;
 use common::arena::{Arena, DOCUMENT};

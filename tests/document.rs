@@ -11,8 +11,9 @@ use blueprint::domain::plan::{Plan, Status, VariantKey};
 use blueprint::domain::quantity::Quantity;
 use blueprint::domain::results::Ended;
 use blueprint::domain::score::{Criteria, Points};
+use blueprint::domain::scoreboard::Scoreboard;
 use blueprint::domain::trial::{ChangeSize, Disqualification, Outcome};
-use blueprint::domain::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
+use blueprint::domain::verdict::{NoWinner, Row, Support, Verdict};
 
 const SEED: &str = include_str!("fixtures/documents/seed.md");
 

@@ -25,7 +25,7 @@ use blueprint::domain::event::Event;
 use blueprint::domain::lanes::{Core, Decision, Lanes, Refusal, Topology, Wanted};
 use blueprint::domain::measurement::{MetricName, Reading, Timing};
 use blueprint::domain::quantity::{Dimension, Quantity};
-use blueprint::domain::verdict::Scoreboard;
+use blueprint::domain::scoreboard::Scoreboard;
 use blueprint::engine::before::target;
 use blueprint::engine::clock::Clock;
 use blueprint::engine::measure::lanes;

@@ -15,18 +15,16 @@ use crate::adapters::git::{GitError, Repository};
 use crate::adapters::machine::Machine as _;
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::process::{Command, Environment, Executor, Stop, installed};
-use crate::compose;
-use crate::config;
 use crate::domain::detect::detect;
 use crate::domain::document::Document;
 use crate::domain::plan::{Status, Variant, VariantKey};
 use crate::domain::wire::Provider;
 use crate::engine::before::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
-use crate::engine::before::preview::Reach;
+use crate::engine::before::known::Reach;
 use crate::engine::resources::lease;
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project, files};
-use crate::ui;
+use crate::{compose, config, ui};
 
 /// A program that does not tell its version within this does not run.
 const LIMIT: Duration = Duration::from_secs(10);

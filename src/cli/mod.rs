@@ -7,7 +7,9 @@ mod doctor;
 mod documents;
 mod gc;
 mod init;
+mod look;
 mod noise;
+mod outcome;
 mod plan;
 mod report;
 mod resume;
@@ -26,10 +28,10 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::adapters::executor::{keeper, ordinary};
-use crate::adapters::journal::JournalError;
 use crate::error::{self, Error, ExitCode};
-use crate::project::{self, Project};
+use crate::project;
 use crate::ui::{Colour, LOG_VARIABLE, Log, LogSettings, Surroundings, Terminal};
+use outcome::{Context, Failure, Outcome};
 
 /// Implement competing variants of a change and land the best.
 #[derive(Debug, Parser)]
@@ -101,43 +103,6 @@ impl Command {
         )
     }
 }
-
-/// What a command works with.
-struct Context {
-    out: Arc<Terminal>,
-    log: Log,
-    directory: PathBuf,
-}
-
-impl Context {
-    /// The project of the directory. What is logged from here on is without its secrets.
-    async fn project(&self) -> error::Result<Project> {
-        let project = Project::open(&self.directory).await?;
-        let redactor = project.redactor();
-        self.log.without(Box::new(move |text| redactor.text(text)));
-        Ok(project)
-    }
-}
-
-/// How a command ends early: with an error, or with one that was already told.
-enum Failure {
-    Error(Error),
-    Told(ExitCode),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<JournalError> for Failure {
-    fn from(error: JournalError) -> Self {
-        Self::Error(error.into())
-    }
-}
-
-type Outcome = Result<ExitCode, Failure>;
 
 /// Runs one command line; the number is the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {

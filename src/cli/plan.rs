@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::documents::{self, Chosen};
-use super::run::{Look, Wanted, ended, look, passed_over};
+use super::look::{Look, Wanted, ended, look, passed_over};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome};
@@ -106,7 +106,7 @@ async fn would_be(path: &Path, alone: bool, project: &Project, context: &Context
     let loaded = documents::load(path, project, context).await?;
     match look(&loaded, path, Wanted { lands: true, again: false }, project, context).await? {
         Look::Ended => Ok(ended(&loaded, context)),
-        Look::NotNow(status) => Ok(passed_over(&loaded, status, alone, context)?),
+        Look::NotNow(status) => passed_over(&loaded, status, alone, context),
         Look::Ready(target) => {
             compose::preflight(project, &loaded.document, &target).await?;
             Ok(ExitCode::Work)

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::documents::{self, Chosen, Loaded};
+use super::documents::{self, Chosen};
+use super::look::{Look, Wanted, ended, look, passed_over};
 use super::signals::Signals;
 use super::watch::Watch;
 use super::{Context, Failure, Outcome, plan};
@@ -12,9 +13,9 @@ use crate::compose::{self, Prepared, Purpose};
 use crate::domain::document::Document;
 use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
-use crate::domain::verdict::{NoWinner, Row, Scoreboard, Verdict};
-use crate::engine::before::approval::{self, Approval, Candidate};
+use crate::domain::verdict::{NoWinner, Row, Verdict};
 use crate::engine::before::target;
 use crate::engine::judge::shadow;
 use crate::engine::pipeline;
@@ -135,7 +136,7 @@ impl Session {
         let target = match look(&loaded, path, wanted, &self.project, context).await? {
             Look::Ready(target) => target,
             Look::Ended => return Ok(ended(&loaded, context)),
-            Look::NotNow(status) => return Ok(passed_over(&loaded, status, alone, context)?),
+            Look::NotNow(status) => return passed_over(&loaded, status, alone, context),
         };
         let relative = self.project.relative(&context.directory.join(path))?;
         if let Some(run) = self.open_run(&relative, &loaded.document).await?.filter(|_| !alone && !self.again) {
@@ -215,78 +216,6 @@ struct Ready<'a> {
     path: &'a str,
     document: &'a Document,
     target: &'a target::Target,
-}
-
-/// What a run would make of a document before it starts.
-pub enum Look {
-    /// It may run, and its winner lands here.
-    Ready(target::Target),
-    /// A run recorded in it that nothing landed.
-    Ended,
-    /// It is not meant to run now.
-    NotNow(crate::domain::plan::Status),
-}
-
-/// What is asked of a document before it runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// Whether its winner lands.
-    pub lands: bool,
-    /// Whether it may be one in which a run recorded its end.
-    pub again: bool,
-}
-
-/// Looks whether a document may run now; what is wrong with it is told, or an error.
-pub async fn look(
-    loaded: &Loaded,
-    path: &Path,
-    wanted: Wanted,
-    project: &Project,
-    context: &Context,
-) -> std::result::Result<Look, Failure> {
-    let target = target::target(&*project.git, project.config.branch.as_deref()).await?;
-    let relative = project.relative(&context.directory.join(path))?;
-    let (disk, again) = (&loaded.document, wanted.again);
-    let candidate = Candidate { path: &relative, disk, base: &target.base, target: &target.branch, again };
-    match approval::judge(&candidate, &*project.git).await? {
-        Approval::Approved => {}
-        Approval::Ended => return Ok(Look::Ended),
-        Approval::NotNow(status) => return Ok(Look::NotNow(status)),
-    }
-    documents::bind(loaded, project, context)?;
-    if wanted.lands {
-        target::document_is_committed(&*project.git, &target, &relative).await?;
-        if let Some(warning) = target::checkout_is_ready(&*project.git, &target).await? {
-            context.out.note(&format!("warning: {warning}\n"));
-        }
-    }
-    Ok(Look::Ready(target))
-}
-
-/// A document that is not to run now is passed over among others and refused alone.
-pub fn passed_over(
-    loaded: &Loaded,
-    status: crate::domain::plan::Status,
-    alone: bool,
-    context: &Context,
-) -> Result<ExitCode> {
-    use crate::domain::plan::Status;
-    let shown = &loaded.shown;
-    let message = format!("{shown} is {status}, and only approved documents run");
-    if !alone || status == Status::Completed {
-        context.out.note(&format!("{message}; skipped\n"));
-        return Ok(ExitCode::Done);
-    }
-    Err(Error::refused(message).hint(format!("approve what it says now: blueprint approve {shown}, and commit it")))
-}
-
-/// A document in which a run recorded its end is done, until somebody asks for it again.
-pub fn ended(loaded: &Loaded, context: &Context) -> ExitCode {
-    let (shown, run) = (&loaded.shown, loaded.document.run().unwrap_or_default());
-    context.out.note(&format!(
-        "{shown} is failed: run {run} landed nothing; skipped (once more: blueprint run --again {shown})\n"
-    ));
-    ExitCode::Done
 }
 
 /// A run that this process carries out.

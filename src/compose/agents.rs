@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::reference;
+use super::values::reference;
 use crate::adapters::agent::patch::{self, Material, Source};
 use crate::adapters::agent::{Agent, AgentSettings, Template, api, command, preset};
 use crate::adapters::proxy::{LoopbackProxy, Proxy, Settings, Upstream};
@@ -11,7 +11,7 @@ use crate::config;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
-use crate::engine::before::preview::Reach;
+use crate::engine::before::known::Reach;
 use crate::engine::resources::lease;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queries;
+use super::values::{needed, wrong};
 use crate::adapters::http::{self, RequestPath, RequestSettings, ServeSettings};
 use crate::adapters::load;
 use crate::adapters::metric::{self, MetricSource, SourceSettings, command, file, instructions, report, sql, sql_load};
@@ -16,12 +17,7 @@ use crate::domain::document::Bindings;
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::{EvaluationTest, MetricBound, Plan};
 use crate::domain::quantity::Limit;
-use crate::error::{Error, Result};
-use crate::project::CONFIGURATION;
-
-pub(super) fn wrong(what: impl std::fmt::Display) -> Error {
-    Error::usage(format!("{CONFIGURATION}: {what}"))
-}
+use crate::error::Result;
 
 /// What the configuration binds, for `check`.
 pub fn bindings(config: &Config) -> Result<Bindings> {
@@ -84,10 +80,6 @@ fn burst(config: &Config, test: &EvaluationTest, own: &Http, limit: Option<Durat
         requests: http.requests,
         limit,
     }))
-}
-
-pub(super) fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
-    value.map(String::as_str).ok_or_else(|| wrong(format!("`{place}` needs `{key}`")))
 }
 
 fn path(place: &str, key: &str, text: &str) -> Result<RequestPath> {

@@ -1,7 +1,7 @@
 //! Loads on databases: their settings, and the files that they are read from, which nobody but the base
 //! may write unless the configuration lets variants.
 
-use super::measures::{needed, wrong};
+use super::values::{needed, wrong};
 use crate::adapters::git::Git;
 use crate::adapters::load as defaults;
 use crate::adapters::metric::load::{LoadStat, Metric as Told};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::raw;
-use super::{Patch, Words, duration};
+use super::duration::duration;
+use super::raw::{self, Patch, Words};
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::Wire;
 

@@ -3,6 +3,7 @@
 //! Precedence: built-in defaults, then this file; the document says *what* and is not overridden.
 
 mod agent;
+mod duration;
 mod environment;
 mod keys;
 mod land;
@@ -21,10 +22,10 @@ use crate::domain::landing;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
 use crate::domain::price::{Money, Price, Prices};
-use crate::domain::quantity::parse_duration;
 use crate::error::{Error, Result};
 
 pub use agent::Agent;
+pub use duration::duration;
 pub use environment::{Passed, Variables};
 pub use models::{Models, Upstream};
 pub use raw::{
@@ -257,16 +258,6 @@ fn prices(raw: BTreeMap<String, raw::Price>) -> std::result::Result<BTreeMap<Str
         Ok((model, price))
     };
     raw.into_iter().map(one).collect()
-}
-
-/// A duration such as `10m`; `key` is named where it is none.
-pub fn duration(key: &str, text: Option<&str>) -> std::result::Result<Option<Duration>, String> {
-    let read = |text| parse_duration(text).map_err(|why| format!("`{key}`: {why}"));
-    let read = text.map(read).transpose()?;
-    if read == Some(Duration::ZERO) {
-        return Err(format!("`{key}` must be longer than nothing"));
-    }
-    Ok(read)
 }
 
 /// A path below the repository's root, or a glob of such.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -313,6 +314,27 @@ impl Ledger {
             }
             _ => Admission::Wait,
         }
+    }
+}
+
+/// Caps in the place of the document's; those that are not given stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Caps {
+    /// All variants together, with what is spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Tokens>,
+    /// One step of one variant, with what it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Tokens>,
+    /// The whole run, with the time that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Duration>,
+}
+
+impl Caps {
+    /// Whether any is given.
+    pub fn any(&self) -> bool {
+        *self != Self::default()
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::estimate::DECIDING;
 use super::plan::VariantKey;
 use super::reckoning::Reckoning;
-use super::verdict::{NoWinner, Scoreboard, Verdict};
+use super::scoreboard::Scoreboard;
+use super::verdict::{NoWinner, Verdict};
 
 /// What is known of a run that landed nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -116,8 +117,9 @@ mod tests {
     use super::*;
     use crate::domain::measurement::Contender;
     use crate::domain::score::{Criteria, Points};
+    use crate::domain::scoreboard::Outlook;
     use crate::domain::trial::Outcome;
-    use crate::domain::verdict::{Outlook, Row};
+    use crate::domain::verdict::Row;
 
     fn board(reason: NoWinner) -> Scoreboard {
         let points = |value| Points::new(value).unwrap();

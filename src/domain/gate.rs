@@ -1,12 +1,11 @@
-//! Gates: a weight's note that demands that tests pass, what it covers, and who misses it.
+//! Gates: a weight's note that demands that tests pass, what it covers, and what a tree misses of it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::cases::{TestCase, TestStatus};
-use super::plan::Weights;
-use super::trial::{Disqualification, TestReport};
+use super::trial::TestReport;
 
 /// Words of which a note must have one to demand anything.
 const DEMAND: &[&str] = &["must", "shall", "has", "have", "needs", "need", "required"];
@@ -56,7 +55,7 @@ impl Gate {
     }
 
     /// What this tree's tests miss of it, sorted: failing tests by name, and what none ran of.
-    fn missing(self, report: &TestReport) -> BTreeSet<String> {
+    pub(super) fn missing(self, report: &TestReport) -> BTreeSet<String> {
         let suites = || report.suites.iter().filter(|run| self.covers(&run.suite));
         let idle = suites().filter(|run| run.ran == 0).map(|run| format!("{}: no test was executed", run.suite));
         let mut missing: BTreeSet<_> = idle.chain(suites().flat_map(|run| run.failed.iter().cloned())).collect();
@@ -76,19 +75,11 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The first of the weights' gates that a tree with this report misses.
-pub fn missed(weights: &Weights, report: &TestReport) -> Option<Disqualification> {
-    weights.gates().find_map(|(note, gate)| {
-        let tests: Vec<_> = gate.missing(report).into_iter().collect();
-        (!tests.is_empty()).then(|| Disqualification::GateMissed { gate: note.to_owned(), tests })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::plan::Weight;
-    use crate::domain::trial::SuiteRun;
+    use crate::domain::trial::{Disqualification, SuiteRun};
+    use crate::domain::weights::{Weight, Weights};
 
     #[test]
     fn a_note_that_demands_that_tests_pass_is_a_gate_in_any_order_of_its_words() {
@@ -165,7 +156,7 @@ mod tests {
     #[test]
     fn a_failing_test_misses_the_gate_that_covers_it_and_no_other() {
         let report = report(&[("sh perf.sh", 2, &["slow"]), ("sh unit.sh", 1, &["wrong"])], &[]);
-        let miss = |note: &str| missed(&weights(note), &report).map(|reason| reason.to_string());
+        let miss = |note: &str| weights(note).missed(&report).map(|reason| reason.to_string());
         let words = |note: &str, which: &str| Some(format!("the weights say \"{note}\": {which}"));
         let note = "must pass all performance tests";
         assert_eq!(miss(note), words(note, "test failed: slow"));
@@ -176,8 +167,7 @@ mod tests {
     #[test]
     fn a_covered_suite_in_which_no_test_ran_misses_the_gate() {
         let idle = report(&[("sh perf.sh", 0, &[]), ("sh unit.sh", 1, &[])], &[]);
-        let Some(Disqualification::GateMissed { tests, .. }) =
-            missed(&weights("must pass all performance tests"), &idle)
+        let Some(Disqualification::GateMissed { tests, .. }) = weights("must pass all performance tests").missed(&idle)
         else {
             panic!("kept")
         };
@@ -191,18 +181,18 @@ mod tests {
             ["tests/performance/test_query.py::test_speed", "tests.perf.test_query.test_speed", "bench::tests::fast"]
         {
             let report = report(&[("pytest tests/", 3, &[name])], &failed(name));
-            assert!(missed(&weights("must pass all performance tests"), &report).is_some(), "{name}");
+            assert!(weights("must pass all performance tests").missed(&report).is_some(), "{name}");
         }
         for name in ["tests/unit/test_load.py::test_config", "load", "tests.test_performance"] {
             let report = report(&[("pytest tests/", 3, &[name])], &failed(name));
-            assert_eq!(missed(&weights("must pass all performance tests"), &report), None, "{name}");
+            assert_eq!(weights("must pass all performance tests").missed(&report), None, "{name}");
         }
     }
     #[test]
     fn tests_of_a_covered_folder_that_are_all_skipped_miss_the_gate() {
         let (one, other) = ("tests/perf/test_a.py::test_x", "tests/perf/test_b.py::test_y");
         let of = |status| report(&[("pytest tests/", 1, &[])], &[(one, TestStatus::Skipped), (other, status)]);
-        let miss = |status| missed(&weights("must pass all performance tests"), &of(status)).is_some();
+        let miss = |status| weights("must pass all performance tests").missed(&of(status)).is_some();
         assert_eq!((miss(TestStatus::Skipped), miss(TestStatus::Passed)), (true, false));
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::instructions;
-use super::measurement::{Contender, MetricName};
+use super::measurement::Contender;
 use super::plan::VariantKey;
 use super::race::Race;
-use super::verdict::{Row, Verdict};
+use super::verdict::{Ground, Row, Verdict};
 
 /// What must be shown before a variant may land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,28 +31,6 @@ impl fmt::Display for Require {
             Self::Supported => "supported",
         })
     }
-}
-
-/// Why a variant is known to be better than the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "by")]
-pub enum Ground {
-    /// Its lead in total points is supported.
-    Lead {
-        /// With this e-value.
-        e_value: f64,
-    },
-    /// The baseline is known to miss a bound that the variant is known to keep: also one that is relative to the
-    /// baseline and asks for more than it has.
-    Bound {
-        /// The bound's metric.
-        metric: MetricName,
-    },
-    /// The baseline fails a test of the plan that the variant passes.
-    Test {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// Whether anything lands.
@@ -172,6 +150,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::measurement::MetricName;
     use crate::domain::race::Rules;
     use crate::domain::score::{Criteria, Points};
     use crate::domain::trial::Outcome;

@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod budget;
+pub mod calls;
 pub mod cases;
 pub mod change;
 pub mod claimed;
@@ -35,10 +36,12 @@ pub mod race;
 pub mod reckoning;
 pub mod results;
 pub mod score;
+pub mod scoreboard;
 pub mod started;
 pub mod statistics;
 pub mod steady;
 pub mod timed;
 pub mod trial;
 pub mod verdict;
+pub mod weights;
 pub mod wire;

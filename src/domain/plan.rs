@@ -8,10 +8,10 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::gate::Gate;
 pub use super::key::VariantKey;
 use super::measurement::MetricName;
 use super::quantity::{Bound, Tokens};
+use super::weights::Weights;
 
 /// One execution's worth of intent, read from one document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -267,57 +267,6 @@ pub struct MetricBound {
     pub bound: Bound,
     /// Words after the bound.
     pub note: Option<String>,
-}
-
-/// How much each criterion counts; the percentages sum to 100.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
-    /// Tests passed.
-    pub tests: Weight,
-    /// Metrics against their bounds.
-    pub performance: Weight,
-    /// Size of the change.
-    pub simplicity: Weight,
-}
-
-/// One criterion's share of the total.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Weight {
-    /// 0 to 100.
-    pub percent: f64,
-    /// What stands in parentheses, such as `p95 latency`.
-    pub note: Option<String>,
-    /// What the note demands, where it demands something.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<Gate>,
-}
-
-impl Weight {
-    /// A weight with the note that stands beside it.
-    pub fn new(percent: f64, note: Option<String>) -> Self {
-        let gate = note.as_deref().and_then(Gate::read);
-        Self { percent, note, gate }
-    }
-
-    /// The note, where it chooses metrics and does not gate.
-    pub fn selection(&self) -> Option<&str> {
-        self.note.as_deref().filter(|_| self.gate.is_none())
-    }
-}
-
-impl Weights {
-    /// The notes that gate, with what they cover.
-    pub fn gates(&self) -> impl Iterator<Item = (&str, Gate)> {
-        let all = [&self.tests, &self.performance, &self.simplicity];
-        all.into_iter().filter_map(|weight| Some((weight.note.as_deref()?, weight.gate?)))
-    }
-
-    /// The same weights with no gate.
-    #[must_use]
-    pub fn without_gates(&self) -> Self {
-        let open = |weight: &Weight| Weight { gate: None, ..weight.clone() };
-        Self { tests: open(&self.tests), performance: open(&self.performance), simplicity: open(&self.simplicity) }
-    }
 }
 
 /// What a run may spend. What is absent is unlimited.

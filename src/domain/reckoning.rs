@@ -9,8 +9,9 @@ use super::measurement::{Contender, MetricName};
 use super::plan::{MetricBound, Plan, VariantKey};
 use super::quantity::{Dimension, Direction, Quantity};
 use super::score::{self, Points};
+use super::scoreboard::Scoreboard;
 use super::trial::ChangeSize;
-use super::verdict::{Row, Scoreboard};
+use super::verdict::Row;
 
 /// What one variant gained and paid against the baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]

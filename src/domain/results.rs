@@ -9,8 +9,9 @@ use super::landing::{Because, Landing};
 use super::measurement::Contender;
 use super::plan::{Plan, Status, VariantKey};
 use super::reckoning::{self, Reckoning};
+use super::scoreboard::Scoreboard;
 use super::trial::{self, ChangeSize, Disqualification, Outcome};
-use super::verdict::{NoWinner, Row, Scoreboard, Support, Verdict};
+use super::verdict::{NoWinner, Row, Support, Verdict};
 
 /// The largest e-value that is worth its digits.
 const MOST: f64 = 1e6;

@@ -7,9 +7,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::measurement::MetricName;
-use super::plan::{MetricBound, Plan, Weight, Weights};
+use super::plan::{MetricBound, Plan};
 use super::quantity::{Bound, Direction, Finite, Quantity};
 use super::trial::{ChangeSize, TestReport};
+use super::weights::{Weight, Weights};
 
 /// Points from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

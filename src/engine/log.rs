@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::adapters::journal::{Appended, Journal, JournalError};
 use crate::engine::clock::Clock;
-use crate::engine::resources::room::Room;
+use crate::engine::room::Room;
 use crate::engine::state::Record;
 use crate::error::{Error, ExitCode};
 

@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use crate::adapters::git::CommitId;
 use crate::domain::decision;
 use crate::domain::event::Event;
-use crate::domain::gate;
 use crate::domain::measurement::Contender;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::steady::Reports;
 use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
-use crate::domain::verdict::Scoreboard;
 use crate::engine::judge::tree::{Judged, Judgement, tests_outcome};
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::{Facts, Record, Resource};
@@ -248,7 +247,7 @@ impl Run {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
             self.warn(format!(
                 "{failed} of {all} tests fail on the baseline, and no variant is out for failing them{}: {first}{}",
-                if gate::missed(&self.plan().weights, baseline).is_some() { " unless the weights say so" } else { "" },
+                if self.plan().weights.missed(baseline).is_some() { " unless the weights say so" } else { "" },
                 if failed > 1 { ", …" } else { "" }
             ));
         }

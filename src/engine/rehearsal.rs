@@ -12,9 +12,10 @@ use crate::domain::plan::{
     Applies, ContractKind, DiffContract, FilePattern, MetricBound, Plan, Variant, VariantKey, WorkItem,
 };
 use crate::domain::quantity::{Dimension, Direction, Limit};
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::steady::differing;
 use crate::domain::trial::{ChangeSize, Disqualification, Harvest, Outcome};
-use crate::domain::verdict::{Row, Scoreboard, Verdict};
+use crate::domain::verdict::{Row, Verdict};
 use crate::engine::implement::contract;
 use crate::engine::judge::shadow;
 use crate::engine::resources::lease;

@@ -26,10 +26,10 @@ use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::Plan;
 use crate::engine::budget::accounts::Accounts;
 use crate::engine::clock::Clock;
-use crate::engine::judge::turns::Turns;
-use crate::engine::resources::removal::Removals;
-use crate::engine::resources::room::Room;
+use crate::engine::removals::Removals;
+use crate::engine::room::Room;
 use crate::engine::state::{Facts, Log, Started};
+use crate::engine::turns::Turns;
 use crate::error::{Error, ExitCode};
 
 /// Everything a run touches the world through.

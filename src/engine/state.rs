@@ -14,7 +14,8 @@ use crate::adapters::cache::CacheResource;
 use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::Entry;
-use crate::domain::budget::Settlement;
+use crate::domain::budget::{Caps, Settlement};
+use crate::domain::calls::{Call, Calls};
 use crate::domain::decision::{Fresh, Incomparable, Seen};
 use crate::domain::estimate::Smoke;
 use crate::domain::fresh::Cut;
@@ -22,11 +23,9 @@ use crate::domain::lanes::Decision;
 use crate::domain::load::Rate;
 use crate::domain::measurement::{Block, Contender, Reading, Slice};
 use crate::domain::plan::VariantKey;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::timed::Change;
 use crate::domain::trial::{ChangeSize, Harvest, Outcome, TestReport, Usage};
-use crate::domain::verdict::Scoreboard;
-use crate::engine::budget::calls::{Call, Calls};
-use crate::engine::budget::raising::Caps;
 use crate::error::Error;
 
 pub use crate::domain::started::Started;
@@ -291,6 +290,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// How large each variant's change is, as far as there is one.
+    pub fn sizes(&self) -> BTreeMap<VariantKey, ChangeSize> {
+        self.seen.harvests.iter().map(|(key, (_, size, _))| (key.clone(), size.clone())).collect()
+    }
+
     /// Facts of a run that only just started.
     pub fn new(started: Started) -> Self {
         let measure_budget = started.measure_budget;

@@ -10,6 +10,7 @@ use crate::domain::decision;
 use crate::domain::measurement::MetricName;
 use crate::domain::plan::*;
 use crate::domain::quantity::{Bound, Tokens};
+use crate::domain::weights::{Weight, Weights};
 use crate::engine::state::{Facts, Record};
 
 /// The run's id.

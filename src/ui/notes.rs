@@ -8,7 +8,7 @@ use crate::domain::fresh::Finding;
 use crate::domain::instructions::{SettledBy, decide_alone, tie_break};
 use crate::domain::measurement::Unchecked;
 use crate::domain::quantity::{Dimension, Quantity, Tokens};
-use crate::domain::verdict::Scoreboard;
+use crate::domain::scoreboard::Scoreboard;
 use crate::engine::state::Facts;
 
 /// A word in front, and a sentence without a full stop.

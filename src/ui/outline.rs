@@ -10,8 +10,9 @@ use crate::domain::estimate::{DECIDING, Difference, Estimate};
 use crate::domain::fresh::{FEWEST, MOST};
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
-use crate::domain::plan::{ContractKind, Status, Weight};
+use crate::domain::plan::{ContractKind, Status};
 use crate::domain::quantity::Tokens;
+use crate::domain::weights::Weight;
 use crate::engine::before::preview::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
 
 /// The whole text.
@@ -302,7 +303,7 @@ mod tests {
     use super::*;
     use crate::adapters::git::Customs;
     use crate::domain::lanes::Refusal;
-    use crate::engine::before::preview::{Known, Reach};
+    use crate::engine::before::known::{Known, Reach};
 
     fn example() -> Outline {
         let plan = fixtures::plan();
@@ -322,7 +323,7 @@ mod tests {
             setup: &lines(&["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]),
             build: &lines(&["cargo build --release"]),
             built: &lines(&["target"]),
-            environment: crate::engine::before::preview::Environment {
+            environment: crate::engine::before::known::Environment {
                 set: lines(&["MODE"]),
                 passed: lines(&["HTTPS_PROXY"]),
                 missing: Vec::new(),
@@ -419,7 +420,7 @@ mod tests {
         bare.commands.setup.clear();
         bare.commands.build.clear();
         bare.commands.built.clear();
-        bare.environment = crate::engine::before::preview::Environment::default();
+        bare.environment = crate::engine::before::known::Environment::default();
         bare.commands.migrate.clear();
         bare.commands.metrics.clear();
         bare.judge.bounds.clear();

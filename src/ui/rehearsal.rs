@@ -3,7 +3,7 @@
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
-use crate::domain::verdict::Scoreboard;
+use crate::domain::scoreboard::Scoreboard;
 use crate::engine::rehearsal;
 use crate::engine::state::Facts;
 

@@ -7,17 +7,16 @@ use super::notes::notes;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::{change, verdict, words};
-use crate::domain::ending as domain;
-use crate::domain::gate;
+use crate::domain::calls::StepCalls;
 use crate::domain::landing::{Because, Landing};
 use crate::domain::measurement::{Contender, Priority, Slice};
 use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::domain::price::{Money, Prices};
 use crate::domain::quantity::{Limit, Tokens};
-use crate::domain::reckoning;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::Outcome;
-use crate::domain::verdict::{Row, Scoreboard, Verdict};
-use crate::engine::budget::calls::StepCalls;
+use crate::domain::verdict::{Row, Verdict};
+use crate::domain::{ending as domain, reckoning};
 use crate::engine::budget::cost::{self, Cost};
 use crate::engine::land::ending;
 use crate::engine::state::Facts;
@@ -61,7 +60,7 @@ pub fn scoreboard(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Sty
 
 /// What each variant gained and paid, a line each.
 fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
-    let all = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
+    let all = reckoning::reckon(&facts.seen.started.plan, board, &facts.sizes());
     all.iter().map(|one| format!("  {}  {}\n", one.variant, words::one_line(&one.line()))).collect()
 }
 
@@ -71,7 +70,7 @@ pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
     if !over || board.lands().is_some() {
         return Vec::new();
     }
-    let reckonings = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
+    let reckonings = reckoning::reckon(&facts.seen.started.plan, board, &facts.sizes());
     domain::why(board, &reckonings, &ending::circumstances(facts))
 }
 
@@ -213,7 +212,7 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
 /// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
 /// passes these tests.
 pub fn missed_gate(facts: &Facts) -> Option<String> {
-    let missed = gate::missed(&facts.seen.started.plan.weights, facts.seen.tests.deciding(&Contender::Baseline)?)?;
+    let missed = facts.seen.started.plan.weights.missed(facts.seen.tests.deciding(&Contender::Baseline)?)?;
     Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }
 
@@ -326,8 +325,8 @@ fn priced(cost: &Cost) -> String {
 mod tests {
     use super::super::fixtures;
     use super::*;
-    use crate::domain::landing::{Ground, Withheld};
-    use crate::domain::verdict::NoWinner;
+    use crate::domain::landing::Withheld;
+    use crate::domain::verdict::{Ground, NoWinner};
 
     #[test]
     fn a_run_that_landed() {

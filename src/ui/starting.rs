@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::words;
 use crate::domain::detect::Found;
 use crate::domain::document::Document;
-use crate::domain::plan::Weights;
 use crate::domain::score::Trade;
+use crate::domain::weights::Weights;
 
 /// What was recognised in a repository, a line a folder, and why.
 pub fn found(all: &[Found]) -> String {

@@ -1,10 +1,10 @@
 //! A verdict and an outcome as sentences.
 
 use super::words;
-use crate::domain::landing::{Because, Ground, Landing, Withheld};
+use crate::domain::landing::{Because, Landing, Withheld};
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{self, Disqualification, Outcome};
-use crate::domain::verdict::{NoWinner, Support, Verdict};
+use crate::domain::verdict::{Ground, NoWinner, Support, Verdict};
 
 /// What was concluded, with its support. `blocks` is how many were counted, where that is known.
 pub fn sentence(verdict: &Verdict, blocks: Option<u32>) -> String {

@@ -2,8 +2,9 @@
 //! `templates/agent.md`. Pure; the same task gives the same text.
 
 use super::Task;
-use crate::domain::plan::{ContractKind, DiffContract, EvaluationTest, Weight};
+use crate::domain::plan::{ContractKind, DiffContract, EvaluationTest};
 use crate::domain::quantity::{Dimension, Quantity};
+use crate::domain::weights::Weight;
 
 const TASK: &str = include_str!("../../../templates/prompt.md");
 const SYSTEM: &str = include_str!("../../../templates/agent.md");

@@ -8,6 +8,7 @@ mod clone;
 mod cluster;
 #[expect(clippy::module_inception, reason = "one database a lease is what this level is called")]
 pub mod database;
+mod error;
 pub mod memory;
 mod place;
 mod programs;
@@ -26,9 +27,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::process::{Environment, Executor, ProcessError};
+use super::process::{Environment, Executor};
 pub use super::sql::url::Engine;
 pub use choose::choose;
+pub use error::DatabaseError;
 pub use programs::Programs;
 
 /// The names that a lease's resources carry.
@@ -76,45 +78,6 @@ impl Connected {
     pub fn write(&self) -> Option<PathBuf> {
         self.env.get("BLUEPRINT_DATABASE_FILE").and_then(|file| PathBuf::from(file).parent().map(PathBuf::from))
     }
-}
-
-/// Why a database could not be had. Always the machine's fault, never a variant's.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// Can't be reached.
-    #[error("the database server at {place} can't be reached: {why}")]
-    Unreachable {
-        /// Without credentials.
-        place: String,
-        /// What it said.
-        why: String,
-    },
-    /// The role may not do what the level needs.
-    #[error("the role `{role}` at {place} may not {what}")]
-    Rights {
-        /// The role.
-        role: String,
-        /// Without credentials.
-        place: String,
-        /// Such as `create databases`.
-        what: String,
-        /// The statement that changes it.
-        grant: String,
-    },
-    /// Refused for safety.
-    #[error("{0}")]
-    Refused(String),
-    /// A statement or file failed.
-    #[error("{what}: {why}")]
-    Failed {
-        /// What was being done, to what.
-        what: String,
-        /// What came back.
-        why: String,
-    },
-    /// A program was missing or failed to start.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
 }
 
 /// How far apart leases are kept.

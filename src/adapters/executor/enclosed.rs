@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::local::{self, Local};
-use super::orphans;
-use super::walls::{self, Walls};
+use super::walls::Walls;
+use super::{ordinary, orphans};
 use crate::adapters::process::{
     Command, Enclosure, Executor, Finished, Order, ProcessError, Sandbox, SandboxError, Service, Stop, Stray,
 };
@@ -23,7 +23,7 @@ pub struct Bubblewrap {
 impl Bubblewrap {
     /// The installed one, where there is one; `binary` is ours.
     pub fn installed(binary: PathBuf) -> Option<Self> {
-        Some(Self { program: walls::find("bwrap")?, binary })
+        Some(Self { program: ordinary::bubblewrap()?, binary })
     }
 }
 

@@ -3,8 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{self as sys, Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions};
@@ -22,7 +21,7 @@ use super::stat::Stat;
 use super::stopwatch::{Schedule, Start, Stopwatch, note};
 use super::tasks::{Tree, Watch};
 use super::walls::Walls;
-use super::{orphans, reaping};
+use super::{orphans, reaping, spawner};
 
 /// A started program. Dropping it kills its group.
 pub struct Group {
@@ -105,30 +104,6 @@ pub struct Pipes {
     pub stderr: Option<ChildStderr>,
 }
 
-pub type Job = Box<dyn FnOnce() + Send>;
-
-/// The kernel sends the parent-death signal when the *thread* that started a child exits, so every
-/// program is started from one thread that lives as long as the process.
-fn spawner() -> &'static mpsc::Sender<Job> {
-    static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
-    SPAWNER.get_or_init(|| {
-        let (sender, jobs) = mpsc::channel::<Job>();
-        let run = move || jobs.into_iter().for_each(|job| job());
-        // Without this thread nothing can be started; `start` then reports the closed channel.
-        drop(std::thread::Builder::new().name("spawner".to_owned()).spawn(run));
-        sender
-    })
-}
-
-/// Does something on that thread, and waits for it.
-pub fn on_spawner<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
-    let gone = || std::io::Error::other("the thread that starts programs is gone");
-    let (reply, answer) = mpsc::sync_channel(1);
-    let job: Job = Box::new(move || drop(reply.send(work())));
-    spawner().send(job).map_err(|_| gone())?;
-    answer.recv().map_err(|_| gone())
-}
-
 /// Starts a program, by the thread that is there for it. What it inherits is that thread's, its priority too.
 fn spawn(mut builder: std::process::Command, walls: Option<&Walls>, metered: bool) -> std::io::Result<Child> {
     let Some(walls) = walls else { return builder.spawn() };
@@ -166,7 +141,7 @@ impl Group {
         let metered = command.metered;
         let walls = walls.map(|walls| Entered::new(walls, mark, draft.flatten()));
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let job: Job = Box::new(move || {
+        let job = Box::new(move || {
             // What waits for the program's end is started from here too, and goes before it.
             let raised = start.is_some().then(|| (Session::raise(), Raised::now()));
             let began = Instant::now();
@@ -182,7 +157,7 @@ impl Group {
             drop(reply.send((began, spawned, meters)));
         });
         let gone = || failed(std::io::Error::other("the thread that starts programs is gone"));
-        spawner().send(job).map_err(|_| gone())?;
+        spawner::send(job).map_err(failed)?;
         let (began, child, meters) = answer.await.map_err(|_| gone())?;
         let mut child = child.map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => ProcessError::Missing { program: program.clone() },

@@ -16,6 +16,7 @@ mod orphans;
 mod places;
 mod pulse;
 mod reaping;
+mod spawner;
 mod stat;
 mod stopwatch;
 mod tasks;

@@ -6,13 +6,12 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, unshare_unsafe};
-
-use super::walls;
 
 /// The word on the command line that asks for trying it.
 pub const WORD: &str = "__apart";
@@ -29,7 +28,7 @@ pub fn main() -> u8 {
 /// Gets the rights where they are missing and can be had; before there is a second thread.
 pub fn prepare() {
     let own = capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
-    if own.contains(CapabilitySet::SYS_ADMIN) || walls::find("bwrap").is_none() {
+    if own.contains(CapabilitySet::SYS_ADMIN) || bubblewrap().is_none() {
         return;
     }
     let quiet = || Stdio::null();
@@ -39,6 +38,12 @@ pub fn prepare() {
         // What worked for one works for the next; where it does not, opening walls will say so.
         drop(enter());
     }
+}
+
+/// Where bubblewrap is, without which these rights are of no use.
+pub fn bubblewrap() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join("bwrap")).find(|path| path.is_file())
 }
 
 fn enter() -> io::Result<()> {

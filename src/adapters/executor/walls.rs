@@ -5,7 +5,7 @@
 //! logged as without walls.
 
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -23,11 +23,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::drafts::{self, Draft};
-use super::group::{Job, on_spawner};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
 use super::places::{FOLDERS, LAYERS, Places};
+use super::spawner::{Job, on_spawner};
 use super::tasks::children;
 use crate::adapters::process::{Command, Order, Stay};
 
@@ -228,10 +228,4 @@ fn why(bubble: &mut Child, error: &io::Error) -> io::Error {
     } else {
         io::Error::other(said.to_owned())
     }
-}
-
-/// Where programs of the path are.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let folders: OsString = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::repository::{named, oid};
+use super::names::{named, oid};
 use super::{CommitId, GitError, survey};
 
 /// The gitlink's file mode.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::customs::Draft;
-use super::repository::{named, oid};
+use super::names::{named, oid};
 use super::{ChangeKind, CommitId, CommitOrder, FileChange, GitError, Merge, ReplayOrder};
 
 /// How far back versions of a file are looked for.

@@ -6,10 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::program::{Desk, Program};
+use super::settings::LFS_STORAGE;
 use super::{GitError, HarvestOrder};
-
-/// The setting that names the place of contents.
-pub const STORAGE: &str = "lfs.storage";
 
 /// What every pointer begins with, by its specification; none is longer than [`LONGEST`].
 const BEGINNING: &str = "version https://git-lfs.github.com/spec/v1\n";
@@ -81,7 +79,7 @@ impl Program {
     /// Where contents are kept, if this repository has LFS.
     pub fn lfs_storage(&self) -> Option<PathBuf> {
         self.settings().get("filter.lfs.clean").or(self.settings().get("filter.lfs.process"))?;
-        let named = self.settings().get(STORAGE).map(|path| match path.strip_prefix("~/") {
+        let named = self.settings().get(LFS_STORAGE).map(|path| match path.strip_prefix("~/") {
             Some(_) => self.expanded(path),
             None => self.common().join(path),
         });

@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
-use super::lfs;
-use super::settings::Settings;
+use super::settings::{LFS_STORAGE, Settings};
 use super::survey::{self, Survey};
 use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::{self, Command, Environment, Executor, Finished, Left, Stop};
@@ -226,7 +225,7 @@ impl Program {
             }
             if let Some(storage) = self.lfs_storage() {
                 let shown = storage.display().to_string();
-                self.must(&path, &["config", "--replace-all", lfs::STORAGE, &shown], &[("GIT_DIR", &path)]).await?;
+                self.must(&path, &["config", "--replace-all", LFS_STORAGE, &shown], &[("GIT_DIR", &path)]).await?;
             }
             self.furnish(&path).await?;
             Ok::<_, GitError>(Private { dir: made, _lock: lock })

@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::apart;
+use super::names::named;
 use super::program::{Desk, Program};
-use super::repository::named;
 use super::{CommitId, GitError, HarvestOrder};
 use crate::adapters::process::Stop;
 

@@ -1,14 +1,13 @@
 //! The real repository: git2 reads and builds, the git program makes worktrees and checkouts.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::discovery::{self, Found};
+use super::names::oid;
 use super::program::Program;
 use super::store::Store;
 use super::{
@@ -65,15 +64,6 @@ impl Repository {
         let joined = tokio::task::spawn_blocking(worked).await;
         joined.unwrap_or_else(|error| Err(GitError::Failed { what: "git".to_owned(), why: error.to_string() }))
     }
-}
-
-/// A path as git has it: bytes, whatever they mean.
-pub(super) fn named(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
-pub(super) fn oid(commit: &CommitId) -> Result<git2::Oid, GitError> {
-    Ok(git2::Oid::from_str(&commit.0)?)
 }
 
 #[async_trait]

@@ -2,16 +2,11 @@
 //! them. Only these are obeyed; what is another now is told by name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::GitError;
-use super::program::Program;
-use crate::adapters::process::Environment;
+/// The setting that names the place where Git LFS keeps contents.
+pub(super) const LFS_STORAGE: &str = "lfs.storage";
 
 /// Keys that change how content is turned into blobs and back, and what may be read of what is written.
 const CONTENT: &[&str] = &[
@@ -38,9 +33,9 @@ const HARMLESS: &[&str] = &["user.name", "user.email", "branch.", "advice.", "co
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// Keys and values in the order in which git reads them, of all levels.
-    values: Vec<(String, String)>,
+    pub values: Vec<(String, String)>,
     /// Digests of hooks, by their names as they are told.
-    hooks: BTreeMap<String, Vec<u8>>,
+    pub hooks: BTreeMap<String, Vec<u8>>,
     /// What the user's own attributes and the repository's own, unversioned ones say.
     pub attributes: (Vec<u8>, Vec<u8>),
     /// The same of what is ignored.
@@ -98,7 +93,7 @@ impl Settings {
     }
 
     /// What is not as it was, by name, sorted.
-    fn differs(&self, now: &Self) -> Vec<String> {
+    pub fn differs(&self, now: &Self) -> Vec<String> {
         let mut names = BTreeSet::new();
         let of = |settings: &Self, key: &str| {
             let all = settings.values.iter().filter(|(known, _)| known == key);
@@ -116,87 +111,8 @@ impl Settings {
 }
 
 /// Whether nothing that hooks and signers do comes to something else by it.
-fn is_harmless(name: &str) -> bool {
+pub(super) fn is_harmless(name: &str) -> bool {
     HARMLESS.iter().any(|known| name == *known || (known.ends_with('.') && name.starts_with(known)))
-}
-
-impl Program {
-    /// Reads configuration and hooks as they are now.
-    pub(super) async fn read_settings(&self) -> Result<Settings, GitError> {
-        let args = ["config", "--list", "--null"];
-        let command = crate::adapters::process::Command {
-            keep: usize::MAX,
-            ..self.plain(self.root(), &args, Environment::new())
-        };
-        let listed = self.again(|| command.clone(), &args).await?.text();
-        let entry = |entry: &str| {
-            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-            // What we give to each call is none of the user's.
-            (!OURS.contains(&(key, value))).then(|| (key.to_owned(), value.to_owned()))
-        };
-        let values = listed.split('\0').filter(|text| !text.is_empty()).filter_map(entry).collect();
-        let mut settings = Settings { values, ..Settings::default() };
-        let file = |key: &str, usual: &str| {
-            let named = settings.get(key).filter(|path| !path.is_empty()).map(|path| self.expanded(path));
-            named.or_else(|| Some(user_folder()?.join(usual))).map(read).unwrap_or_default()
-        };
-        let (attributes, excludes) =
-            (file("core.attributesfile", "git/attributes"), file("core.excludesfile", "git/ignore"));
-        let folders = [self.common().join("hooks")]
-            .into_iter()
-            .chain(settings.get("core.hookspath").map(|path| self.expanded(path)));
-        let hooks: BTreeMap<_, _> = folders.flat_map(|folder| hooks(&folder)).collect();
-        settings.hooks = hooks;
-        settings.attributes = (attributes, read(self.common().join("info/attributes")));
-        settings.excludes = (excludes, read(self.common().join("info/exclude")));
-        Ok(settings)
-    }
-
-    /// What of configuration and hooks is not as it was when the repository was opened, by name.
-    pub(super) async fn strayed(&self) -> Result<Vec<String>, GitError> {
-        Ok(self.settings().differs(&self.read_settings().await?))
-    }
-
-    /// Hooks and signers are the user's programs and obey the configuration as it is: nothing of it may have
-    /// changed since before any agent ran, but what makes no difference to them.
-    pub(super) async fn obeyed_is_unchanged(&self) -> Result<(), GitError> {
-        let changed: Vec<_> = self.strayed().await?.into_iter().filter(|name| !is_harmless(name)).collect();
-        if changed.is_empty() { Ok(()) } else { Err(GitError::ConfigurationChanged(changed.join(", "))) }
-    }
-
-    /// A path as the configuration names it.
-    pub(super) fn expanded(&self, path: &str) -> PathBuf {
-        match path.strip_prefix("~/").zip(std::env::var_os("HOME")) {
-            Some((rest, home)) => PathBuf::from(home).join(rest),
-            None => self.root().join(path),
-        }
-    }
-}
-
-/// What every call of git is given.
-const OURS: &[(&str, &str)] = &[("core.hookspath", "/dev/null"), ("core.fsmonitor", "false"), ("gc.auto", "0")];
-
-fn user_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))
-}
-
-/// What can't be read says nothing; so git has it too.
-fn read(path: PathBuf) -> Vec<u8> {
-    fs::read(path).unwrap_or_default()
-}
-
-/// Programs of a folder of hooks: by name, their digests.
-fn hooks(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let runs = entry.path().metadata().is_ok_and(|at| at.is_file() && at.permissions().mode() & 0o111 != 0);
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if runs && !name.ends_with(".sample") {
-            found.push((format!("hooks/{name}"), Sha256::digest(read(entry.path())).to_vec()));
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::apart;
+use super::names::named;
 use super::program::{Desk, Program};
-use super::repository::named;
 use super::{GitError, HarvestOrder};
 
 /// How a line of `ls-files --stage` begins that is about a submodule.

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::repository::named;
+use super::names::named;
 use super::{CommitId, GitError};
 
 /// A worktree as it was handed to its agent.

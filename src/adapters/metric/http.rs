@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
+use super::load::{self, Fault, Metric, Rate, Shape, Taken};
+use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
 use crate::adapters::http::{Answers, Client, HttpError, RequestSettings, ServeSettings, Server};
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::value::reading;
-use super::{MetricError, Stat};
+use super::{Held, MetricError, Stat};
 use crate::adapters::load::{
     Opened, Pace, Steady, Tally, Target, arrivals, burst, closed_loop, open_loop, samples_for,
 };
@@ -251,17 +251,6 @@ impl Late {
     fn is_on_time(self) -> bool {
         self.share <= LATE
     }
-}
-
-/// The rate of an open loop that this machine holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
-    /// Requests a second; never more than were asked for.
-    pub rate: NonZeroU32,
-    /// The share of a latency that is the generator's lateness at this rate; at most a half where it is on time.
-    pub late: f64,
-    /// Whether requests are sent on time.
-    pub on_time: bool,
 }
 
 /// The highest of some rates, the asked one first, at which this machine sends requests on time. Where it keeps up

@@ -214,6 +214,17 @@ pub trait MetricSource: Send + Sync {
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError>;
 }
 
+/// The rate of an open loop that this machine holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// Requests a second; never more than were asked for.
+    pub rate: NonZeroU32,
+    /// The share of a latency that is the generator's lateness at this rate; at most a half where it is on time.
+    pub late: f64,
+    /// Whether requests are sent on time.
+    pub on_time: bool,
+}
+
 /// A contender, ready to be measured by one source.
 #[async_trait]
 pub trait Meter: Send + Sync {
@@ -227,7 +238,7 @@ pub trait Meter: Send + Sync {
     }
 
     /// The rate of its source that this machine holds; `None` where the source has none.
-    async fn held(&mut self, _: Slot) -> Result<Option<load::Held>, MetricError> {
+    async fn held(&mut self, _: Slot) -> Result<Option<Held>, MetricError> {
         Ok(None)
     }
 

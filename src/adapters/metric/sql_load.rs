@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Held, Metric, Rate, Shape, Taken};
+use super::load::{self, Fault, Metric, Rate, Shape, Taken};
 use super::params::Params;
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::load::{Failure, Target, on_generator};
 use crate::adapters::process::read_inside;
 use crate::adapters::sql::load::{Connections, Statement};

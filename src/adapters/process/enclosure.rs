@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Environment, Executor};
+use super::Executor;
+use super::command::Environment;
 
 /// What the programs of one lease need of the machine besides its usual places. The root is read-only, and the home, the
 /// places for temporary files and sockets are empty ones of the lease's own.
@@ -31,17 +32,6 @@ pub struct Order {
     pub bare: Vec<PathBuf>,
     /// The environment of the lease, whole.
     pub env: Environment,
-}
-
-/// How much of what a program writes into its lease stays there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stay {
-    /// All of it: of agents, set-up, builds, migrations, tests.
-    #[default]
-    Lasting,
-    /// Only what is written below [`Order::write`], and there neither below [`Order::reset`] nor [`Order::bare`]. Home,
-    /// temporary files and tree are at each start as lasting programs left them.
-    Fleeting,
 }
 
 /// Makes enclosures.

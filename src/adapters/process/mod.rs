@@ -3,6 +3,7 @@
 //! A program gets an argument vector, a directory, an environment that starts empty, and limits.
 //! It leads its own process group; a stop reaches the whole group: TERM, grace, KILL.
 
+mod command;
 mod enclosure;
 mod exchange;
 pub mod priority;
@@ -13,9 +14,6 @@ mod room;
 mod secret;
 mod site;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +22,8 @@ pub use tokio_util::sync::CancellationToken as Stop;
 use crate::domain::measurement::Priority;
 use crate::domain::quantity::show_duration;
 
-pub use enclosure::{Enclosure, Order, Sandbox, SandboxError, Stay};
+pub use command::{Command, Environment, Stay, User};
+pub use enclosure::{Enclosure, Order, Sandbox, SandboxError};
 pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
@@ -32,107 +31,6 @@ pub use redact::Redactor;
 pub use room::{Left, full, lacked};
 pub use secret::secret;
 pub use site::Site;
-
-/// The complete environment of a program.
-pub type Environment = BTreeMap<String, String>;
-
-/// A program to run.
-#[derive(Debug, Clone)]
-pub struct Command {
-    /// The program; looked up in the `PATH` of `env` where it has no `/`.
-    pub program: OsString,
-    /// Its arguments.
-    pub args: Vec<OsString>,
-    /// Its working directory.
-    pub dir: PathBuf,
-    /// Its environment, whole.
-    pub env: Environment,
-    /// What it reads; nothing where absent.
-    pub stdin: Option<Vec<u8>>,
-    /// After this it is stopped; never where absent.
-    pub time_limit: Option<Duration>,
-    /// Between TERM and KILL.
-    pub grace: Duration,
-    /// The CPUs that it and all that it starts may run on; anywhere where empty.
-    pub cpus: Vec<usize>,
-    /// The ordinary user to run as; only root can ask for one.
-    pub user: Option<User>,
-    /// Whether it goes on when we are killed: only for what is short and must not be left half done.
-    pub outlives: bool,
-    /// Both streams also go to this file, whole up to 64 MiB, created or appended to.
-    pub log: Option<PathBuf>,
-    /// Whether it is measured: at the priority for that, what it uses is told as exactly as the machine can, and
-    /// nothing of it outlives it.
-    pub metered: bool,
-    /// How much of what it writes stays, where it runs within the walls of a lease.
-    pub stay: Stay,
-    /// How many bytes of each stream are kept, counted from its end: enough for messages unless
-    /// a report is to be read from it.
-    pub keep: usize,
-    /// Tells signs of life while it runs, where somebody wants to know.
-    pub pulse: Option<Pulse>,
-}
-
-/// An ordinary user of this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct User {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-}
-
-impl Command {
-    /// A program with arguments in a directory; empty environment, no time limit, 5 s of grace, 1 MiB kept.
-    pub fn new<A: Into<OsString>>(
-        program: impl Into<OsString>,
-        args: impl IntoIterator<Item = A>,
-        dir: impl Into<PathBuf>,
-    ) -> Self {
-        Self {
-            program: program.into(),
-            args: args.into_iter().map(Into::into).collect(),
-            dir: dir.into(),
-            env: Environment::new(),
-            stdin: None,
-            time_limit: None,
-            grace: Duration::from_secs(5),
-            cpus: Vec::new(),
-            user: None,
-            outlives: false,
-            log: None,
-            metered: false,
-            stay: Stay::Lasting,
-            keep: 1 << 20,
-            pulse: None,
-        }
-    }
-
-    /// A line for `sh -c`; only for text that the user's configuration holds.
-    pub fn shell(line: &str, dir: impl Into<PathBuf>) -> Self {
-        Self::new("sh", ["-c", line], dir)
-    }
-
-    /// With this environment.
-    #[must_use]
-    pub fn env(mut self, env: &Environment) -> Self {
-        self.env = env.clone();
-        self
-    }
-
-    /// With this time limit.
-    #[must_use]
-    pub fn limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.time_limit = limit.into();
-        self
-    }
-
-    /// As a reader would type it; for messages, never for a shell.
-    pub fn shown(&self) -> String {
-        let words = std::iter::once(&self.program).chain(&self.args).map(|w| w.to_string_lossy());
-        shell_words::join(words.map(|w| w.into_owned()))
-    }
-}
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Environment;
+use super::command::Environment;
 
 /// How little of a file system makes it full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! was not admitted first by whoever keeps the accounts.
 
 mod account;
+mod address;
 mod answer;
 pub mod bound;
 mod cooldown;
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // An address may hold a password.
         let Self { url, key, default_output } = self;
-        let url = upstream::shown(url);
+        let url = address::shown(url);
         f.debug_struct("Upstream").field("url", &url).field("key", key).field("default_output", default_output).finish()
     }
 }
@@ -68,7 +69,7 @@ impl Settings {
     /// Where requests go, as the plan shows it: `anthropic at https://…, openai at http://…`.
     pub fn describe(&self) -> String {
         let one =
-            |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", upstream::shown(&upstream.url));
+            |(provider, upstream): &(Provider, Upstream)| format!("{provider} at {}", address::shown(&upstream.url));
         self.upstreams.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }

@@ -147,14 +147,6 @@ pub(super) fn passed(headers: &HeaderMap, body: bool) -> HeaderMap {
     kept
 }
 
-/// An address as it may be shown: without a name, a password or a query.
-pub(super) fn shown(url: &str) -> String {
-    let Ok(url) = Url::parse(url) else { return "an address that is none".to_owned() };
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{host}{port}{}", url.scheme(), url.path().trim_end_matches('/'))
-}
-
 fn base(provider: Provider, text: &str) -> Result<Url, ProxyError> {
     // The text itself may hold a password.
     let bad = |why: &str| ProxyError::Client(format!("the address of {provider} is not usable: {why}"));
@@ -243,12 +235,6 @@ mod tests {
     fn link(provider: Provider, url: &str, key: &str) -> Result<Link, ProxyError> {
         let upstream = Upstream { url: url.to_owned(), key: Some(Secret::new(key)), default_output: Tokens(1) };
         Link::new(provider, &upstream, Patience::default())
-    }
-
-    #[test]
-    fn an_address_is_shown_without_what_is_secret_in_it() {
-        assert_eq!(shown("http://user:sk-password@127.0.0.1:11434/v1/?a=b"), "http://127.0.0.1:11434/v1");
-        assert_eq!(shown("sk-password"), "an address that is none");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::format::{Cases, plain};
 use super::libtest::{self, Section};
+use super::output::{Cases, plain};
 use crate::domain::cases::{TestCase, merge};
 
 /// Every case, named behind its program, or why the output is not whole.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::format::{self, Cases, Format};
+use super::format::{self, Format};
+use super::output::Cases;
 use super::runner::{self, Invocation, Report};
 use super::{Site, Suite, SuiteError, gotest, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::format::{Cases, plain};
+use super::output::{Cases, plain};
 use crate::domain::cases::{TestCase, TestStatus, merge};
 
 /// How much of a compiler's output is told.

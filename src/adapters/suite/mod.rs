@@ -11,6 +11,7 @@ mod gotest;
 mod http;
 mod junit;
 mod libtest;
+mod output;
 mod runner;
 mod tap;
 
@@ -23,21 +24,29 @@ pub use command::{CommandSettings, CommandSuite};
 pub use http::{HttpSettings, HttpSuite};
 pub use runner::RUNNERS;
 
-/// What the document and the configuration say about a suite.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SuiteSettings {
-    /// A program whose report is read, from a file or from what it prints, or else its exit status.
-    Command(CommandSettings),
-    /// Requests at a server, many at a time.
-    Http(HttpSettings),
+/// Makes the settings' enum and the constructor out of one line a suite.
+macro_rules! suites {
+    ($($(#[$doc:meta])* $kind:ident($settings:ident) => $suite:ident;)+) => {
+        /// What the document and the configuration say about a suite.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum SuiteSettings {
+            $($(#[$doc])* $kind($settings),)+
+        }
+
+        /// The suite that these settings describe.
+        pub fn build(settings: SuiteSettings) -> Box<dyn Suite> {
+            match settings {
+                $(SuiteSettings::$kind(settings) => Box::new($suite::new(settings)),)+
+            }
+        }
+    };
 }
 
-/// The suite that these settings describe.
-pub fn build(settings: SuiteSettings) -> Box<dyn Suite> {
-    match settings {
-        SuiteSettings::Command(settings) => Box::new(CommandSuite::new(settings)),
-        SuiteSettings::Http(settings) => Box::new(HttpSuite::new(settings)),
-    }
+suites! {
+    /// A program whose report is read, from a file or from what it prints, or else its exit status.
+    Command(CommandSettings) => CommandSuite;
+    /// Requests at a server, many at a time.
+    Http(HttpSettings) => HttpSuite;
 }
 
 /// Why a suite has no report.

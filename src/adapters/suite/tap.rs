@@ -1,6 +1,6 @@
 //! The Test Anything Protocol, versions 12 to 14, as Perl, Node, bats, pgTAP and shell scripts write it.
 
-use super::format::{Cases, plain};
+use super::output::{Cases, plain};
 use crate::domain::cases::{TestCase, TestStatus, merge};
 
 /// Whether a line is a version or a plan.

@@ -10,8 +10,8 @@ use crate::domain::measurement::{Contender, MetricName, Reading, Slice, read};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::race::Rules;
 use crate::domain::score::Scorer;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{Disqualification, Outcome};
-use crate::domain::verdict::Scoreboard;
 
 /// Who is to land and is to be looked at before, if anybody is: whoever is faster than asked for, by a time or rate that
 /// Performance counts or that the baseline misses a bound by.

@@ -9,13 +9,13 @@ use super::seen::Seen;
 use super::values::{counted, displayed, values};
 use crate::domain::bounds::{Answer, BoundTest, Standing};
 use crate::domain::cases::TestStatus;
-use crate::domain::landing::Ground;
 use crate::domain::measurement::{Block, Contender, MetricName, Slice};
 use crate::domain::plan::{MetricBound, VariantKey};
 use crate::domain::quantity::{Dimension, Limit, Quantity, QuantityError};
 use crate::domain::race::Rules;
 use crate::domain::statistics;
 use crate::domain::trial::{Disqualification, TestReport};
+use crate::domain::verdict::Ground;
 
 /// Values before anything is said of how they vary.
 const ENOUGH: usize = 4;

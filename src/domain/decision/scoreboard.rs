@@ -10,9 +10,10 @@ use super::{Incomparable, advantage, shadow};
 use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::race::Rules;
 use crate::domain::score::{Criteria, Points, Scorer};
+use crate::domain::scoreboard::{self, Scoreboard};
 use crate::domain::statistics;
 use crate::domain::trial::Outcome;
-use crate::domain::verdict::{self, Scoreboard};
+use crate::domain::verdict::Row;
 
 /// The scoreboard that what was seen amounts to, whenever measuring ended.
 pub fn conclude(seen: &Seen) -> Result<Scoreboard, Incomparable> {
@@ -35,7 +36,7 @@ pub fn conclude(seen: &Seen) -> Result<Scoreboard, Incomparable> {
     let sure = cleared(&entrants, &gates.uncertain);
     let (cleared, _) = run_race(seen, &scorer, &blocks, &sure, Rules::default());
     let bounds_known = settled(seen, &scorer, &blocks, &race, &entrants, &gates.uncertain);
-    let decided = verdict::decide(verdict::Evidence {
+    let decided = scoreboard::decide(scoreboard::Evidence {
         rows,
         race: &race,
         cleared: &cleared,
@@ -59,7 +60,7 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn row(&self, contender: Contender) -> verdict::Row {
+    fn row(&self, contender: Contender) -> Row {
         let metrics = displayed(self.seen, &contender);
         let key = contender.key();
         let harvest = key.and_then(|k| self.seen.harvests.get(k));
@@ -73,7 +74,7 @@ impl Table<'_> {
         let open = if key.is_some() { self.gates.uncertain.iter().filter_map(mine).collect() } else { Vec::new() };
         let better = key.and_then(|key| self.gates.grounds.get(key)).cloned();
         let instructions = self.seen.tie_break.get(&contender).copied();
-        verdict::Row { contender, outcome, criteria, total, metrics, open, better, instructions }
+        Row { contender, outcome, criteria, total, metrics, open, better, instructions }
     }
 
     /// What the blocks say of Performance, each by its own scale, as the race took them: their 20 % trimmed mean. By

@@ -7,7 +7,8 @@ use crate::domain::landing::{Landing, Withheld};
 use crate::domain::measurement::Contender;
 use crate::domain::race::Rules;
 use crate::domain::score::Scorer;
-use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
+use crate::domain::scoreboard::Scoreboard;
+use crate::domain::verdict::{NoWinner, Verdict};
 
 /// What the blocks say about the harness.
 pub fn control(seen: &Seen) -> Control {

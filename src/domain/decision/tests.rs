@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use super::fixtures::started_json;
 use super::*;
 use crate::domain::estimate::Smoke;
-use crate::domain::landing::{Ground, Withheld};
+use crate::domain::landing::Withheld;
 use crate::domain::measurement::{Block, Contender};
 use crate::domain::plan::VariantKey;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{Disqualification, Outcome};
-use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
+use crate::domain::verdict::{Ground, NoWinner, Verdict};
 
 fn key(text: &str) -> VariantKey {
     VariantKey::new(text).unwrap()

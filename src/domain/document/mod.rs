@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 pub use bind::Bindings;
 pub use compare::{changed_lines, same_outside_regions};
 pub use outline::SectionName;
-pub use regions::{Regions, ResultRow};
+pub use regions::Regions;
+pub use table::ResultRow;
 
 use entries::Entry;
 use header::Header;

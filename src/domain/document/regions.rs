@@ -5,11 +5,10 @@ use std::ops::Range;
 use super::entries::{self, Entry, Field, entries};
 use super::header::{Header, Name};
 use super::outline::{Group, Outline, Section, SectionName};
-use super::table::{self, Table};
+use super::table::{self, ResultRow, Table};
 use super::text;
 use crate::domain::diagnostic::{Code, Diagnostic};
-use crate::domain::plan::{Status, Variant, VariantKey};
-use crate::domain::score::{Criteria, Points};
+use crate::domain::plan::{Status, Variant};
 
 /// What to write into a document; what is absent stays as it is. Winner and Analysis are added below
 /// the Results where the document has none; of other lines that it has no place for none is written.
@@ -28,19 +27,6 @@ pub struct Regions {
     /// Bullets of the Artifacts section. A bullet replaces the one that is equal up to its first
     /// colon; bullets that nothing replaces stay.
     pub artifacts: Option<Vec<String>>,
-}
-
-/// One row of the Results table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResultRow {
-    /// Whose.
-    pub variant: VariantKey,
-    /// Its points; `–` is shown where it has none.
-    pub criteria: Option<Criteria>,
-    /// Its total; `–` is shown where it has none.
-    pub total: Option<Points>,
-    /// Whether it bears the winner's mark.
-    pub winner: bool,
 }
 
 /// Where the regions are.

@@ -7,9 +7,10 @@ use super::outline::{Outline, SectionName};
 use super::table::{Column, Table};
 use super::text;
 use crate::domain::diagnostic::{Code, Diagnostic, suggestion};
-use crate::domain::plan::{EvaluationTest, MetricBound, Weight, Weights};
+use crate::domain::plan::{EvaluationTest, MetricBound};
 use crate::domain::quantity::{Dimension, Quantity, QuantityError};
 use crate::domain::score::Points;
+use crate::domain::weights::{Weight, Weights};
 
 const CRITERIA: [&str; 3] = ["tests", "performance", "simplicity"];
 

@@ -4,9 +4,22 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::regions::ResultRow;
 use super::text;
-use crate::domain::score::Points;
+use crate::domain::plan::VariantKey;
+use crate::domain::score::{Criteria, Points};
+
+/// One row of the Results table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    /// Whose.
+    pub variant: VariantKey,
+    /// Its points; `–` is shown where it has none.
+    pub criteria: Option<Criteria>,
+    /// Its total; `–` is shown where it has none.
+    pub total: Option<Points>,
+    /// Whether it bears the winner's mark.
+    pub winner: bool,
+}
 
 /// What a column shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::domain::decision::{self, Scaled, Seen};
 use crate::domain::estimate::{self, Estimate};
-use crate::domain::gate;
 use crate::domain::measurement::{Block, Contender, Slice};
 use crate::domain::plan::MetricBound;
 use crate::domain::race::Rules;
@@ -33,7 +32,7 @@ pub fn of(facts: &Facts, contenders: usize, budget: Duration) -> Option<Estimate
 /// What the baseline misses of what the weights' notes demand: tests, and bounds of metrics that a note covers.
 fn misses(facts: &Facts, rounds: &[Vec<Slice>]) -> Vec<String> {
     let plan = &facts.seen.started.plan;
-    let tests = facts.seen.tests.deciding(&Contender::Baseline).and_then(|report| gate::missed(&plan.weights, report));
+    let tests = facts.seen.tests.deciding(&Contender::Baseline).and_then(|report| plan.weights.missed(report));
     let mut found: Vec<String> = tests.iter().map(ToString::to_string).collect();
     for (note, gate) in plan.weights.gates() {
         for MetricBound { name, bound, .. } in &plan.metrics {

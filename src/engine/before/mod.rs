@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod doctor;
 pub mod estimate;
+pub mod known;
 pub mod preview;
 pub(super) mod reuse;
 pub(super) mod risks;

@@ -7,7 +7,7 @@ use crate::domain::instructions;
 use crate::domain::measurement::Unchecked;
 use crate::domain::plan::{Status, globs};
 use crate::domain::quantity::show_duration;
-use crate::engine::before::preview::{Known, Reach};
+use crate::engine::before::known::{Known, Reach};
 
 /// CPUs below which the plan points out that measuring shares them.
 const FEW_CPUS: usize = 4;

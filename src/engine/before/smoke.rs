@@ -13,7 +13,7 @@ use crate::engine::before::estimate;
 use crate::engine::judge::tree::Judged;
 use crate::engine::measure::blocks::{Meters, Spoiled, close};
 use crate::engine::measure::lanes;
-use crate::engine::measure::pace::Patience;
+use crate::engine::patience::Patience;
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::{Facts, Record};
 use crate::error::{Error, ExitCode};

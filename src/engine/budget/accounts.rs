@@ -10,12 +10,12 @@ use tokio::sync::Notify;
 use crate::adapters::process::Stop;
 use crate::adapters::proxy::{Ask, Grant, Purse};
 use crate::domain::budget::{Admission, Ledger, Refusal, Reservation, Settlement};
+use crate::domain::calls::{Call, Calls};
 use crate::domain::event::{Event, Sink};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
-use crate::engine::budget::calls::{Call, Calls};
 use crate::engine::state::{Facts, Log, Record};
 use crate::error::Error;
 

@@ -1,6 +1,5 @@
 //! What models are asked, what it costs, and what may still be used.
 
 pub mod accounts;
-pub mod calls;
 pub mod cost;
 pub mod raising;

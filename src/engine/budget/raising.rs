@@ -1,11 +1,8 @@
 //! A run whose budget ended before all work items were carried out goes on with a larger one: with the variants that are
 //! unfinished, from where they are, and no step that was carried out is repeated.
 
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-
 use crate::adapters::agent::AgentEnd;
+use crate::domain::budget::Caps;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::quantity::{Tokens, show_duration};
@@ -13,27 +10,6 @@ use crate::domain::timed::Clocks;
 use crate::domain::trial::{Disqualification, Outcome, Usage};
 use crate::engine::state::Facts;
 use crate::error::Error;
-
-/// Caps in the place of the document's; those that are not given stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Caps {
-    /// All variants together, with what is spent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<Tokens>,
-    /// One step of one variant, with what it used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<Tokens>,
-    /// The whole run, with the time that it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<Duration>,
-}
-
-impl Caps {
-    /// Whether any is given.
-    pub fn any(&self) -> bool {
-        *self != Self::default()
-    }
-}
 
 impl Facts {
     /// Variants of which work items are missing, or that a cap ended before they had written anything.

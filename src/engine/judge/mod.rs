@@ -2,4 +2,3 @@
 
 pub mod shadow;
 pub mod tree;
-pub(super) mod turns;

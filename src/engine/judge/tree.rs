@@ -11,12 +11,11 @@ use crate::adapters::suite::SuiteError;
 use crate::domain::cases::TestStatus;
 use crate::domain::event::Event;
 use crate::domain::excerpt::excerpt;
-use crate::domain::gate;
 use crate::domain::measurement::Contender;
-use crate::domain::plan::Weights;
 use crate::domain::steady::{is_a_taken_port, tells_of_a_taken_port};
 use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport};
-use crate::engine::measure::pace::{Patience, too_long};
+use crate::domain::weights::Weights;
+use crate::engine::patience::{Patience, too_long};
 use crate::engine::resources::lease::{Lease, Purpose, judging, machine};
 use crate::engine::run::Run;
 use crate::engine::state::Record;
@@ -357,14 +356,14 @@ pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestRep
     }
     let detail = variant.detail(&tests);
     let failed = (!tests.is_empty()).then_some(Disqualification::TestsFailed { tests, detail });
-    failed.or_else(|| gate::missed(weights, variant)).map(|reason| Outcome::Disqualified { reason })
+    failed.or_else(|| weights.missed(variant)).map(|reason| Outcome::Disqualified { reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::cases::TestCase;
-    use crate::domain::plan::Weight;
+    use crate::domain::weights::Weight;
 
     fn report(cases: &[(&str, TestStatus)]) -> TestReport {
         let case = |(name, status): &(&str, TestStatus)| TestCase { name: (*name).to_owned(), status: *status };

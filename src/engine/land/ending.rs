@@ -10,19 +10,13 @@ use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::race::Rules;
-use crate::domain::results::Ended;
 use crate::domain::score::Scorer;
-use crate::domain::trial::ChangeSize;
-use crate::domain::verdict::{NoWinner, Scoreboard, Verdict};
+use crate::domain::scoreboard::Scoreboard;
+use crate::domain::verdict::{NoWinner, Verdict};
 use crate::engine::land::merge::TRIES;
 use crate::engine::run::Run;
 use crate::engine::state::{Facts, Record};
 use crate::error::{Error, ExitCode};
-
-/// How large each variant's change is, as far as there is one.
-pub fn sizes(facts: &Facts) -> BTreeMap<VariantKey, ChangeSize> {
-    facts.seen.harvests.iter().map(|(key, (_, size, _))| (key.clone(), size.clone())).collect()
-}
 
 /// What a run's records say of why it landed nothing.
 pub fn circumstances(facts: &Facts) -> Circumstances {
@@ -51,15 +45,6 @@ fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
 }
 
 impl Run {
-    /// What the document is told of a run that is over.
-    pub(in crate::engine) fn ended<'a>(
-        &'a self,
-        board: &'a Scoreboard,
-        sizes: &'a BTreeMap<VariantKey, ChangeSize>,
-    ) -> Ended<'a> {
-        Ended { plan: self.plan(), board, sizes, run: &self.started.run, at: self.started.at }
-    }
-
     /// Writes the end of a run that landed nothing into its document, unless that was done, is not wanted,
     /// or the run says nothing about the document. A run that can be measured on is not at its end.
     pub async fn record_end(&self, board: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
@@ -86,7 +71,7 @@ impl Run {
                     return Ok(None);
                 }
             };
-            let bytes = document.rewrite(&self.ended(board, &sizes(facts)).failed(&circumstances(facts)));
+            let bytes = document.rewrite(&self.ended(board, &facts.sizes()).failed(&circumstances(facts)));
             if let Some(commit) = self.commit_end(&onto, &bytes).await? {
                 return Ok(Some(commit));
             }

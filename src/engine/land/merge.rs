@@ -2,21 +2,18 @@
 //! the branch by compare-and-swap. Only a tree that was verified can be committed.
 
 use crate::adapters::git::{Advance, CommitId, CommitOrder, Merge};
-use crate::domain::document::Document;
 use crate::domain::event::Event;
-use crate::domain::gate;
 use crate::domain::measurement::Contender;
-use crate::domain::plan::{Status, VariantKey};
+use crate::domain::plan::VariantKey;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{self, TestReport};
-use crate::domain::verdict::Scoreboard;
 use crate::engine::judge::tree::{lost, regressions};
-use crate::engine::land::ending;
 use crate::engine::run::Run;
 use crate::engine::state::{Facts, LandingIntent, Record};
 use crate::error::{Error, ExitCode};
 
 /// How often a target that moves away is followed.
-pub(in crate::engine) const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// Proof that a tree was checked out, set up and passed its tests. Only `verify` makes one.
 struct Verified {
@@ -129,7 +126,7 @@ impl Run {
             let message = format!("tests that {winner} passes are not there after the merge: {}", lost.join(", "));
             return Err(self.unlandable(winner, target, message));
         }
-        if let Some(missed) = gate::missed(&self.plan().weights, &merged) {
+        if let Some(missed) = self.plan().weights.missed(&merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));
         }
         let unfinished =
@@ -206,41 +203,5 @@ impl Run {
             }
             Advance::Busy(why) => Err(self.blocked(winner, why)),
         }
-    }
-
-    /// The document as a commit has it, if it is still the one that is carried out. Another run may have
-    /// carried it out meanwhile, or somebody may have changed what it asks for: then why it is not.
-    pub(in crate::engine) async fn standing_document(&self, at: &CommitId) -> Result<Result<Document, String>, Error> {
-        let (path, target) = (&self.started.document, &self.started.target);
-        let Some(bytes) = self.ports.git.file_at(at, path).await? else {
-            return Ok(Err(format!("{path} is not on `{target}` any more")));
-        };
-        let Ok(document) = Document::parse(&bytes) else {
-            return Ok(Err(format!("{path} on `{target}` is no longer a valid blueprint")));
-        };
-        let began = self.ports.git.file_at(&self.started.base, path).await?;
-        let began = began.and_then(|bytes| Document::parse(&bytes).ok());
-        let (status, expected) = (document.plan().status, self.plan().status);
-        // A run that is measured on finds the end that it recorded itself.
-        let own = status == Status::Failed && document.run() == Some(self.started.run.as_str());
-        Ok(if status != expected && !own {
-            Err(format!("{path} is {status} on `{target}` by now"))
-        } else if document.digest() != self.started.digest {
-            Err(format!("{path} was edited on `{target}` during the run"))
-        } else if status == Status::Failed && !own && began.is_some_and(|began| began.run() != document.run()) {
-            Err(format!("another run recorded its end in {path} on `{target}` meanwhile"))
-        } else {
-            Ok(document)
-        })
-    }
-
-    /// The document as the target has it, with the tool's regions written anew.
-    async fn rewritten(&self, onto: &CommitId, scoreboard: &Scoreboard, facts: &Facts) -> Result<Vec<u8>, Error> {
-        let document = self.standing_document(onto).await?.map_err(|why| {
-            Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
-                .hint("nothing is lost: its work is kept, see `blueprint report`")
-                .hint(format!("to carry out what the document says now: blueprint run {}", self.started.document))
-        })?;
-        Ok(document.rewrite(&self.ended(scoreboard, &ending::sizes(facts)).landed()))
     }
 }

@@ -13,8 +13,9 @@ use crate::domain::timed::Change;
 use crate::domain::trial::{Disqualification, Outcome, Phase};
 use crate::domain::{disturbance, race};
 use crate::engine::judge::tree::Judged;
-use crate::engine::measure::pace::{Pace, Patience};
+use crate::engine::measure::pace::Pace;
 use crate::engine::measure::untouched::Code;
+use crate::engine::patience::{Patience, too_long};
 use crate::engine::resources::lease::{SCRATCH, judging};
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::{Facts, Record};
@@ -39,6 +40,13 @@ pub(in crate::engine) enum Spoiled {
     Machine(String),
     /// The time for measuring ended in the middle of it.
     OutOfTime,
+}
+
+impl Spoiled {
+    /// By whose trouble it is that a slice did not end in time.
+    fn exhausted(patience: Patience, source: &str) -> Self {
+        if patience.ours { Self::OutOfTime } else { Self::Contender(format!("{source}: {}", too_long())) }
+    }
 }
 
 /// Stops whatever was started to be measured.
@@ -369,7 +377,7 @@ impl Run {
                 Err(Error::machine(format!("{source} on the {contender}: {why}")).hint(STAYS))
             }
             Err(MetricError::Variant(_)) if patience.limit.is_some_and(|limit| began.elapsed() >= limit) => {
-                Ok(Err(patience.exhausted(source)))
+                Ok(Err(Spoiled::exhausted(patience, source)))
             }
             Err(error) => self.spoiled(source, error),
         }

@@ -4,7 +4,7 @@ use crate::adapters::metric::Slot;
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::engine::judge::tree::Judged;
 use crate::engine::measure::blocks::{Meters, Spoiled};
-use crate::engine::measure::pace::Patience;
+use crate::engine::patience::Patience;
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::Facts;
 use crate::error::Error;

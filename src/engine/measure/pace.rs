@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::adapters::metric::Slot;
 use crate::domain::decision::{self, Standing};
 use crate::domain::disturbance;
 use crate::domain::estimate::DECIDING;
@@ -14,16 +13,12 @@ use crate::domain::landing;
 use crate::domain::measurement::Contender;
 use crate::domain::race::Rules;
 use crate::domain::statistics;
-use crate::engine::measure::blocks::Spoiled;
+use crate::engine::patience::{Patience, SHORT};
 use crate::engine::run::Run;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
-/// A slice that takes so many times as long as the baseline's longest is the contender's own trouble.
-const TIMES: u32 = 10;
-/// Below this neither a suite nor a slice is too long.
-const SHORT: Duration = Duration::from_secs(30);
-/// Nor is a slice that takes no more than this part of the budget for measuring, however short that is; below
+/// A slice that takes no more than this part of the budget for measuring is not too long, however short that is; below
 /// [`BRIEF`] it never is.
 const PART: u32 = 6;
 const BRIEF: Duration = Duration::from_secs(5);
@@ -37,44 +32,6 @@ const BUSY: f64 = 0.5;
 pub(in crate::engine) struct Pace {
     began: Instant,
     budget: Duration,
-}
-
-/// Until when a slice may go on, and whose trouble it is if it does not end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Patience {
-    /// From the slice's start.
-    pub limit: Option<Duration>,
-    /// Whether the limit is the end of the time for measuring.
-    pub ours: bool,
-}
-
-impl Patience {
-    /// Until the end of the time for measuring, where the slot ends with it.
-    pub fn until(slot: Slot) -> Self {
-        Self { limit: slot.limit, ours: true }
-    }
-
-    /// Until a slice takes too long beside the baseline's longest, and no longer than there is time.
-    fn beside(baseline: Option<Duration>, short: Duration, whole: Option<Duration>) -> Self {
-        match (baseline.map(|longest| (longest * TIMES).max(short)), whole) {
-            (Some(own), Some(whole)) if own < whole => Self { limit: Some(own), ours: false },
-            (own, None) => Self { limit: own, ours: false },
-            (_, whole) => Self { limit: whole, ours: true },
-        }
-    }
-
-    /// Whose trouble it is that a slice did not end in time.
-    pub fn exhausted(self, source: &str) -> Spoiled {
-        if self.ours {
-            return Spoiled::OutOfTime;
-        }
-        Spoiled::Contender(format!("{source}: {}", too_long()))
-    }
-}
-
-/// What is said of what a contender's own limit ended.
-pub(in crate::engine) fn too_long() -> String {
-    format!("it takes more than {TIMES} times as long as the baseline's longest")
 }
 
 impl Pace {
@@ -173,12 +130,6 @@ impl Run {
         let beside = longest.filter(|_| contender.key().is_some());
         let short = (pace.budget / PART).clamp(BRIEF, SHORT);
         Patience::beside(beside, short, self.whole_limit(pace.left()))
-    }
-
-    /// How long a slice may take beside one of the baseline's where no block tells: of what is read once, and in
-    /// fresh trees.
-    pub(in crate::engine) fn first_patience(&self, baseline: Option<Duration>) -> Patience {
-        Patience::beside(baseline, SHORT, self.time_left())
     }
 
     /// Logical CPUs that this process may use; 1 where the machine does not tell.

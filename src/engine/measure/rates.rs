@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::adapters::metric::load::Held;
+use crate::adapters::metric::Held;
 use crate::adapters::metric::{MetricError, MetricSource, Slot};
 use crate::domain::load::Rate;
 use crate::domain::measurement::Contender;

@@ -14,7 +14,7 @@ use crate::domain::statistics;
 use crate::domain::timed::Clocks;
 use crate::engine::judge::tree::Judged;
 use crate::engine::measure::blocks::{Meters, Spoiled, close};
-use crate::engine::measure::pace::Patience;
+use crate::engine::patience::Patience;
 use crate::engine::run::{PerContender, Run};
 use crate::error::Error;
 

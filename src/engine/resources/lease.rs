@@ -1,15 +1,17 @@
 //! Leases: what a trial holds. Each resource is journaled before it exists and after it is gone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 
 use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
-use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::process::{Enclosure, Environment, PREFIX};
 use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
-use crate::engine::resources::walls::Walls;
 use crate::engine::run::Run;
 use crate::engine::state::{Record, Resource};
 use crate::error::Error;
@@ -46,6 +48,25 @@ pub struct Lease {
     pub(in crate::engine) walls: Walls,
     /// Its directories, as they were made.
     grounds: Vec<Ground>,
+}
+
+/// The walls of a lease, once something runs in it.
+#[derive(Default)]
+pub struct Walls(pub(super) OnceCell<Arc<dyn Enclosure>>);
+
+impl std::fmt::Debug for Walls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Walls").field(&self.0.initialized()).finish()
+    }
+}
+
+impl Walls {
+    /// Kills everything within, if there was ever anything.
+    pub async fn close(&mut self) {
+        if let Some(walls) = self.0.take() {
+            walls.close().await;
+        }
+    }
 }
 
 /// A directory of a lease, and what it is known by.
@@ -184,25 +205,8 @@ impl Run {
         Ok(())
     }
 
-    /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
-    pub async fn settle(&self, lease: &Lease) {
-        let left = match self.within(lease).await {
-            Ok(exec) => exec.settle(&self.marker(&lease.dir)).await,
-            // Nothing ever ran where no walls could be had.
-            Err(_) => Vec::new(),
-        };
-        if let Some(first) = left.first() {
-            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
-            self.warn(format!(
-                "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
-                 metrics need is started by `http`, `database` and `cache`, or outside of the run",
-                lease.contender
-            ));
-        }
-    }
-
     /// What marks every process of a lease.
-    fn marker(&self, dir: &Path) -> String {
+    pub(super) fn marker(&self, dir: &Path) -> String {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         format!("{}/{name}", self.started.run)
     }
@@ -313,6 +317,35 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Takes a lease's directory out of its place; where it is then. What can't be moved stays, and is
+    /// removed from there.
+    async fn put_aside(&self, dir: &Path) -> PathBuf {
+        let number = self.removals.number();
+        let aside = self.started.state.join(format!("removed-{number}"));
+        match self.ports.workspace.put_aside(dir, &aside).await {
+            Ok(()) => aside,
+            Err(_) => dir.to_owned(),
+        }
+    }
+
+    /// Removes what was put aside, and then records that the lease's directory is gone.
+    async fn remove_in_background(&self, aside: PathBuf, resource: Resource) {
+        let (workspace, log) = (Arc::clone(&self.ports.workspace), self.log.clone());
+        let removal = async move {
+            workspace.remove(&aside).await.map_err(machine)?;
+            log.write(&Record::Removed { resource }).await
+        };
+        self.removals.begin(removal).await;
+    }
+
+    /// Waits until all that was put aside is gone: nothing else may run while a run measures, and nothing
+    /// is left when it ends. What can't be removed is told and stays in the journal, for `gc` to take.
+    pub(in crate::engine) async fn removed(&self) {
+        for error in self.removals.ended().await {
+            self.warn(format!("something of a trial is left, which `blueprint gc` removes: {}", error.message));
+        }
     }
 }
 

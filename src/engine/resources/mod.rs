@@ -2,6 +2,4 @@
 
 pub mod lease;
 pub mod recovery;
-pub mod removal;
-pub(super) mod room;
 pub mod walls;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::process::{Enclosure, Executor, Order};
+use crate::adapters::process::{Executor, Order};
 use crate::engine::resources::lease::{Lease, machine};
 use crate::engine::run::Run;
 use crate::error::Error;
@@ -12,31 +12,29 @@ use crate::error::Error;
 /// The lease's place for what its programs leave in the home and among temporary files.
 const PRIVATE: &str = "private";
 
-/// The walls of a lease, once something runs in it.
-#[derive(Default)]
-pub struct Walls(tokio::sync::OnceCell<Arc<dyn Enclosure>>);
-
-impl std::fmt::Debug for Walls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Walls").field(&self.0.initialized()).finish()
-    }
-}
-
-impl Walls {
-    /// Kills everything within, if there was ever anything.
-    pub async fn close(&mut self) {
-        if let Some(walls) = self.0.take() {
-            walls.close().await;
-        }
-    }
-}
-
 impl Run {
     /// Runs programs in a lease. Its walls are opened with the first, when its directories are there.
     pub async fn within(&self, lease: &Lease) -> Result<Arc<dyn Executor>, Error> {
         let Some(sandbox) = &self.ports.sandbox else { return Ok(Arc::clone(&self.ports.exec)) };
         let open = || async { sandbox.open(&self.order(lease)).await.map_err(machine) };
         Ok(lease.walls.0.get_or_try_init(open).await?.executor())
+    }
+
+    /// Kills what set-up and tests of a lease left running, so that nothing of it works while anybody is measured.
+    pub async fn settle(&self, lease: &Lease) {
+        let left = match self.within(lease).await {
+            Ok(exec) => exec.settle(&self.marker(&lease.dir)).await,
+            // Nothing ever ran where no walls could be had.
+            Err(_) => Vec::new(),
+        };
+        if let Some(first) = left.first() {
+            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+            self.warn(format!(
+                "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
+                 metrics need is started by `http`, `database` and `cache`, or outside of the run",
+                lease.contender
+            ));
+        }
     }
 
     fn order(&self, lease: &Lease) -> Order {

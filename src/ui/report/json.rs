@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{scoreboard, verdict};
+use crate::domain::calls::StepCalls;
 use crate::domain::fresh::Check;
 use crate::domain::instructions::decide_alone;
 use crate::domain::landing::Landing;
@@ -15,12 +16,10 @@ use crate::domain::plan::VariantKey;
 use crate::domain::price::Prices;
 use crate::domain::quantity::{Dimension, Tokens};
 use crate::domain::reckoning::{self, Reckoning, Share};
-use crate::domain::timed::Change;
-use crate::domain::timed::Clock;
+use crate::domain::scoreboard::Scoreboard;
+use crate::domain::timed::{Change, Clock};
 use crate::domain::trial::{ChangeSize, Outcome, TestReport};
-use crate::domain::verdict::{Row, Scoreboard, Verdict};
-use crate::engine::budget::calls::StepCalls;
-use crate::engine::land::ending;
+use crate::domain::verdict::{Row, Verdict};
 use crate::engine::state::Facts;
 
 /// The whole report as one JSON document.
@@ -220,7 +219,7 @@ impl<'a> Report<'a> {
     fn of(facts: &'a Facts, board: &'a Scoreboard, prices: &Prices) -> Self {
         let started = &facts.seen.started;
         let budget = &started.plan.budget;
-        let reckonings = reckoning::reckon(&started.plan, board, &ending::sizes(facts));
+        let reckonings = reckoning::reckon(&started.plan, board, &facts.sizes());
         Self {
             schema_version: 1,
             run: &started.run,

@@ -10,8 +10,9 @@ use super::super::{scoreboard, verdict, words};
 use crate::domain::cases::{TestCase, TestStatus};
 use crate::domain::measurement::Contender;
 use crate::domain::plan::MetricBound;
+use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{Disqualification, Outcome, TestReport};
-use crate::domain::verdict::{Row, Scoreboard};
+use crate::domain::verdict::Row;
 use crate::engine::state::Facts;
 
 /// The whole document. A contender whose tests did not run has an empty suite that says why.

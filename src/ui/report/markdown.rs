@@ -8,8 +8,8 @@ use super::super::{change, scoreboard, verdict, words};
 use crate::domain::measurement::Contender;
 use crate::domain::price::Prices;
 use crate::domain::reckoning;
-use crate::domain::verdict::{Row, Scoreboard};
-use crate::engine::land::ending;
+use crate::domain::scoreboard::Scoreboard;
+use crate::domain::verdict::Row;
 use crate::engine::state::Facts;
 
 /// The whole report.
@@ -63,7 +63,7 @@ fn fenced(lines: &str) -> String {
 
 /// What each variant gained and paid, and where nothing landed, why.
 fn reckoned(facts: &Facts, board: &Scoreboard) -> String {
-    let all = reckoning::reckon(&facts.seen.started.plan, board, &ending::sizes(facts));
+    let all = reckoning::reckon(&facts.seen.started.plan, board, &facts.sizes());
     let lines = all.iter().map(|one| format!("{}: {}", one.variant, one.line()));
     let mut out: String = lines.map(|line| format!("- {}\n", escape(&line))).collect();
     if !out.is_empty() {

@@ -14,6 +14,7 @@ mod dialect;
 mod gate;
 mod record;
 mod session;
+mod settings;
 mod snapshot;
 mod tools;
 mod tree;
@@ -25,22 +26,10 @@ use async_trait::async_trait;
 use super::{Agent, AgentError, AgentReport, Halt, Task};
 use crate::adapters::process::Executor;
 use crate::domain::plan::Variant;
-use crate::domain::quantity::Tokens;
 use crate::domain::wire::Wire;
 use dialect::Dialect;
 use session::Session;
-
-/// Which model, and how it is spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// As the provider names it.
-    pub model: String,
-    /// [`Wire::Messages`] or [`Wire::Chat`]; it speaks no other.
-    pub wire: Wire,
-    /// What one answer may be long at the most. By default 8,192 tokens over Messages, which has to
-    /// be told a number, and over Chat whatever the proxy allows.
-    pub max_output: Option<Tokens>,
-}
+pub use settings::Settings;
 
 /// The agent.
 pub struct Api {

@@ -2,72 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::stat::nearest_rank;
-use super::super::{MetricError, value};
-use super::{Beside, Format, Metric, Stat};
+use super::super::{MetricError, Stat, value};
+use super::format::{Benchmark, Beside, Format, Metric, Series};
 use crate::domain::measurement::{Account, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
-
-/// One benchmark of a report.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Benchmark {
-    /// What it can be called, the name that is its own first.
-    pub names: Vec<String>,
-    /// What was measured of it, the usual first; never empty.
-    pub series: Vec<Series>,
-}
-
-/// Figures in one unit.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Series {
-    /// As the report has it, such as `ms` or `B/op`; `None` where it does not say.
-    pub unit: Option<String>,
-    /// Those that the report holds.
-    pub observations: Vec<f64>,
-    /// How many there were, where the report holds none.
-    pub count: u64,
-    /// The statistics that the report states itself; they are taken as they are.
-    pub stated: Vec<(Stat, f64)>,
-    /// How often the work was done for all of them together, one time after another; 0 where the report does not
-    /// say, or where it was done side by side.
-    pub iterations: f64,
-    /// How long that took, in the series' unit, where it is a time.
-    pub spent: f64,
-}
-
-impl Series {
-    /// A statistic that is stated or follows from the observations, in the series' unit.
-    fn statistic(&self, stat: Stat) -> Option<f64> {
-        if let Some((_, value)) = self.stated.iter().find(|(known, _)| *known == stat) {
-            return Some(*value);
-        }
-        let data = &self.observations;
-        let count = data.len() as f64;
-        let mean = (!data.is_empty()).then(|| data.iter().sum::<f64>() / count);
-        let mut sorted = data.clone();
-        match stat {
-            Stat::Percentile(thousandths) => nearest_rank(&mut sorted, thousandths),
-            Stat::Min => nearest_rank(&mut sorted, 0),
-            Stat::Max => nearest_rank(&mut sorted, 100_000),
-            Stat::Median => {
-                sorted.sort_by(f64::total_cmp);
-                let (low, high) = (sorted.get(data.len().checked_sub(1)? / 2)?, sorted.get(data.len() / 2)?);
-                Some(low + (high - low) / 2.0)
-            }
-            Stat::Mean => mean,
-            Stat::StdDev if data.len() < 2 => None,
-            Stat::StdDev => mean.map(|mean| {
-                let squares: f64 = data.iter().map(|value| (value - mean).powi(2)).sum();
-                (squares / (count - 1.0)).sqrt()
-            }),
-            Stat::Ops => None,
-        }
-    }
-
-    fn unit(&self) -> &str {
-        self.unit.as_deref().unwrap_or("no unit")
-    }
-}
 
 /// The unit that a report's unit stands for: `ns` for `ns/op`, `B` for `B/op`, and `ns` for a
 /// custom `p95-ns/op`. What stands for none of ours (`allocs/op`, `MB/s`) is a plain number.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Document;
+use super::format::Document;
 use crate::adapters::process::{REPORT_LIMIT, read_untrusted};
 
 /// More files and folders than this are refused.

@@ -6,6 +6,7 @@
 mod benchmark;
 mod criterion;
 mod folder;
+mod format;
 mod go_bench;
 mod hyperfine;
 mod k6;
@@ -13,19 +14,18 @@ mod pytest_benchmark;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 
 use super::slice::{self, no_scratch};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, Stat};
 use crate::adapters::process::{Exchange, Finished, Program};
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
-use benchmark::{Benchmark, Series};
+use format::{Benchmark, Beside, Document, Place, Series};
+pub use format::{Format, Metric};
 
 /// Every format that can be read.
 pub const FORMATS: &[&Format] =
@@ -34,82 +34,6 @@ pub const FORMATS: &[&Format] =
 /// The format of this name.
 pub fn find(name: &str) -> Option<&'static Format> {
     FORMATS.iter().copied().find(|format| format.name == name)
-}
-
-/// A format of reports.
-#[derive(Debug)]
-pub struct Format {
-    /// As `blueprint.yaml` names it.
-    pub name: &'static str,
-    /// Whether `unit` means something: a benchmark has figures in several, or the report names none.
-    pub units: bool,
-    /// Where the program leaves the report.
-    place: Place,
-    /// What the program does beside the work that it reports.
-    beside: Beside,
-    /// What a benchmark's first figures are in, where its name (`test`) tells before anything ran.
-    unit: fn(Option<&str>) -> Option<&'static str>,
-    /// Reads a report; an error says what is wrong with it.
-    parse: fn(&[Document]) -> Result<Vec<Benchmark>, String>,
-    /// What `run` has to be: the end of every message about a report that can't be read.
-    expects: &'static str,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name)
-    }
-}
-
-impl PartialEq for Format {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-/// Where a program leaves its report.
-#[derive(Debug)]
-enum Place {
-    /// In a file: its path, behind this option, is the command's last word.
-    File { option: &'static str, name: &'static str },
-    /// In a folder that is named by a variable: the files in it whose paths end like this.
-    Folder { variable: &'static str, files: &'static [&'static str] },
-    /// On standard output.
-    Output,
-}
-
-/// What a program does beside the work that it reports: by that it is told whether its clock is right
-/// (`domain::claimed`).
-#[derive(Debug)]
-enum Beside {
-    /// It starts what it measures anew for each observation.
-    Anew,
-    /// It starts once, and then hardly anything. These words ask it for so many seconds of observations.
-    Start { brief: fn(f64) -> Vec<String> },
-    /// It tries out how often the work has to be done, for as long as what it then reports at most.
-    Trials,
-    /// What it reports is not done one after another.
-    Unknown,
-}
-
-/// One file of a report.
-#[derive(Debug, Clone)]
-struct Document {
-    /// As messages name it; in a folder, below that folder.
-    path: String,
-    bytes: Vec<u8>,
-}
-
-impl Document {
-    /// The document as JSON of this shape.
-    fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
-        let path = &self.path;
-        if self.bytes.trim_ascii().is_empty() {
-            return Err(format!("the benchmark report is empty: {path}"));
-        }
-        serde_json::from_slice(&self.bytes)
-            .map_err(|why| format!("the benchmark report is malformed or cut off: {path}: {why}"))
-    }
 }
 
 /// One run of the command serves all of the metrics.
@@ -121,20 +45,6 @@ pub struct Settings {
     pub command: Program,
     /// At least one.
     pub metrics: Vec<Metric>,
-}
-
-/// One metric out of the report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name in the document.
-    pub name: MetricName,
-    /// A benchmark's full name, name, or name without its parameters; may be left out where the
-    /// report holds one benchmark.
-    pub test: Option<String>,
-    /// Which statistic of it.
-    pub stat: Stat,
-    /// Which of its figures, by their unit; the format's usual ones where absent.
-    pub unit: Option<String>,
 }
 
 /// The source.

@@ -22,38 +22,25 @@ use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
 use crate::domain::wire::{Provider, Wire};
 
-/// What a request to a provider's address is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Makes a model write: it is admitted, bounded, metered.
-    Generate {
-        /// By which protocol.
-        wire: Wire,
-        /// The model, where the path names it (Gemini).
-        model: Option<String>,
-        /// Whether the path asks for a stream (Gemini).
-        stream: bool,
-    },
-    /// Counts tokens and costs none: passed on as it is.
-    Count,
-    /// Lists models: answered by the proxy.
-    Models,
+pub use paths::{Endpoint, endpoint};
+
+/// Makes the choice of rules out of one line a protocol.
+macro_rules! protocols {
+    ($($wire:ident => $module:ident::$rules:ident;)+) => {
+        /// The rules of a protocol.
+        pub fn rules(wire: Wire) -> &'static dyn Rules {
+            match wire {
+                $(Wire::$wire => &$module::$rules,)+
+            }
+        }
+    };
 }
 
-/// What the method and the path below a provider's base URL ask for; `None` for whatever is not on
-/// the list. `path` has no query and starts with a slash.
-pub fn endpoint(provider: Provider, method: &str, path: &str) -> Option<Endpoint> {
-    paths::endpoint(provider, method, path)
-}
-
-/// The rules of a protocol.
-pub fn rules(wire: Wire) -> &'static dyn Rules {
-    match wire {
-        Wire::Messages => &messages::Messages,
-        Wire::Chat => &chat::Chat,
-        Wire::Responses => &responses::Responses,
-        Wire::Gemini => &gemini::Gemini,
-    }
+protocols! {
+    Messages => messages::Messages;
+    Chat => chat::Chat;
+    Responses => responses::Responses;
+    Gemini => gemini::Gemini;
 }
 
 /// A request that can be bounded.

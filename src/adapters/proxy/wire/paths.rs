@@ -1,9 +1,28 @@
 //! Which requests are let through at all: a list, and everything else is refused.
 
-use super::Endpoint;
 use crate::domain::wire::{Provider, Wire};
 
-pub(super) fn endpoint(provider: Provider, method: &str, path: &str) -> Option<Endpoint> {
+/// What a request to a provider's address is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Makes a model write: it is admitted, bounded, metered.
+    Generate {
+        /// By which protocol.
+        wire: Wire,
+        /// The model, where the path names it (Gemini).
+        model: Option<String>,
+        /// Whether the path asks for a stream (Gemini).
+        stream: bool,
+    },
+    /// Counts tokens and costs none: passed on as it is.
+    Count,
+    /// Lists models: answered by the proxy.
+    Models,
+}
+
+/// What the method and the path below a provider's base URL ask for; `None` for whatever is not on
+/// the list. `path` has no query and starts with a slash.
+pub fn endpoint(provider: Provider, method: &str, path: &str) -> Option<Endpoint> {
     let segments = segments(path)?;
     match (provider, method, segments.as_slice()) {
         (Provider::Anthropic, "POST", ["v1", "messages"]) => Some(by_body(Wire::Messages)),

@@ -1,5 +1,5 @@
 //! The protocols that the agent speaks: a conversation as a request, and the events of an answer as
-//! an answer. Pure; a protocol is one file here and one line in [`of`].
+//! an answer. Pure; a protocol is one file here and one line in the table.
 
 mod chat;
 mod messages;
@@ -51,13 +51,12 @@ pub trait Reader: Send {
     fn answer(self: Box<Self>) -> Answer;
 }
 
+/// Every protocol that the agent speaks.
+const DIALECTS: &[(Wire, &dyn Dialect)] = &[(Wire::Messages, &messages::Messages), (Wire::Chat, &chat::Chat)];
+
 /// The dialect of a protocol; `None` where the agent does not speak it.
 pub fn of(wire: Wire) -> Option<&'static dyn Dialect> {
-    match wire {
-        Wire::Messages => Some(&messages::Messages),
-        Wire::Chat => Some(&chat::Chat),
-        Wire::Responses | Wire::Gemini => None,
-    }
+    DIALECTS.iter().find(|(spoken, _)| *spoken == wire).map(|(_, dialect)| *dialect)
 }
 
 /// An event's data.

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod edit;
+mod outcome;
 mod output;
 mod patch;
 mod read;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use arguments::{Arguments, Field, Kind, Tool};
+pub use outcome::Outcome;
 pub use output::{ends, tail};
 
 use super::super::{AgentError, Task};
@@ -36,39 +38,6 @@ const FINISH: Tool = Tool {
         about: "What was done, in a sentence or two.",
     }],
 };
-
-/// What came of a call.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// What the model is told.
-    pub text: String,
-    /// Whether it failed.
-    pub failed: bool,
-    /// Whether it changed the worktree.
-    pub changed: bool,
-    /// The summary, where the model is done.
-    pub finish: Option<String>,
-}
-
-impl Outcome {
-    fn done(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
-    }
-
-    fn changed(text: impl Into<String>) -> Self {
-        Self { changed: true, ..Self::done(text) }
-    }
-
-    fn failed(text: impl Into<String>) -> Self {
-        Self { failed: true, ..Self::done(text) }
-    }
-}
-
-impl From<Result<Self, String>> for Outcome {
-    fn from(result: Result<Self, String>) -> Self {
-        result.unwrap_or_else(Self::failed)
-    }
-}
 
 /// What the tools work with.
 pub struct Hands<'a> {
