@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
 use super::mark::Mark;
 use super::reaping;
+use super::stat::Stat;
 use super::stopwatch::Schedule;
 use super::tasks::children;
 use super::walls::Walls;
@@ -72,7 +73,7 @@ async fn settle_of(
 ) -> Settled {
     let began = Instant::now();
     let mut left: BTreeMap<u32, Stray> = BTreeMap::new();
-    let mut delays: BTreeMap<u32, Duration> = BTreeMap::new();
+    let mut used: BTreeMap<u32, Used> = BTreeMap::new();
     let (mut all, mut lasted) = (Duration::ZERO, Duration::ZERO);
     loop {
         let (mut alive, now) = (false, began.elapsed());
@@ -89,9 +90,7 @@ async fn settle_of(
             }
             alive = true;
             lasted = now;
-            let delay = delay(pid);
-            let waited = delay.saturating_sub(*delays.entry(pid).or_insert(delay)).min(BUSY);
-            if now >= GRACE + waited {
+            if used.entry(pid).or_insert_with(|| Used::from(pid, now)).look(pid, now) >= GRACE || now >= GRACE + BUSY {
                 left.entry(pid).or_insert_with(|| Stray { pid, name: name(pid), cpu: Duration::ZERO });
                 kill(pid);
             }
@@ -117,10 +116,32 @@ pub fn bury_in(walls: &Walls) {
     }
 }
 
-/// How long a process could run and had no core, since it began.
-fn delay(pid: u32) -> Duration {
+/// How much of its time a process that ends has used: what it ran, and while it did not want to run. The kernel counts waits for
+/// a core only when they are over.
+struct Used {
+    looked: Duration,
+    run: Duration,
+    sum: Duration,
+}
+
+impl Used {
+    fn from(pid: u32, now: Duration) -> Self {
+        Self { looked: now, run: run(pid), sum: Duration::ZERO }
+    }
+
+    fn look(&mut self, pid: u32, now: Duration) -> Duration {
+        let ran = run(pid);
+        let wants = Stat::of(pid).is_some_and(|stat| stat.runs);
+        self.sum += if wants { ran.saturating_sub(self.run) } else { now.saturating_sub(self.looked) };
+        (self.looked, self.run) = (now, ran);
+        self.sum
+    }
+}
+
+/// The CPU time of a process' first thread.
+fn run(pid: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    Schedule::parse(&text).unwrap_or_default().delay
+    Schedule::parse(&text).unwrap_or_default().run
 }
 
 fn kill(pid: u32) {

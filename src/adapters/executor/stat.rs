@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// Where a process belongs, and what it took.
 pub struct Stat {
+    /// Whether it is on a core or waits for one.
+    pub runs: bool,
     /// The process that started it.
     pub parent: u32,
     /// Its process group.
@@ -22,8 +24,9 @@ impl Stat {
         // The name in parentheses may hold anything; the fields start after the last one.
         let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse().ok();
+        let runs = *fields.first()? == "R";
         let ticks = fields.get(11..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
-        Some(Self { parent: number(1)?, group: number(2)?, session: number(3)?, ticks })
+        Some(Self { runs, parent: number(1)?, group: number(2)?, session: number(3)?, ticks })
     }
 
     /// CPU time, its own and that of the children it waited for.
