@@ -154,8 +154,8 @@ fn rehearsal_budget(whole: Duration) -> Duration {
 
 /// Puts what is known beforehand in the place of the agent, and lets nothing land.
 async fn rehearse(ports: &mut Ports, settings: &mut Settings, plan: &Plan, base: &CommitId) -> Result<()> {
-    let script = rehearsal::script(&*ports.git, base, &settings.protect, plan, &settings.state).await?;
-    ports.agent = Arc::new(script);
+    let files = rehearsal::script(&*ports.git, base, &settings.protect, plan, &settings.state).await?;
+    ports.agent = Arc::new(Scripted { files });
     settings.merge = false;
     Ok(())
 }

@@ -1,8 +1,20 @@
 //! The walls of `docs/architecture.md`, checked on the sources.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
+#[path = "architecture/circles.rs"]
+mod circles;
+#[path = "architecture/edges.rs"]
+mod edges;
+#[path = "architecture/modules.rs"]
+mod modules;
+#[path = "architecture/page.rs"]
+mod page;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use circles::circles;
+use modules::Modules;
 
 /// Production code in one file; tests at its end do not count.
 const LINES: usize = 500;
@@ -219,4 +231,15 @@ fn every_module_that_the_architecture_names_exists() {
         checked += 1;
     }
     assert!(checked > 20, "only {checked} names were found");
+}
+
+#[test]
+fn no_circle_no_implementation_in_the_engine_no_stray_sql_and_every_file_named() {
+    let sources = sources();
+    let sources: Vec<_> = sources.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
+    let modules = Modules::read(&sources);
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let of_page = page::differences(&page, &modules).into_iter().map(|what| format!("docs/architecture.md: {what}"));
+    let found = [circles(&modules), edges::implementations(&modules), edges::sql(&modules), of_page.collect()].concat();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -2,9 +2,8 @@
 //! that variants go through. One is the baseline once more, the others cheat. None may come out ahead.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::adapters::agent::scripted::{Files, Scripted};
 use crate::adapters::git::{CommitId, Git};
 use crate::domain::decision::control;
 use crate::domain::measurement::Contender;
@@ -90,6 +89,9 @@ pub fn plan(of: &Plan) -> Plan {
     Plan { variants: TRIED.iter().filter_map(variant).collect(), work_items, weights, ..of.clone() }
 }
 
+/// Files with their whole contents: paths below the worktree, or anywhere else where they are absolute.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// What the controls write. `state` is where the rehearsal's leases will live.
 pub async fn script(
     git: &dyn Git,
@@ -97,7 +99,7 @@ pub async fn script(
     protect: &[String],
     plan: &Plan,
     state: &Path,
-) -> Result<Scripted, Error> {
+) -> Result<BTreeMap<VariantKey, Files>, Error> {
     // As checking out restores them: a folder's name covers what is below it.
     let below = protect.iter().map(|glob| format!("{}/**", glob.trim_end_matches('/')));
     let protected = contract::globs(&protect.iter().cloned().chain(below).collect::<Vec<_>>());
@@ -109,7 +111,7 @@ pub async fn script(
     let outside = vec![("conftest.py".into(), CONFTEST.to_vec())];
     let all = [(EXAM, exam), (OUTSIDE, outside), (REPORTS, reports.collect())];
     let files = all.into_iter().filter_map(|(key, files)| Some((VariantKey::new(key)?, files)));
-    Ok(Scripted { files: files.collect::<BTreeMap<_, _>>() })
+    Ok(files.collect())
 }
 
 /// Reports that anybody would like to have, under the names that the harness gives its own.

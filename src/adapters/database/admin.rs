@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use super::{CONNECT_LIMIT, DatabaseError, DatabaseResource, DatabaseSettings};
 use crate::adapters::sql::postgres::{self, Found, Standing};
 use crate::adapters::sql::url::{Login, Server};
-use crate::adapters::sql::{MARKER, ident, marker};
+use crate::adapters::sql::{MARKER, marker};
 
 /// Advisory locks of ours are told from those of applications by this number.
 pub const LOCK: i64 = 0x626c_7565_7072_696e;
@@ -108,14 +108,12 @@ impl Admin {
 
     /// The role lacks a right that the level needs.
     pub fn lacks(&self, standing: &Standing, right: Right) -> DatabaseError {
-        let role = ident(&standing.role);
+        let role = &standing.role;
         let (what, grant) = match right {
-            Right::Databases => ("create databases", format!("ALTER ROLE {role} CREATEDB CREATEROLE")),
-            Right::Roles => ("create roles", format!("ALTER ROLE {role} CREATEROLE")),
-            Right::Schemas => {
-                ("create schemas", format!("GRANT CREATE ON DATABASE {} TO {role}", ident(self.server.database())))
-            }
-            Right::Any => ("create databases, or roles and schemas", format!("ALTER ROLE {role} CREATEDB CREATEROLE")),
+            Right::Databases => ("create databases", postgres::grant_databases(role)),
+            Right::Roles => ("create roles", postgres::grant_roles(role)),
+            Right::Schemas => ("create schemas", postgres::grant_schemas(role, self.server.database())),
+            Right::Any => ("create databases, or roles and schemas", postgres::grant_databases(role)),
         };
         let (role, place) = (standing.role.clone(), self.server.place());
         DatabaseError::Rights { role, place, what: what.to_owned(), grant }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 mod memory;
+mod schema;
 mod sqlite;
 mod writer;
 

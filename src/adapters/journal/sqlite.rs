@@ -12,19 +12,9 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 
+use super::schema::{ENTRIES, RUNS, SCHEMA};
 use super::writer::{Line, Writer};
 use super::{Appended, Entry, Journal, JournalError, RunLock};
-
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS record (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-        run TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        elapsed_ns INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        data TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS record_run ON record (run, sequence);";
 
 /// The journal of one repository.
 pub struct Sqlite {
@@ -78,18 +68,13 @@ impl Journal for Sqlite {
     }
 
     async fn entries(&self, run: &str) -> Result<Vec<Entry>, JournalError> {
-        let rows =
-            sqlx::query("SELECT sequence, run, at, elapsed_ns, kind, data FROM record WHERE run = ? ORDER BY sequence")
-                .bind(run)
-                .fetch_all(&self.pool)
-                .await;
+        let rows = sqlx::query(ENTRIES).bind(run).fetch_all(&self.pool).await;
         let rows = rows.map_err(|e| self.failed(e))?;
         rows.iter().map(|row| entry(row).map_err(|why| self.failed(why))).collect()
     }
 
     async fn runs(&self) -> Result<Vec<String>, JournalError> {
-        let rows =
-            sqlx::query("SELECT run FROM record GROUP BY run ORDER BY min(sequence)").fetch_all(&self.pool).await;
+        let rows = sqlx::query(RUNS).fetch_all(&self.pool).await;
         Ok(rows.map_err(|e| self.failed(e))?.iter().map(|row| row.get::<String, _>(0)).collect())
     }
 

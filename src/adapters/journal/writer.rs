@@ -5,6 +5,8 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 
+use super::schema::INSERT;
+
 /// As many lines as one statement takes; SQLite allows 32,766 parameters.
 const MOST: usize = 500;
 
@@ -66,7 +68,7 @@ async fn write_all(pool: SqlitePool, mut taken: mpsc::UnboundedReceiver<(Line, R
 
 /// Writes lines in one statement, all or none; the first one's sequence.
 async fn write(pool: &SqlitePool, lines: &[Line]) -> Result<i64, String> {
-    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO record (run, at, elapsed_ns, kind, data) ");
+    let mut query = QueryBuilder::<Sqlite>::new(INSERT);
     query.push_values(lines, |mut row, line| {
         row.push_bind(&line.run).push_bind(line.at).push_bind(line.elapsed_ns);
         row.push_bind(&line.kind).push_bind(&line.data);

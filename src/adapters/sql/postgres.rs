@@ -269,6 +269,21 @@ pub fn set_password(role: &str, password: &str) -> String {
     format!("ALTER ROLE {} PASSWORD {}", ident(role), literal(password))
 }
 
+/// What lets a role make databases with roles of their own.
+pub fn grant_databases(role: &str) -> String {
+    format!("ALTER ROLE {} CREATEDB CREATEROLE", ident(role))
+}
+
+/// What lets a role make roles.
+pub fn grant_roles(role: &str) -> String {
+    format!("ALTER ROLE {} CREATEROLE", ident(role))
+}
+
+/// What lets a role make schemas in a database.
+pub fn grant_schemas(role: &str, database: &str) -> String {
+    format!("GRANT CREATE ON DATABASE {} TO {}", ident(database), ident(role))
+}
+
 /// Ends the sessions of a role and says how many there were.
 pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, sqlx::Error> {
     let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
