@@ -5,7 +5,7 @@
 //! and each file that does not is named with its reason.
 
 mod dependencies;
-mod lines;
+pub mod lines;
 mod nesting;
 mod paths;
 
