@@ -6,10 +6,10 @@
 mod cargo;
 mod command;
 pub mod fake;
-mod format;
+pub mod format;
 mod gotest;
 mod http;
-mod junit;
+pub mod junit;
 mod libtest;
 mod output;
 mod runner;

@@ -11,8 +11,11 @@ use syntaxmate::{Catalog, Token, Tokenizer, TokenizerOptions, TokenizerState};
 /// What a line is. A line with code and a comment is code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineKind {
+    /// Something that the language acts on stands in it.
     Code,
+    /// All that stands in it is comment or documentation.
     Comment,
+    /// White space.
     Blank,
 }
 

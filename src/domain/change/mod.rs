@@ -6,7 +6,7 @@
 
 mod dependencies;
 mod file;
-mod lines;
+pub mod lines;
 mod nesting;
 mod paths;
 

@@ -1,10 +1,7 @@
 //! The report as JUnit XML: a suite a contender, a case a test and a bound, for the viewers that every
 //! continuous integration has.
 
-use std::io;
-
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
-use quick_xml::writer::Writer;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase as Case, TestCaseStatus as Status, TestSuite as Suite};
 
 use super::super::{scoreboard, verdict, words};
 use crate::domain::cases::{TestCase, TestStatus};
@@ -17,90 +14,51 @@ use crate::engine::state::Facts;
 
 /// The whole document. A contender whose tests did not run has an empty suite that says why.
 pub fn junit(facts: &Facts, board: &Scoreboard) -> String {
-    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    let mut report = Report::new(text(&format!("{} ({})", facts.seen.started.plan.title, facts.seen.started.run)));
+    report.add_test_suites(board.rows.iter().map(|row| suite(facts, board, row)));
+    let written = report.to_string();
     // Writing to memory does not fail.
-    let written = document(&mut writer, facts, board);
     debug_assert!(written.is_ok());
-    let mut text = String::from_utf8(writer.into_inner()).unwrap_or_default();
-    text.push('\n');
-    text
+    written.unwrap_or_default()
 }
 
-fn document(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard) -> io::Result<()> {
-    let title = valid(&format!("{} ({})", facts.seen.started.plan.title, facts.seen.started.run));
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    writer.write_event(Event::Start(BytesStart::new("testsuites").with_attributes([("name", title.as_str())])))?;
-    for row in &board.rows {
-        suite(writer, facts, board, row)?;
-    }
-    writer.write_event(Event::End(BytesEnd::new("testsuites")))
-}
-
-/// A case of a suite as viewers get it.
-struct Case {
-    name: String,
-    result: Seen,
-    /// The end of what it printed, where it failed and that is known.
-    detail: Option<String>,
-}
-
-/// What it came to.
-enum Seen {
-    Passed,
-    Failed(String),
-    Skipped(Option<&'static str>),
-    /// No fault of the contender's.
-    Broken(String),
-}
-
-fn suite(writer: &mut Writer<Vec<u8>>, facts: &Facts, board: &Scoreboard, row: &Row) -> io::Result<()> {
+fn suite(facts: &Facts, board: &Scoreboard, row: &Row) -> Suite {
     let variant = row.contender.key().and_then(|key| facts.seen.started.plan.variant(key.as_str()));
     let name = variant.map_or_else(|| row.contender.to_string(), |v| format!("{} {}", v.key, v.name));
+    let mut suite = Suite::new(text(&name));
+    if let Some(ending) = verdict::ending(&row.contender, &row.outcome) {
+        suite.add_property(Property::new("outcome", text(&ending)));
+    }
     let mut cases = tests(facts, &row.contender);
     cases.extend(bounds(facts, board, row));
     cases.extend(ending(row));
-    let count = |wanted: fn(&Seen) -> bool| cases.iter().filter(|case| wanted(&case.result)).count().to_string();
-    let failed = count(|seen| matches!(seen, Seen::Failed(_)));
-    let (errors, skipped) =
-        (count(|seen| matches!(seen, Seen::Broken(_))), count(|seen| matches!(seen, Seen::Skipped(_))));
-    let tag = BytesStart::new("testsuite").with_attributes([
-        ("name", valid(&name).as_str()),
-        ("tests", &cases.len().to_string()),
-        ("failures", &failed),
-        ("errors", &errors),
-        ("skipped", &skipped),
-    ]);
-    writer.write_event(Event::Start(tag))?;
-    if let Some(ending) = verdict::ending(&row.contender, &row.outcome) {
-        writer.write_event(Event::Start(BytesStart::new("properties")))?;
-        let property = [("name", "outcome"), ("value", &valid(&ending))];
-        writer.write_event(Event::Empty(BytesStart::new("property").with_attributes(property)))?;
-        writer.write_event(Event::End(BytesEnd::new("properties")))?;
+    for case in &mut cases {
+        case.set_classname(row.contender.to_string());
     }
-    for test in &cases {
-        case(writer, &row.contender, test)?;
-    }
-    writer.write_event(Event::End(BytesEnd::new("testsuite")))
+    suite.add_test_cases(cases);
+    suite
 }
 
 /// Its tests. One that fails on the baseline too is the baseline's failure, and told in the baseline's suite.
 fn tests(facts: &Facts, contender: &Contender) -> Vec<Case> {
     let failed = |of: &Contender| facts.seen.tests.get(of).map(TestReport::failed).unwrap_or_default();
     let known = if contender.key().is_some() { failed(&Contender::Baseline) } else { Vec::new() };
-    let cases = facts.seen.tests.get(contender).map(|report| report.cases.as_slice()).unwrap_or_default();
-    let seen = |test: &TestCase| match test.status {
-        TestStatus::Passed => Seen::Passed,
-        TestStatus::Failed if known.contains(&test.name) => Seen::Skipped(Some("fails on the baseline too")),
-        TestStatus::Failed => Seen::Failed("failed".to_owned()),
-        TestStatus::Skipped => Seen::Skipped(None),
-    };
     let report = facts.seen.tests.get(contender);
-    let detail = |test: &TestCase| report?.detail(std::slice::from_ref(&test.name));
     let case = |test: &TestCase| {
-        let detail = detail(test).filter(|_| test.status == TestStatus::Failed);
-        Case { name: test.name.clone(), result: seen(test), detail }
+        let mut status = match test.status {
+            TestStatus::Passed => Status::success(),
+            TestStatus::Failed if known.contains(&test.name) => skipped("fails on the baseline too"),
+            TestStatus::Failed => failure("failed"),
+            TestStatus::Skipped => Status::skipped(),
+        };
+        // The end of what it printed, where that is known.
+        let failed = test.status == TestStatus::Failed;
+        if let Some(detail) = report.filter(|_| failed).and_then(|r| r.detail(std::slice::from_ref(&test.name))) {
+            status.set_description(text(&detail));
+        }
+        Case::new(text(&test.name), status)
     };
-    cases.iter().map(case).collect()
+    report.map(|report| report.cases.iter().map(case).collect()).unwrap_or_default()
 }
 
 /// The bounds that a variant is held to, a case each; of one whose value is not known there is none.
@@ -110,64 +68,53 @@ fn bounds(facts: &Facts, board: &Scoreboard, row: &Row) -> Vec<Case> {
         let value = row.metrics.get(&metric.name)?;
         let out = matches!(&row.outcome,
             Outcome::Disqualified { reason: Disqualification::BoundBroken { metric: broken, .. } } if *broken == metric.name);
-        let result = match (out, scoreboard::missed(row, metric, board)) {
-            (true, _) => Seen::Failed(format!("{} is {value}, must be {}", metric.name, metric.bound)),
-            (false, true) => Seen::Skipped(Some("not settled")),
-            (false, false) => Seen::Passed,
+        let status = match (out, scoreboard::missed(row, metric, board)) {
+            (true, _) => failure(&format!("{} is {value}, must be {}", metric.name, metric.bound)),
+            (false, true) => skipped("not settled"),
+            (false, false) => Status::success(),
         };
-        Some(Case { name: scoreboard::metric_title(metric), result, detail: None })
+        Some(Case::new(text(&scoreboard::metric_title(metric)), status))
     };
     gated.filter_map(case).collect()
 }
 
 /// Whoever is out for another reason has a case that says so, or nothing in its suite would have failed.
 fn ending(row: &Row) -> Option<Case> {
-    let result = match &row.outcome {
-        Outcome::Eligible { .. } => return None,
-        Outcome::Infrastructure { message } => Seen::Broken(message.clone()),
-        Outcome::Disqualified {
+    let status = match &row.outcome {
+        Outcome::Eligible { .. }
+        | Outcome::Disqualified {
             reason: Disqualification::TestsFailed { .. } | Disqualification::BoundBroken { .. },
-        } => {
-            return None;
-        }
-        Outcome::Disqualified { reason } => Seen::Failed(reason.to_string()),
+        } => return None,
+        // No fault of the contender's.
+        Outcome::Infrastructure { message } => saying(Status::non_success(NonSuccessKind::Error), message),
+        Outcome::Disqualified { reason } => failure(&reason.to_string()),
     };
-    Some(Case { name: "stays in the competition".to_owned(), result, detail: None })
+    Some(Case::new("stays in the competition", status))
 }
 
-fn case(writer: &mut Writer<Vec<u8>>, contender: &Contender, case: &Case) -> io::Result<()> {
-    let (class, name) = (contender.to_string(), valid(&case.name));
-    let tag = BytesStart::new("testcase").with_attributes([("classname", class.as_str()), ("name", name.as_str())]);
-    let said = |tag: &'static str, message: &str| {
-        BytesStart::new(tag).with_attributes([("message", valid(&words::one_line(message)).as_str())])
-    };
-    let inner = match &case.result {
-        Seen::Passed => return writer.write_event(Event::Empty(tag)),
-        Seen::Failed(message) => said("failure", message),
-        Seen::Broken(message) => said("error", message),
-        Seen::Skipped(Some(why)) => said("skipped", why),
-        Seen::Skipped(None) => BytesStart::new("skipped"),
-    };
-    writer.write_event(Event::Start(tag))?;
-    match &case.detail {
-        Some(detail) => {
-            writer.write_event(Event::Start(inner.borrow()))?;
-            writer.write_event(Event::Text(BytesText::new(&valid(detail))))?;
-            writer.write_event(Event::End(inner.to_end()))?;
-        }
-        None => writer.write_event(Event::Empty(inner))?,
-    }
-    writer.write_event(Event::End(BytesEnd::new("testcase")))
+fn failure(message: &str) -> Status {
+    saying(Status::non_success(NonSuccessKind::Failure), message)
 }
 
-/// Without what XML 1.0 can't hold even when escaped.
-fn valid(text: &str) -> String {
+fn skipped(why: &str) -> Status {
+    saying(Status::skipped(), why)
+}
+
+fn saying(mut status: Status, message: &str) -> Status {
+    status.set_message(text(&words::one_line(message)));
+    status
+}
+
+/// Without what would do something to a terminal, and without what XML 1.0 can't hold even when escaped.
+fn text(text: &str) -> String {
     let visible = words::visible(text, false);
     visible.chars().filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}')).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use quick_xml::events::Event;
+
     use super::super::super::fixtures;
     use super::*;
 
@@ -176,57 +123,57 @@ mod tests {
         let facts = fixtures::finished();
         insta::assert_snapshot!(junit(&facts, facts.scoreboard.as_ref().unwrap()), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
-        <testsuites name="Lower the cost (20260105-100000-1a2b)">
-          <testsuite name="A Cost 20" tests="5" failures="0" errors="0" skipped="1">
-            <testcase classname="A" name="sh tests/run.sh"/>
-            <testcase classname="A" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
-            <testcase classname="A" name="later">
-              <skipped/>
-            </testcase>
-            <testcase classname="A" name="latency_p95 &lt; 80 ms"/>
-            <testcase classname="A" name="size &lt;= +10 %"/>
-          </testsuite>
-          <testsuite name="B Cost 60" tests="5" failures="0" errors="0" skipped="1">
-            <properties>
-              <property name="outcome" value="B went over budget; what it had done is judged"/>
-            </properties>
-            <testcase classname="B" name="sh tests/run.sh"/>
-            <testcase classname="B" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
-            <testcase classname="B" name="later">
-              <skipped/>
-            </testcase>
-            <testcase classname="B" name="latency_p95 &lt; 80 ms"/>
-            <testcase classname="B" name="size &lt;= +10 %"/>
-          </testsuite>
-          <testsuite name="C Cost 85" tests="5" failures="1" errors="0" skipped="1">
-            <properties>
-              <property name="outcome" value="C is out: latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
-            </properties>
-            <testcase classname="C" name="sh tests/run.sh"/>
-            <testcase classname="C" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
-            <testcase classname="C" name="later">
-              <skipped/>
-            </testcase>
-            <testcase classname="C" name="latency_p95 &lt; 80 ms">
-              <failure message="latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
-            </testcase>
-            <testcase classname="C" name="size &lt;= +10 %"/>
-          </testsuite>
-          <testsuite name="D Elsewhere | &lt;b&gt;" tests="1" failures="1" errors="0" skipped="0">
-            <properties>
-              <property name="outcome" value="D is out: outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
-            </properties>
-            <testcase classname="D" name="stays in the competition">
-              <failure message="outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
-            </testcase>
-          </testsuite>
-          <testsuite name="baseline" tests="3" failures="0" errors="0" skipped="1">
-            <testcase classname="baseline" name="sh tests/run.sh"/>
-            <testcase classname="baseline" name="a &lt;b&gt; &amp; &quot;c&quot;"/>
-            <testcase classname="baseline" name="later">
-              <skipped/>
-            </testcase>
-          </testsuite>
+        <testsuites name="Lower the cost (20260105-100000-1a2b)" tests="19" skipped="4" failures="2" errors="0">
+            <testsuite name="A Cost 20" tests="5" skipped="1" errors="0" failures="0">
+                <testcase name="sh tests/run.sh" classname="A"/>
+                <testcase name="a &lt;b&gt; &amp; &quot;c&quot;" classname="A"/>
+                <testcase name="later" classname="A">
+                    <skipped/>
+                </testcase>
+                <testcase name="latency_p95 &lt; 80 ms" classname="A"/>
+                <testcase name="size &lt;= +10 %" classname="A"/>
+            </testsuite>
+            <testsuite name="B Cost 60" tests="5" skipped="1" errors="0" failures="0">
+                <properties>
+                    <property name="outcome" value="B went over budget; what it had done is judged"/>
+                </properties>
+                <testcase name="sh tests/run.sh" classname="B"/>
+                <testcase name="a &lt;b&gt; &amp; &quot;c&quot;" classname="B"/>
+                <testcase name="later" classname="B">
+                    <skipped/>
+                </testcase>
+                <testcase name="latency_p95 &lt; 80 ms" classname="B"/>
+                <testcase name="size &lt;= +10 %" classname="B"/>
+            </testsuite>
+            <testsuite name="C Cost 85" tests="5" skipped="1" errors="0" failures="1">
+                <properties>
+                    <property name="outcome" value="C is out: latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
+                </properties>
+                <testcase name="sh tests/run.sh" classname="C"/>
+                <testcase name="a &lt;b&gt; &amp; &quot;c&quot;" classname="C"/>
+                <testcase name="later" classname="C">
+                    <skipped/>
+                </testcase>
+                <testcase name="latency_p95 &lt; 80 ms" classname="C">
+                    <failure message="latency_p95 is 85.09 ms, must be &lt; 80 ms"/>
+                </testcase>
+                <testcase name="size &lt;= +10 %" classname="C"/>
+            </testsuite>
+            <testsuite name="D Elsewhere | &lt;b&gt;" tests="1" skipped="0" errors="0" failures="1">
+                <properties>
+                    <property name="outcome" value="D is out: outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+                </properties>
+                <testcase name="stays in the competition" classname="D">
+                    <failure message="outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+                </testcase>
+            </testsuite>
+            <testsuite name="baseline" tests="3" skipped="1" errors="0" failures="0">
+                <testcase name="sh tests/run.sh" classname="baseline"/>
+                <testcase name="a &lt;b&gt; &amp; &quot;c&quot;" classname="baseline"/>
+                <testcase name="later" classname="baseline">
+                    <skipped/>
+                </testcase>
+            </testsuite>
         </testsuites>
         "#);
     }
