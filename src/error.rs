@@ -39,6 +39,8 @@ pub struct Error {
     pub message: String,
     /// What to do next; may be empty.
     pub hints: Vec<String>,
+    /// What failed after it, such as giving back what was held.
+    pub notes: Vec<String>,
     /// What caused it.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -46,7 +48,7 @@ pub struct Error {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ExitCode, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new(), source: None }
+        Self { kind, message: message.into(), hints: Vec::new(), notes: Vec::new(), source: None }
     }
 
     /// The machine failed.
@@ -77,6 +79,13 @@ impl Error {
         self
     }
 
+    /// Adds what failed after it: the first error is the one that is told.
+    #[must_use]
+    pub fn and(mut self, later: &Self) -> Self {
+        self.notes.push(later.message.clone());
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -104,5 +113,29 @@ pub fn is_full(message: &str) -> bool {
         .any(|w| message.contains(w))
 }
 
+/// What something came to that was followed by something else, whatever it came to itself. Where both failed, the first
+/// error is told, and the second is its note.
+pub fn followed_by<T>(first: Result<T>, second: Result<()>) -> Result<T> {
+    match (first, second) {
+        (Err(first), Err(second)) => Err(first.and(&second)),
+        (first, second) => second.and(first),
+    }
+}
+
 /// A result at the boundary.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_errors_the_first_is_told_and_the_second_is_its_note() {
+        let failed = |text: &str| Err::<(), _>(Error::machine(text));
+        let both = followed_by(failed("the first").map(|()| 1), failed("the second")).unwrap_err();
+        assert_eq!((both.message.as_str(), both.notes), ("the first", vec!["the second".to_owned()]));
+        assert_eq!(followed_by(failed("the first"), Ok(())).unwrap_err().message, "the first");
+        assert_eq!(followed_by(Ok(1), failed("the second")).unwrap_err().message, "the second");
+        assert_eq!(followed_by(Ok(1), Ok(())).unwrap(), 1);
+    }
+}

@@ -3,6 +3,7 @@
 pub mod before;
 pub mod budget;
 pub mod clock;
+mod holding;
 pub mod implement;
 pub mod judge;
 pub mod land;

@@ -16,7 +16,7 @@ use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
 use crate::engine::judge::tree::{Judged, Judgement, tests_outcome};
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::{Facts, Record, Resource};
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, followed_by};
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,10 +116,11 @@ impl Run {
     async fn clear(&self, judged: PerContender<Judged>) -> Result<(), Error> {
         let mut cleared = Ok(());
         for (_, tree) in judged {
-            cleared = cleared.and(self.close_lease(tree.lease).await);
+            cleared = followed_by(cleared, self.close_lease(tree.lease).await);
         }
         self.removed().await;
-        cleared.and(
+        followed_by(
+            cleared,
             self.ports.workspace.remove(&self.started.state).await.map_err(crate::engine::resources::lease::machine),
         )
     }
@@ -212,6 +213,17 @@ impl Run {
 
     #[tracing::instrument(name = "trial", skip_all, fields(variant = %variant.key))]
     async fn judge_variant(
+        &self,
+        variant: &crate::domain::plan::Variant,
+        facts: &Facts,
+    ) -> Result<Option<(Contender, Judged, TestReport)>, Error> {
+        let judged = self.implement_and_judge(variant, facts).await;
+        // What it held when something failed does not wait for the others.
+        self.close_forgotten().await;
+        judged
+    }
+
+    async fn implement_and_judge(
         &self,
         variant: &crate::domain::plan::Variant,
         facts: &Facts,

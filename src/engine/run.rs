@@ -26,6 +26,7 @@ use crate::domain::measurement::{Contender, MetricName};
 use crate::domain::plan::Plan;
 use crate::engine::budget::accounts::Accounts;
 use crate::engine::clock::Clock;
+use crate::engine::holding::Forgotten;
 use crate::engine::removals::Removals;
 use crate::engine::room::Room;
 use crate::engine::state::{Facts, Log, Started};
@@ -149,6 +150,8 @@ pub struct Run {
     pub accounts: Arc<Accounts>,
     /// Leases that were given back and whose files are still being removed.
     pub removals: Removals,
+    /// What leases held that were dropped on the way, and is still to be given back.
+    pub forgotten: Arc<Forgotten>,
     /// What the base commit has; read once, where it is needed.
     pub tracked: OnceCell<Vec<PathBuf>>,
     /// Limits agents at a time.
@@ -178,6 +181,7 @@ impl Run {
         Ok(Self {
             accounts,
             removals: Removals::default(),
+            forgotten: Arc::default(),
             tracked: OnceCell::new(),
             agents: Semaphore::new(agents),
             judges: Turns::new(agents),

@@ -4,7 +4,7 @@ use super::style::{Style, Tone};
 use super::words;
 use crate::error::Error;
 
-/// Message, chain of causes and hints, a line or more each. A cause that only says again what
+/// Message, chain of causes, what failed afterwards, and hints, a line or more each. A cause that only says again what
 /// stands above it is left out.
 pub fn error(failure: &Error, style: Style) -> String {
     let mut out = line(style, Tone::Bad, "error", &failure.message);
@@ -17,6 +17,9 @@ pub fn error(failure: &Error, style: Style) -> String {
             said = text;
         }
         cause = error.source();
+    }
+    for note in &failure.notes {
+        out.push_str(&line(style, Tone::Plain, "note", &format!("then this failed as well: {note}")));
     }
     for hint in &failure.hints {
         out.push_str(&line(style, Tone::Strong, "help", hint));
@@ -38,11 +41,13 @@ mod tests {
         let middle = Error::machine("db/schema.sql can't be read").because(inner);
         let failure = Error::machine("the template can't be made: db/schema.sql can't be read")
             .because(middle)
+            .and(&Error::machine("a directory could not be removed"))
             .hint("check `database.seed` in blueprint.yaml")
             .hint("then: blueprint resume\nor start anew");
         insta::assert_snapshot!(error(&failure, Style::PLAIN), @"
         error: the template can't be made: db/schema.sql can't be read
         caused by: permission denied
+        note: then this failed as well: a directory could not be removed
         help: check `database.seed` in blueprint.yaml
         help: then: blueprint resume
               or start anew

@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::aside::aside;
+
 /// How its directories are called, before the process id.
 const PREFIX: &str = "blueprint-";
 
@@ -58,13 +60,16 @@ impl Drop for ControlGroup {
             return;
         }
         // Something outlived its leader, or is just ending.
-        drop(fs::write(self.dir.join("cgroup.kill"), "1"));
-        for _ in 0..ROUNDS {
-            if fs::remove_dir(&self.dir).is_ok() {
-                return;
+        let dir = std::mem::take(&mut self.dir);
+        drop(fs::write(dir.join("cgroup.kill"), "1"));
+        aside(move || {
+            for _ in 0..ROUNDS {
+                if fs::remove_dir(&dir).is_ok() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        });
     }
 }
 

@@ -10,8 +10,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::mpsc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -20,6 +18,7 @@ use rustix::mount::{
 use rustix::mount::{UnmountFlags, move_mount, open_tree, unmount};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use super::aside::aside;
 use super::joining::Doors;
 use super::ordinary::is_apart;
 use super::places::{LAYERS, STASH, STORE, Step};
@@ -47,17 +46,10 @@ impl Draft {
 }
 
 impl Drop for Draft {
+    /// The kernel takes milliseconds to be rid of mounts.
     fn drop(&mut self) {
-        static SWEEPER: OnceLock<mpsc::Sender<OwnedFd>> = OnceLock::new();
-        let sweeper = SWEEPER.get_or_init(|| {
-            let (sender, left) = mpsc::channel::<OwnedFd>();
-            let sweep = move || left.into_iter().for_each(drop);
-            drop(std::thread::Builder::new().name("sweeper".to_owned()).spawn(sweep));
-            sender
-        });
-        // Without that thread it is let go of here.
         if let Some(mounts) = self.0.take() {
-            drop(sweeper.send(mounts));
+            aside(move || drop(mounts));
         }
     }
 }

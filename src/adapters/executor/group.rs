@@ -6,13 +6,14 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{self as sys, Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions};
+use rustix::process::{self as sys, Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::super::process::priority::{Raised, Session};
 use super::super::process::{Command, Exit, ProcessError, Usage};
+use super::aside::aside;
 use super::control::ControlGroup;
 use super::drafts::Draft;
 use super::joining::Joining;
@@ -263,7 +264,13 @@ impl Drop for Group {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.signal(Signal::KILL);
-            self.reap();
+            let pid = self.pid;
+            // Not reaped, the number stays taken until then.
+            aside(move || {
+                let _ = sys::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+                let _ = sys::kill_process_group(pid, Signal::KILL);
+                let _ = sys::waitpid(Some(pid), WaitOptions::empty());
+            });
         }
     }
 }

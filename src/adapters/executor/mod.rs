@@ -5,6 +5,7 @@ pub mod keeper;
 pub mod local;
 pub mod ordinary;
 
+mod aside;
 mod capture;
 mod control;
 mod drafts;

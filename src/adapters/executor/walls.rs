@@ -22,6 +22,7 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::aside::aside;
 use super::drafts::{self, Draft};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
@@ -43,7 +44,7 @@ pub struct Walls {
     /// As we count it.
     keeper: u32,
     line: Mutex<Line>,
-    bubble: Mutex<Child>,
+    bubble: Arc<Mutex<Child>>,
     /// Programs that have not ended.
     live: Mutex<BTreeSet<Mark>>,
     /// To the thread that starts its programs.
@@ -104,7 +105,7 @@ impl Walls {
             places,
             keeper,
             line: Mutex::new(line),
-            bubble: Mutex::new(bubble),
+            bubble: Arc::new(Mutex::new(bubble)),
             live: Mutex::default(),
             spawner: Mutex::new(spawner(&doors)?),
             doors,
@@ -188,8 +189,12 @@ impl Drop for Walls {
     fn drop(&mut self) {
         if !self.kill() {
             // It ends with its child, and must not stay as a zombie of ours.
-            let _ = self.bubble.get_mut().unwrap_or_else(PoisonError::into_inner).kill();
-            let _ = self.bubble.get_mut().unwrap_or_else(PoisonError::into_inner).wait();
+            let bubble = Arc::clone(&self.bubble);
+            aside(move || {
+                let mut bubble = bubble.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(bubble.kill());
+                drop(bubble.wait());
+            });
         }
     }
 }

@@ -91,20 +91,17 @@ impl Run {
         self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Prepare });
         let purpose = if self.ports.agent.whole_variant() { Purpose::Directories } else { Purpose::Services };
         let slug = contender.slug();
-        let mut lease = self.open_lease(&contender, &slug, purpose).await?;
-        let worked = self.work(variant, &mut lease, facts).await;
-        if worked.is_ok() {
+        let work = async |lease: &mut Lease| {
+            let worked = self.work(variant, lease, facts).await?;
             self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Harvest });
-        }
-        let harvested = match worked {
-            Ok(Implemented::Commit(commit, course)) => self.harvested(variant, commit, &course).await,
-            Ok(Implemented::Nothing(reason)) => {
-                self.end(&contender, Outcome::Disqualified { reason }).await.map(|()| None)
+            match worked {
+                Implemented::Commit(commit, course) => self.harvested(variant, commit, &course).await,
+                Implemented::Nothing(reason) => {
+                    self.end(&contender, Outcome::Disqualified { reason }).await.map(|()| None)
+                }
             }
-            Err(error) => Err(error),
         };
-        self.close_lease(lease).await?;
-        harvested
+        self.with_lease(&contender, &slug, purpose, work).await
     }
 
     /// Records that a trial ended and tells whoever watches.

@@ -54,34 +54,20 @@ impl Run {
     ) -> Result<Result<Judged, String>, Error> {
         let began = Instant::now();
         let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
-        match self.furnish(&mut lease, tree, restored).await {
-            Ok(None) => {
-                {
-                    let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
-                    *slowest = slowest.max(began.elapsed());
-                }
-                self.judged(lease).await.map(Ok)
-            }
-            Ok(Some(failure)) => {
-                self.close_lease(lease).await?;
-                Ok(Err(failure))
-            }
-            Err(error) => {
-                self.close_lease(lease).await?;
-                Err(error)
-            }
+        if let Some(failure) = self.furnish(&mut lease, tree, restored).await? {
+            self.close_lease(lease).await?;
+            return Ok(Err(failure));
         }
+        {
+            let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
+            *slowest = slowest.max(began.elapsed());
+        }
+        self.judged(lease).await.map(Ok)
     }
 
     /// A furnished lease, with where its programs run.
     pub(in crate::engine) async fn judged(&self, lease: Lease) -> Result<Judged, Error> {
-        let exec = match self.within(&lease).await {
-            Ok(exec) => exec,
-            Err(error) => {
-                self.close_lease(lease).await?;
-                return Err(error);
-            }
-        };
+        let exec = self.within(&lease).await?;
         let site = Site {
             tree: lease.tree(),
             env: lease.env.clone(),
@@ -163,14 +149,8 @@ impl Run {
             }
             _ => return Ok(judgement),
         };
-        match (self.log.write(&record).await, judgement) {
-            (Err(error), Judgement::Ready(judged, _)) => {
-                self.close_lease(judged.lease).await?;
-                Err(error)
-            }
-            (Err(error), _) => Err(error),
-            (Ok(()), judgement) => Ok(judgement),
-        }
+        self.log.write(&record).await?;
+        Ok(judgement)
     }
 
     async fn judge_once(
@@ -187,16 +167,12 @@ impl Run {
         };
         let tested = self.run_suites(contender, &judged).await;
         self.settle(&judged.lease).await;
-        match (tested, known) {
-            (Ok(_), Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
-            (Ok(Ok(report)), None) => Ok(Judgement::Ready(Box::new(judged), report)),
-            (Ok(Err(reason)), None) => {
+        match (tested?, known) {
+            (_, Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
+            (Ok(report), None) => Ok(Judgement::Ready(Box::new(judged), report)),
+            (Err(reason), None) => {
                 self.close_lease(judged.lease).await?;
                 Ok(Judgement::Broken(reason))
-            }
-            (Err(error), _) => {
-                self.close_lease(judged.lease).await?;
-                Err(error)
             }
         }
     }

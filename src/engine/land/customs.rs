@@ -2,7 +2,7 @@
 
 use crate::adapters::git::{CommitId, CommitOrder};
 use crate::domain::measurement::Contender;
-use crate::engine::resources::lease::Purpose;
+use crate::engine::resources::lease::{Lease, Purpose};
 use crate::engine::run::Run;
 use crate::error::Error;
 
@@ -38,13 +38,11 @@ impl Run {
             return Ok(self.ports.git.commit(&order).await.map_err(|error| error.to_string()));
         }
         let draft = self.ports.git.commit(&CommitOrder { signed: false, ..order }).await?;
-        let mut lease = self.open_lease(contender, "hooks", Purpose::Directories).await?;
-        let vetted = match self.intend_hooks(&mut lease).await {
-            Ok(place) => self.ports.git.vet(&draft, &place).await.map_err(Error::from),
-            Err(error) => Err(error),
+        let vet = async |lease: &mut Lease| {
+            let place = self.intend_hooks(lease).await?;
+            Ok(self.ports.git.vet(&draft, &place).await?)
         };
-        self.close_lease(lease).await?;
-        match vetted? {
+        match self.with_lease(contender, "hooks", Purpose::Directories, vet).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(message) => {
                 let order = CommitOrder { message: &message, ..order };

@@ -144,17 +144,17 @@ impl Run {
                 return Err(self.unlandable(winner, target, format!("the merged tree can't be set up: {message}")));
             }
         };
-        let tested = self.run_suites(contender, &judged).await;
-        if !matches!(tested, Ok(Ok(_))) || *target == self.started.base {
+        let tested = self.run_suites(contender, &judged).await?;
+        if tested.is_err() || *target == self.started.base {
             self.close_lease(judged.lease).await?;
-            return tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")));
+            return tested.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")));
         }
         self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
         let missed = self.missed_after_merge(contender, judged, target).await?;
         if !missed.is_empty() {
             return Err(self.unlandable(winner, target, missed.join("; ")));
         }
-        tested?.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")))
+        tested.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")))
     }
 
     /// The merge commit with the document as rewritten onto the same target; `None` where that moved

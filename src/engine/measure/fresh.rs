@@ -19,7 +19,7 @@ use crate::engine::measure::blocks::Spoiled;
 use crate::engine::resources::lease::{Lease, Purpose, TREE, machine};
 use crate::engine::run::{PerContender, Run};
 use crate::engine::state::{Facts, Record};
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, followed_by};
 
 /// No block has the numbers from here on down, so that inputs are those of nothing that was measured.
 const FRESH: u32 = u32::MAX - 64;
@@ -62,9 +62,7 @@ impl Run {
         self.tell(Event::Choice { what: "verifying".to_owned(), text });
         let mut pristine = PerContender::new();
         let taken = self.pairs(key, facts, &mut pristine).await;
-        for (_, lease) in pristine {
-            self.close_lease(lease).await?;
-        }
+        drop(pristine);
         self.removed().await;
         let cut = match taken {
             Ok(cut) => cut,
@@ -195,17 +193,10 @@ impl Run {
             };
             self.settle(&judged.lease).await;
             let kept =
-                self.open_lease(&contender, &format!("{}_pristine", contender.slug()), Purpose::Directories).await;
-            let copied = match kept {
-                Ok(lease) => {
-                    let copied = self.copy_tree(&judged.lease, &lease).await;
-                    pristine.insert(contender.clone(), lease);
-                    copied
-                }
-                Err(error) => Err(error),
-            };
+                self.open_lease(&contender, &format!("{}_pristine", contender.slug()), Purpose::Directories).await?;
+            self.copy_tree(&judged.lease, &kept).await?;
+            pristine.insert(contender.clone(), kept);
             self.close_lease(judged.lease).await?;
-            copied?;
         }
         Ok(Ok(()))
     }
@@ -264,19 +255,12 @@ impl Run {
         longest: Option<Duration>,
     ) -> Result<Result<Slice, Spoiled>, Error> {
         let mut lease = self.open_lease(contender, &live(contender), Purpose::Services).await?;
-        let taken = match self.furnish_copy(&mut lease, pristine).await {
-            Ok(()) => {
-                // Nothing else is at work on the disk.
-                self.removed().await;
-                let judged = self.judged(lease).await?;
-                let taken = self.only_slice(at, contender, &judged, slot, longest).await;
-                lease = judged.lease;
-                taken
-            }
-            Err(error) => Err(error),
-        };
-        self.close_lease(lease).await?;
-        taken
+        self.furnish_copy(&mut lease, pristine).await?;
+        // Nothing else is at work on the disk.
+        self.removed().await;
+        let judged = self.judged(lease).await?;
+        let taken = self.only_slice(at, contender, &judged, slot, longest).await;
+        followed_by(taken, self.close_lease(judged.lease).await)
     }
 
     async fn furnish_copy(&self, lease: &mut Lease, pristine: &PerContender<Lease>) -> Result<(), Error> {

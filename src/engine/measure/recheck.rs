@@ -16,7 +16,7 @@ use crate::engine::judge::tree::Judged;
 use crate::engine::measure::blocks::{Meters, Spoiled, close};
 use crate::engine::patience::Patience;
 use crate::engine::run::{PerContender, Run};
-use crate::error::Error;
+use crate::error::{Error, followed_by};
 
 /// A bound that so many blocks could not settle is judged by the value as tables show it.
 const BLOCKS: u32 = 24;
@@ -69,25 +69,19 @@ impl Run {
     ) -> Result<Vec<String>, Error> {
         let mut trees = PerContender::from([(contender.clone(), merged)]);
         let relative = self.plan().metrics.iter().any(|m| matches!(m.bound.limit, Limit::Relative(_)));
-        let mut result = Ok(());
         if relative {
-            match self.fresh_tree(&Contender::Baseline, "baseline_target", &target.0, &[]).await {
-                Ok(Ok(tree)) => drop(trees.insert(Contender::Baseline, tree)),
-                Ok(Err(message)) => result = Err(Error::machine(format!("the target can't be set up: {message}"))),
-                Err(error) => result = Err(error),
-            }
+            let fresh = self.fresh_tree(&Contender::Baseline, "baseline_target", &target.0, &[]).await?;
+            let tree = fresh.map_err(|message| Error::machine(format!("the target can't be set up: {message}")))?;
+            trees.insert(Contender::Baseline, tree);
         }
         for tree in trees.values() {
             self.settle(&tree.lease).await;
         }
         let mut meters = Meters::new();
-        let watched = match result {
-            Ok(()) => self.watch(contender, &trees, &mut meters).await,
-            Err(error) => Err(error),
-        };
+        let mut watched = self.watch(contender, &trees, &mut meters).await;
         close(&mut meters).await;
         for (_, tree) in trees {
-            self.close_lease(tree.lease).await?;
+            watched = followed_by(watched, self.close_lease(tree.lease).await);
         }
         Ok(watched?.iter().filter_map(Watched::fault).collect())
     }

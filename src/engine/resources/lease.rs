@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
-
 use crate::adapters::cache::CacheError;
 use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
-use crate::adapters::process::{Enclosure, Environment, PREFIX};
+use crate::adapters::process::{Environment, PREFIX};
 use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
+use crate::engine::holding::{Forgotten, Holding, Walls};
 use crate::engine::run::Run;
 use crate::engine::state::{Record, Resource};
-use crate::error::Error;
+use crate::error::{Error, followed_by};
 
 /// Ports that each lease gets.
 const PORTS: usize = 4;
@@ -30,7 +29,9 @@ const SET_UP: u32 = u32::MAX - 1;
 const PLACES: &[(&str, &str)] =
     &[("BLUEPRINT_METRICS", "metrics.jsonl"), ("BLUEPRINT_JUNIT", "junit.xml"), ("CRITERION_HOME", "criterion")];
 
-/// What a trial holds while it is worked on or judged.
+/// What a trial holds while it is worked on or judged. Who opens one gives it back with [`Run::close_lease`], or works within
+/// [`Run::with_lease`]; one that is dropped, because something failed on the way, is given back before anything is measured and at the
+/// end of the run at the latest.
 #[derive(Debug)]
 pub struct Lease {
     /// Whose.
@@ -40,6 +41,7 @@ pub struct Lease {
     /// The environment of the lease's processes, whole.
     pub env: Environment,
     held: Vec<Resource>,
+    forgotten: Arc<Forgotten>,
     /// What its programs read besides, such as folders of sockets.
     pub(in crate::engine) read: Vec<PathBuf>,
     /// What they write besides, such as a database that is a file.
@@ -50,25 +52,6 @@ pub struct Lease {
     grounds: Vec<Ground>,
 }
 
-/// The walls of a lease, once something runs in it.
-#[derive(Default)]
-pub struct Walls(pub(super) OnceCell<Arc<dyn Enclosure>>);
-
-impl std::fmt::Debug for Walls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Walls").field(&self.0.initialized()).finish()
-    }
-}
-
-impl Walls {
-    /// Kills everything within, if there was ever anything.
-    pub async fn close(&mut self) {
-        if let Some(walls) = self.0.take() {
-            walls.close().await;
-        }
-    }
-}
-
 /// A directory of a lease, and what it is known by.
 #[derive(Debug)]
 struct Ground {
@@ -77,7 +60,22 @@ struct Ground {
     footing: Footing,
 }
 
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(holding) = self.release() {
+            self.forgotten.add(holding);
+        }
+    }
+}
+
 impl Lease {
+    /// What there is to be given back: nothing, the second time.
+    pub(super) fn release(&mut self) -> Option<Holding> {
+        let resources = std::mem::take(&mut self.held);
+        let (contender, dir, walls) = (self.contender.clone(), self.dir.clone(), std::mem::take(&mut self.walls));
+        (!resources.is_empty()).then_some(Holding { contender, dir, resources, walls })
+    }
+
     /// Reports, logs and prompts.
     pub fn scratch(&self) -> PathBuf {
         self.dir.join(SCRATCH)
@@ -118,17 +116,27 @@ impl Run {
             dir,
             env: self.settings.env.clone(),
             held: Vec::new(),
+            forgotten: Arc::clone(&self.forgotten),
             read: Vec::new(),
             write: Vec::new(),
             walls: Walls::default(),
             grounds: Vec::new(),
         };
-        let made = self.fill_lease(&mut lease, name, purpose).await;
-        if let Err(error) = made {
-            self.close_lease(lease).await?;
-            return Err(error);
-        }
+        self.fill_lease(&mut lease, name, purpose).await?;
         Ok(lease)
+    }
+
+    /// Does something with a lease, and gives it back however that ends.
+    pub(in crate::engine) async fn with_lease<T>(
+        &self,
+        contender: &Contender,
+        name: &str,
+        purpose: Purpose,
+        work: impl AsyncFnOnce(&mut Lease) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut lease = self.open_lease(contender, name, purpose).await?;
+        let done = work(&mut lease).await;
+        followed_by(done, self.close_lease(lease).await)
     }
 
     async fn fill_lease(&self, lease: &mut Lease, name: &str, purpose: Purpose) -> Result<(), Error> {
@@ -294,93 +302,6 @@ impl Run {
         }
         self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
-
-    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
-    /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
-    /// journal, for `gc` to take.
-    pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
-        lease.walls.close().await;
-        self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&lease.dir)).await;
-        let aside = self.put_aside(&lease.dir).await;
-        while let Some(resource) = lease.held.pop() {
-            match &resource {
-                Resource::Directory { path } if *path == lease.dir => {
-                    self.remove_in_background(aside.clone(), resource).await;
-                }
-                _ => match remove(&self.ports, &self.started.state, &resource).await {
-                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
-                    Err(error) => self.warn(format!(
-                        "something of {} is left, which `blueprint gc` removes: {}",
-                        lease.contender, error.message
-                    )),
-                },
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a lease's directory out of its place; where it is then. What can't be moved stays, and is
-    /// removed from there.
-    async fn put_aside(&self, dir: &Path) -> PathBuf {
-        let number = self.removals.number();
-        let aside = self.started.state.join(format!("removed-{number}"));
-        match self.ports.workspace.put_aside(dir, &aside).await {
-            Ok(()) => aside,
-            Err(_) => dir.to_owned(),
-        }
-    }
-
-    /// Removes what was put aside, and then records that the lease's directory is gone.
-    async fn remove_in_background(&self, aside: PathBuf, resource: Resource) {
-        let (workspace, log) = (Arc::clone(&self.ports.workspace), self.log.clone());
-        let removal = async move {
-            workspace.remove(&aside).await.map_err(machine)?;
-            log.write(&Record::Removed { resource }).await
-        };
-        self.removals.begin(removal).await;
-    }
-
-    /// Waits until all that was put aside is gone: nothing else may run while a run measures, and nothing
-    /// is left when it ends. What can't be removed is told and stays in the journal, for `gc` to take.
-    pub(in crate::engine) async fn removed(&self) {
-        for error in self.removals.ended().await {
-            self.warn(format!("something of a trial is left, which `blueprint gc` removes: {}", error.message));
-        }
-    }
-}
-
-/// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
-/// nothing is reached through a link.
-pub async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
-    match resource {
-        Resource::Directory { path } => {
-            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
-            ports.workspace.remove(path).await.map_err(machine)?;
-        }
-        Resource::Worktree { path, branch, kept } => {
-            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
-            if let Ok(tip) = ports.git.tip(branch).await {
-                ports.git.keep(kept, &tip).await?;
-            }
-            ports.workspace.remove(path).await.map_err(machine)?;
-            ports.git.remove_worktree(path).await?;
-            ports.git.delete_branch(branch).await?;
-        }
-        Resource::Database { database } => match &ports.database {
-            Some(port) => port.remove(database).await.map_err(database_error)?,
-            None => return Err(unconfigured("database", &database.name)),
-        },
-        Resource::Cache { cache } => match &ports.cache {
-            Some(port) => port.remove(cache).await.map_err(cache_error)?,
-            None => return Err(unconfigured("cache", &cache.name)),
-        },
-    }
-    Ok(())
-}
-
-fn unconfigured(what: &str, name: &str) -> Error {
-    Error::machine(format!("the {what} `{name}` of this run can't be removed: blueprint.yaml names no {what} any more"))
-        .hint("restore the configuration that the run was started with, then run `blueprint gc` again")
 }
 
 /// An error of the machine with its cause.

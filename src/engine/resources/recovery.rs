@@ -1,6 +1,6 @@
 //! After a crash: what a run left is removed by what its journal says it meant to make.
 
-use crate::engine::resources::lease;
+use crate::engine::resources::{giving_back, lease};
 use crate::engine::run::Ports;
 use crate::engine::state::{Facts, Log, Record};
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, E
     let mut resources = Vec::new();
     for (_, resource) in facts.live.iter().rev() {
         resources.push(describe(resource));
-        lease::remove(ports, &facts.seen.started.state, resource).await?;
+        giving_back::remove(ports, &facts.seen.started.state, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
     if let Some(database) = &ports.database {

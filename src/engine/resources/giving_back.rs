@@ -1,0 +1,120 @@
+//! How what leases hold is given back: programs are ended at once, files are out of the way at once and go while the run goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::holding::Holding;
+use crate::engine::resources::lease::{Lease, cache_error, database_error, machine};
+use crate::engine::run::Run;
+use crate::engine::state::{Record, Resource};
+use crate::error::Error;
+
+impl Run {
+    /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
+    /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
+    /// journal, for `gc` to take.
+    pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
+        match lease.release() {
+            Some(holding) => self.give_back(holding).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back what leases held that were dropped. What can't be is told: what made somebody drop them is the error.
+    pub(in crate::engine) async fn close_forgotten(&self) {
+        for holding in self.forgotten.take() {
+            if let Err(error) = self.give_back(holding).await {
+                self.left(&error);
+            }
+        }
+    }
+
+    fn left(&self, error: &Error) {
+        self.warn(format!("something of a trial is left, which `blueprint gc` removes: {}", error.message));
+    }
+
+    async fn give_back(&self, mut holding: Holding) -> Result<(), Error> {
+        holding.walls.close().await;
+        self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&holding.dir)).await;
+        let aside = self.put_aside(&holding.dir).await;
+        while let Some(resource) = holding.resources.pop() {
+            match &resource {
+                Resource::Directory { path } if *path == holding.dir => {
+                    self.remove_in_background(aside.clone(), resource).await;
+                }
+                _ => match remove(&self.ports, &self.started.state, &resource).await {
+                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
+                    Err(error) => self.warn(format!(
+                        "something of {} is left, which `blueprint gc` removes: {}",
+                        holding.contender, error.message
+                    )),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a lease's directory out of its place; where it is then. What can't be moved stays, and is
+    /// removed from there.
+    async fn put_aside(&self, dir: &Path) -> PathBuf {
+        let number = self.removals.number();
+        let aside = self.started.state.join(format!("removed-{number}"));
+        match self.ports.workspace.put_aside(dir, &aside).await {
+            Ok(()) => aside,
+            Err(_) => dir.to_owned(),
+        }
+    }
+
+    /// Removes what was put aside, and then records that the lease's directory is gone.
+    async fn remove_in_background(&self, aside: PathBuf, resource: Resource) {
+        let (workspace, log) = (Arc::clone(&self.ports.workspace), self.log.clone());
+        let removal = async move {
+            workspace.remove(&aside).await.map_err(machine)?;
+            log.write(&Record::Removed { resource }).await
+        };
+        self.removals.begin(removal).await;
+    }
+
+    /// Waits until all that was put aside is gone: nothing else may run while a run measures, and nothing
+    /// is left when it ends. What can't be removed is told and stays in the journal, for `gc` to take.
+    pub(in crate::engine) async fn removed(&self) {
+        self.close_forgotten().await;
+        for error in self.removals.ended().await {
+            self.left(&error);
+        }
+    }
+}
+
+/// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
+/// nothing is reached through a link.
+pub async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
+    match resource {
+        Resource::Directory { path } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            ports.workspace.remove(path).await.map_err(machine)?;
+        }
+        Resource::Worktree { path, branch, kept } => {
+            ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
+            if let Ok(tip) = ports.git.tip(branch).await {
+                ports.git.keep(kept, &tip).await?;
+            }
+            ports.workspace.remove(path).await.map_err(machine)?;
+            ports.git.remove_worktree(path).await?;
+            ports.git.delete_branch(branch).await?;
+        }
+        Resource::Database { database } => match &ports.database {
+            Some(port) => port.remove(database).await.map_err(database_error)?,
+            None => return Err(unconfigured("database", &database.name)),
+        },
+        Resource::Cache { cache } => match &ports.cache {
+            Some(port) => port.remove(cache).await.map_err(cache_error)?,
+            None => return Err(unconfigured("cache", &cache.name)),
+        },
+    }
+    Ok(())
+}
+
+fn unconfigured(what: &str, name: &str) -> Error {
+    Error::machine(format!("the {what} `{name}` of this run can't be removed: blueprint.yaml names no {what} any more"))
+        .hint("restore the configuration that the run was started with, then run `blueprint gc` again")
+}
