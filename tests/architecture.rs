@@ -9,6 +9,8 @@ mod edges;
 mod modules;
 #[path = "architecture/page.rs"]
 mod page;
+#[path = "architecture/public.rs"]
+mod public;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -242,4 +244,25 @@ fn no_circle_no_implementation_in_the_engine_no_stray_sql_and_every_file_named()
     let of_page = page::differences(&page, &modules).into_iter().map(|what| format!("docs/architecture.md: {what}"));
     let found = [circles(&modules), edges::implementations(&modules), edges::sql(&modules), of_page.collect()].concat();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn only_what_another_layer_or_a_test_names_is_public() {
+    let mut sources = Vec::new();
+    for top in ["src", "tests", "benches", "fuzz"] {
+        let mut open = vec![root().join(top)];
+        while let Some(dir) = open.pop() {
+            for path in fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()) {
+                // What is below fixtures is other people's code, and what is below target nobody's.
+                if path.is_dir() && !path.ends_with("tests/fixtures") && !path.ends_with("target") {
+                    open.push(path);
+                } else if path.extension().is_some_and(|e| e == "rs") {
+                    let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                    sources.push((name, fs::read_to_string(&path).unwrap()));
+                }
+            }
+        }
+    }
+    let found = public::needless(&sources);
+    assert!(found.is_empty(), "{} items: \n{}", found.len(), found.join("\n"));
 }

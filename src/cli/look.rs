@@ -57,7 +57,7 @@ pub async fn look(
 }
 
 /// A document that is not to run now is passed over among others and refused alone.
-pub fn passed_over(loaded: &Loaded, status: Status, alone: bool, context: &Context) -> Outcome {
+pub(super) fn passed_over(loaded: &Loaded, status: Status, alone: bool, context: &Context) -> Outcome {
     let shown = &loaded.shown;
     let message = format!("{shown} is {status}, and only approved documents run");
     if !alone || status == Status::Completed {

@@ -124,7 +124,7 @@ pub struct Session {
 
 impl Session {
     /// What carries the document of an earlier run out once more, with what that run wrote.
-    pub fn again_with(project: Project, reuse: Facts, events: Option<PathBuf>) -> Result<Self> {
+    pub(super) fn again_with(project: Project, reuse: Facts, events: Option<PathBuf>) -> Result<Self> {
         let signals = Signals::watch()?;
         Ok(Self { project, signals, merge: Merge::Auto, verify: None, again: true, reuse: Some(reuse), events })
     }

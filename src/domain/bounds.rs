@@ -19,7 +19,7 @@ pub enum Standing {
 
 impl Standing {
     /// A value that does not vary settles its bound at once.
-    pub fn of_exact(held: bool) -> Self {
+    pub(super) fn of_exact(held: bool) -> Self {
         if held { Self::Passed } else { Self::Failed }
     }
 }

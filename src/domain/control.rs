@@ -21,7 +21,7 @@ pub const THRESHOLD: f64 = 1000.0;
 /// a race may be over in nine blocks, and nine blocks can't reach the threshold. Looking longer is
 /// allowed, because the threshold holds whenever one stops. Of simulated biases of 10 % on a shared
 /// machine twice as many are found as with 10, and honest runs take no longer.
-pub const SUSPICION: f64 = 3.0;
+const SUSPICION: f64 = 3.0;
 
 /// Counted blocks after which a suspicion holds nothing up any more.
 const PATIENCE: u32 = 100;

@@ -134,7 +134,7 @@ impl Estimate {
 
 /// The smallest difference in points that is supported in half of all runs of so many counted blocks;
 /// `None` where none is.
-pub fn detectable(blocks: u32, spread: f64) -> Option<f64> {
+fn detectable(blocks: u32, spread: f64) -> Option<f64> {
     if blocks < DECIDING {
         return None;
     }

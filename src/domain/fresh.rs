@@ -137,13 +137,13 @@ impl Check {
     }
 
     /// Whether it ended before there were enough pairs to say anything, and need not have.
-    pub fn is_cut_short(&self) -> bool {
+    pub(super) fn is_cut_short(&self) -> bool {
         let few = |measured: &Measured| measured.fresh.is_none_or(|fresh| fresh.pairs < FEWEST);
         self.cut.as_ref().is_some_and(|cut| !cut.lasting) && self.metrics.iter().any(few)
     }
 
     /// The first metric that is contradicted.
-    pub fn contradicted(&self) -> Option<&Measured> {
+    pub(super) fn contradicted(&self) -> Option<&Measured> {
         self.metrics.iter().find(|m| m.finding == Finding::Contradicted)
     }
 }
@@ -191,7 +191,7 @@ impl Advantage {
 }
 
 /// A factor as a reader reads it: `1.02`, `9.1`, `130`.
-pub fn factor(times: f64) -> String {
+pub(super) fn factor(times: f64) -> String {
     match times {
         t if t < 1.995 => format!("{t:.2}"),
         t if t < 99.95 => format!("{t:.1}"),
@@ -263,7 +263,7 @@ impl Shown {
 
     /// Whether it is more than a bound asks for, or, of one that asks for no improvement, one at all. That the
     /// variant is better is for the race to say; a check too many costs some slices.
-    pub fn is_beyond(&self, bound: Bound) -> bool {
+    pub(super) fn is_beyond(&self, bound: Bound) -> bool {
         self.advantage.log > asked(bound, self.baseline).unwrap_or(0.0) + NOTHING
     }
 }

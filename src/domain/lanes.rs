@@ -15,14 +15,14 @@ use super::statistics::median;
 use super::timed::Clocks;
 
 /// Physical cores below which everything is measured one after another.
-pub const LEAST_CORES: usize = 4;
+const LEAST_CORES: usize = 4;
 
 /// The share by which a median beside others may differ from the one alone; from here on lanes are not used.
-pub const SLOWDOWN: f64 = 0.02;
+const SLOWDOWN: f64 = 0.02;
 
 /// The share by which lanes, and slow-downs, may differ from each other: who is slowed more than
 /// another would lose by its lane or its neighbours.
-pub const UNEQUAL: f64 = 0.02;
+const UNEQUAL: f64 = 0.02;
 
 /// One physical core, as far as this process may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]

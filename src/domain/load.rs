@@ -26,7 +26,7 @@ pub struct Rate {
 
 impl Rate {
     /// Whether the machine could not hold what was asked.
-    pub fn is_lowered(&self) -> bool {
+    fn is_lowered(&self) -> bool {
         self.held < self.asked
     }
 

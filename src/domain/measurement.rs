@@ -96,7 +96,7 @@ impl Contender {
     }
 
     /// Whose facts that do not vary (tests, exact metrics) count for it: the shadow has the baseline's.
-    pub fn stands_for(&self) -> &Self {
+    pub(super) fn stands_for(&self) -> &Self {
         match self {
             Self::Shadow => &Self::Baseline,
             own => own,

@@ -243,7 +243,7 @@ impl Race {
     /// The variants that are known to be better than `reference` by more than the indifference: by their own
     /// differences from it, or because they are known to be better than one that is. With the
     /// e-value of the claim, or of its weakest part.
-    pub fn shown_over(&self, reference: &Contender) -> BTreeMap<Contender, f64> {
+    pub(super) fn shown_over(&self, reference: &Contender) -> BTreeMap<Contender, f64> {
         let claims = self.claims_over(reference);
         let mut shown: BTreeMap<_, _> = claims.into_iter().filter(|(_, e)| *e >= self.rules.threshold).collect();
         loop {
@@ -276,7 +276,7 @@ impl Race {
 
     /// How many more blocks like those so far would show one variant to be better than `reference`; `None` where
     /// one is, or none is on the way there.
-    pub fn blocks_to_show(&self, reference: &Contender) -> Option<u32> {
+    pub(super) fn blocks_to_show(&self, reference: &Contender) -> Option<u32> {
         if self.counted == 0 || !self.entrants.contains(reference) || !self.shown_over(reference).is_empty() {
             return None;
         }
@@ -299,7 +299,8 @@ impl Race {
     }
 
     /// Takes a contender out for a reason that is not the race's (a gate failed).
-    pub fn withdraw(&mut self, contender: &Contender) {
+    #[cfg(test)]
+    pub(super) fn withdraw(&mut self, contender: &Contender) {
         if let Some(at) = self.place(contender) {
             self.running[at] = false;
         }

@@ -79,7 +79,7 @@ impl Scorer {
     }
 
     /// The metrics that the Performance criterion counts.
-    pub fn performance_metrics(&self) -> &[MetricName] {
+    pub(super) fn performance_metrics(&self) -> &[MetricName] {
         &self.names
     }
 
@@ -101,7 +101,11 @@ impl Scorer {
 
     /// These values with every metric that Performance counts better by this share of itself, below 1: a time
     /// of 100 ms by a fifth is 80 ms, a rate of 100 a second by a fifth is 125.
-    pub fn improved(&self, values: &BTreeMap<MetricName, Quantity>, share: f64) -> BTreeMap<MetricName, Quantity> {
+    pub(super) fn improved(
+        &self,
+        values: &BTreeMap<MetricName, Quantity>,
+        share: f64,
+    ) -> BTreeMap<MetricName, Quantity> {
         let left = (1.0 - share).max(f64::EPSILON);
         let better = |(name, value): (&MetricName, &Quantity)| {
             let counted = self.counted.iter().find(|counted| counted.name == *name);
@@ -122,7 +126,7 @@ impl Scorer {
     }
 
     /// Σ weight × criterion without rounding: what the race runs on.
-    pub fn exact_total(&self, criteria: &Criteria) -> f64 {
+    pub(super) fn exact_total(&self, criteria: &Criteria) -> f64 {
         self.sum([criteria.tests, criteria.performance, criteria.simplicity].map(Points::get)).get()
     }
 

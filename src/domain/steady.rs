@@ -90,7 +90,7 @@ impl Unsteady {
     }
 
     /// A report without them.
-    pub fn left_out_of(&self, report: &TestReport) -> TestReport {
+    fn left_out_of(&self, report: &TestReport) -> TestReport {
         let known = |name: &String| self.names.binary_search(name).is_ok();
         let mut left = report.clone();
         left.cases.retain(|case| !known(&case.name));
@@ -101,7 +101,7 @@ impl Unsteady {
     }
 
     /// Whether every test of the baseline's that ran is among them.
-    pub fn are_all_of(&self, baseline: &TestReport) -> bool {
+    fn are_all_of(&self, baseline: &TestReport) -> bool {
         !self.names.is_empty() && self.left_out_of(baseline).counted() == 0
     }
 }

@@ -109,7 +109,7 @@ impl Timing {
     }
 
     /// By how much the machine made the slice longer, at least 1; absent where that is not known.
-    pub fn hindrance(&self) -> Option<f64> {
+    pub(super) fn hindrance(&self) -> Option<f64> {
         let unhindered = self.unhindered()?;
         Some(ratio(self.wall, unhindered)).filter(|factor| factor.is_finite())
     }

@@ -28,12 +28,12 @@ pub struct Forgotten(Mutex<Vec<Holding>>);
 
 impl Forgotten {
     /// One more.
-    pub fn add(&self, holding: Holding) {
+    pub(crate) fn add(&self, holding: Holding) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(holding);
     }
 
     /// All of them, the last dropped first.
-    pub fn take(&self) -> Vec<Holding> {
+    pub(crate) fn take(&self) -> Vec<Holding> {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         all.reverse();
         all
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Walls {
 
 impl Walls {
     /// Kills everything within, if there was ever anything.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(walls) = self.0.take() {
             walls.close().await;
         }

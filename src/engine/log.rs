@@ -36,7 +36,7 @@ impl Log {
 
     /// One that holds nothing against anybody that may have failed for want of room.
     #[must_use]
-    pub fn with_room(self, room: Arc<Room>) -> Self {
+    pub(super) fn with_room(self, room: Arc<Room>) -> Self {
         Self { room: Some(room), ..self }
     }
 

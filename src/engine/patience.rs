@@ -43,7 +43,7 @@ pub fn too_long() -> String {
 impl Run {
     /// How long a slice may take beside one of the baseline's where no block tells: of what is read once, and in
     /// fresh trees.
-    pub fn first_patience(&self, baseline: Option<Duration>) -> Patience {
+    pub(super) fn first_patience(&self, baseline: Option<Duration>) -> Patience {
         Patience::beside(baseline, SHORT, self.time_left())
     }
 }

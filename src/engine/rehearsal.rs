@@ -139,12 +139,12 @@ fn forged(metrics: &[MetricBound]) -> [(&'static str, Vec<u8>); 3] {
 impl Run {
     /// Whether more blocks are measured although the time for measuring is over: fewer could not
     /// show what a rehearsal looks for. The plan's time cap holds all the same.
-    pub fn measures_on(&self, counted: u32) -> bool {
+    pub(super) fn measures_on(&self, counted: u32) -> bool {
         self.started.rehearsal && counted < ENOUGH && self.time_left().is_none_or(|left| !left.is_zero())
     }
 
     /// The null variant has nothing to implement: its work is the base, which no agent could leave.
-    pub async fn harvest_null(&self, facts: &Facts) -> Result<(), Error> {
+    pub(super) async fn harvest_null(&self, facts: &Facts) -> Result<(), Error> {
         let null = VariantKey::new(NULL).filter(|_| self.started.rehearsal);
         let Some(variant) = null.filter(|key| !facts.seen.harvests.contains_key(key)) else { return Ok(()) };
         let harvest =

@@ -83,7 +83,7 @@ impl Room {
     }
 
     /// What an error comes from, where there was no room.
-    pub fn explains(&self, error: Error) -> Error {
+    pub(super) fn explains(&self, error: Error) -> Error {
         let may_be = matches!(error.kind, ExitCode::Machine | ExitCode::LandingBlocked);
         match self.full(&error.message).filter(|_| may_be && !is_full(&error.message)) {
             Some(full) => Error::machine(full).because(error),
@@ -92,7 +92,7 @@ impl Room {
     }
 
     /// Whether there was none when this failed; the error that is told instead.
-    pub fn instead_of(&self, error: &Error) -> Option<Error> {
+    pub(super) fn instead_of(&self, error: &Error) -> Option<Error> {
         self.full(&error.message).map(Error::machine)
     }
 }

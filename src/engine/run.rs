@@ -208,14 +208,14 @@ impl Run {
     }
 
     /// Warns whoever watches.
-    pub fn warn(&self, text: impl Into<String>) {
+    pub(super) fn warn(&self, text: impl Into<String>) {
         let text = text.into();
         tracing::warn!("{text}");
         self.tell(Event::Warning { text });
     }
 
     /// The time that is left of the plan's cap; unlimited where there is none, and after the verdict.
-    pub fn time_left(&self) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         if self.decided.load(Ordering::Relaxed) {
             return None;
         }
@@ -223,12 +223,12 @@ impl Run {
     }
 
     /// The time an agent may still take: what is left, less what measuring needs.
-    pub fn agent_time(&self) -> Option<Duration> {
+    pub(super) fn agent_time(&self) -> Option<Duration> {
         self.time_left().map(|left| left.saturating_sub(self.settings.measure_budget))
     }
 
     /// Ends the work between two steps if the user asked for it.
-    pub fn check_stop(&self) -> Result<(), Error> {
+    pub(super) fn check_stop(&self) -> Result<(), Error> {
         if self.stop.is_cancelled() {
             return Err(Error::new(ExitCode::Interrupted, format!("run {} was interrupted", self.started.run))
                 .hint(format!("go on with it: {}", self.way_on())));

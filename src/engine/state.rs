@@ -395,7 +395,7 @@ impl Facts {
     }
 
     /// The same with calls of which more is known by now.
-    pub fn usage_with(&self, calls: &Calls) -> BTreeMap<(VariantKey, usize), Usage> {
+    pub(super) fn usage_with(&self, calls: &Calls) -> BTreeMap<(VariantKey, usize), Usage> {
         let mut usage = calls.by_step();
         for (variant, steps) in &self.steps {
             for (step, (_, report)) in steps.iter().enumerate() {
@@ -408,7 +408,7 @@ impl Facts {
 
 impl Resource {
     /// Whether two descriptions mean one thing, whatever is known of it by now.
-    pub fn same_as(&self, other: &Self) -> bool {
+    pub(super) fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Database { database: a }, Self::Database { database: b }) => a.name == b.name && a.nonce == b.nonce,
             (Self::Cache { cache: a }, Self::Cache { cache: b }) => a.name == b.name && a.nonce == b.nonce,

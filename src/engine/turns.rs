@@ -36,7 +36,7 @@ impl Turns {
     }
 
     /// Gives a turn back for one that is alone; from now on every turn is. Whether that is new.
-    pub async fn alone_instead<'a>(&'a self, turn: Turn<'a>) -> Result<(Turn<'a>, bool), Error> {
+    pub(super) async fn alone_instead<'a>(&'a self, turn: Turn<'a>) -> Result<(Turn<'a>, bool), Error> {
         let first = !self.one_at_a_time.swap(true, Ordering::Relaxed);
         drop(turn);
         Ok((self.take().await?, first))

@@ -23,7 +23,7 @@ fn names(size: &ChangeSize) -> String {
 }
 
 /// The files that do not count, each with its reason; none where all count.
-pub fn not_counted(size: &ChangeSize) -> Option<String> {
+pub(super) fn not_counted(size: &ChangeSize) -> Option<String> {
     let file = |file: &crate::domain::trial::ExcludedFile| {
         format!("{} ({})", words::one_line(&file.path), file.reason.as_str())
     };

@@ -65,7 +65,7 @@ fn reckoned(facts: &Facts, board: &Scoreboard) -> Vec<String> {
 }
 
 /// Why nothing landed and what to do next, where the run is over and nothing did.
-pub fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
+pub(super) fn why_nothing(facts: &Facts, board: &Scoreboard) -> Vec<String> {
     let over = facts.scoreboard.is_some() && facts.landed.is_none();
     if !over || board.lands().is_some() {
         return Vec::new();
@@ -159,7 +159,7 @@ fn name(contender: &Contender, plan: &Plan) -> String {
 }
 
 /// What follows the name of a variant that lacks a part of its work.
-pub fn lacking(row: &Row) -> &'static str {
+pub(super) fn lacking(row: &Row) -> &'static str {
     match &row.outcome {
         Outcome::Eligible { unfinished, .. } if !unfinished.is_empty() => " (unfinished)",
         _ => "",
@@ -186,7 +186,7 @@ pub fn mark(row: &Row, board: &Scoreboard) -> &'static str {
 }
 
 /// A metric with its bound, short enough for a column.
-pub fn metric_title(metric: &MetricBound) -> String {
+pub(super) fn metric_title(metric: &MetricBound) -> String {
     match metric.bound.limit {
         Limit::Absolute(limit) => format!("{} {} {limit:#}", metric.name, metric.bound.comparator),
         Limit::Relative(percent) => format!("{} {} {:+} %", metric.name, metric.bound.comparator, percent.get()),
@@ -211,7 +211,7 @@ pub fn missed(row: &Row, metric: &MetricBound, board: &Scoreboard) -> bool {
 
 /// The gate of the weights that the baseline itself misses, in a sentence: no variant is out by it that
 /// passes these tests.
-pub fn missed_gate(facts: &Facts) -> Option<String> {
+pub(super) fn missed_gate(facts: &Facts) -> Option<String> {
     let missed = facts.seen.started.plan.weights.missed(facts.seen.tests.deciding(&Contender::Baseline)?)?;
     Some(words::one_line(&format!("the baseline itself misses a gate: {missed}")))
 }

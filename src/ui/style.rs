@@ -36,7 +36,7 @@ impl Style {
     pub const COLOURED: Self = Self { coloured: true, columns: None };
 
     /// The text in its tone.
-    pub fn paint(self, tone: Tone, text: &str) -> String {
+    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),
             Tone::Strong => "1",

@@ -12,7 +12,7 @@ pub struct Cell {
 
 impl Cell {
     /// A cell in a tone.
-    pub fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
+    pub(super) fn toned(tone: Tone, text: impl AsRef<str>) -> Self {
         Self { text: words::one_line(text.as_ref()), tone }
     }
 }

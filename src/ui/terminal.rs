@@ -149,7 +149,7 @@ impl Terminal {
     }
 
     /// Whether a job of GitHub Actions reads along.
-    pub fn is_actions(&self) -> bool {
+    pub(super) fn is_actions(&self) -> bool {
         self.actions
     }
 

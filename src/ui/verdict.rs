@@ -142,7 +142,7 @@ const NAMED: usize = 10;
 
 /// How a trial ended, with everything that belongs to it: every offending path, failing tests by
 /// name, messages whole. `None` where there is nothing to say.
-pub fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String> {
+pub(super) fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option<String> {
     let Outcome::Disqualified { reason } = outcome else {
         return match outcome {
             Outcome::Infrastructure { message } => {

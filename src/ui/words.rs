@@ -48,7 +48,7 @@ pub fn e_value(value: f64) -> String {
 }
 
 /// An e-value as odds: `65 : 1`.
-pub fn odds(value: f64) -> String {
+pub(super) fn odds(value: f64) -> String {
     format!("{} : 1", e_value(value).trim_start_matches("= "))
 }
 
@@ -89,7 +89,7 @@ pub fn short(commit: &str) -> &str {
 }
 
 /// The text in one line: white space of any kind becomes one blank.
-pub fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     visible(&text.split_whitespace().collect::<Vec<_>>().join(" "), false)
 }
 

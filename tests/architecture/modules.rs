@@ -16,8 +16,6 @@ pub struct Item {
     pub kind: String,
     /// What it is called; an `impl` and the use of a macro have no name.
     pub name: Option<String>,
-    /// Declared `pub`, with nothing in parentheses.
-    pub public: bool,
     /// All of it, attributes included.
     pub tokens: Vec<TokenTree>,
 }
@@ -170,7 +168,7 @@ fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<Vec<TokenTre
 }
 
 /// Without what `#[cfg(test)]` stands before, on every level.
-fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
+pub fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut kept = Vec::new();
     let mut i = 0;
@@ -218,8 +216,7 @@ fn parse(file: &str, tokens: Vec<TokenTree>) -> Module {
         }
         let visible = is(tokens.get(i), "pub");
         i += usize::from(visible);
-        let narrowed = visible && group(tokens.get(i), Delimiter::Parenthesis).is_some();
-        i += usize::from(narrowed);
+        i += usize::from(visible && group(tokens.get(i), Delimiter::Parenthesis).is_some());
         if i >= tokens.len() {
             break;
         }
@@ -253,7 +250,6 @@ fn parse(file: &str, tokens: Vec<TokenTree>) -> Module {
                 module.items.push(Item {
                     kind: if invoked { "macro".to_owned() } else { kind },
                     name: named.then(|| tokens.get(at).map(ToString::to_string)).flatten(),
-                    public: visible && !narrowed,
                     tokens: [&tokens[start..head], &tokens[head..end]].concat(),
                 });
             }

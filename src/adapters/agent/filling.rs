@@ -5,10 +5,10 @@ use super::Task;
 use crate::domain::wire::{Access, Provider};
 
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`), its final zero included.
-pub const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
+pub(super) const LONGEST_ARGUMENT: usize = 128 * 1024 - 1;
 
 /// What one step fills placeholders with.
-pub struct Filling<'a> {
+pub(super) struct Filling<'a> {
     /// The step.
     pub task: &'a Task<'a>,
     /// The whole prompt.

@@ -27,7 +27,7 @@ use crate::domain::plan::{Plan, Variant, WorkItem};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
 use crate::domain::wire::{Access, Wire};
-pub use template::{PLACEHOLDERS, Template, TemplateError};
+pub use template::{Template, TemplateError};
 
 /// Makes the settings' enum, the table and the constructor out of one line an agent.
 macro_rules! agents {

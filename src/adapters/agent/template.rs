@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// What a template may hold, with what it stands for.
-pub const PLACEHOLDERS: &[(&str, &str)] = &[
+const PLACEHOLDERS: &[(&str, &str)] = &[
     ("prompt", "the whole prompt, as part of one argument"),
     ("prompt_file", "the path of a file that holds the prompt"),
     ("variant", "the variant's key"),

@@ -9,7 +9,7 @@ use super::rules::{OLDEST, Share, version};
 use super::{Cache, CacheError, CacheReady, CacheResource, secret};
 
 /// Its name in resources.
-pub const KIND: &str = "acl";
+pub(crate) const KIND: &str = "acl";
 /// Keys looked at in one step of a removal; a step blocks the server for well under a millisecond.
 const STEP: u32 = 1000;
 

@@ -38,7 +38,7 @@ impl Address {
     }
 
     /// The same server and database for another user; letters, digits and `-` only.
-    pub fn of_user(&self, user: &str, password: &str) -> String {
+    pub(super) fn of_user(&self, user: &str, password: &str) -> String {
         let mut url = self.0.clone();
         // Both fail only for URLs without a host.
         let _ = url.set_username(user);

@@ -11,7 +11,7 @@ use super::CacheError;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A connection. One command at a time.
-pub struct Link {
+pub(crate) struct Link {
     connection: MultiplexedConnection,
 }
 

@@ -73,7 +73,7 @@ impl Share {
 }
 
 /// The oldest server whose users can be bound to channels.
-pub const OLDEST: (u32, u32) = (6, 2);
+pub(crate) const OLDEST: (u32, u32) = (6, 2);
 
 /// Major and minor out of text such as `7.0.15`.
 pub fn version(text: &str) -> Option<(u32, u32)> {

@@ -17,7 +17,7 @@ use super::{Cache, CacheError, CacheReady, CacheResource, secret};
 use crate::adapters::process::{Command, Executor, Service};
 
 /// Its name in resources.
-pub const KIND: &str = "server";
+pub(crate) const KIND: &str = "server";
 /// What a private server's directory is called, before run and contender.
 const PREFIX: &str = "redis-";
 /// Carries the nonce in a server's environment, by which one that outlived us is found.

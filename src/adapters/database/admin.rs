@@ -9,7 +9,7 @@ use crate::adapters::sql::url::{Login, Server};
 use crate::adapters::sql::{MARKER, marker};
 
 /// Advisory locks of ours are told from those of applications by this number.
-pub const LOCK: i64 = 0x626c_7565_7072_696e;
+pub(super) const LOCK: i64 = 0x626c_7565_7072_696e;
 
 /// What a role may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Admin {
     }
 
     /// Connects to another database of the server as the configured role.
-    pub async fn connect_to(&self, database: &str) -> Result<PgConnection, DatabaseError> {
+    pub(super) async fn connect_to(&self, database: &str) -> Result<PgConnection, DatabaseError> {
         self.connect_with(&self.server.options().database(database)).await
     }
 
@@ -75,13 +75,13 @@ impl Admin {
     }
 
     /// Connects as a lease's role, which also proves that the lease can.
-    pub async fn connect_as(&self, login: &Login<'_>) -> Result<PgConnection, DatabaseError> {
+    pub(super) async fn connect_as(&self, login: &Login<'_>) -> Result<PgConnection, DatabaseError> {
         let connected = postgres::connect(&self.server.options_for(login), CONNECT_LIMIT).await;
         connected.map_err(|why| self.unreached(&why, login.user))
     }
 
     /// Logs in as a lease and out again.
-    pub async fn check_login(&self, login: &Login<'_>) -> Result<(), DatabaseError> {
+    pub(super) async fn check_login(&self, login: &Login<'_>) -> Result<(), DatabaseError> {
         let connection = self.connect_as(login).await?;
         sqlx::Connection::close(connection).await.map_err(|why| self.failed("closing", &why))
     }
@@ -131,24 +131,28 @@ impl Admin {
 
     /// One at a time makes or removes a lease's objects, until the connection ends. A server goes on
     /// with the statement of a client that was killed: who removes after it has to wait for that.
-    pub async fn hold(&self, connection: &mut PgConnection, lease: &DatabaseResource) -> Result<(), DatabaseError> {
+    pub(crate) async fn hold(
+        &self,
+        connection: &mut PgConnection,
+        lease: &DatabaseResource,
+    ) -> Result<(), DatabaseError> {
         let key = u64::from_str_radix(&lease.nonce, 16).unwrap_or_default();
         self.looked(postgres::lock(connection, key.cast_signed()).await)
     }
 
     /// A failing query of the catalogs.
-    pub fn looked<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, DatabaseError> {
+    pub(crate) fn looked<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, DatabaseError> {
         result.map_err(|why| self.failed("looking", &why))
     }
 }
 
 /// Whether an object carries the mark of this nonce.
-pub fn is_marked(found: &Found, nonce: &str) -> bool {
+pub(super) fn is_marked(found: &Found, nonce: &str) -> bool {
     found.comment.as_deref() == Some(&marker(nonce))
 }
 
 /// Whether an object carries any mark of ours.
-pub fn is_ours(found: &Found) -> bool {
+pub(super) fn is_ours(found: &Found) -> bool {
     found.comment.as_deref().is_some_and(|comment| comment.starts_with(MARKER))
 }
 

@@ -18,10 +18,10 @@ use crate::adapters::sql::url::{Login, Server};
 use crate::adapters::sql::{digest, postgres};
 
 /// The superuser of private servers; its password never leaves us.
-pub const ADMIN: &str = "postgres";
+pub(super) const ADMIN: &str = "postgres";
 
 /// The one port; only the directory of the socket differs.
-pub const PORT: u16 = 5432;
+pub(super) const PORT: u16 = 5432;
 
 /// Starting replays what a killed server had not written.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ const SEGMENT_LIMIT: Duration = Duration::from_secs(3);
 /// is what will be paid there. WAL limits are those of a server with 16 MB segments; ours are
 /// smaller to keep a template small. Dynamic shared memory stays in the data directory and goes
 /// with it.
-pub const DURABLE: &[&str] = &[
+pub(super) const DURABLE: &[&str] = &[
     "fsync=on",
     "synchronous_commit=on",
     "full_page_writes=on",
@@ -51,7 +51,7 @@ pub const DURABLE: &[&str] = &[
 
 /// What a template is built with: fast, and without a trace of its building in the directory. It is
 /// synced as a whole before it counts as built.
-pub const BUILDING: &[&str] = &[
+pub(super) const BUILDING: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
@@ -86,12 +86,12 @@ pub struct Running {
 
 /// Where a server's socket is: short, because a socket's path has room for 107 bytes, and named by
 /// what only the journal knows.
-pub fn socket_directory(key: &str) -> PathBuf {
+pub(super) fn socket_directory(key: &str) -> PathBuf {
     PathBuf::from("/tmp").join(format!("bp-{}", digest([key.as_bytes()], 16)))
 }
 
 /// Makes a socket directory. One that was left by an interrupted start is made again.
-pub fn make_sockets(dir: &Path) -> Result<(), DatabaseError> {
+fn make_sockets(dir: &Path) -> Result<(), DatabaseError> {
     remove_sockets(dir)?;
     let user = server_user();
     let mode = if user.is_some() { 0o711 } else { 0o700 };
@@ -100,7 +100,7 @@ pub fn make_sockets(dir: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Removes a socket directory, if it is a directory of ours or our server's.
-pub fn remove_sockets(dir: &Path) -> Result<(), DatabaseError> {
+pub(super) fn remove_sockets(dir: &Path) -> Result<(), DatabaseError> {
     let Ok(found) = fs::symlink_metadata(dir) else { return Ok(()) };
     let own = rustix::process::geteuid().as_raw();
     let ours = found.uid() == own || server_user().is_some_and(|user| user.uid == found.uid());

@@ -22,7 +22,7 @@ use crate::adapters::sql::url::Login;
 use crate::adapters::sql::{MARKER, marker};
 
 /// The name in a resource.
-pub const KIND: &str = "postgresql-database";
+pub(crate) const KIND: &str = "postgresql-database";
 
 /// Owns what templates hold, in every database of ours on a server.
 const OWNER: &str = "bp_owner";

@@ -10,7 +10,7 @@ use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, Databa
 use crate::adapters::process::Environment;
 
 /// The name in a resource.
-pub const KIND: &str = "memory";
+pub(crate) const KIND: &str = "memory";
 
 /// What one database holds.
 #[derive(Debug, Clone, Default)]

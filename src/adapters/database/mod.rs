@@ -178,4 +178,4 @@ pub trait Database: Send + Sync {
 
 /// How long a connection attempt may take. A server that is not there refuses at once; one on a machine that is busy
 /// with something else was seen to take more than five seconds.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(20);

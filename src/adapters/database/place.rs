@@ -47,7 +47,7 @@ pub fn failed(what: impl Into<String>, why: &io::Error) -> DatabaseError {
 }
 
 /// Work that blocks, away from the runtime's threads.
-pub async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     what: String,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, DatabaseError> {
@@ -63,13 +63,13 @@ pub fn make(dir: &Path, mode: u32) -> Result<(), DatabaseError> {
 }
 
 /// Makes a lease's directory with its mark.
-pub fn make_marked(dir: &Path, mode: u32, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+pub(super) fn make_marked(dir: &Path, mode: u32, resource: &DatabaseResource) -> Result<(), DatabaseError> {
     make(dir, mode)?;
     write_private(&dir.join(MARK), &marker(&resource.nonce), None)
 }
 
 /// Writes a file that only its owner can read.
-pub fn write_private(path: &Path, text: &str, owner: Option<User>) -> Result<(), DatabaseError> {
+pub(crate) fn write_private(path: &Path, text: &str, owner: Option<User>) -> Result<(), DatabaseError> {
     use std::io::Write;
     let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -77,7 +77,7 @@ pub fn write_private(path: &Path, text: &str, owner: Option<User>) -> Result<(),
 }
 
 /// Gives a file or directory to a user.
-pub fn give(path: &Path, owner: Option<User>) -> io::Result<()> {
+pub(crate) fn give(path: &Path, owner: Option<User>) -> io::Result<()> {
     match owner {
         Some(user) => std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid)),
         None => Ok(()),
@@ -113,7 +113,7 @@ pub fn foreign(resource: &DatabaseResource) -> DatabaseError {
 }
 
 /// Whether there is a directory to remove. One that is empty was made and not yet marked.
-pub fn is_there(dir: &Path, resource: &DatabaseResource) -> Result<bool, DatabaseError> {
+pub(super) fn is_there(dir: &Path, resource: &DatabaseResource) -> Result<bool, DatabaseError> {
     match fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(format!("looking at {}", dir.display()), &error)),
@@ -144,7 +144,7 @@ pub fn remove(dir: &Path) -> io::Result<()> {
 
 /// Whether a user can walk down to a directory. Parts of the way that are not there yet will be made
 /// by us, so that the user can.
-pub fn reachable(dir: &Path, user: User) -> bool {
+pub(super) fn reachable(dir: &Path, user: User) -> bool {
     dir.ancestors().filter(|part| !part.as_os_str().is_empty()).all(|part| match fs::metadata(part) {
         Ok(found) => {
             let bit = if found.uid() == user.uid { 0o100 } else { 0o001 };

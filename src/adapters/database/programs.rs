@@ -7,7 +7,7 @@ use super::DatabaseError;
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop, User};
 
 /// Names the directory that holds the programs, before every other place.
-pub const VARIABLE: &str = "BLUEPRINT_PG_BIN";
+pub(crate) const VARIABLE: &str = "BLUEPRINT_PG_BIN";
 
 /// The oldest version that private servers are made with.
 const OLDEST: u32 = 14;
@@ -106,7 +106,7 @@ fn major_of(version: &str) -> Option<u32> {
 }
 
 /// PostgreSQL refuses to run as root: the ordinary user to run as where we are root.
-pub fn server_user() -> Option<User> {
+pub(super) fn server_user() -> Option<User> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

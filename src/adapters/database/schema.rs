@@ -19,7 +19,7 @@ use crate::adapters::sql::postgres::{self, Standing};
 use crate::adapters::sql::url::Login;
 
 /// The name in a resource.
-pub const KIND: &str = "postgresql-schema";
+pub(crate) const KIND: &str = "postgresql-schema";
 
 /// How often sessions that are ending are asked for again.
 const ROUNDS: usize = 200;

@@ -10,7 +10,7 @@ use crate::adapters::sql::script::ScriptError;
 const FORMAT: &str = "1";
 
 /// Seed files with their content.
-pub struct Seed {
+pub(super) struct Seed {
     files: Vec<(PathBuf, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Seed {
     }
 
     /// A word that only PostgreSQL knows, if the seed holds one outside of comments.
-    pub fn postgres_word(&self) -> Option<&'static str> {
+    pub(super) fn postgres_word(&self) -> Option<&'static str> {
         let lines = self.files.iter().flat_map(|(_, text)| text.lines());
         let code = lines.filter(|line| !line.trim_start().starts_with("--")).map(str::to_ascii_lowercase);
         let mut found = code.filter_map(|line| WORDS.iter().find(|word| has_word(&line, word)).copied());

@@ -24,7 +24,7 @@ use crate::adapters::sql::url::{Login, Server as Reached};
 use crate::adapters::sql::{digest, postgres, url};
 
 /// The name in a resource.
-pub const KIND: &str = "postgresql-server";
+pub(crate) const KIND: &str = "postgresql-server";
 
 /// Stands in for a state directory that the server's user can't reach.
 const SHARED: &str = "/var/lib/blueprint";

@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub struct Held(#[expect(dead_code, reason = "it is held, not read")] File);
 
 /// Holds the template at `done`, which `build` makes where it is not there.
-pub async fn hold<F>(done: &Path, build: impl Fn() -> F) -> Result<Held, DatabaseError>
+pub(crate) async fn hold<F>(done: &Path, build: impl Fn() -> F) -> Result<Held, DatabaseError>
 where
     F: Future<Output = Result<(), DatabaseError>>,
 {
@@ -46,12 +46,12 @@ pub fn building(done: &Path) -> PathBuf {
 }
 
 /// What killed builders left in a directory of templates, each with its lock.
-pub fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
+pub(crate) fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
     free(templates, |extension| extension == "new")
 }
 
 /// Finished templates that nobody holds, each with its lock.
-pub fn unused(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
+pub(super) fn unused(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
     free(templates, |extension| extension != "new" && extension != "lock")
 }
 

@@ -16,7 +16,7 @@ use crate::adapters::process::Environment;
 use crate::adapters::sql::{sqlite, url};
 
 /// The name in a resource.
-pub const KIND: &str = "sqlite";
+pub(crate) const KIND: &str = "sqlite";
 
 /// A SQLite file a lease.
 pub struct Sqlite {

@@ -18,7 +18,7 @@ use crate::adapters::sql::postgres;
 use crate::adapters::sql::url::Login;
 
 /// The application's role and database in every private server.
-pub const APPLICATION: &str = "blueprint";
+pub(super) const APPLICATION: &str = "blueprint";
 
 /// A finished template, which stays while this lives.
 pub struct Template {
@@ -30,7 +30,7 @@ pub struct Template {
 }
 
 /// Finds the template of this version and seed in `home/templates`, or builds it.
-pub async fn find_or_build(
+pub(super) async fn find_or_build(
     exec: &Arc<dyn Executor>,
     programs: &Programs,
     seed: &Seed,
@@ -76,7 +76,7 @@ pub async fn forget(exec: &Arc<dyn Executor>, home: &Path) -> Result<Vec<String>
 }
 
 /// Directories on the way to what a server's user owns can be walked through and not listed.
-pub fn directory_mode() -> u32 {
+pub(super) fn directory_mode() -> u32 {
     if server_user().is_some() { 0o711 } else { 0o700 }
 }
 

@@ -43,7 +43,7 @@ impl ControlGroup {
     }
 
     /// Where a process writes `0` to be in it, as long as this lives.
-    pub fn entrance(&self) -> RawFd {
+    pub(super) fn entrance(&self) -> RawFd {
         self.procs.as_raw_fd()
     }
 

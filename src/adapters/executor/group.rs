@@ -221,7 +221,7 @@ impl Group {
 
     /// Kills what is left of the group, reaps the leader and says how it ended, with the tasks that were seen below
     /// it. Blocks only as long as a killed process needs to die.
-    pub fn reap(&mut self) -> (Ended, Option<Tree>) {
+    pub(super) fn reap(&mut self) -> (Ended, Option<Tree>) {
         if let Some(known) = self.ended {
             return (known, None);
         }

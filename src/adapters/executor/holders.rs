@@ -14,7 +14,7 @@ const WRITABLE: u32 = 0o200;
 
 /// One end of a pipe, as `/proc` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pipe(PathBuf);
+pub(super) struct Pipe(PathBuf);
 
 impl Pipe {
     /// Of an open end, where it is a pipe's.
@@ -25,7 +25,7 @@ impl Pipe {
 }
 
 /// Processes that could still write into one of these, ourselves excepted.
-pub fn holders(pipes: &[Pipe]) -> Vec<Stray> {
+pub(super) fn holders(pipes: &[Pipe]) -> Vec<Stray> {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -18,7 +18,7 @@ use crate::adapters::process::User;
 
 /// Which rights stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub(super) enum Keep {
     /// None.
     Nothing,
     /// Those that builds and tests need that run as root: over files that they see, and over their own processes.
@@ -47,7 +47,7 @@ pub struct Doors {
 }
 
 /// What a new process does.
-pub struct Joining {
+pub(super) struct Joining {
     pub doors: Arc<Doors>,
     /// Mounts of its own, where it does not share the lease's.
     pub mounts: Option<OwnedFd>,
@@ -84,7 +84,7 @@ impl Joining {
 }
 
 /// Gives away all rights but these, for this process and all that come of it.
-pub fn confine(keep: Keep) -> io::Result<()> {
+pub(super) fn confine(keep: Keep) -> io::Result<()> {
     let kept = match keep {
         Keep::Nothing => CapabilitySet::empty(),
         Keep::Ordinary => ORDINARY,

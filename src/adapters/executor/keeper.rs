@@ -99,7 +99,7 @@ impl Line {
     }
 
     /// Lets a child of its be reaped, by its number in there; what it took, where it has ended.
-    pub fn reap(&mut self, pid: u32) -> Option<std::time::Duration> {
+    pub(super) fn reap(&mut self, pid: u32) -> Option<std::time::Duration> {
         let mut answer = [0; 8];
         self.0.write_all(&pid.to_ne_bytes()).ok()?;
         self.0.read_exact(&mut answer).ok()?;

@@ -55,7 +55,7 @@ impl Mark {
     }
 
     /// Whether it is that of a program of this run or lease, by the variable that names it.
-    pub fn is_of(self, variable: &str, value: &str) -> bool {
+    pub(super) fn is_of(self, variable: &str, value: &str) -> bool {
         let (below, part) = match variable {
             "BLUEPRINT_RUN" => (PROGRAM + LEASE, Self::of_run(value).0),
             // It begins with its run, so that another run's leases are never taken for it.
@@ -76,7 +76,7 @@ impl Mark {
 }
 
 /// Puts a mark on the calling process; one system call.
-pub fn put_on(limit: &Rlimit) {
+pub(super) fn put_on(limit: &Rlimit) {
     // Where it is refused, the environment still tells whose a process is.
     let _ = setrlimit(Resource::Rttime, *limit);
 }

@@ -63,7 +63,7 @@ fn part(from: UnshareFlags) -> io::Result<()> {
 }
 
 /// Whether this process has what rights it has in a user namespace that is not the machine's.
-pub fn is_apart() -> bool {
+pub(super) fn is_apart() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }

@@ -21,7 +21,7 @@ use crate::adapters::process::Stray;
 
 /// How long what outlives its program may take to end by itself, not counting what it waits for a core: who is still there
 /// then is accused.
-pub const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// What it may wait for a core besides.
 const BUSY: Duration = Duration::from_secs(30);
 /// How long something that was killed may take to be gone.
@@ -30,7 +30,7 @@ const DEATH: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Lets all that we start from now on be handed to us when its parent ends.
-pub fn adopt() {
+pub(super) fn adopt() {
     static ADOPTED: OnceLock<()> = OnceLock::new();
     // Without it orphans go to the init process, as they do everywhere.
     ADOPTED.get_or_init(|| set_child_subreaper(Some(getpid())).unwrap_or_default());
@@ -61,7 +61,7 @@ pub async fn settle(belongs: impl Fn(u32) -> bool) -> Settled {
 
 /// Waits until nothing is left within walls but programs that have not ended and what they started; or, where one is
 /// named, until nothing is left of that program.
-pub async fn settle_in(walls: &Walls, only: Option<Mark>) -> Settled {
+pub(super) async fn settle_in(walls: &Walls, only: Option<Mark>) -> Settled {
     let belongs = |pid| only.map_or_else(|| !walls.is_live(pid), |mark| Mark::of(pid) == Some(mark));
     settle_of(|| walls.handed(), |pid| walls.reap(pid), belongs).await
 }
@@ -103,14 +103,14 @@ async fn settle_of(
 }
 
 /// Reaps those that ended, and says nothing of the others.
-pub fn bury(belongs: impl Fn(u32) -> bool) {
+pub(super) fn bury(belongs: impl Fn(u32) -> bool) {
     for pid in handed().into_iter().filter(|pid| belongs(*pid)) {
         reaping::reap(pid);
     }
 }
 
 /// The same within walls.
-pub fn bury_in(walls: &Walls) {
+pub(super) fn bury_in(walls: &Walls) {
     for pid in walls.handed().into_iter().filter(|pid| !walls.is_live(*pid)) {
         walls.reap(pid);
     }

@@ -9,11 +9,11 @@ use super::ordinary::is_apart;
 use crate::adapters::process::{Command, Environment, Order, PREFIX};
 
 /// Where what a fleeting program writes is mounted while its mounts are made; then it is covered by an empty one.
-pub const STORE: &str = "/dev/shm";
+pub(super) const STORE: &str = "/dev/shm";
 
 /// Where the lease's private place is mounted for users other than root, whose overlays can't be made over a place that others
 /// are mounted in. A fleeting program finds nothing there.
-pub const STASH: &str = "/run/blueprint";
+pub(super) const STASH: &str = "/run/blueprint";
 
 /// What of /proc tells and changes the machine, and is root's to write even without rights.
 const KERNEL: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
@@ -177,7 +177,7 @@ pub enum Step {
 /// The folders of a lease's private place.
 pub const FOLDERS: &[&str] = &["home", "tmp", "var-tmp", LAYERS];
 /// Of them, where what is written to caches of packages goes.
-pub const LAYERS: &str = "layers";
+pub(super) const LAYERS: &str = "layers";
 
 impl Places {
     /// As ordered.

@@ -21,7 +21,7 @@ pub fn used(pid: u32) -> Option<Duration> {
 }
 
 /// Reaps a child of ours if it ended, and tells what it took, as [`used`].
-pub fn reap(pid: u32) -> Option<Duration> {
+pub(super) fn reap(pid: u32) -> Option<Duration> {
     let pid = libc::pid_t::try_from(pid).ok()?;
     let mut taken = MaybeUninit::<libc::rusage>::zeroed();
     #[expect(unsafe_code, reason = "the only way to reap a process with its times")]

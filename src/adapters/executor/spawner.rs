@@ -28,7 +28,7 @@ fn gone() -> std::io::Error {
 }
 
 /// Does something on that thread, and waits for it.
-pub fn on_spawner<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
+pub(super) fn on_spawner<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
     let (reply, answer) = mpsc::sync_channel(1);
     let job: Job = Box::new(move || drop(reply.send(work())));
     send(job)?;

@@ -105,7 +105,7 @@ fn since_boot(time: Timespec) -> Option<Duration> {
 }
 
 /// Measures one program's elapsed time.
-pub struct Stopwatch {
+pub(super) struct Stopwatch {
     began: Instant,
     /// What the process had taken before it was the program.
     pub before: Schedule,

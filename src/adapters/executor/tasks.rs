@@ -115,7 +115,7 @@ impl Tree {
     }
 
     /// Whether a process was seen below the root.
-    pub fn knew(&self, pid: u32) -> bool {
+    pub(super) fn knew(&self, pid: u32) -> bool {
         self.known.contains(&pid)
     }
 }

@@ -122,7 +122,7 @@ impl Walls {
     }
 
     /// What a new process does to be within the walls, with mounts of its own where it is fleeting.
-    pub fn joining(&self, command: &Command) -> io::Result<(Joining, Option<Draft>)> {
+    pub(super) fn joining(&self, command: &Command) -> io::Result<(Joining, Option<Draft>)> {
         let draft = match command.stay {
             Stay::Lasting => None,
             Stay::Fleeting => Some(Draft::make(&self.doors, &self.places.steps(command))?),
@@ -133,12 +133,12 @@ impl Walls {
     }
 
     /// What was handed to the keeper, dead or alive, as we count it.
-    pub fn handed(&self) -> Vec<u32> {
+    pub(super) fn handed(&self) -> Vec<u32> {
         children(self.keeper, self.keeper)
     }
 
     /// Lets the keeper reap one of its children, if it ended; what it took.
-    pub fn reap(&self, pid: u32) -> Option<Duration> {
+    pub(super) fn reap(&self, pid: u32) -> Option<Duration> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         if !field("State:")?.trim_start().starts_with('Z') {
@@ -154,7 +154,7 @@ impl Walls {
     }
 
     /// A program ended.
-    pub fn leave(&self, mark: Mark) {
+    pub(crate) fn leave(&self, mark: Mark) {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&mark);
     }
 

@@ -20,7 +20,7 @@ const SEEN: [&str; 3] = ["refs/heads", "refs/tags", "refs/remotes"];
 const COMMITTED: usize = 512 << 20;
 
 /// The git directory of a worktree.
-pub fn git_dir_of(worktree: &Path) -> PathBuf {
+fn git_dir_of(worktree: &Path) -> PathBuf {
     worktree.with_extension("git")
 }
 
@@ -113,7 +113,7 @@ impl Program {
     }
 
     /// Brings a commit that an agent made, with all that it needs, into the repository.
-    pub async fn bring_over(&self, worktree: &Path, tip: &CommitId, base: &CommitId) -> Result<(), GitError> {
+    pub(super) async fn bring_over(&self, worktree: &Path, tip: &CommitId, base: &CommitId) -> Result<(), GitError> {
         let Some(dir) = standing(worktree) else { return Ok(()) };
         let git_dir = self.private().await?;
         let step = async |args: &[&str], input: Vec<u8>, objects: &Path| {
@@ -132,7 +132,7 @@ impl Program {
 }
 
 /// Where an agent left its branch, as far as that can be told.
-pub fn tip_of(worktree: &Path, branch: &str) -> Option<CommitId> {
+pub(super) fn tip_of(worktree: &Path, branch: &str) -> Option<CommitId> {
     let repo = git2::Repository::open_bare(standing(worktree)?).ok()?;
     let tip = repo.refname_to_id(&format!("refs/heads/{branch}")).ok()?;
     repo.find_commit(tip).ok().map(|commit| CommitId(commit.id().to_string()))

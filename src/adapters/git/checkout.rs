@@ -24,7 +24,7 @@ pub fn globs(patterns: &[String]) -> Result<GlobSet, GitError> {
 }
 
 /// Writes the judged tree as an object and returns its name.
-pub fn judged_tree(
+pub(super) fn judged_tree(
     repo: &git2::Repository,
     judged: &str,
     base: &CommitId,
@@ -54,7 +54,7 @@ pub fn judged_tree(
 }
 
 /// A nested repository that was not there before would be merged as a link to nowhere.
-pub fn refuse_new_gitlinks(
+pub(super) fn refuse_new_gitlinks(
     repo: &git2::Repository,
     before: &git2::Tree<'_>,
     after: &git2::Tree<'_>,

@@ -26,7 +26,7 @@ pub fn file_at(repo: &git2::Repository, commit: &CommitId, path: &str) -> Result
 }
 
 /// Those of these paths that a commit has, as files or as folders.
-pub fn which_are_there(
+pub(super) fn which_are_there(
     repo: &git2::Repository,
     commit: &CommitId,
     named: &[String],

@@ -15,7 +15,7 @@ const LONGEST: usize = 1024;
 
 /// A pointer in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
+pub(super) struct Pointer {
     /// Its path.
     pub path: Vec<u8>,
     /// SHA-256 of the content, in hexadecimal digits.
@@ -48,7 +48,7 @@ impl Pointer {
 }
 
 /// Pointers in a tree that are not in another, wherever they stand there.
-pub fn pointers(
+pub(super) fn pointers(
     repo: &git2::Repository,
     before: &git2::Tree<'_>,
     after: &git2::Tree<'_>,
@@ -77,7 +77,7 @@ pub fn pointers(
 
 impl Program {
     /// Where contents are kept, if this repository has LFS.
-    pub fn lfs_storage(&self) -> Option<PathBuf> {
+    pub(super) fn lfs_storage(&self) -> Option<PathBuf> {
         self.settings().get("filter.lfs.clean").or(self.settings().get("filter.lfs.process"))?;
         let named = self.settings().get(LFS_STORAGE).map(|path| match path.strip_prefix("~/") {
             Some(_) => self.expanded(path),
@@ -88,7 +88,7 @@ impl Program {
 
     /// Refuses work whose pointers have no content anywhere: nobody could ever check it out. Attributes are read as the
     /// work was, not as the worktree's own git directory has them, which its agent can write.
-    pub async fn refuse_empty_pointers(
+    pub(super) async fn refuse_empty_pointers(
         &self,
         order: &HarvestOrder<'_>,
         desk: &Desk,

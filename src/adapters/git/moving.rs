@@ -73,7 +73,7 @@ const MIDDLE: [(&str, &str, &str); 5] = [
 
 impl Program {
     /// The checkout that has a branch, if one has.
-    pub async fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
+    pub(super) async fn checkout_of(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
         let listed = self.must(self.root(), &["worktree", "list", "--porcelain", "-z"], &[]).await?;
         let text = listed.text();
         let wanted = format!("branch refs/heads/{branch}");
@@ -190,7 +190,7 @@ impl Program {
     }
 
     /// Moves a branch and its checkout from one commit to another.
-    pub async fn move_checkout(
+    pub(super) async fn move_checkout(
         &self,
         checkout: &Path,
         branch: &str,

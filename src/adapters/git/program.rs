@@ -80,7 +80,7 @@ impl Program {
     }
 
     /// With configuration and hooks as they are now, which is all that is ever obeyed of them.
-    pub async fn settled_on(self) -> Result<Self, GitError> {
+    pub(super) async fn settled_on(self) -> Result<Self, GitError> {
         let settings = Arc::new(self.read_settings().await?);
         Ok(Self { settings, ..self })
     }
@@ -256,7 +256,7 @@ impl Program {
 
     /// Branches that are checked out are moved one at a time, across processes: the files of one that is
     /// halfway there look like somebody's uncommitted work to the next.
-    pub async fn landing_lock(&self) -> Result<fs::File, GitError> {
+    pub(super) async fn landing_lock(&self) -> Result<fs::File, GitError> {
         self.lock("landing").await
     }
 
@@ -304,7 +304,7 @@ impl Program {
 
     /// The content of a worktree as a tree object, without untracked files that are as the survey saw them,
     /// and the index that it was read into.
-    pub async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<(String, Desk), GitError> {
+    pub(crate) async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<(String, Desk), GitError> {
         let desk = self.desk(order.worktree).await?;
         let Read { listed, closed } = self.read_worktree(&desk, order.worktree, order.before).await?;
         // Git goes on without what it can't read: what is in it would be lost.
@@ -370,7 +370,7 @@ impl Program {
     }
 
     /// Locks on refs of a run that a killed process left. Whoever calls this holds the run.
-    pub fn unlock(&self, run: &str) {
+    pub(super) fn unlock(&self, run: &str) {
         for refs in ["refs/blueprint", "refs/heads/blueprint"] {
             for entry in fs::read_dir(self.common.join(refs).join(run)).into_iter().flatten().flatten() {
                 if entry.path().extension().is_some_and(|extension| extension == "lock") {

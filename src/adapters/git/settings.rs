@@ -49,25 +49,25 @@ impl Settings {
     }
 
     /// Whether a key is set to true.
-    pub fn is_true(&self, key: &str) -> bool {
+    pub(super) fn is_true(&self, key: &str) -> bool {
         let value = self.get(key).map(str::to_ascii_lowercase);
         value.is_some_and(|value| ["true", "yes", "on", "1"].contains(&value.as_str()))
     }
 
     /// Whether others of the user's group work in the repository too.
-    pub fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         let value = self.get("core.sharedrepository").map(str::to_ascii_lowercase);
         value.is_some_and(|value| !["", "false", "no", "off", "umask", "0", "0600"].contains(&value.as_str()))
     }
 
     /// Those that decide how content is written and read.
-    pub fn of_content(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn of_content(&self) -> impl Iterator<Item = (&str, &str)> {
         let decides = |key: &str| CONTENT.contains(&key) || key.starts_with("filter.");
         self.values.iter().map(|(key, value)| (key.as_str(), value.as_str())).filter(move |(key, _)| decides(key))
     }
 
     /// Those by which contents in LFS that are not here are fetched, where the repository has LFS.
-    pub fn of_lfs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn of_lfs(&self) -> impl Iterator<Item = (&str, &str)> {
         let has = self.values.iter().any(|(key, _)| key.starts_with("filter.lfs."));
         let remote = |key: &str| key.starts_with("remote.") && (key.ends_with(".url") || key.ends_with(".lfsurl"));
         let fetches = move |key: &str| LFS.iter().any(|known| key.starts_with(known)) || remote(key);
@@ -79,7 +79,7 @@ impl Settings {
 
     /// What an agent has of the user's beside: who commits, what is checked out, and from where objects come that are
     /// fetched only when they are needed.
-    pub fn of_agents(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn of_agents(&self) -> impl Iterator<Item = (&str, &str)> {
         let promised = self.get("extensions.partialclone").is_some();
         let fetches = move |key: &str| promised && (key.starts_with("remote.") || key == "extensions.partialclone");
         let wanted = move |key: &str| AGENTS.iter().any(|known| key.starts_with(known)) || fetches(key);

@@ -97,7 +97,7 @@ impl fmt::Display for Kind {
 
 /// The start of every client, with what encrypts. Whichever part of the program comes first installs
 /// it; it is the same one everywhere.
-pub fn builder() -> reqwest::ClientBuilder {
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder()
 }

@@ -9,7 +9,7 @@ const RESERVE: u64 = 256;
 
 /// Raises the soft limit, so that this many connections fit; never lowers it. Where the hard limit
 /// is too low the machine can't hold them.
-pub fn allow_connections(connections: u64) -> Result<(), HttpError> {
+pub(super) fn allow_connections(connections: u64) -> Result<(), HttpError> {
     // A few more are open while one is given from request to request.
     let needed = connections + connections / 4 + RESERVE;
     let limit = getrlimit(Resource::Nofile);

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use super::process::ProcessError;
 pub use answers::Answers;
-pub use client::{Client, RequestPath, RequestSettings, builder, plain};
+pub(crate) use client::builder;
+pub use client::{Client, RequestPath, RequestSettings, plain};
 pub use server::{ServeSettings, Server};
 pub use sse::{SseEvent, SseReader};
 
 /// How long a server may take to answer its first request, unless the configuration says.
-pub const READY_LIMIT: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long one request may take, unless the configuration says.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Requests in flight of the closed loop, unless the configuration says.

@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// What a failure under load was about: the server's end, if it ended, and its last lines.
-    pub async fn explain(&mut self, failure: &str) -> String {
+    pub(crate) async fn explain(&mut self, failure: &str) -> String {
         let deadline = Instant::now() + DEATH;
         while Instant::now() < deadline {
             if let Some(exit) = self.service.ended() {

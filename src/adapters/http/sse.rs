@@ -30,7 +30,7 @@ impl SseReader {
     }
 
     /// The same, and how many of the bytes are behind no event that has begun and not ended.
-    pub fn feed_to(&mut self, bytes: &[u8]) -> (Vec<SseEvent>, usize) {
+    pub(crate) fn feed_to(&mut self, bytes: &[u8]) -> (Vec<SseEvent>, usize) {
         let mut done = Vec::new();
         let (mut at, mut upto) = (0, 0);
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {

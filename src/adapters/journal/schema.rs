@@ -1,7 +1,7 @@
 //! All SQL of the journal: one table, which only grows.
 
 /// Makes the table where it is not there.
-pub const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS record (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         run TEXT NOT NULL,
@@ -13,11 +13,11 @@ pub const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS record_run ON record (run, sequence);";
 
 /// The records of a run, in their order.
-pub const ENTRIES: &str =
+pub(crate) const ENTRIES: &str =
     "SELECT sequence, run, at, elapsed_ns, kind, data FROM record WHERE run = ? ORDER BY sequence";
 
 /// The runs, in the order in which they began.
-pub const RUNS: &str = "SELECT run FROM record GROUP BY run ORDER BY min(sequence)";
+pub(crate) const RUNS: &str = "SELECT run FROM record GROUP BY run ORDER BY min(sequence)";
 
 /// How adding records begins; their values follow.
-pub const INSERT: &str = "INSERT INTO record (run, at, elapsed_ns, kind, data) ";
+pub(super) const INSERT: &str = "INSERT INTO record (run, at, elapsed_ns, kind, data) ";

@@ -26,7 +26,7 @@ static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
 
 /// Does this work on the generator's threads. Dropping the future ends it. Where the system gives no threads
 /// it is done here.
-pub async fn on_generator<F>(work: F) -> F::Output
+pub(crate) async fn on_generator<F>(work: F) -> F::Output
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,

@@ -17,9 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use closed::{Pace, Steady, burst, closed_loop};
-pub use generator::on_generator;
+pub(crate) use generator::on_generator;
 pub use open::{Opened, open_loop};
-pub use schedule::{arrivals, samples_for};
+pub use schedule::arrivals;
+pub(crate) use schedule::samples_for;
 pub use tally::Tally;
 
 /// How long one slice loads its target in each loop, unless the configuration says.
@@ -28,9 +29,9 @@ pub const SLICE: Duration = Duration::from_millis(400);
 pub const RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 
 /// The first question of a closed loop.
-pub const CLOSED: u64 = 1 << 32;
+pub(super) const CLOSED: u64 = 1 << 32;
 /// The first question of a burst.
-pub const BURST: u64 = 2 << 32;
+const BURST: u64 = 2 << 32;
 
 /// What is loaded.
 #[async_trait]

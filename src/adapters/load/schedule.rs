@@ -28,7 +28,7 @@ pub fn arrivals(seed: u64, count: u64, rate: NonZeroU32) -> Vec<Duration> {
 /// How many observations a percentile needs: the fewest of which, in 95 % of samples, at least
 /// one lies beyond it on its rarer side, `ln 0.05 / ln q` (a bound that holds for every
 /// distribution; Wilks, 1941). 59 for p95, 299 for p99.
-pub fn samples_for(quantile: f64) -> u64 {
+pub(crate) fn samples_for(quantile: f64) -> u64 {
     let q = quantile.max(1.0 - quantile);
     if q >= 1.0 { 1 } else { (0.05_f64.ln() / q.ln()).ceil() as u64 }
 }

@@ -77,7 +77,7 @@ impl Tally {
     }
 
     /// The standard deviation of the clean latencies in seconds.
-    pub fn deviation(&self) -> f64 {
+    pub(crate) fn deviation(&self) -> f64 {
         seconds(self.latencies.stdev())
     }
 

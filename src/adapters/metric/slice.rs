@@ -101,6 +101,6 @@ pub fn report(exchange: &Exchange, program: &Program, finished: &Finished) -> Re
 }
 
 /// A private place could not be made: the machine's doing.
-pub fn no_scratch(why: std::io::Error) -> MetricError {
+pub(super) fn no_scratch(why: std::io::Error) -> MetricError {
     MetricError::Machine(format!("no place for a report in the scratch directory: {why}"))
 }

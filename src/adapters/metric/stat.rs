@@ -74,7 +74,7 @@ impl fmt::Display for Stat {
 
 /// The nearest-rank percentile: the smallest observation that at least this share of all of
 /// them does not exceed. `None` where there are no observations. The slice is sorted in place.
-pub fn nearest_rank(data: &mut [f64], thousandths: u32) -> Option<f64> {
+pub(super) fn nearest_rank(data: &mut [f64], thousandths: u32) -> Option<f64> {
     data.sort_by(f64::total_cmp);
     let count = data.len() as u64;
     let rank = (u64::from(thousandths) * count).div_ceil(100_000).max(1);

@@ -68,7 +68,7 @@ pub fn output(text: &str) -> String {
 }
 
 /// Text short enough for a message.
-pub fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     let mut short: String = text.chars().take(80).collect();
     if short.len() < text.len() {
         short.push('…');

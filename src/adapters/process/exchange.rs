@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::secret::secret;
 
 /// A report longer than this is refused.
-pub const REPORT_LIMIT: u64 = 64 << 20;
+pub(crate) const REPORT_LIMIT: u64 = 64 << 20;
 
 /// How its directories are called, before a random number in hexadecimal digits.
 pub const PREFIX: &str = "x-";
@@ -63,14 +63,14 @@ impl Exchange {
     }
 
     /// The file's content from a byte on.
-    pub fn read_from(&self, start: u64) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read_from(&self, start: u64) -> io::Result<Option<Vec<u8>>> {
         read_untrusted(&self.file, start)
     }
 }
 
 /// A directory for temporary files beside the one that is there for them, both in a folder of their own: empty, and
 /// gone with all that is in it when this is dropped.
-pub fn temporary_beside(usual: &Path) -> io::Result<TempDir> {
+pub(crate) fn temporary_beside(usual: &Path) -> io::Result<TempDir> {
     let folder = usual.parent().ok_or_else(|| io::Error::other("it is in no folder"))?;
     private(folder, SHORT_BITS)
 }
@@ -92,7 +92,7 @@ fn private(parent: &Path, bits: usize) -> io::Result<TempDir> {
 
 /// Reads a file that somebody else wrote, from a byte on; `None` where there is none. Anything
 /// but a regular file is refused, and so is more than [`REPORT_LIMIT`].
-pub fn read_untrusted(path: &Path, start: u64) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_untrusted(path: &Path, start: u64) -> io::Result<Option<Vec<u8>>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
     let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -109,7 +109,7 @@ pub fn read_untrusted(path: &Path, start: u64) -> io::Result<Option<Vec<u8>>> {
 
 /// Reads a file of somebody else's tree by its path in there, as [`read_untrusted`] does; a link on the
 /// way is refused, so that nothing outside of the tree is read.
-pub fn read_inside(tree: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_inside(tree: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
     let mut at = tree.to_owned();
     for part in Path::new(path).components() {
         let Component::Normal(part) = part else {

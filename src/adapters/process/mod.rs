@@ -24,11 +24,13 @@ use crate::domain::quantity::show_duration;
 
 pub use command::{Command, Environment, Stay, User};
 pub use enclosure::{Enclosure, Order, Sandbox, SandboxError};
-pub use exchange::{Exchange, PREFIX, REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
+pub use exchange::{Exchange, PREFIX};
+pub(crate) use exchange::{REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;
-pub use room::{Left, full, lacked};
+pub(crate) use room::lacked;
+pub use room::{Left, full};
 pub use secret::secret;
 pub use site::Site;
 
@@ -73,7 +75,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// How much is kept of the beginning of standard output.
-pub const FIRST: usize = 1 << 10;
+pub(super) const FIRST: usize = 1 << 10;
 
 /// A program that ended.
 #[derive(Debug, Clone)]

@@ -76,7 +76,7 @@ fn set(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
 }
 
 /// Lets the calling thread go before what is measured: for one that asks it or waits for its end, and does little. Where nothing better is allowed it stays as it is.
-pub fn go_first() {
+pub(crate) fn go_first() {
     // Refused or not, what is measured is looked at alike.
     match measured() {
         Priority::RealTime => drop(set(libc::SCHED_RR, LOOKING)),
@@ -87,7 +87,7 @@ pub fn go_first() {
 
 /// Gives the calling thread the best usual priority that it may have, whatever it was started with: for one that looks into
 /// `/proc` again and again.
-pub fn look_on() {
+pub(crate) fn look_on() {
     if measured() == Priority::RealTime {
         drop(set(libc::SCHED_OTHER, 0));
         let _ = setpriority_process(None, HIGHEST);

@@ -43,13 +43,13 @@ impl Redactor {
     }
 
     /// Knows a trial's token as well.
-    pub fn knowing(mut self, token: &Secret) -> Self {
+    pub(crate) fn knowing(mut self, token: &Secret) -> Self {
         self.add(token.expose().as_bytes().to_vec());
         self
     }
 
     /// Takes out the credentials of others too, where they are marked as such.
-    pub fn with_bearers(mut self) -> Self {
+    pub(crate) fn with_bearers(mut self) -> Self {
         self.bearer = true;
         self.starts[usize::from(b'b')] = true;
         self.starts[usize::from(b'B')] = true;
@@ -92,7 +92,7 @@ impl Redactor {
     }
 
     /// Whether a secret stands in this text.
-    pub fn finds(&self, text: &[u8]) -> bool {
+    pub(crate) fn finds(&self, text: &[u8]) -> bool {
         matches!(self.clean(text, text.len()), Cow::Owned(_))
     }
 

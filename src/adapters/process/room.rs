@@ -55,7 +55,7 @@ pub fn full(path: &Path, left: Left) -> Option<String> {
 
 /// Where a program of a lease that did not end well had no room: it is looked at at once, since what a program wrote is
 /// often taken away with it.
-pub fn lacked(env: &Environment, dir: &Path) -> Option<String> {
+pub(crate) fn lacked(env: &Environment, dir: &Path) -> Option<String> {
     env.get("BLUEPRINT_LEASE")?;
     let temporary = env.get("TMPDIR").map(Path::new);
     [Some(dir), temporary].into_iter().flatten().find_map(|place| full(place, Left::Nothing))

@@ -19,7 +19,7 @@ use crate::domain::quantity::Tokens;
 const ADDED_ON_TOP: u64 = 64;
 
 /// Over a whole text no honest tokenizer averages more characters a token.
-pub const MOST_CHARACTERS: u64 = 8;
+pub(crate) const MOST_CHARACTERS: u64 = 8;
 
 /// Of white space and rules (`-----`) so many characters that are alike count as one: there are tokens of 128.
 const ALIKE: u64 = 16;

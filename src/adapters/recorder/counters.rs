@@ -55,7 +55,7 @@ impl Watched {
 
 /// The counters of the calling thread.
 #[derive(Debug)]
-pub struct Thread {
+pub(super) struct Thread {
     schedstat: Watched,
 }
 

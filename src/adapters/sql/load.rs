@@ -94,7 +94,7 @@ enum Open {
 }
 
 /// Connections of one contender, all of them ready with the statement.
-pub struct Connections {
+pub(crate) struct Connections {
     line: usize,
     text: SqlStr,
     /// The statement with rows that can be compared.
@@ -151,12 +151,12 @@ impl Connections {
     }
 
     /// Whether a connection was lost since they were opened: then all of them have to be opened anew.
-    pub fn are_lost(&self) -> bool {
+    pub(crate) fn are_lost(&self) -> bool {
         self.lost.get().is_some()
     }
 
     /// Ends what still runs: PostgreSQL looks for lost clients itself. Nothing can be asked any more.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
         self.lose(QueryError::Server("the connections were given up".to_owned()));
         drop(self.take_idle());

@@ -16,10 +16,10 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 /// The longest name PostgreSQL keeps; it cuts longer ones off without a word, and two may meet.
-pub const NAME_LIMIT: usize = 63;
+const NAME_LIMIT: usize = 63;
 
 /// What every comment of ours starts with.
-pub const MARKER: &str = "blueprint:v1";
+pub(super) const MARKER: &str = "blueprint:v1";
 
 /// An identifier, always quoted.
 pub fn ident(name: &str) -> String {
@@ -50,7 +50,7 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>, digits: usize) -> S
 
 /// `bp_<run8>_<key≤24>_<hash8>`: readable, at most 47 bytes of `[a-z0-9_]`, and its own for each
 /// nonce.
-pub fn lease_name(run: &str, contender: &str, nonce: &str) -> String {
+pub(super) fn lease_name(run: &str, contender: &str, nonce: &str) -> String {
     let plain = |text: &str| -> String {
         let lower = text.chars().map(|c| c.to_ascii_lowercase());
         lower.map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
@@ -63,7 +63,7 @@ pub fn lease_name(run: &str, contender: &str, nonce: &str) -> String {
 }
 
 /// Whether a name has the shape of [`lease_name`]: nothing else is ever removed.
-pub fn is_lease_name(name: &str) -> bool {
+pub(super) fn is_lease_name(name: &str) -> bool {
     let safe = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     safe && name.len() <= NAME_LIMIT && name.starts_with("bp_") && name.matches('_').count() >= 3
 }

@@ -22,7 +22,7 @@ pub async fn execute(connection: &mut PgConnection, text: String) -> Result<(), 
 }
 
 /// Whether a login was refused, as against a server that can't be reached.
-pub fn is_refusal(error: &sqlx::Error) -> bool {
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default();
     code.starts_with("28") || code == "3D000" || code == "42501"
 }
@@ -49,23 +49,23 @@ async fn find(conn: &mut PgConnection, query: &'static str, name: &str) -> Resul
 }
 
 /// A database by its name.
-pub async fn find_database(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+pub(crate) async fn find_database(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
     find(conn, FIND_DATABASE, name).await
 }
 
 /// A role by its name.
-pub async fn find_role(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+pub(crate) async fn find_role(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
     find(conn, FIND_ROLE, name).await
 }
 
 /// A schema of the connection's database by its name.
-pub async fn find_schema(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
+pub(crate) async fn find_schema(conn: &mut PgConnection, name: &str) -> Result<Option<Found>, sqlx::Error> {
     find(conn, FIND_SCHEMA, name).await
 }
 
 /// Databases of the connected role whose names start like this and whose comment is this, or was
 /// not written any more.
-pub async fn marked_databases(
+pub(crate) async fn marked_databases(
     conn: &mut PgConnection,
     prefix: &str,
     comment: &str,
@@ -87,7 +87,7 @@ pub async fn templates(conn: &mut PgConnection, prefix: &str, mark: &str) -> Res
 }
 
 /// Whether leases' roles are members of the role that owns what templates hold.
-pub async fn has_leases(conn: &mut PgConnection, owner: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn has_leases(conn: &mut PgConnection, owner: &str) -> Result<bool, sqlx::Error> {
     let query = r"SELECT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
                   WHERE m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $1) AND r.rolname LIKE 'bp\_%')";
     sqlx::query_scalar(query).bind(owner).fetch_one(conn).await
@@ -135,7 +135,7 @@ pub async fn standing(conn: &mut PgConnection) -> Result<Standing, sqlx::Error> 
 }
 
 /// A role of a lease with its marker, both or neither. `owner` is what it acts as.
-pub fn create_role(name: &str, password: &str, connections: u32, owner: Option<&str>, marker: &str) -> String {
+pub(crate) fn create_role(name: &str, password: &str, connections: u32, owner: Option<&str>, marker: &str) -> String {
     let role = ident(name);
     let mut text = format!(
         "CREATE ROLE {role} LOGIN PASSWORD {} CONNECTION LIMIT {connections};
@@ -152,36 +152,36 @@ pub fn create_role(name: &str, password: &str, connections: u32, owner: Option<&
 }
 
 /// The role that owns what templates hold, with its marker.
-pub fn create_owner(name: &str, marker: &str) -> String {
+pub(crate) fn create_owner(name: &str, marker: &str) -> String {
     let role = ident(name);
     format!("CREATE ROLE {role} NOLOGIN; COMMENT ON ROLE {role} IS {}; GRANT {role} TO CURRENT_USER;", literal(marker))
 }
 
 /// An empty database, to be filled. Stands alone: no transaction may surround it.
-pub fn create_empty_database(name: &str) -> String {
+pub(crate) fn create_empty_database(name: &str) -> String {
     format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", ident(name))
 }
 
 /// A clone by copying files, which costs no write-ahead log. Before version 15 there is no other way.
-pub fn clone_database(name: &str, template: &str, version: u32) -> String {
+pub(crate) fn clone_database(name: &str, template: &str, version: u32) -> String {
     let strategy = if version >= 150_000 { " STRATEGY FILE_COPY" } else { "" };
     format!("CREATE DATABASE {} TEMPLATE {}{strategy}", ident(name), ident(template))
 }
 
 /// Small steps of a session don't wait for the disk. Creating a database does all the same, and what
 /// was written before it, such as the role that marks it, is then on the disk too.
-pub const HASTY: &str = "SET synchronous_commit = off";
+pub(crate) const HASTY: &str = "SET synchronous_commit = off";
 
 /// Lets the server share blocks instead of copying, where it can (version 18).
-pub const SHARE_BLOCKS: &str = "SET file_copy_method = 'clone'";
+pub(crate) const SHARE_BLOCKS: &str = "SET file_copy_method = 'clone'";
 
 /// Marks a database.
-pub fn comment_on_database(name: &str, comment: &str) -> String {
+pub(crate) fn comment_on_database(name: &str, comment: &str) -> String {
     format!("COMMENT ON DATABASE {} IS {}", ident(name), literal(comment))
 }
 
 /// Who may do what in a template that is being built: its owner's objects, nobody else's visits.
-pub fn open_to_owner(database: &str, owner: &str) -> String {
+pub(crate) fn open_to_owner(database: &str, owner: &str) -> String {
     let (database, owner) = (ident(database), ident(owner));
     format!(
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC;
@@ -190,42 +190,42 @@ pub fn open_to_owner(database: &str, owner: &str) -> String {
 }
 
 /// Needed since version 15, inside of the database.
-pub fn open_public_schema(owner: &str) -> String {
+pub(crate) fn open_public_schema(owner: &str) -> String {
     format!("GRANT ALL ON SCHEMA public TO {}", ident(owner))
 }
 
 /// Lets one role connect to a database.
-pub fn allow_connect(database: &str, role: &str) -> String {
+pub(crate) fn allow_connect(database: &str, role: &str) -> String {
     format!("GRANT CONNECT ON DATABASE {} TO {}", ident(database), ident(role))
 }
 
 /// Acts as a role from now on.
-pub fn become_role(role: &str) -> String {
+pub(crate) fn become_role(role: &str) -> String {
     format!("SET ROLE {}", ident(role))
 }
 
 /// A filled template gets its last name.
-pub fn rename_database(from: &str, to: &str) -> String {
+pub(crate) fn rename_database(from: &str, to: &str) -> String {
     format!("ALTER DATABASE {} RENAME TO {}", ident(from), ident(to))
 }
 
 /// Nobody connects to a template: any session would make cloning fail.
-pub fn close_database(name: &str) -> String {
+pub(crate) fn close_database(name: &str) -> String {
     format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", ident(name))
 }
 
 /// Drops a database with whoever is connected to it.
-pub fn drop_database(name: &str) -> String {
+pub(crate) fn drop_database(name: &str) -> String {
     format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name))
 }
 
 /// Drops a role.
-pub fn drop_role(name: &str) -> String {
+pub(crate) fn drop_role(name: &str) -> String {
     format!("DROP ROLE IF EXISTS {}", ident(name))
 }
 
 /// A schema with its role, both marked, all or nothing.
-pub fn create_schema(name: &str, database: &str, marker: &str) -> String {
+pub(crate) fn create_schema(name: &str, database: &str, marker: &str) -> String {
     let schema = ident(name);
     format!(
         "CREATE SCHEMA {schema} AUTHORIZATION {schema};
@@ -238,67 +238,67 @@ pub fn create_schema(name: &str, database: &str, marker: &str) -> String {
 }
 
 /// Everything a role owns or was granted in this database.
-pub fn drop_owned(role: &str) -> String {
+pub(crate) fn drop_owned(role: &str) -> String {
     format!("DROP OWNED BY {} CASCADE", ident(role))
 }
 
 /// Drops a schema with what is in it.
-pub fn drop_schema(name: &str) -> String {
+pub(crate) fn drop_schema(name: &str) -> String {
     format!("DROP SCHEMA IF EXISTS {} CASCADE", ident(name))
 }
 
 /// The application's role in a private server. It may create databases, as test runners do: none of
 /// them is anybody else's.
-pub fn create_application(role: &str, password: &str) -> String {
+pub(crate) fn create_application(role: &str, password: &str) -> String {
     format!("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}", ident(role), literal(password))
 }
 
 /// A database that a role owns. Stands alone.
-pub fn create_owned_database(name: &str, owner: &str) -> String {
+pub(crate) fn create_owned_database(name: &str, owner: &str) -> String {
     format!("CREATE DATABASE {} OWNER {}", ident(name), ident(owner))
 }
 
 /// Vacuumed, with statistics, and written out.
-pub const SETTLE: &str = "VACUUM (ANALYZE)";
+pub(crate) const SETTLE: &str = "VACUUM (ANALYZE)";
 
 /// As [`SETTLE`], for a role that owns only some of a database's tables.
-pub const SETTLE_OWN: &str = "ANALYZE";
+pub(crate) const SETTLE_OWN: &str = "ANALYZE";
 
 /// A new password.
-pub fn set_password(role: &str, password: &str) -> String {
+pub(crate) fn set_password(role: &str, password: &str) -> String {
     format!("ALTER ROLE {} PASSWORD {}", ident(role), literal(password))
 }
 
 /// What lets a role make databases with roles of their own.
-pub fn grant_databases(role: &str) -> String {
+pub(crate) fn grant_databases(role: &str) -> String {
     format!("ALTER ROLE {} CREATEDB CREATEROLE", ident(role))
 }
 
 /// What lets a role make roles.
-pub fn grant_roles(role: &str) -> String {
+pub(crate) fn grant_roles(role: &str) -> String {
     format!("ALTER ROLE {} CREATEROLE", ident(role))
 }
 
 /// What lets a role make schemas in a database.
-pub fn grant_schemas(role: &str, database: &str) -> String {
+pub(crate) fn grant_schemas(role: &str, database: &str) -> String {
     format!("GRANT CREATE ON DATABASE {} TO {}", ident(database), ident(role))
 }
 
 /// Ends the sessions of a role and says how many there were.
-pub async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, sqlx::Error> {
+pub(crate) async fn end_sessions(conn: &mut PgConnection, role: &str) -> Result<usize, sqlx::Error> {
     let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
     Ok(sqlx::query(query).bind(role).fetch_all(conn).await?.len())
 }
 
 /// Whether a database has transactions that were prepared and neither committed nor rolled back.
-pub async fn has_prepared(conn: &mut PgConnection, database: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn has_prepared(conn: &mut PgConnection, database: &str) -> Result<bool, sqlx::Error> {
     let query = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = $1)";
     sqlx::query_scalar(query).bind(database).fetch_one(conn).await
 }
 
 /// Rolls back transactions that were prepared in the connection's database, all or those of one role: they outlive their
 /// sessions, keep what they locked, and no database can be dropped that has one. Each is its role's to end.
-pub async fn end_prepared(conn: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
+pub(crate) async fn end_prepared(conn: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
     let query = "SELECT gid, owner::text FROM pg_prepared_xacts
                  WHERE database = current_database() AND ($1::text IS NULL OR owner = $1)";
     let prepared: Vec<(String, String)> = sqlx::query_as(query).bind(role).fetch_all(&mut *conn).await?;
@@ -316,12 +316,12 @@ pub async fn lock(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> 
 }
 
 /// As [`lock`], beside others who take it so.
-pub async fn lock_shared(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock_shared(conn: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_lock_shared($1)").bind(key).execute(conn).await.map(drop)
 }
 
 /// As [`lock`], and whether it was to be had within a limit.
-pub async fn lock_within(conn: &mut PgConnection, key: i64, limit: Duration) -> Result<bool, sqlx::Error> {
+pub(crate) async fn lock_within(conn: &mut PgConnection, key: i64, limit: Duration) -> Result<bool, sqlx::Error> {
     let until = std::time::Instant::now() + limit;
     loop {
         let query = "SELECT pg_try_advisory_lock($1)";
@@ -343,7 +343,7 @@ pub fn alone() -> String {
 
 /// Runs a script of the user's, a statement at a time, each in its own transaction unless the
 /// script opens one.
-pub async fn run_script(conn: &mut PgConnection, text: &str) -> Result<(), ScriptError> {
+pub(crate) async fn run_script(conn: &mut PgConnection, text: &str) -> Result<(), ScriptError> {
     for statement in statements(text)? {
         let done = match statement.rows {
             None => execute(conn, statement.text.to_owned()).await,

@@ -37,7 +37,7 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, ScriptError> {
 
 /// The parameters of a statement as they are written, in order: `$1`, `?`, `?2`, `:name`, `@name`.
 /// Two colons are a cast.
-pub fn placeholders(text: &str) -> Result<Vec<&str>, ScriptError> {
+pub(super) fn placeholders(text: &str) -> Result<Vec<&str>, ScriptError> {
     let mut cursor = Cursor { text, at: 0 };
     let mut found = Vec::new();
     loop {
@@ -67,7 +67,7 @@ pub fn placeholders(text: &str) -> Result<Vec<&str>, ScriptError> {
 }
 
 /// The line that a byte offset is on, from 1.
-pub fn line_of(text: &str, at: usize) -> usize {
+pub(super) fn line_of(text: &str, at: usize) -> usize {
     text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
 }
 

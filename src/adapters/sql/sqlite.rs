@@ -21,7 +21,7 @@ pub async fn create(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
 }
 
 /// Runs a script of the user's, a statement at a time.
-pub async fn run_script(connection: &mut SqliteConnection, text: &str) -> Result<(), ScriptError> {
+pub(crate) async fn run_script(connection: &mut SqliteConnection, text: &str) -> Result<(), ScriptError> {
     for statement in statements(text)? {
         let done = sqlx::raw_sql(AssertSqlSafe(statement.text.to_owned())).execute(&mut *connection).await;
         done.map_err(|why| ScriptError { line: statement.line, why: said(&why) })?;

@@ -22,7 +22,7 @@ pub enum Engine {
 
 impl Engine {
     /// The engine that a scheme such as `postgresql+psycopg` names.
-    pub fn of_scheme(scheme: &str) -> Option<Self> {
+    pub(crate) fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme.split('+').next().unwrap_or_default() {
             "postgres" | "postgresql" => Some(Self::Postgres),
             "sqlite" | "sqlite3" => Some(Self::Sqlite),
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// A server of ours that listens on a socket in this directory.
-    pub fn in_directory(scheme: &str, directory: &str, port: u16) -> Self {
+    pub(crate) fn in_directory(scheme: &str, directory: &str, port: u16) -> Self {
         let options = PgConnectOptions::new_without_pgpass().socket(directory).port(port);
         Self { options, scheme: scheme.to_owned(), query: Vec::new() }
     }
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// How to connect as somebody else.
-    pub fn options_for(&self, login: &Login<'_>) -> PgConnectOptions {
+    pub(crate) fn options_for(&self, login: &Login<'_>) -> PgConnectOptions {
         let options = self.options().username(login.user).password(login.password).database(login.database);
         match login.search_path {
             Some(path) => options.options([("search_path", path)]),
@@ -122,7 +122,7 @@ impl Server {
     }
 
     /// Whether it listens on this machine only, as far as the name tells.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         let host = self.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let loopback = bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
@@ -130,7 +130,7 @@ impl Server {
     }
 
     /// The URL that a lease's processes get, with the scheme of the configuration's.
-    pub fn url_for(&self, login: &Login<'_>) -> String {
+    pub(crate) fn url_for(&self, login: &Login<'_>) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         let host = self.host();
         let mut out = format!("{}://", self.scheme);

@@ -27,7 +27,7 @@ pub struct CommandSettings {
 }
 
 /// The suite.
-pub struct CommandSuite {
+pub(crate) struct CommandSuite {
     settings: CommandSettings,
 }
 

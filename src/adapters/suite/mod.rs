@@ -20,7 +20,8 @@ use async_trait::async_trait;
 use super::process::ProcessError;
 pub use super::process::Site;
 use crate::domain::trial::TestReport;
-pub use command::{CommandSettings, CommandSuite};
+pub use command::CommandSettings;
+use command::CommandSuite;
 pub use http::{HttpSettings, HttpSuite};
 pub use runner::RUNNERS;
 

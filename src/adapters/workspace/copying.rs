@@ -16,7 +16,7 @@ const BATCH: usize = 64;
 
 /// What is copied where.
 #[derive(Debug, Clone)]
-pub struct Copying<'a> {
+pub(super) struct Copying<'a> {
     /// The tree that it is copied out of.
     pub from: &'a Path,
     /// The tree that it is copied into.

@@ -83,7 +83,7 @@ pub fn exclusion(path: &str) -> Option<Exclusion> {
 
 /// Whether a comment among the first lines says that a generator wrote the file. Where the language
 /// is unknown, any line may say so.
-pub fn says_generated(text: &str, classified: &Classified) -> bool {
+pub(super) fn says_generated(text: &str, classified: &Classified) -> bool {
     let head = split(text).zip(&classified.lines).take(HEADER);
     let mut said = head.filter(|(_, line)| line.kind == LineKind::Comment || classified.language.is_none());
     said.any(|(text, _)| {

@@ -23,7 +23,12 @@ pub fn control(seen: &Seen) -> Control {
 
 /// Those who are measured next with the shadow among them wherever the baseline is; the two alone
 /// where nobody else has to be measured and they are suspected to differ.
-pub fn accompanied(seen: &Seen, control: &Control, race_over: bool, mut active: Vec<Contender>) -> Vec<Contender> {
+pub(super) fn accompanied(
+    seen: &Seen,
+    control: &Control,
+    race_over: bool,
+    mut active: Vec<Contender>,
+) -> Vec<Contender> {
     let shadow = Contender::Shadow;
     let there = seen.tests.get(&shadow).is_some() && !seen.ended.contains_key(&shadow);
     let baseline = !seen.ended.contains_key(&Contender::Baseline);
@@ -45,7 +50,7 @@ pub fn accompanied(seen: &Seen, control: &Control, race_over: bool, mut active: 
 }
 
 /// The scoreboard, without a winner where the harness is known to be biased.
-pub fn overruled(seen: &Seen, control: &Control, scoreboard: Scoreboard) -> Scoreboard {
+pub(super) fn overruled(seen: &Seen, control: &Control, scoreboard: Scoreboard) -> Scoreboard {
     match control.support(seen.started.seed).filter(|_| control.is_biased()) {
         Some(support) => {
             let verdict = Verdict::NoWinner { reason: NoWinner::HarnessBiased { support } };

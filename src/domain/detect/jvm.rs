@@ -3,10 +3,10 @@
 use super::{Folder, Found};
 
 /// Files that make a folder a Gradle build.
-pub const GRADLE: &[&str] = &["settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts"];
+pub(super) const GRADLE: &[&str] = &["settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts"];
 
 /// A Maven project.
-pub fn maven(folder: &Folder<'_>) -> Option<Found> {
+pub(crate) fn maven(folder: &Folder<'_>) -> Option<Found> {
     folder.has("pom.xml").then_some(())?;
     let mut found = Found::of(folder, &[("maven", "pom.xml")]);
     let program = if folder.has("mvnw") { "./mvnw" } else { "mvn" };
@@ -18,7 +18,7 @@ pub fn maven(folder: &Folder<'_>) -> Option<Found> {
 }
 
 /// A Gradle build.
-pub fn gradle(folder: &Folder<'_>) -> Option<Found> {
+pub(crate) fn gradle(folder: &Folder<'_>) -> Option<Found> {
     let because = folder.first(GRADLE)?;
     let mut found = Found::of(folder, &[("gradle", because)]);
     let program = if folder.has("gradlew") { "./gradlew" } else { "gradle" };

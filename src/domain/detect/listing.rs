@@ -81,7 +81,7 @@ pub fn wants(path: &str) -> bool {
 }
 
 /// Whether Python's runners take a file for tests.
-pub fn is_python_test(name: &str) -> bool {
+pub(super) fn is_python_test(name: &str) -> bool {
     name.ends_with(".py") && (name.starts_with("test_") || name.ends_with("_test.py"))
 }
 
@@ -136,7 +136,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Whether git ignores this file of it.
-    pub fn ignores(&self, name: &str) -> bool {
+    pub(super) fn ignores(&self, name: &str) -> bool {
         self.listing.ignored.contains(&self.path(name))
     }
 

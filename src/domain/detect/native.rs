@@ -3,7 +3,7 @@
 use super::{Folder, Found, Metric, metric_name};
 
 /// Names that make looks for, in its order.
-pub const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
+pub(super) const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
 
 /// Runners that a makefile may only call, by words of its recipes.
 const CALLED: &[(&str, &str)] = &[
@@ -22,7 +22,7 @@ const CALLED: &[(&str, &str)] = &[
 ];
 
 /// A project that CMake configures.
-pub fn cmake(folder: &Folder<'_>) -> Option<Found> {
+pub(super) fn cmake(folder: &Folder<'_>) -> Option<Found> {
     let text = folder.has("CMakeLists.txt").then(|| folder.text("CMakeLists.txt"))?;
     let mut found = Found::of(folder, &[("cmake", "CMakeLists.txt")]);
     // A folder of the repository's own must not be built over.

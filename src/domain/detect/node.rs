@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Folder, Found, Metric, metric_name};
 
 /// What says which versions are installed, in the order in which a manager is told by them.
-pub const LOCKS: &[&str] = &["pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json"];
+pub(crate) const LOCKS: &[&str] = &["pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json"];
 
 /// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Manager {
 }
 
 /// Whether a package has tests of its own, so that those below it are its workspaces.
-pub fn has_tests(folder: &Folder<'_>) -> bool {
+pub(super) fn has_tests(folder: &Folder<'_>) -> bool {
     find(folder).is_some_and(|found| !found.tests.is_empty())
 }
 

@@ -4,11 +4,11 @@ use super::listing::is_python_test;
 use super::{FEW, Folder, Found, Metric, metric_name};
 
 /// What makes a folder a project.
-pub const MARKERS: &[&str] =
+pub(super) const MARKERS: &[&str] =
     &["pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini", "requirements.txt", "uv.lock", "poetry.lock"];
 
 /// What says which versions are installed.
-pub const LOCKS: &[&str] = &["uv.lock", "poetry.lock"];
+pub(crate) const LOCKS: &[&str] = &["uv.lock", "poetry.lock"];
 
 /// Extras and groups that hold what tests need.
 const TESTING: &[&str] = &["test", "tests", "testing", "dev"];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{FEW, Folder, Found, Metric, metric_name};
 
 /// Whether a manifest speaks for the crates below it.
-pub fn is_workspace(folder: &Folder<'_>) -> bool {
+pub(super) fn is_workspace(folder: &Folder<'_>) -> bool {
     folder.text("Cargo.toml").lines().any(|line| line.trim_start().starts_with("[workspace"))
 }
 

@@ -182,7 +182,7 @@ pub(super) struct Group<'a> {
 
 impl Group<'_> {
     /// Whether its heading is this one, compared without case.
-    pub fn is_named(&self, text: &str, name: &str) -> bool {
+    pub(super) fn is_named(&self, text: &str, name: &str) -> bool {
         self.heading.as_ref().is_some_and(|(_, inner)| text::normal(&text[inner.clone()]) == name)
     }
 }

@@ -82,7 +82,7 @@ impl Replay {
     }
 
     /// How many times longer than undisturbed each tick took.
-    pub fn slow_downs(&self) -> impl Iterator<Item = f64> {
+    pub(super) fn slow_downs(&self) -> impl Iterator<Item = f64> {
         self.ticks.iter().map(|tick| tick.wall / self.work)
     }
 

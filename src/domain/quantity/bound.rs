@@ -145,7 +145,7 @@ impl Bound {
     }
 
     /// Whether it asks for more than the baseline has, whatever that is: a relative bound that equal values miss.
-    pub fn asks_for_improvement(self) -> bool {
+    pub(crate) fn asks_for_improvement(self) -> bool {
         match self.limit {
             Limit::Absolute(_) => false,
             Limit::Relative(percent) => !self.comparator.accepts(0.0_f64.total_cmp(&(percent.get() + 0.0))),
@@ -153,7 +153,7 @@ impl Bound {
     }
 
     /// Whether no value can keep it: none that is measured is negative.
-    pub fn never_holds(self) -> bool {
+    pub(crate) fn never_holds(self) -> bool {
         let order = match self.limit {
             Limit::Absolute(limit) => limit.value().total_cmp(&0.0),
             // Of any baseline that is not negative.

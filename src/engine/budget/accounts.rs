@@ -80,7 +80,7 @@ impl Accounts {
     }
 
     /// Replaces a step's reservation by what its agent used.
-    pub fn settle_step(&self, reservation: Reservation, used: Tokens) {
+    pub(crate) fn settle_step(&self, reservation: Reservation, used: Tokens) {
         self.book().ledger.settle(reservation, used);
         self.settled.notify_waiters();
     }
@@ -91,7 +91,7 @@ impl Accounts {
     }
 
     /// What the requests of a step are charged so far.
-    pub fn usage_of(&self, variant: &VariantKey, step: usize) -> Usage {
+    pub(crate) fn usage_of(&self, variant: &VariantKey, step: usize) -> Usage {
         self.book().calls.of_step(variant, step).unwrap_or_default().usage
     }
 

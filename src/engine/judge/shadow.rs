@@ -35,7 +35,7 @@ impl Run {
     }
 
     /// Judges the base once more, where there is something to compare.
-    pub async fn judge_shadow(&self, facts: &Facts) -> Result<Option<Ready>, Error> {
+    pub(crate) async fn judge_shadow(&self, facts: &Facts) -> Result<Option<Ready>, Error> {
         let contender = Contender::Shadow;
         let out = [Contender::Baseline, Contender::Shadow].iter().any(|one| facts.seen.ended.contains_key(one));
         if !self.has_shadow() || out {
@@ -50,7 +50,7 @@ impl Run {
     }
 
     /// Tells of tests that do not agree with themselves: they say nothing about a variant.
-    pub fn warn_of_unsteady_tests(&self, reports: &Reports) {
+    pub(crate) fn warn_of_unsteady_tests(&self, reports: &Reports) {
         let names = reports.unsteady().names();
         let all = reports.get(&Contender::Baseline).map_or(0, TestReport::counted);
         if let Some(first) = names.first() {
@@ -64,7 +64,7 @@ impl Run {
     }
 
     /// Tells of a suspicion that the time was too short for.
-    pub fn warn_of_suspicion(&self, facts: &Facts) {
+    pub(crate) fn warn_of_suspicion(&self, facts: &Facts) {
         let control = decision::control(&facts.seen);
         if control.is_suspected() {
             self.warn(format!(

@@ -45,7 +45,7 @@ pub enum Judgement {
 impl Run {
     /// A clean tree of this commit (or tree object) with services of its own, set up and migrated.
     /// What `restored` matches is as the base has it.
-    pub async fn fresh_tree(
+    pub(crate) async fn fresh_tree(
         &self,
         contender: &Contender,
         name: &str,
@@ -179,7 +179,7 @@ impl Run {
 
     /// Every suite; the first that takes selectors gets those of the work items that apply. Cases are
     /// counted once.
-    pub async fn run_suites(
+    pub(crate) async fn run_suites(
         &self,
         contender: &Contender,
         judged: &Judged,
@@ -304,7 +304,7 @@ impl Run {
 
 /// Tests that pass on the baseline and fail on the variant, or fail on the variant and are not the
 /// baseline's at all.
-pub fn regressions(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
+pub(crate) fn regressions(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
     let failing: BTreeSet<_> = baseline.failed().into_iter().collect();
     variant.failed().into_iter().filter(|name| !failing.contains(name)).collect()
 }
@@ -319,7 +319,7 @@ pub fn lost(baseline: &TestReport, variant: &TestReport) -> Vec<String> {
 
 /// The outcome that a variant's tests alone decide, if they do: by what the baseline passes, and by
 /// what the weights demand of whoever is to land.
-pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
+pub(crate) fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestReport) -> Option<Outcome> {
     let mut tests = regressions(baseline, variant);
     tests.extend(lost(baseline, variant));
     tests.sort();

@@ -47,7 +47,7 @@ fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
 impl Run {
     /// Writes the end of a run that landed nothing into its document, unless that was done, is not wanted,
     /// or the run says nothing about the document. A run that can be measured on is not at its end.
-    pub async fn record_end(&self, board: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
+    pub(crate) async fn record_end(&self, board: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
         if let Some(commit) = &facts.recorded {
             return Ok(Some(commit.clone()));
         }

@@ -61,7 +61,7 @@ fn shown(values: &[Quantity]) -> Option<Quantity> {
 impl Run {
     /// What bounds the merged tree misses. Bounds relative to the baseline are taken against the
     /// target as it is now.
-    pub async fn missed_after_merge(
+    pub(crate) async fn missed_after_merge(
         &self,
         contender: &Contender,
         merged: Judged,

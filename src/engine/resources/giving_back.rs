@@ -13,7 +13,7 @@ impl Run {
     /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
     /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
     /// journal, for `gc` to take.
-    pub async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
+    pub(crate) async fn close_lease(&self, mut lease: Lease) -> Result<(), Error> {
         match lease.release() {
             Some(holding) => self.give_back(holding).await,
             None => Ok(()),
@@ -87,7 +87,7 @@ impl Run {
 
 /// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
 /// nothing is reached through a link.
-pub async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
+pub(crate) async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
     match resource {
         Resource::Directory { path } => {
             ports.workspace.unlink_detours(state, path).await.map_err(machine)?;

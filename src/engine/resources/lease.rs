@@ -22,7 +22,7 @@ const PORTS: usize = 4;
 pub(in crate::engine) const TREE: &str = "tree";
 
 /// The folder for reports, logs and prompts.
-pub const SCRATCH: &str = "scratch";
+pub(crate) const SCRATCH: &str = "scratch";
 /// The block whose seed everything is told that is no slice: no block has its number.
 const SET_UP: u32 = u32::MAX - 1;
 /// Variables that name places for results, each with the file's name.
@@ -94,7 +94,7 @@ impl Lease {
 
 /// The name of the lease that a contender is judged in. A slug has no `_`, so that this is no other
 /// variant's: `A` is not judged where `A-judge` works.
-pub fn judging(slug: &str) -> String {
+pub(crate) fn judging(slug: &str) -> String {
     format!("{slug}_judge")
 }
 
@@ -109,7 +109,7 @@ pub enum Purpose {
 
 impl Run {
     /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
-    pub async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
+    pub(crate) async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
         let dir = self.place(name);
         let mut lease = Lease {
             contender: contender.clone(),
@@ -242,7 +242,7 @@ impl Run {
     }
 
     /// Adds the variant's worktree to a lease.
-    pub async fn lease_worktree(&self, lease: &mut Lease, slug: &str, base: &CommitId) -> Result<(), Error> {
+    pub(crate) async fn lease_worktree(&self, lease: &mut Lease, slug: &str, base: &CommitId) -> Result<(), Error> {
         let (path, branch, kept) = (lease.worktree(), self.branch(slug), self.kept_ref(slug));
         let worktree = Resource::Worktree { path: path.clone(), branch: branch.clone(), kept };
         self.intend(lease, worktree.clone()).await?;
@@ -267,7 +267,7 @@ impl Run {
 
     /// Gives a tree what was built in the baseline's judged one: copies of its folders, which nobody else sees, and to
     /// files that are the same the times that they have there.
-    pub async fn build_on_baseline(&self, into: &Path) -> Result<(), Error> {
+    pub(crate) async fn build_on_baseline(&self, into: &Path) -> Result<(), Error> {
         let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
         if baseline == into || self.settings.built.is_empty() {
             return Ok(());

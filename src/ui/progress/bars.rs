@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_secs(1);
 const NARROW: usize = 60;
 
 /// The lines that are drawn.
-pub struct Bars {
+pub(super) struct Bars {
     all: MultiProgress,
     lines: Mutex<Vec<ProgressBar>>,
     columns: Option<usize>,

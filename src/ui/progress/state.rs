@@ -258,7 +258,7 @@ impl State {
     }
 
     /// What is said when nothing else was for a while.
-    pub fn heartbeat(&self, elapsed: Duration) -> String {
+    pub(super) fn heartbeat(&self, elapsed: Duration) -> String {
         let waits = |s: &Standing| s.waits.as_ref().map_or_else(String::new, |what| format!(" (waits for {what})"));
         let busy = self.standings.iter().filter(|s| !s.over);
         let busy = busy.map(|s| format!("{} {}{}", s.contender, s.doing, waits(s)));

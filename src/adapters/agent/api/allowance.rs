@@ -86,7 +86,7 @@ impl Allowance {
     }
 
     /// Whether a request of so many bytes leaves enough for an answer.
-    pub fn affords(&self, bytes: usize) -> bool {
+    pub(super) fn affords(&self, bytes: usize) -> bool {
         self.left().is_none_or(|left| self.estimate(bytes).saturating_add(USEFUL) <= left)
     }
 

@@ -32,7 +32,7 @@ impl Contract {
     }
 
     /// Whether a file may be changed, or why not.
-    pub fn allows(&self, path: &str) -> Result<(), String> {
+    pub(crate) fn allows(&self, path: &str) -> Result<(), String> {
         if !self.globs.is_match(path) {
             let named = self.named.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let back = if self.again { "; put it back with `run`, as git has it" } else { "" };

@@ -137,13 +137,13 @@ pub struct Conversation {
 
 impl Conversation {
     /// How many bytes can be taken out of it.
-    pub fn removable(&self) -> usize {
+    pub(super) fn removable(&self) -> usize {
         self.old().flat_map(|round| &round.results).map(gain).sum()
     }
 
     /// Leaves out old results, the oldest first, until so many bytes are gone or nothing old is left.
     /// The task, what the model said and the newest rounds stay.
-    pub fn leave_out(&mut self, bytes: usize) {
+    pub(super) fn leave_out(&mut self, bytes: usize) {
         let mut gone = 0;
         let old = self.rounds.len().saturating_sub(KEPT);
         for told in self.rounds[..old].iter_mut().flat_map(|round| &mut round.results) {

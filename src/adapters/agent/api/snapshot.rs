@@ -37,7 +37,7 @@ impl Snapshot {
     }
 
     /// Files that were not there before.
-    pub fn new_since(&self, before: &Self) -> Vec<String> {
+    pub(super) fn new_since(&self, before: &Self) -> Vec<String> {
         let new = self.0.keys().filter(|path| !before.0.contains_key(*path));
         new.filter_map(|path| path.to_str().map(str::to_owned)).collect()
     }

@@ -30,7 +30,7 @@ const XDG: [(&str, &str); 4] = [
 
 /// A directory that is removed when this is dropped.
 #[derive(Debug)]
-pub struct Home {
+pub(super) struct Home {
     dir: TempDir,
     owner: (u32, u32),
 }

@@ -79,7 +79,7 @@ impl Settings {
     }
 
     /// The model as requests name it: without the provider in front.
-    pub fn requested(&self) -> Option<&str> {
+    pub(super) fn requested(&self) -> Option<&str> {
         self.model.as_ref().map(|(_, told)| told.as_str())
     }
 

@@ -40,7 +40,7 @@ pub fn reading(benchmarks: &[Benchmark], metric: &Metric, format: &Format) -> Re
 
 /// A benchmark that times itself can't have taken longer than the slice that it ran in. `elapsed` is
 /// what was seen from outside.
-pub fn check_elapsed(
+pub(super) fn check_elapsed(
     benchmarks: &[Benchmark],
     metric: &Metric,
     format: &Format,

@@ -25,7 +25,7 @@ pub fn refused(format: &Format, text: &str, test: Option<&str>, stat: &str, unit
 }
 
 /// What one metric is in a report.
-pub fn read_documents(
+pub(super) fn read_documents(
     format: &Format,
     documents: &[Document],
     test: Option<&str>,

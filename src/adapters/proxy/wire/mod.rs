@@ -143,7 +143,7 @@ pub fn error(provider: Provider, kind: ErrorKind, message: &str) -> Value {
 }
 
 /// Whether a request wants to be told of each token how likely it and others were: then answers are long.
-pub fn likelihoods(body: &Value) -> bool {
+pub(super) fn likelihoods(body: &Value) -> bool {
     let wanted = |value: Option<&Value>| value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
     let config = body.get("generationConfig");
     let included = body.get("include").and_then(Value::as_array).into_iter().flatten();

@@ -31,7 +31,7 @@ pub fn go(text: &str) -> BTreeSet<String> {
 }
 
 /// `Gemfile`: gems outside groups for tests and development.
-pub fn gemfile(text: &str) -> BTreeSet<String> {
+pub(super) fn gemfile(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut outside = true;
     for line in text.lines().map(str::trim) {
@@ -49,7 +49,7 @@ pub fn gemfile(text: &str) -> BTreeSet<String> {
 }
 
 /// `build.gradle` and `build.gradle.kts`: `configuration "group:name:version"` and version catalogues' names.
-pub fn gradle(text: &str) -> BTreeSet<String> {
+pub(crate) fn gradle(text: &str) -> BTreeSet<String> {
     const CONFIGURATIONS: &[&str] =
         &["implementation", "api", "compileOnly", "runtimeOnly", "annotationProcessor", "kapt", "ksp"];
     let mut names = BTreeSet::new();
@@ -75,14 +75,14 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a list of requirements says by its name that it is not for production.
-pub fn is_for_development(path: &str) -> bool {
+pub(super) fn is_for_development(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     let mut words = name.split(|c: char| !c.is_alphanumeric());
     words.any(|word| ["dev", "develop", "development", "test", "tests", "lint", "docs", "doc", "ci"].contains(&word))
 }
 
 /// The name in a Python requirement, as package indexes spell it; none in an option or a comment.
-pub fn requirement(line: &str) -> Option<String> {
+pub(super) fn requirement(line: &str) -> Option<String> {
     let line = line.trim();
     if line.starts_with(['#', '-']) {
         return None;

@@ -8,12 +8,12 @@ use quick_xml::reader::Reader;
 use serde_json::Value;
 
 /// `package.json`.
-pub fn npm(text: &str) -> BTreeSet<String> {
+pub(crate) fn npm(text: &str) -> BTreeSet<String> {
     keys(text, &["dependencies", "optionalDependencies", "peerDependencies"])
 }
 
 /// `composer.json`; the language itself and its extensions are the platform's.
-pub fn composer(text: &str) -> BTreeSet<String> {
+pub(super) fn composer(text: &str) -> BTreeSet<String> {
     keys(text, &["require"]).into_iter().filter(|name| name.contains('/')).collect()
 }
 
@@ -23,7 +23,7 @@ fn keys(text: &str, sections: &[&str]) -> BTreeSet<String> {
 }
 
 /// `pom.xml`: every dependency that is not only for tests.
-pub fn maven(text: &str) -> BTreeSet<String> {
+pub(crate) fn maven(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut path = Vec::new();
     let (mut group, mut artifact, mut scope) = (String::new(), String::new(), String::new());
@@ -62,7 +62,7 @@ pub fn maven(text: &str) -> BTreeSet<String> {
 }
 
 /// A .NET project: its `PackageReference`s.
-pub fn dotnet(text: &str) -> BTreeSet<String> {
+pub(super) fn dotnet(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut reader = Reader::from_str(text);
     while let Ok(event) = reader.read_event() {

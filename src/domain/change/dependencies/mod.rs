@@ -50,7 +50,7 @@ impl Manifest {
     }
 
     /// Whether the file is a program besides, so that its lines count too.
-    pub fn is_program(self) -> bool {
+    pub(super) fn is_program(self) -> bool {
         self == Self::Gradle
     }
 

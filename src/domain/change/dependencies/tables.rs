@@ -42,7 +42,7 @@ pub fn cargo(text: &str) -> BTreeSet<String> {
 }
 
 /// `pyproject.toml`: the project's dependencies and extras, and Poetry's main group.
-pub fn pyproject(text: &str) -> BTreeSet<String> {
+pub(super) fn pyproject(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for Entry { keys, value } in entries(text) {
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();

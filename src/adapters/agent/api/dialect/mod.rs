@@ -65,7 +65,7 @@ fn parsed(event: &SseEvent) -> Result<Value, String> {
 }
 
 /// What an error says, in the shapes that providers use.
-pub fn error_words(value: &Value) -> Option<String> {
+pub(super) fn error_words(value: &Value) -> Option<String> {
     let error = value.get("error")?;
     let told = error.get("message").or(Some(error)).and_then(Value::as_str);
     Some(told.map_or_else(|| error.to_string(), str::to_owned))

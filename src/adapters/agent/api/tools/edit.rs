@@ -6,7 +6,7 @@ use super::output::short;
 use super::{Arguments, Field, Kind, Outcome, Tool};
 
 /// What the model is told of it.
-pub const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: "edit",
     about: "Replaces `old`, which must stand in the file exactly once, by `new`; without the line numbers of `read`. \
             With an empty `old` it makes a new file that holds `new`.",

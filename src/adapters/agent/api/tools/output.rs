@@ -53,7 +53,7 @@ pub fn plain(bytes: &[u8]) -> String {
 }
 
 /// Whether a file is text, by the first bytes of it.
-pub fn is_text(bytes: &[u8]) -> bool {
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
     !bytes[..bytes.len().min(8 << 10)].contains(&0)
 }
 

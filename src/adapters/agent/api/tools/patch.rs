@@ -10,7 +10,7 @@ use super::{Arguments, Field, Hands, Kind, Outcome, Tool};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the model is told of it.
-pub const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: "patch",
     about: "Applies a unified diff, all of it or none: `--- a/path` and `+++ b/path` (`/dev/null` for a file that is \
             new or goes), then hunks `@@ -1,3 +1,4 @@` with their lines of context.",

@@ -14,7 +14,7 @@ const WIDTH: usize = 2000;
 const ENTRIES: usize = 1000;
 
 /// What the model is told of it.
-pub const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: "read",
     about: "Reads a file: lines behind their numbers and a tab, at most 2,000 lines or 64 KiB a call. \
             Of a directory it lists the entries.",

@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const SHOWN: usize = 16 << 10;
 
 /// What the model is told of it.
-pub const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: "run",
     about: "Runs `sh -c` in the working directory without input, and tells exit status, time and output (at most its \
             first and last 8 KiB). What it leaves running is stopped.",

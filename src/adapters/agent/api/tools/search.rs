@@ -22,7 +22,7 @@ const LONGEST: u64 = 8 << 20;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What the model is told of it.
-pub const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: "search",
     about: "Finds lines by a regular expression (Rust's syntax, `(?i)` for any case) in files that git does not ignore: \
             `path:line:text`, at most 200.",
@@ -118,7 +118,7 @@ impl Query {
 }
 
 /// Carries out a call.
-pub async fn search(tree: &Arc<Tree>, arguments: &Arguments) -> Result<Outcome, String> {
+pub(super) async fn search(tree: &Arc<Tree>, arguments: &Arguments) -> Result<Outcome, String> {
     let query = Query::new(tree, arguments)?;
     let tree = Arc::clone(tree);
     let found = tokio::task::spawn_blocking(move || query.run(&tree)).await;
