@@ -9,6 +9,7 @@ use crate::adapters::process::{Left, Redactor};
 
 mod copying;
 mod crew;
+pub mod fake;
 mod local;
 mod removing;
 
