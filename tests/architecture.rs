@@ -107,7 +107,9 @@ fn violations(source: &Source) -> Vec<String> {
             "adapters" => match top {
                 "domain" | "error" => true,
                 "adapters" => {
-                    second.is_empty() || Some(second) == port || ["process", "sql", "http", "load", "fake"].contains(&second)
+                    second.is_empty()
+                        || Some(second) == port
+                        || ["process", "sql", "http", "load", "fake"].contains(&second)
                 }
                 _ => false,
             },

@@ -314,6 +314,29 @@ fn the_template_is_a_valid_document_without_findings() {
 }
 
 #[test]
+fn sample_documents_are_valid_without_findings_and_their_metrics_have_sources() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("blueprints");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let yaml = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = blueprint::config::Config::parse(yaml, std::path::Path::new("blueprint.yaml")).unwrap();
+    let mut samples = 0;
+    for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        assert!(readme.contains(&format!("({name})")), "{name} is not in the list");
+        let document = Document::parse(&std::fs::read(entry.path()).unwrap()).unwrap();
+        assert_eq!(document.warnings(), [], "{name}");
+        for metric in &document.plan().metrics {
+            assert!(config.metrics.contains_key(&metric.name), "{name}: {}", metric.name);
+        }
+        samples += 1;
+    }
+    assert_eq!(samples, 3);
+}
+
+#[test]
 fn no_line_of_tests_is_passed_over_whatever_stands_between_them() {
     let text = SEED.replace(
         "**Tests**:\n- pytest tests/performance/ -v --benchmark\n",

@@ -75,7 +75,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// How much is kept of the beginning of standard output.
-pub(super) const FIRST: usize = 1 << 10;
+pub const FIRST: usize = 1 << 10;
 
 /// A program that ended.
 #[derive(Debug, Clone)]
