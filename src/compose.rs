@@ -2,20 +2,21 @@
 //! works with. Decides nothing; what can't be put together is refused with the key to correct.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use crate::adapters::agent::patch::{self, Source};
 use crate::adapters::agent::scripted::Scripted;
-use crate::adapters::agent::{self, AgentSettings};
+use crate::adapters::agent::{self, Agent};
 use crate::adapters::cache::{self, Cache, CacheSettings};
 use crate::adapters::database::{self, Database, DatabaseSettings};
 use crate::adapters::git::{CommitId, Git as _, Head};
-use crate::adapters::journal::{Journal, Memory};
+use crate::adapters::journal::Journal;
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::metric::MetricSource;
+use crate::adapters::proxy::Proxy;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
 use crate::config::{self, Config, DatabaseIsolation};
 use crate::domain::decision;
@@ -24,7 +25,7 @@ use crate::domain::estimate::Estimate;
 use crate::domain::event::{Event, Sink};
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::{MetricName, Unchecked};
-use crate::domain::plan::{MetricBound, Plan};
+use crate::domain::plan::{MetricBound, Plan, VariantKey};
 use crate::engine::before::approval::{self, Approval, Candidate};
 use crate::engine::before::estimate;
 use crate::engine::before::known::{Environment, Known};
@@ -34,7 +35,7 @@ use crate::engine::before::uncommitted;
 use crate::engine::clock::Clock;
 use crate::engine::judge::shadow;
 use crate::engine::measure::lanes;
-use crate::engine::rehearsal;
+use crate::engine::rehearsal::{self, Files};
 use crate::engine::resources::lease;
 use crate::engine::run::{Ports, Settings};
 use crate::engine::state::{Facts, Log, Record, Started};
@@ -55,7 +56,7 @@ pub use measures::bindings;
 pub struct Prepared {
     /// What will be frozen.
     pub started: Started,
-    /// The world, with a journal that forgets.
+    /// The world.
     pub ports: Ports,
     /// The how.
     pub settings: Settings,
@@ -81,13 +82,45 @@ pub enum Purpose {
     Try,
 }
 
-/// Puts a run together and refuses what could only fail later.
+/// What a run fixes at its start, and keeps when it goes on.
+struct Fixed {
+    state: PathBuf,
+    measure_budget: Duration,
+    /// Whether a winner lands.
+    merge: bool,
+}
+
+impl Fixed {
+    fn new(project: &Project, plan: &Plan, run: &str) -> Self {
+        let measure_budget = project.config.measure_budget(plan.budget.time_cap);
+        Self { state: project.state_root().join(run), measure_budget, merge: true }
+    }
+
+    fn of(started: &Started) -> Self {
+        let merge = started.merge && !started.rehearsal && !started.trying;
+        Self { state: started.state.clone(), measure_budget: started.measure_budget, merge }
+    }
+}
+
+/// Who implements variants.
+enum Work {
+    /// The configured agent, which is only looked at.
+    Described,
+    /// The configured agent, with its way to models.
+    Live,
+    /// Controls: what each leaves is known beforehand.
+    Known(BTreeMap<VariantKey, Files>),
+    /// Nobody.
+    None,
+}
+
+/// Puts a run together and refuses what could only fail later. `merge` says whether a winner of its document is to land.
 pub async fn prepare(
     project: &Project,
     path: &str,
     document: &Document,
     target: &Target,
-    purpose: Purpose,
+    (purpose, merge): (Purpose, bool),
     events: Arc<dyn Sink>,
 ) -> Result<Prepared> {
     let (rehearsal, trying) = (purpose == Purpose::Rehearsal, purpose == Purpose::Try);
@@ -95,18 +128,20 @@ pub async fn prepare(
     let (config, random) = (&project.config, LocalWorkspace.random());
     let at = now();
     let run = target::run_id(at, random);
-    let mut settings = settings(project, plan, &run);
-    let mut ports = ports(project, plan, Arc::new(Memory::default()), events).await?;
-    if rehearsal {
-        settings.measure_budget = rehearsal_budget(settings.measure_budget);
-        rehearse(&mut ports, &mut settings, plan, &target.base).await?;
-    } else if trying {
-        // Nobody implements anything, and what would is no matter of the harness.
-        ports.agent = Arc::new(Scripted { files: BTreeMap::new() });
-        settings.merge = false;
-    } else {
-        connect(project, &mut ports).await?;
-    }
+    let usual = Fixed::new(project, plan, &run);
+    let fixed = match purpose {
+        Purpose::Document => Fixed { merge, ..usual },
+        Purpose::Try => Fixed { merge: false, ..usual },
+        Purpose::Rehearsal => Fixed { merge: false, measure_budget: rehearsal_budget(usual.measure_budget), ..usual },
+    };
+    let settings = settings(project, plan, &run, fixed);
+    let work = match purpose {
+        Purpose::Document => Work::Live,
+        // What would implement something is no matter of the harness.
+        Purpose::Try => Work::None,
+        Purpose::Rehearsal => Work::Known(controls(project, plan, &settings, &target.base).await?),
+    };
+    let ports = ports(project, plan, work, events).await?;
     target::preflight(plan, target, &ports, &settings).await?;
     queries::check(config, plan, &settings.protect, &*project.git, target).await?;
     let started = Started {
@@ -130,7 +165,7 @@ pub async fn prepare(
         unchecked: unchecked(plan, &ports.sources),
         sandboxed: ports.sandbox.is_some(),
         rehearsal,
-        merge: true,
+        merge,
         trying,
     };
     Ok(Prepared { started, ports, settings })
@@ -139,8 +174,8 @@ pub async fn prepare(
 /// Refuses what a run of this document would refuse before it starts; nothing is started or written.
 pub async fn preflight(project: &Project, document: &Document, target: &Target) -> Result<()> {
     let plan = document.plan();
-    let settings = settings(project, plan, "<run>");
-    let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
+    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"));
+    let ports = ports(project, plan, Work::Described, Arc::new(|_| {})).await?;
     agents::models(project, &*ports.agent)?;
     target::preflight(plan, target, &ports, &settings).await?;
     queries::check(&project.config, plan, &settings.protect, &*project.git, target).await
@@ -152,22 +187,19 @@ fn rehearsal_budget(whole: Duration) -> Duration {
     (whole / 4).max(Duration::from_secs(30)).min(whole)
 }
 
-/// Puts what is known beforehand in the place of the agent, and lets nothing land.
-async fn rehearse(ports: &mut Ports, settings: &mut Settings, plan: &Plan, base: &CommitId) -> Result<()> {
-    let files = rehearsal::script(&*ports.git, base, &settings.protect, plan, &settings.state).await?;
-    ports.agent = Arc::new(Scripted { files });
-    settings.merge = false;
-    Ok(())
+/// What controls write, which is known beforehand.
+async fn controls(
+    project: &Project,
+    plan: &Plan,
+    settings: &Settings,
+    base: &CommitId,
+) -> Result<BTreeMap<VariantKey, Files>> {
+    rehearsal::script(&*project.git, base, &settings.protect, plan, &settings.state).await
 }
 
 /// Puts a run together again after an interruption. The configuration must be the same: half a
 /// run by one and half by another is no measurement.
-pub async fn again(
-    project: &Project,
-    journal: Arc<dyn Journal>,
-    facts: &Facts,
-    events: Arc<dyn Sink>,
-) -> Result<(Ports, Settings)> {
+pub async fn again(project: &Project, facts: &Facts, events: Arc<dyn Sink>) -> Result<(Ports, Settings)> {
     let started = &facts.seen.started;
     if started.rules != decision::RULES {
         return Err(Error::refused(format!(
@@ -182,29 +214,24 @@ pub async fn again(
             .hint("restore it and resume")
             .hint(format!("or start anew: blueprint gc, then blueprint run {}", started.document)));
     }
-    let mut settings = settings(project, &started.plan, &started.run);
-    settings.state = started.state.clone();
-    settings.measure_budget = started.measure_budget;
-    settings.merge = started.merge;
-    let mut ports = ports(project, &started.plan, journal, events).await?;
-    if started.rehearsal {
-        rehearse(&mut ports, &mut settings, &started.plan, &started.base).await?;
-    } else {
-        connect(project, &mut ports).await?;
-    }
-    Ok((ports, settings))
+    let settings = settings(project, &started.plan, &started.run, Fixed::of(started));
+    let work = match started.rehearsal {
+        true => Work::Known(controls(project, &started.plan, &settings, &started.base).await?),
+        false => Work::Live,
+    };
+    Ok((ports(project, &started.plan, work, events).await?, settings))
 }
 
 /// Ports that can remove what a run made, and do nothing else.
-pub async fn caretaker(project: &Project, journal: Arc<dyn Journal>, facts: &Facts) -> Result<Ports> {
-    bare(project, facts.seen.started.plan.variants.len(), journal, Arc::new(|_| {})).await
+pub async fn caretaker(project: &Project, facts: &Facts) -> Result<Ports> {
+    bare(project, facts.seen.started.plan.variants.len(), (nobody(), None), Arc::new(|_| {})).await
 }
 
 /// What a reviewer sees before approving.
 pub async fn outline(project: &Project, path: &str, document: &Document, target: &Target) -> Result<Outline> {
     let plan = document.plan();
-    let settings = settings(project, plan, "<run>");
-    let ports = ports(project, plan, Arc::new(Memory::default()), Arc::new(|_| {})).await?;
+    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"));
+    let ports = ports(project, plan, Work::Described, Arc::new(|_| {})).await?;
     let head = project.git.head().await?;
     let estimate = estimate(project, path, plan).await?;
     let candidate = Candidate { path, disk: document, base: &target.base, target: &target.branch, again: false };
@@ -299,20 +326,32 @@ fn unchecked(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> Vec<Unchecked> {
     plan.metrics.iter().filter_map(of).collect()
 }
 
-/// The ports of a run, but for the proxy, which only a run that starts needs.
-async fn ports(project: &Project, plan: &Plan, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
+/// The ports of a run.
+async fn ports(project: &Project, plan: &Plan, work: Work, events: Arc<dyn Sink>) -> Result<Ports> {
     let config = &project.config;
+    let agent = match work {
+        Work::Described => (agent::build(agents::settings(configured(project)?)?), None),
+        Work::Live => {
+            let agent = agent::build(agents::settings(configured(project)?)?);
+            let proxy = match agents::models(project, &*agent)? {
+                Some(settings) => Some(agents::proxy(settings).await?),
+                None => None,
+            };
+            (agent, proxy)
+        }
+        Work::Known(files) => (Arc::new(Scripted { files }) as Arc<dyn Agent>, None),
+        Work::None => (nobody(), None),
+    };
     let sandbox = sandbox::port(project).await?.unwrap_or_else(|text| {
         events.send(Event::Warning { text });
         None
     });
     Ok(Ports {
         sandbox,
-        agent: agent::build(agents::settings(configured(project)?)?),
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
         tie_breaker: measures::tie_breaker(config)?,
-        ..bare(project, plan.variants.len(), journal, events).await?
+        ..bare(project, plan.variants.len(), agent, events).await?
     })
 }
 
@@ -326,26 +365,26 @@ fn configured(project: &Project) -> Result<&config::Agent> {
     })
 }
 
-/// Lets the agent reach its models, where that is ours to do.
-async fn connect(project: &Project, ports: &mut Ports) -> Result<()> {
-    if let Some(settings) = agents::models(project, &*ports.agent)? {
-        ports.proxy = Some(agents::proxy(settings).await?);
-    }
-    Ok(())
+/// An agent where nobody implements anything.
+fn nobody() -> Arc<dyn Agent> {
+    Arc::new(Scripted { files: BTreeMap::new() })
 }
 
-/// The ports that every run of a project has, with nothing to implement, test or measure.
-async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, events: Arc<dyn Sink>) -> Result<Ports> {
+/// The ports that every run of a project has, with nothing to test or measure.
+async fn bare(
+    project: &Project,
+    variants: usize,
+    (agent, proxy): (Arc<dyn Agent>, Option<Arc<dyn Proxy>>),
+    events: Arc<dyn Sink>,
+) -> Result<Ports> {
     Ok(Ports {
         git: project.git.clone(),
-        journal,
         exec: project.exec.clone(),
         sandbox: None,
         machine: Arc::new(Linux),
         workspace: Arc::new(LocalWorkspace),
-        // Recorded work needs nothing to be told about, and nobody implements anything here.
-        agent: agent::build(AgentSettings::Patch(patch::Settings { source: Source::Directory(String::new()) })),
-        proxy: None,
+        agent,
+        proxy,
         database: database_port(project, variants).await?,
         cache: cache_port(project).await?,
         suites: Vec::new(),
@@ -355,8 +394,9 @@ async fn bare(project: &Project, variants: usize, journal: Arc<dyn Journal>, eve
     })
 }
 
-fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
+fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed) -> Settings {
     let config = &project.config;
+    let Fixed { state, measure_budget, merge } = fixed;
     Settings {
         setup: config.setup.clone(),
         build: config.build.clone(),
@@ -364,7 +404,7 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         migrate: config.migrate.clone(),
         carry: config.carry.clone(),
         protect: target::protected(plan, &queries::protected(config), config.contestants_write_tests),
-        measure_budget: config.measure_budget(plan.budget.time_cap),
+        measure_budget,
         extends: !config.has_measure_budget(),
         wait: config.wait,
         patience: config.patience,
@@ -375,13 +415,13 @@ fn settings(project: &Project, plan: &Plan, run: &str) -> Settings {
         parallel: config.parallel,
         lanes: config.lanes,
         require: config.require,
-        merge: true,
+        merge,
         record: !config.journal_only,
         hooks: config.hooks,
         sign: config.sign,
         judge_unfinished: config.judge_unfinished,
         contestants_write_tests: config.contestants_write_tests,
-        state: project.state_root().join(run),
+        state,
         sandbox: sandbox::opened(project),
         env: project.inherited(),
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use blueprint::adapters::executor::local::Local;
-use blueprint::adapters::journal::Journal;
+use blueprint::adapters::journal::{Journal, Memory};
 use blueprint::adapters::machine::Machine;
 use blueprint::adapters::machine::fake::FakeMachine;
 use blueprint::adapters::machine::linux::Linux;
@@ -59,8 +59,8 @@ async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<E
     let events = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&events);
     let sink = Arc::new(move |event| sink.lock().unwrap().push(event));
-    let mut prepared =
-        compose::prepare(&project, DOCUMENT, &document, &target, compose::Purpose::Document, sink).await.unwrap();
+    let purpose = (compose::Purpose::Document, true);
+    let mut prepared = compose::prepare(&project, DOCUMENT, &document, &target, purpose, sink).await.unwrap();
     prepared.ports.machine = Arc::new(FakeMachine::new(Vec::new()).with(topology));
     // The same order and the same inputs in every run.
     prepared.started.seed = 7;
@@ -69,14 +69,14 @@ async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<E
 
 /// Carries it out, after these records of an earlier session.
 async fn carried_out(prepared: Prepared, earlier: &[Record]) -> (Facts, Scoreboard, Arc<dyn Journal>) {
-    let journal = Arc::clone(&prepared.ports.journal);
+    let journal: Arc<dyn Journal> = Arc::new(Memory::default());
     let mut facts = prepared.record(&journal).await.unwrap();
     let log = Log::new(Arc::clone(&journal), &prepared.started.run, Clock::resumed(Duration::ZERO));
     for record in earlier {
         log.write(record).await.unwrap();
         facts.take(record.clone());
     }
-    let run = Run::new(&facts, prepared.ports, prepared.settings, Stop::new()).unwrap();
+    let run = Run::new(&facts, prepared.ports, prepared.settings, Arc::clone(&journal), Stop::new()).unwrap();
     let conclusion = pipeline::carry_out(&run).await.unwrap();
     (run.facts().await.unwrap(), conclusion.scoreboard, journal)
 }

@@ -39,7 +39,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
             }
             // Who holds the lock is at work, and what it made is its own.
             let Ok(_lock) = journal.lock(&run).await else { continue };
-            let ports = compose::caretaker(&project, journal.clone(), &facts).await?;
+            let ports = compose::caretaker(&project, &facts).await?;
             let log = Log::new(journal.clone(), &run, Clock::resumed(facts.elapsed));
             cleaned.push(recovery::clean(&ports, &log, &facts).await?);
         }

@@ -123,13 +123,12 @@ async fn try_out(path: &Path, project: &Project, context: &Context) -> Result<()
     let signals = Signals::watch()?;
     let watch = Watch::new(context, None)?;
     let sink = watch.sink.clone();
-    let prepared = compose::prepare(project, &relative, &loaded.document, &target, Purpose::Try, sink).await?;
+    let prepared = compose::prepare(project, &relative, &loaded.document, &target, (Purpose::Try, true), sink).await?;
     let journal = project.journal().await?;
     let _lock = journal.lock(&prepared.started.run).await?;
     let facts = prepared.record(&journal).await?;
-    let Prepared { mut ports, settings, .. } = prepared;
-    ports.journal = journal;
-    let run = Run::new(&facts, ports, settings, signals.stop.clone())?;
+    let Prepared { ports, settings, .. } = prepared;
+    let run = Run::new(&facts, ports, settings, journal, signals.stop.clone())?;
     let tried = pipeline::try_out(&run).await;
     watch.finish()?;
     match tried {

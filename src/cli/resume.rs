@@ -75,15 +75,15 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     }
     let watch = Watch::new(context, args.events.as_deref())?;
     let more = args.measure.map(|by| Record::Extended { by }).or(args.caps().map(Record::Raised));
-    let (ports, settings) = compose::again(&project, journal.clone(), &facts, watch.sink.clone()).await?;
-    let log = Log::new(journal, &facts.seen.started.run, Clock::resumed(facts.elapsed));
+    let (ports, settings) = compose::again(&project, &facts, watch.sink.clone()).await?;
+    let log = Log::new(journal.clone(), &facts.seen.started.run, Clock::resumed(facts.elapsed));
     recovery::clean(&ports, &log, &facts).await?;
     log.write(&Record::Resumed).await?;
     if let Some(record) = more {
         log.write(&record).await?;
         facts.take(record);
     }
-    let run = Run::new(&facts, ports, settings, signals.stop.clone())?;
+    let run = Run::new(&facts, ports, settings, journal, signals.stop.clone())?;
     finish(&Started { run, prices: project.config.prices(), watch, _lock: lock }, &signals, context).await
 }
 

@@ -188,22 +188,27 @@ impl Session {
     async fn carry(&self, ready: &Ready<'_>, purpose: Purpose, context: &Context) -> Outcome {
         let watch = Watch::new(context, self.events.as_deref())?;
         let Ready { path, document, target } = ready;
-        let prepared = compose::prepare(&self.project, path, document, target, purpose, watch.sink.clone()).await?;
+        let prepared = compose::prepare(
+            &self.project,
+            path,
+            document,
+            target,
+            (purpose, self.merge == Merge::Auto),
+            watch.sink.clone(),
+        )
+        .await?;
         let started = self.start(prepared, watch).await?;
         finish(&started, &self.signals, context).await
     }
 
     /// From here on something is written: the journal first.
     async fn start(&self, mut prepared: Prepared, watch: Watch) -> Result<Started> {
-        prepared.started.merge = self.merge == Merge::Auto;
         let journal = self.project.journal().await?;
         let lock = journal.lock(&prepared.started.run).await?;
         prepared.started.given = Some(self.project.git.keep_given(&prepared.started.run)?);
         let facts = prepared.record(&journal).await?;
-        let Prepared { mut ports, mut settings, .. } = prepared;
-        ports.journal = journal;
-        settings.merge &= facts.seen.started.merge;
-        let run = Run::new(&facts, ports, settings, self.signals.stop.clone())?;
+        let Prepared { ports, settings, .. } = prepared;
+        let run = Run::new(&facts, ports, settings, journal, self.signals.stop.clone())?;
         if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.seen.started.rehearsal) {
             run.take_over(earlier).await?;
         }

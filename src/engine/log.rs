@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::journal::{Appended, Journal, JournalError};
+use crate::adapters::journal::{Appended, Entry, Journal, JournalError};
 use crate::engine::clock::Clock;
 use crate::engine::room::Room;
 use crate::engine::state::Record;
@@ -43,6 +43,11 @@ impl Log {
     /// Time that the run used, over all its sessions.
     pub fn elapsed(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// All that the run's journal holds.
+    pub(super) async fn entries(&self) -> Result<Vec<Entry>, Error> {
+        Ok(self.journal.entries(&self.run).await?)
     }
 
     /// Writes a record; it is durable when this returns.

@@ -86,8 +86,7 @@ impl Run {
 
     /// What the journal says of this run.
     pub async fn facts(&self) -> Result<Facts, Error> {
-        let entries = self.ports.journal.entries(&self.started.run).await?;
-        Facts::read(&entries)?
+        Facts::read(&self.log.entries().await?)?
             .ok_or_else(|| Error::machine(format!("the journal has no records of run {}", self.started.run)))
     }
 

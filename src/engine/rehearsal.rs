@@ -90,7 +90,7 @@ pub fn plan(of: &Plan) -> Plan {
 }
 
 /// Files with their whole contents: paths below the worktree, or anywhere else where they are absolute.
-type Files = Vec<(PathBuf, Vec<u8>)>;
+pub(crate) type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// What the controls write. `state` is where the rehearsal's leases will live.
 pub async fn script(

@@ -38,8 +38,6 @@ use crate::error::{Error, ExitCode};
 pub struct Ports {
     /// The repository.
     pub git: Arc<dyn Git>,
-    /// The record of all runs.
-    pub journal: Arc<dyn Journal>,
     /// Where programs run.
     pub exec: Arc<dyn Executor>,
     /// What keeps those of a lease in, where something does.
@@ -168,11 +166,17 @@ pub struct Run {
 
 impl Run {
     /// A run that starts or goes on; `facts` are what its journal says so far.
-    pub fn new(facts: &Facts, ports: Ports, settings: Settings, stop: Stop) -> Result<Self, Error> {
+    pub fn new(
+        facts: &Facts,
+        ports: Ports,
+        settings: Settings,
+        journal: Arc<dyn Journal>,
+        stop: Stop,
+    ) -> Result<Self, Error> {
         let started = facts.seen.started.clone();
         let needed = vec![started.state.clone(), ports.git.common_dir().to_owned()];
         let room = Arc::new(Room::new(Arc::clone(&ports.workspace), needed, &settings.env));
-        let log = Log::new(Arc::clone(&ports.journal), &started.run, Clock::resumed(facts.elapsed));
+        let log = Log::new(journal, &started.run, Clock::resumed(facts.elapsed));
         let log = log.with_room(Arc::clone(&room));
         let accounts = Arc::new(Accounts::new(facts, log.clone(), Arc::clone(&ports.events))?);
         // With the baseline and its shadow.
