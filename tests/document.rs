@@ -133,6 +133,19 @@ fn a_seed_of_which_nothing_landed_tells_why_what_to_do_next_and_which_run_it_was
 }
 
 #[test]
+fn a_place_for_results_is_not_added_where_it_would_be_part_of_a_code_block() {
+    let text = "# A\n\n## Competition Scoring\n\n### Weights\n\n- Tests: 50%\n";
+    let fix = |text: &str| {
+        let found = Document::parse(text.as_bytes()).unwrap_err();
+        found.into_iter().find(|finding| finding.code == Code::NoResults).expect("no place for results").fix
+    };
+    assert!(fix(text).is_some());
+    for open in ["```\n\n## Artifacts\n", "<!--\n\n## Artifacts\n"] {
+        assert_eq!(fix(&format!("{text}{open}")), None, "{open}");
+    }
+}
+
+#[test]
 fn an_unsupported_leader_is_named_as_such() {
     let seed = Document::parse(SEED.as_bytes()).unwrap();
     let key = VariantKey::new("B").unwrap();

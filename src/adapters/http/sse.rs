@@ -17,7 +17,10 @@ pub struct SseReader {
     line: Vec<u8>,
     event: SseEvent,
     has_data: bool,
+    /// Whether the last byte was a `\r`, which a `\n` may belong to.
     after_cr: bool,
+    /// Whether the last line that ended was empty, so that nothing is open behind it.
+    after_blank: bool,
 }
 
 /// A line longer than this is no event of a model's; what is longer is dropped.
@@ -41,10 +44,9 @@ impl SseReader {
             // `\r\n` is one line end, also where it is cut between the two.
             let second_half = end == Some(b'\n') && text.is_empty() && self.after_cr && self.line.is_empty();
             self.after_cr = end == Some(b'\r');
-            let begins = at;
             at += piece.len();
             if second_half {
-                if upto == begins {
+                if self.after_blank {
                     upto = at;
                 }
                 continue;
@@ -53,7 +55,8 @@ impl SseReader {
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if end.is_some() {
                 let line = std::mem::take(&mut self.line);
-                if line.is_empty() {
+                self.after_blank = line.is_empty();
+                if self.after_blank {
                     upto = at;
                 }
                 done.extend(self.take(&String::from_utf8_lossy(&line)));
@@ -114,6 +117,13 @@ mod tests {
             [upto("data: a\n\nda"), upto(": ping\n\n"), upto("data: a\n"), upto("data: a\r\n\r\n")],
             [9, 8, 0, 11]
         );
+    }
+
+    #[test]
+    fn a_line_end_that_is_cut_in_two_closes_no_event_that_is_open() {
+        let mut reader = SseReader::default();
+        let mut upto = |piece: &str| reader.feed_to(piece.as_bytes()).1;
+        assert_eq!([upto("data: a\r"), upto("\ndata: b\r"), upto("\n\r"), upto("\nda")], [0, 0, 2, 1]);
     }
 
     #[test]

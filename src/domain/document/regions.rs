@@ -114,10 +114,15 @@ impl Places {
         let row = |v: &Variant| ResultRow { variant: v.key.clone(), criteria: None, total: None, winner: false };
         let rows: Vec<_> = variants.iter().map(row).collect();
         let added = format!("{eol}{eol}### Results{eol}{eol}{}", table::fresh(&rows, eol));
-        let finding = Diagnostic::new(Code::NoResults, heading, "there is no place for the results of a run")
-            .help("add `### Results` to this section, or let `blueprint check --fix` do it")
-            .fixed_by("add `### Results` with an empty table", vec![(end..end, added)]);
-        found.push(finding);
+        let finding = Diagnostic::new(Code::NoResults, heading, "there is no place for the results of a run");
+        // Within a code block that is never closed, for one, what is added would be part of the block.
+        found.push(if has_results(&format!("{}{added}{}", &text[..end], &text[end..])) {
+            finding
+                .help("add `### Results` to this section, or let `blueprint check --fix` do it")
+                .fixed_by("add `### Results` with an empty table", vec![(end..end, added)])
+        } else {
+            finding.help("add `### Results` to this section, above what is not closed at its end")
+        });
     }
 
     /// The bytes outside of all regions, in order.
@@ -126,6 +131,13 @@ impl Places {
         let ends = self.inside.iter().map(|region| region.start).chain(std::iter::once(length));
         starts.zip(ends).map(|(start, end)| start..end).filter(|span| !span.is_empty())
     }
+}
+
+/// Whether a document has the heading of the results where they are looked for.
+fn has_results(text: &str) -> bool {
+    let outline = Outline::read(text);
+    let groups = outline.section(SectionName::Scoring).map(Section::groups).unwrap_or_default();
+    groups.iter().any(|group| group.is_named(text, "results"))
 }
 
 /// The items of a section's first list, and of those that follow it at once.
