@@ -7,10 +7,10 @@ use std::path::Path;
 use blueprint::adapters::proxy::wire;
 use blueprint::adapters::suite::{format, junit as junit_report};
 use blueprint::config::Config;
+use blueprint::domain::cases::{TestCase, TestStatus};
 use blueprint::domain::diagnostic::Diagnostic;
 use blueprint::domain::document::{self as documents, Document, Regions, ResultRow, same_outside_regions};
 use blueprint::domain::plan::Status;
-use blueprint::domain::cases::{TestCase, TestStatus};
 use blueprint::domain::wire::Wire;
 use blueprint::ui::diagnostics;
 
