@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use blueprint::domain::diagnostic::{Code, Diagnostic};
-use blueprint::domain::document::{Bindings, Document, changed_lines};
+use blueprint::domain::document::{Bindings, Document, Regions, changed_lines, same_outside_regions};
 use blueprint::domain::ending::Circumstances;
 use blueprint::domain::landing::{Because, Landing, Withheld};
 use blueprint::domain::measurement::{Contender, MetricName};
@@ -142,6 +142,30 @@ fn a_place_for_results_is_not_added_where_it_would_be_part_of_a_code_block() {
     assert!(fix(text).is_some());
     for open in ["```\n\n## Artifacts\n", "<!--\n\n## Artifacts\n"] {
         assert_eq!(fix(&format!("{text}{open}")), None, "{open}");
+    }
+}
+
+#[test]
+fn an_analysis_that_is_added_below_a_table_without_a_heading_leaves_all_else_as_it_was() {
+    let (head, tail) = SEED.split_once("**Winner**").unwrap();
+    let tail = tail.split_once("## Budget").unwrap().1;
+    let regions = Regions {
+        winner: Some("none".to_owned()),
+        analysis: Some(vec!["all is well".to_owned()]),
+        ..Regions::default()
+    };
+    for (below, is_list) in
+        [("**Winner**: A", false), ("- a note\n- another", true), ("1. a note", true), ("2026", false)]
+    {
+        let text = format!("{head}{below}\n\n## Budget{tail}").replace("### Results", "### Outcome");
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let written = document.rewrite(&regions);
+        let again = Document::parse(&written).unwrap();
+        let text = String::from_utf8(written).unwrap();
+        assert!(same_outside_regions(&document, &again), "{text}");
+        assert_eq!(document.digest(), again.digest());
+        assert_eq!(again.rewrite(&regions), text.as_bytes());
+        assert_eq!(text.contains("<!-- -->"), is_list, "{text}");
     }
 }
 

@@ -58,17 +58,17 @@ impl BoundTest {
 
     /// One block's answer.
     pub fn record(&mut self, answer: Answer) {
-        let x = match answer {
-            Answer::Held => 1.0,
-            Answer::Missed => -1.0,
+        let (right, wrong) = match answer {
+            Answer::Held => (&mut self.held, &mut self.missed),
+            Answer::Missed => (&mut self.missed, &mut self.held),
             Answer::Hindered => {
                 self.hindered += 1;
                 return;
             }
         };
         for (at, bet) in self.rules.bets.iter().enumerate() {
-            self.held[at] += (bet * x).ln_1p();
-            self.missed[at] += (-bet * x).ln_1p();
+            right[at] += bet.ln_1p();
+            wrong[at] += (-bet).ln_1p();
         }
         if self.standing != Standing::Uncertain {
             return;
@@ -113,6 +113,29 @@ mod tests {
         assert_eq!(after(&[false; 8]), Standing::Failed);
         assert_eq!(after(&[true; 7]), Standing::Uncertain);
         assert_eq!(after(&[false; 7]), Standing::Uncertain);
+    }
+
+    /// Each bet's winnings are followed on their own, and their mean is what counts.
+    #[test]
+    fn evidence_that_just_reaches_the_threshold_settles_a_bound_and_what_comes_short_of_it_does_not() {
+        let winnings = |bet: f64| (4.0 * bet.ln_1p() + (-bet).ln_1p()).exp();
+        let reached = (winnings(0.25) + winnings(0.75)) / 2.0;
+        let settled = |threshold: f64, answers: &[Answer]| {
+            let mut test = BoundTest::new(&Rules { threshold, bets: vec![0.25, 0.75], ..Rules::default() });
+            answers.iter().for_each(|answer| test.record(*answer));
+            test.standing()
+        };
+        let (yes, no) = (Answer::Held, Answer::Missed);
+        // The first alone comes to 1.5.
+        assert!(reached > 1.5, "{reached}");
+        assert_eq!(settled(reached - 1e-12, &[yes, no, yes, yes, yes]), Standing::Passed);
+        assert_eq!(settled(reached - 1e-12, &[no, yes, no, no, no]), Standing::Failed);
+        assert_eq!(settled(reached + 1e-12, &[yes, no, yes, yes, yes]), Standing::Uncertain);
+        assert_eq!(settled(reached + 1e-12, &[no, yes, no, no, no]), Standing::Uncertain);
+        let one = |threshold: f64| settled(threshold, &[yes]);
+        let exactly = (0.25f64.ln_1p().exp() + 0.75f64.ln_1p().exp()) / 2.0;
+        assert_eq!((one(exactly), one(exactly + 1e-12)), (Standing::Passed, Standing::Uncertain));
+        assert_eq!(settled(exactly, &[no]), Standing::Failed);
     }
 
     #[test]

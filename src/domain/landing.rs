@@ -261,6 +261,30 @@ mod tests {
     }
 
     #[test]
+    fn a_winner_and_the_simplest_of_a_tie_land_where_they_are_better_than_the_baseline() {
+        let tie = Verdict::Tie { key: key("A"), among: vec![key("A"), key("B")] };
+        let winner = Verdict::Winner { key: key("A"), support: None };
+        let decide = |verdict: &Verdict, rows: &[Row]| Landing::decide(Require::Better, verdict, rows, &race(rows));
+        let lands = |because| Landing::Lands { key: key("A"), because };
+        let better = rows(&[("A", 90.0, true, false), ("B", 80.0, false, false)]);
+        assert_eq!(decide(&tie, &better), lands(Because::Simplest));
+        assert_eq!(decide(&winner, &better), lands(Because::Best));
+        // What is known of others is not known of it.
+        let other = rows(&[("A", 90.0, false, false), ("B", 80.0, true, false)]);
+        for verdict in [tie, winner] {
+            assert_eq!(decide(&verdict, &other), Landing::Nothing { why: Withheld::NotBetter });
+        }
+    }
+
+    #[test]
+    fn who_is_disqualified_does_not_land_however_much_better_it_is() {
+        let mut all = rows(&[("A", 90.0, true, false)]);
+        all[0].outcome = Outcome::Infrastructure { message: "the machine failed".to_owned() };
+        let landing = Landing::decide(Require::Better, &undecided(None), &all, &race(&all));
+        assert_eq!(landing, Landing::Nothing { why: Withheld::NotBetter });
+    }
+
+    #[test]
     fn where_nobody_leads_or_nobody_wins_nobody_lands() {
         let leading = rows(&[("A", 90.0, false, false)]);
         let decide = |verdict: &Verdict| Landing::decide(Require::Leader, verdict, &leading, &race(&leading));

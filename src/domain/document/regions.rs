@@ -29,6 +29,9 @@ pub struct Regions {
     pub artifacts: Option<Vec<String>>,
 }
 
+/// What is written between an analysis and a list that follows it, which would else be taken for more of it.
+pub(super) const LISTS_APART: &str = "<!-- -->";
+
 /// Where the regions are.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
@@ -97,7 +100,11 @@ impl Places {
         }
         for field in self.winner.iter().chain(&self.analysis) {
             let end = field.items.last().map_or(field.value.end, |item| item.end).max(field.value.end);
-            let after = text::skip_blank(text, text::line_end(text, end));
+            let mut after = text::skip_blank(text, text::line_end(text, end));
+            let below = after..text::line_end(text, after);
+            if text[below.clone()].trim() == LISTS_APART {
+                after = text::skip_blank(text, below.end);
+            }
             self.inside.push(text::line_start(text, field.name.start)..after);
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::entries::Field;
 use super::header::{Header, HeaderField, Name, status_name};
-use super::regions::{Places, Regions};
+use super::regions::{LISTS_APART, Places, Regions};
 use super::table;
 use super::text;
 use crate::domain::plan::Status;
@@ -94,13 +94,20 @@ fn missing(text: &str, places: &Places, regions: &Regions, after: usize) -> Vec<
         let prefix = prefix(text, None, below);
         let lines: String = bullets.iter().map(|text| format!("{eol}{}", bullet(&prefix, text, eol))).collect();
         parts.push(format!("**Analysis**:{lines}"));
-        let next = text[text::skip_blank(text, below)..].trim_start();
-        if !bullets.is_empty() && next.starts_with(|c: char| "-*+".contains(c) || c.is_ascii_digit()) {
-            // A list that follows would be taken for more of this one.
-            parts.push("<!-- -->".to_owned());
+        if !bullets.is_empty() && begins_item(&text[text::skip_blank(text, below)..]) {
+            parts.push(LISTS_APART.to_owned());
         }
     }
     parts
+}
+
+/// Whether a text begins with an item of a list; a word in bold does not.
+fn begins_item(text: &str) -> bool {
+    let text = text.trim_start();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let marker = if digits > 0 { ".)" } else { "-*+" };
+    let behind = text[digits..].strip_prefix(|c| marker.contains(c));
+    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
 /// The edits that set `Approved` and the status.
