@@ -140,10 +140,11 @@ fn the_schema_is_json_and_usage_errors_end_with_2() {
 
 /// A run in the background that got as far as its journal.
 fn begun(repo: &Repo, start: &str) -> std::process::Child {
-    let mut command = repo.command("sh");
+    // These tests may themselves have been started to outlive a terminal.
+    let mut command = repo.command("env");
     let line = format!("{start}; exec \"$0\" run {DOCUMENT}");
-    let child =
-        command.args(["-c", &line, env!("CARGO_BIN_EXE_blueprint")]).stderr(std::process::Stdio::piped()).spawn();
+    command.args(["--default-signal=HUP", "sh", "-c", &line, env!("CARGO_BIN_EXE_blueprint")]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn();
     let journal = repo.root().join(".git/blueprint/journal.db");
     while !journal.exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
