@@ -1,8 +1,11 @@
-//! What every suite and every metric source has to keep, the fakes included: one walk through their tables; and what
-//! workspaces have to, the real one beside its fake. Caches, databases, agents and proxies have files of
+//! What every suite and every metric source has to keep, the fakes included: one walk through their tables; and what git
+//! and workspaces have to, each real one beside its fake. Caches, databases, agents and proxies have files of
 //! their own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
+mod common;
+#[path = "conformance/git.rs"]
+mod git;
 #[path = "conformance/workspace.rs"]
 mod workspace;
 #[path = "conformance/world.rs"]

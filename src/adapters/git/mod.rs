@@ -13,6 +13,7 @@ mod checkout;
 mod customs;
 mod discovery;
 mod error;
+pub mod fake;
 mod given;
 mod history;
 mod lfs;
