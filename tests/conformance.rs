@@ -1,9 +1,11 @@
-//! What every suite and every metric source has to keep, the fakes included: one walk through their tables; and what git
-//! and workspaces have to, each real one beside its fake. Caches, databases, agents and proxies have files of
+//! What every suite and every metric source has to keep, the fakes included: one walk through their tables; and what git,
+//! executor and workspace have to, each real one beside its fake. Caches, databases, agents and proxies have files of
 //! their own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
 mod common;
+#[path = "conformance/executor.rs"]
+mod executor;
 #[path = "conformance/git.rs"]
 mod git;
 #[path = "conformance/workspace.rs"]

@@ -1,6 +1,7 @@
 //! Executors: where a trial's programs run. One file an executor.
 
 pub mod enclosed;
+pub mod fake;
 pub mod keeper;
 pub mod local;
 pub mod ordinary;
