@@ -7,6 +7,8 @@ mod bank;
 #[path = "proxy/bounds.rs"]
 mod bounds;
 mod common;
+#[path = "proxy/conformance.rs"]
+mod conformance;
 #[path = "proxy/drip.rs"]
 mod drip;
 #[path = "proxy/encodings.rs"]

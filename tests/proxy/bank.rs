@@ -17,6 +17,7 @@ pub struct Bank {
     books: Mutex<Books>,
     bell: Notify,
     cap: u64,
+    waiting: bool,
 }
 
 struct Books {
@@ -37,10 +38,19 @@ struct Own {
 impl Bank {
     /// With this cap for all together.
     pub fn with_cap(cap: u64) -> Arc<Self> {
+        Self::new(cap, false)
+    }
+
+    /// In which whoever asks has to wait for others, who never settle.
+    pub fn waiting() -> Arc<Self> {
+        Self::new(1 << 40, true)
+    }
+
+    fn new(cap: u64, waiting: bool) -> Arc<Self> {
         let ledger = Ledger::new(&Budget { session_tokens: Some(Tokens(cap)), ..Budget::default() });
         let (asked, granted, settled, waited) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let books = Books { ledger, open: HashMap::new(), asked, granted, settled, waited };
-        Arc::new(Self { books: Mutex::new(books), bell: Notify::new(), cap })
+        Arc::new(Self { books: Mutex::new(books), bell: Notify::new(), cap, waiting })
     }
 
     pub fn rich() -> Arc<Self> {
@@ -120,7 +130,7 @@ impl Purse for Own {
             let bell = self.bank.bell.notified();
             tokio::pin!(bell);
             bell.as_mut().enable();
-            {
+            if !self.bank.waiting {
                 let mut books = self.bank.books.lock().unwrap();
                 match books.ledger.reserve_request(&self.variant, 0, ask.input, ask.output) {
                     Admission::Admitted { reservation, tokens } => {

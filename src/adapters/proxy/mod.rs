@@ -9,6 +9,7 @@ pub mod bound;
 mod cooldown;
 mod counting;
 mod exchange;
+pub mod fake;
 mod flow;
 mod request;
 mod sending;
