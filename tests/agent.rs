@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use blueprint::adapters::agent::fake::Fake;
+use blueprint::adapters::agent::fake::FakeAgent;
 use blueprint::adapters::agent::patch::{Material, Source};
 use blueprint::adapters::agent::prompt::prompt;
 use blueprint::adapters::agent::{
@@ -194,7 +194,10 @@ const PATCH: &str = "--- a/cost.txt\n+++ b/cost.txt\n@@ -1 +1 @@\n-90\n+20\n";
 
 /// Every agent, made to put 20 into `cost.txt`.
 fn everyone() -> Vec<(&'static str, Arc<dyn Agent>)> {
-    let fake = Fake { path: "cost.txt".to_owned(), content: "20\n".to_owned(), usage: Usage::default() };
+    let fake = FakeAgent::new(Usage::default(), |task| {
+        std::fs::write(task.worktree.join("cost.txt"), "20\n").unwrap();
+        AgentEnd::Finished
+    });
     vec![
         ("fake", Arc::new(fake) as Arc<dyn Agent>),
         ("patch", folder()),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use blueprint::adapters::database::memory::Memory;
+use blueprint::adapters::database::fake::FakeDatabase;
 use blueprint::adapters::database::{
     Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Engine, Ground, Isolation, LeaseName,
     TABLE, choose,
@@ -207,7 +207,7 @@ impl World for Real {
     }
 }
 
-struct Fake(Memory);
+struct Fake(FakeDatabase);
 
 #[async_trait]
 impl World for Fake {
@@ -239,7 +239,7 @@ impl World for Fake {
 #[tokio::test]
 async fn the_fake_conforms() {
     let dir = open_directory();
-    conforms(&Fake(Memory::new(settings(dir.path(), "a\nb\nc")))).await;
+    conforms(&Fake(FakeDatabase::new(settings(dir.path(), "a\nb\nc")))).await;
 }
 
 #[tokio::test]

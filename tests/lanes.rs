@@ -13,7 +13,7 @@ use std::time::Duration;
 use blueprint::adapters::executor::local::Local;
 use blueprint::adapters::journal::Journal;
 use blueprint::adapters::machine::Machine;
-use blueprint::adapters::machine::fake::Script;
+use blueprint::adapters::machine::fake::FakeMachine;
 use blueprint::adapters::machine::linux::Linux;
 use blueprint::adapters::metric::fake::FakeSource;
 use blueprint::adapters::metric::{MetricError, Sample, Slot};
@@ -61,7 +61,7 @@ async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<E
     let sink = Arc::new(move |event| sink.lock().unwrap().push(event));
     let mut prepared =
         compose::prepare(&project, DOCUMENT, &document, &target, compose::Purpose::Document, sink).await.unwrap();
-    prepared.ports.machine = Arc::new(Script::new(Vec::new()).with(topology));
+    prepared.ports.machine = Arc::new(FakeMachine::new(Vec::new()).with(topology));
     // The same order and the same inputs in every run.
     prepared.started.seed = 7;
     (prepared, events)

@@ -1,4 +1,4 @@
-//! An agent without a program or a model: it writes one file and says how it ended.
+//! The fake: an agent without a program or a model, whose work is a closure.
 
 use std::path::Path;
 
@@ -9,25 +9,36 @@ use crate::adapters::process::Executor;
 use crate::domain::plan::Variant;
 use crate::domain::trial::Usage;
 
-/// Writes `content` to `path` in every step, unless it was asked to stop.
-#[derive(Debug, Clone)]
-pub struct Fake {
-    /// Relative to the worktree.
-    pub path: String,
-    /// What the file then holds.
-    pub content: String,
-    /// What each step is said to have cost.
-    pub usage: Usage,
+type Work = dyn Fn(&Task<'_>) -> AgentEnd + Send + Sync;
+
+/// Does what the closure does, unless it was asked to stop.
+pub struct FakeAgent {
+    usage: Usage,
+    whole: bool,
+    work: Box<Work>,
+}
+
+impl FakeAgent {
+    /// An agent that carries out one work item at a time, and says of each that it cost so much.
+    pub fn new(usage: Usage, work: impl Fn(&Task<'_>) -> AgentEnd + Send + Sync + 'static) -> Self {
+        Self { usage, whole: false, work: Box::new(work) }
+    }
+
+    /// One that carries out all of a variant at once, as recorded work is.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
 }
 
 #[async_trait]
-impl Agent for Fake {
+impl Agent for FakeAgent {
     fn describe(&self) -> String {
-        format!("fake {}", self.path)
+        "fake".to_owned()
     }
 
     fn whole_variant(&self) -> bool {
-        false
+        self.whole
     }
 
     async fn check(&self, _: &Path, _: &Variant, _: &dyn Executor) -> Result<(), AgentError> {
@@ -35,13 +46,9 @@ impl Agent for Fake {
     }
 
     async fn implement(&self, task: Task<'_>, _: &dyn Executor) -> Result<AgentReport, AgentError> {
-        let end = if task.stop.is_cancelled() {
-            AgentEnd::Failed { message: "stopped on request".to_owned() }
-        } else {
-            let path = task.worktree.join(&self.path);
-            std::fs::write(&path, &self.content)
-                .map_err(|source| AgentError::Io { what: path.display().to_string(), source })?;
-            AgentEnd::Finished
+        let end = match task.stop.is_cancelled() {
+            true => AgentEnd::Failed { message: "stopped on request".to_owned() },
+            false => (self.work)(&task),
         };
         let over = task.tokens.is_some_and(|cap| self.usage.total() > cap);
         let end = if over { AgentEnd::OverTokens } else { end };

@@ -9,7 +9,7 @@ mod cluster;
 #[expect(clippy::module_inception, reason = "one database a lease is what this level is called")]
 pub mod database;
 mod error;
-pub mod memory;
+pub mod fake;
 mod place;
 mod programs;
 pub mod schema;

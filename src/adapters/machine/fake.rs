@@ -6,12 +6,12 @@ use super::{Load, Machine};
 use crate::domain::lanes::Topology;
 
 /// Says each of these in turn, and the last one for ever.
-pub struct Script {
+pub struct FakeMachine {
     loads: Mutex<Vec<Load>>,
     topology: Topology,
 }
 
-impl Script {
+impl FakeMachine {
     /// In this order; on a machine that tells nothing of its cores.
     pub fn new(mut loads: Vec<Load>) -> Self {
         loads.reverse();
@@ -25,7 +25,7 @@ impl Script {
     }
 }
 
-impl Machine for Script {
+impl Machine for FakeMachine {
     fn load(&self, _cpus: &[usize]) -> Load {
         let mut left = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         if left.len() > 1 { left.pop().unwrap_or_default() } else { left.last().copied().unwrap_or_default() }

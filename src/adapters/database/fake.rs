@@ -10,7 +10,7 @@ use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, Databa
 use crate::adapters::process::Environment;
 
 /// The name in a resource.
-pub const KIND: &str = "memory";
+pub const KIND: &str = "fake";
 
 /// What one database holds.
 #[derive(Debug, Clone, Default)]
@@ -20,12 +20,12 @@ struct Held {
 }
 
 /// Databases in memory.
-pub struct Memory {
+pub struct FakeDatabase {
     settings: DatabaseSettings,
     held: Mutex<BTreeMap<String, Held>>,
 }
 
-impl Memory {
+impl FakeDatabase {
     /// An empty server.
     pub fn new(settings: DatabaseSettings) -> Self {
         Self { settings, held: Mutex::default() }
@@ -53,7 +53,7 @@ impl Memory {
 }
 
 #[async_trait]
-impl Database for Memory {
+impl Database for FakeDatabase {
     fn choice(&self) -> Choice {
         Choice { level: KIND.to_owned(), why: "a test asked for it".to_owned() }
     }
