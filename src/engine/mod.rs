@@ -3,6 +3,8 @@
 pub mod before;
 pub mod budget;
 pub mod clock;
+#[cfg(test)]
+mod fixtures;
 pub mod implement;
 pub mod judge;
 pub mod land;

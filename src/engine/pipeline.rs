@@ -302,3 +302,6 @@ impl Run {
         Ok(scoreboard)
     }
 }
+
+#[cfg(test)]
+mod tests;

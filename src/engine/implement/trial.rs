@@ -287,3 +287,6 @@ impl Run {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -360,6 +360,9 @@ pub fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &TestRep
 }
 
 #[cfg(test)]
+mod checks;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::cases::TestCase;

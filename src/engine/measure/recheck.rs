@@ -152,3 +152,6 @@ impl Run {
         Ok(watched)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,6 @@ impl Run {
         order
     }
 }
+
+#[cfg(test)]
+mod tests;
