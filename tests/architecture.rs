@@ -135,6 +135,10 @@ fn violations(source: &Source) -> Vec<String> {
     if layer == "domain" && (source.code.contains("SystemTime") || source.code.contains("Instant::now")) {
         bad("must not read a clock".to_owned());
     }
+    let looks = [".is_dir()", ".is_file()", ".is_symlink()", ".exists()", ".canonicalize()"];
+    if ["domain", "engine", "ui"].contains(&layer) && looks.iter().any(|look| source.code.contains(look)) {
+        bad("must not look at the disk itself".to_owned());
+    }
     let prints = ["println!", "eprintln!", "print!(", "dbg!"].iter().any(|m| source.code.contains(m));
     if prints && layer != "ui" {
         bad("only `ui` prints".to_owned());
@@ -176,6 +180,7 @@ fn what_breaks_a_wall_is_found() {
         ("engine/x.rs", "//! x\nuse sqlx::Row;", "use `sqlx`"),
         ("engine/x.rs", "//! x\nuse crate::ui::Printer;", "import `ui::Printer`"),
         ("engine/x.rs", "//! x\nfn f() { println!(\"x\"); }", "prints"),
+        ("engine/x.rs", "//! x\nfn f(p: &Path) -> bool { p.is_dir() }", "look at the disk"),
         ("engine/x.rs", "fn f() {}", "what it owns"),
     ];
     for (path, text, expected) in cases {

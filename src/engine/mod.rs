@@ -3,6 +3,8 @@
 pub mod before;
 pub mod budget;
 pub mod clock;
+#[cfg(test)]
+mod fixtures;
 mod holding;
 pub mod implement;
 pub mod judge;

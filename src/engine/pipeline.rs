@@ -313,3 +313,6 @@ impl Run {
         Ok(scoreboard)
     }
 }
+
+#[cfg(test)]
+mod tests;

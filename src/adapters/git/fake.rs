@@ -6,34 +6,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 
 use super::checkout::globs;
 use super::survey::Content;
 use super::{
-    Advance, ChangeKind, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head,
-    Merge, ReplayOrder, Shared, Standing, Survey,
+    Advance, CheckoutOrder, CommitId, CommitOrder, Customs, FileChange, Git, GitError, HarvestOrder, Head, Merge,
+    ReplayOrder, Shared, Standing, Survey,
 };
 use crate::adapters::fake::{Disk, Entry};
 
-/// A tree: what every path holds.
-type Files = BTreeMap<String, Vec<u8>>;
+mod objects;
 
-#[derive(Debug, Clone)]
-struct Commit {
-    tree: String,
-    parents: Vec<CommitId>,
-    message: String,
-    signed: bool,
-}
+use objects::{Files, Objects, change, failed, merged};
 
 /// What hooks of the repository make of a commit's message, or why they refuse it.
 type Hooks = Box<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
-    trees: BTreeMap<String, Files>,
-    commits: BTreeMap<CommitId, Commit>,
+    objects: Objects,
     refs: BTreeMap<String, CommitId>,
     worktrees: BTreeSet<PathBuf>,
     hooks: Option<Hooks>,
@@ -51,123 +42,8 @@ pub struct FakeGit {
     state: Mutex<State>,
 }
 
-fn failed(what: impl Into<String>, why: impl Into<String>) -> GitError {
-    GitError::Failed { what: what.into(), why: why.into() }
-}
-
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    // As long as git's names.
-    hash.finalize()[..20].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn branch_ref(branch: &str) -> String {
     format!("refs/heads/{branch}")
-}
-
-impl State {
-    fn store(&mut self, files: Files) -> String {
-        let parts: Vec<&[u8]> = files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]).collect();
-        let name = digest(&parts);
-        self.trees.entry(name.clone()).or_insert(files);
-        name
-    }
-
-    fn found(&self, id: &CommitId) -> Result<&Commit, GitError> {
-        self.commits.get(id).ok_or_else(|| failed("git", format!("there is no commit {id}")))
-    }
-
-    /// The files of a commit or of a tree, by either's name.
-    fn files(&self, name: &str) -> Result<&Files, GitError> {
-        let tree = self.commits.get(&CommitId(name.to_owned())).map_or(name, |commit| commit.tree.as_str());
-        self.trees.get(tree).ok_or_else(|| failed("git", format!("there is no tree {name}")))
-    }
-
-    fn add(&mut self, files: Files, parents: &[&CommitId], message: &str, (time, signed): (i64, bool)) -> CommitId {
-        let tree = self.store(files);
-        let mut parts: Vec<&[u8]> = vec![tree.as_bytes(), message.as_bytes()];
-        let (at, signature) = (time.to_le_bytes(), [u8::from(signed)]);
-        parts.extend([at.as_slice(), signature.as_slice()]);
-        parts.extend(parents.iter().map(|parent| parent.0.as_bytes()));
-        let id = CommitId(digest(&parts));
-        let parents = parents.iter().map(|parent| (*parent).clone()).collect();
-        self.commits.insert(id.clone(), Commit { tree, parents, message: message.to_owned(), signed });
-        id
-    }
-
-    /// A commit and all before it, the nearest first.
-    fn history(&self, id: &CommitId) -> Vec<CommitId> {
-        let mut seen = vec![id.clone()];
-        let mut at = 0;
-        while let Some(commit) = seen.get(at).and_then(|id| self.commits.get(id)) {
-            let new: Vec<_> = commit.parents.iter().filter(|parent| !seen.contains(parent)).cloned().collect();
-            seen.extend(new);
-            at += 1;
-        }
-        seen
-    }
-
-    /// Where two commits parted; nothing where they have nothing in common.
-    fn base(&self, one: &CommitId, other: &CommitId) -> Result<Files, GitError> {
-        let known = self.history(other);
-        match self.history(one).into_iter().find(|id| known.contains(id)) {
-            Some(id) => Ok(self.files(&id.0)?.clone()),
-            None => Ok(Files::new()),
-        }
-    }
-}
-
-/// What both sides changed, path by path; the paths that they changed differently.
-fn merged(base: &Files, ours: &Files, theirs: &Files) -> Result<Files, Vec<String>> {
-    let paths: BTreeSet<&String> = base.keys().chain(ours.keys()).chain(theirs.keys()).collect();
-    let (mut files, mut conflicts) = (Files::new(), Vec::new());
-    for path in paths {
-        let (old, our, their) = (base.get(path), ours.get(path), theirs.get(path));
-        let kept = match () {
-            () if our == their || their == old => our,
-            () if our == old => their,
-            () => {
-                conflicts.push(path.clone());
-                continue;
-            }
-        };
-        files.extend(kept.map(|bytes| (path.clone(), bytes.clone())));
-    }
-    if conflicts.is_empty() { Ok(files) } else { Err(conflicts) }
-}
-
-/// A file as text, as far as it is any.
-fn text(bytes: Option<&Vec<u8>>) -> Option<String> {
-    String::from_utf8(bytes?.clone()).ok().filter(|text| !text.contains('\0'))
-}
-
-fn change(path: &str, old: Option<&Vec<u8>>, new: Option<&Vec<u8>>) -> Result<FileChange, GitError> {
-    let kind = match (old, new) {
-        (None, _) => ChangeKind::Added,
-        (_, None) => ChangeKind::Deleted,
-        _ => ChangeKind::Modified,
-    };
-    let empty = Vec::new();
-    let mut options = git2::DiffOptions::new();
-    options.context_lines(0).indent_heuristic(true);
-    let (before, after) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
-    let patch = git2::Patch::from_buffers(before, None, after, None, Some(&mut options))?;
-    let (mut added, mut deleted) = (Vec::new(), Vec::new());
-    for hunk in 0..patch.num_hunks() {
-        for line in 0..patch.num_lines_in_hunk(hunk)? {
-            let line = patch.line_in_hunk(hunk, line)?;
-            match line.origin() {
-                '+' => added.extend(line.new_lineno()),
-                '-' => deleted.extend(line.old_lineno()),
-                _ => {}
-            }
-        }
-    }
-    Ok(FileChange { path: path.to_owned(), kind, added, deleted, before: text(old), after: text(new) })
 }
 
 /// What identifies a file for a survey.
@@ -195,7 +71,7 @@ impl FakeGit {
     pub fn commit_on(&self, branch: &str, changes: &[(&str, Option<&str>)]) -> CommitId {
         let mut state = self.state();
         let parent = state.refs.get(&branch_ref(branch)).cloned();
-        let mut files = parent.as_ref().and_then(|id| state.files(&id.0).ok().cloned()).unwrap_or_default();
+        let mut files = parent.as_ref().and_then(|id| state.objects.files(&id.0).ok().cloned()).unwrap_or_default();
         for (path, text) in changes {
             match text {
                 Some(text) => drop(files.insert((*path).to_owned(), text.as_bytes().to_vec())),
@@ -206,7 +82,7 @@ impl FakeGit {
             }
         }
         let parents: Vec<&CommitId> = parent.iter().collect();
-        let id = state.add(files, &parents, "somebody's work", (0, false));
+        let id = state.objects.add(files, &parents, "somebody's work", (0, false));
         state.refs.insert(branch_ref(branch), id.clone());
         id
     }
@@ -252,12 +128,12 @@ impl FakeGit {
 
     /// The message of a commit, and whether it is signed.
     pub fn message(&self, commit: &CommitId) -> Option<(String, bool)> {
-        self.state().commits.get(commit).map(|commit| (commit.message.clone(), commit.signed))
+        self.state().objects.commits.get(commit).map(|commit| (commit.message.clone(), commit.signed))
     }
 
     /// What a commit comes from.
     pub fn parents(&self, commit: &CommitId) -> Vec<CommitId> {
-        self.state().commits.get(commit).map(|commit| commit.parents.clone()).unwrap_or_default()
+        self.state().objects.commits.get(commit).map(|commit| commit.parents.clone()).unwrap_or_default()
     }
 
     fn put(&self, tree: &Path, path: &str, bytes: Option<&[u8]>) {
@@ -341,23 +217,23 @@ impl Git for FakeGit {
 
     async fn file_at(&self, commit: &CommitId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         let state = self.state();
-        state.found(commit)?;
-        Ok(state.files(&commit.0)?.get(path).cloned())
+        state.objects.found(commit)?;
+        Ok(state.objects.files(&commit.0)?.get(path).cloned())
     }
 
     async fn versions(&self, commit: &CommitId, path: &str) -> Result<Vec<Vec<u8>>, GitError> {
         let state = self.state();
-        state.found(commit)?;
+        state.objects.found(commit)?;
         let mut versions: Vec<Vec<u8>> = Vec::new();
-        for id in state.history(commit) {
-            let found = state.files(&id.0)?.get(path).filter(|bytes| !versions.contains(bytes)).cloned();
+        for id in state.objects.history(commit) {
+            let found = state.objects.files(&id.0)?.get(path).filter(|bytes| !versions.contains(bytes)).cloned();
             versions.extend(found);
         }
         Ok(versions)
     }
 
     async fn paths_at(&self, commit: &CommitId) -> Result<Vec<PathBuf>, GitError> {
-        Ok(self.state().files(&commit.0)?.keys().map(PathBuf::from).collect())
+        Ok(self.state().objects.files(&commit.0)?.keys().map(PathBuf::from).collect())
     }
 
     async fn is_dirty(&self, path: &str) -> Result<bool, GitError> {
@@ -374,7 +250,7 @@ impl Git for FakeGit {
     }
 
     async fn uncommitted(&self, commit: &CommitId, named: &[String]) -> Result<BTreeMap<String, Standing>, GitError> {
-        let committed = self.state().files(&commit.0)?.clone();
+        let committed = self.state().objects.files(&commit.0)?.clone();
         let disk = self.on_disk(&self.root);
         let wanted = |path: &&String| named.iter().any(|name| Path::new(path).starts_with(name.trim_end_matches('/')));
         let standing = |path: &String| match (committed.get(path), disk.get(path)) {
@@ -390,7 +266,7 @@ impl Git for FakeGit {
         if state.refs.get(&branch_ref(branch)).is_some_and(|tip| tip != base) {
             return Err(GitError::Unsupported(format!("the branch `{branch}` is already there and is not this run's")));
         }
-        let files = state.files(&base.0)?.clone();
+        let files = state.objects.files(&base.0)?.clone();
         self.disk.remove(path);
         for (file, bytes) in &files {
             self.put(path, file, Some(bytes));
@@ -415,18 +291,18 @@ impl Git for FakeGit {
 
     async fn keep(&self, reference: &str, commit: &CommitId) -> Result<(), GitError> {
         let mut state = self.state();
-        state.found(commit)?;
+        state.objects.found(commit)?;
         state.refs.insert(reference.to_owned(), commit.clone());
         Ok(())
     }
 
     async fn survey(&self, worktree: &Path, start: &CommitId, carried: &[String]) -> Result<Survey, GitError> {
         let mut state = self.state();
-        let known = state.files(&start.0)?.clone();
+        let known = state.objects.files(&start.0)?.clone();
         let (tracked, others): (Files, Files) =
             self.on_disk(worktree).into_iter().partition(|(path, _)| known.contains_key(path));
         let mut survey = Survey::untouched(start);
-        survey.tree = state.store(tracked);
+        survey.tree = state.objects.store(tracked);
         survey.carried = carried.to_vec();
         for (path, bytes) in others {
             survey.untracked.insert(path.into_bytes(), content(&bytes)?);
@@ -439,11 +315,11 @@ impl Git for FakeGit {
         if !state.worktrees.contains(order.worktree) {
             return Err(failed("git add", format!("{} is not a worktree", order.worktree.display())));
         }
-        let start = state.files(&order.before.start.0)?.clone();
-        let surveyed = state.trees.get(&order.before.tree).cloned();
+        let start = state.objects.files(&order.before.start.0)?.clone();
+        let surveyed = state.objects.trees.get(&order.before.tree).cloned();
         let files = self.agents_part(order, &start, surveyed.as_ref())?;
-        let same = files == *state.files(&order.parent.0)?;
-        let commit = (!same).then(|| state.add(files, &[order.parent], order.message, (0, false)));
+        let same = files == *state.objects.files(&order.parent.0)?;
+        let commit = (!same).then(|| state.objects.add(files, &[order.parent], order.message, (0, false)));
         let tip = commit.clone().unwrap_or_else(|| order.parent.clone());
         state.refs.insert(branch_ref(order.branch), tip);
         Ok(commit)
@@ -453,7 +329,7 @@ impl Git for FakeGit {
         let protected = globs(order.restored)?;
         let (judged, base) = {
             let state = self.state();
-            (state.files(order.tree)?.clone(), state.files(&order.base.0)?.clone())
+            (state.objects.files(order.tree)?.clone(), state.objects.files(&order.base.0)?.clone())
         };
         if !self.disk.below(order.into).is_empty() {
             return Err(failed("git checkout", format!("{} is not empty", order.into.display())));
@@ -469,7 +345,7 @@ impl Git for FakeGit {
 
     async fn changes(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<FileChange>, GitError> {
         let state = self.state();
-        let (old, new) = (state.files(&base.0)?, state.files(&commit.0)?);
+        let (old, new) = (state.objects.files(&base.0)?, state.objects.files(&commit.0)?);
         let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let changed = paths.into_iter().filter(|path| old.get(*path) != new.get(*path));
         changed.map(|path| change(path, old.get(path), new.get(path))).collect()
@@ -477,29 +353,29 @@ impl Git for FakeGit {
 
     async fn merge(&self, target: &CommitId, winner: &CommitId) -> Result<Merge, GitError> {
         let mut state = self.state();
-        let base = state.base(target, winner)?;
-        Ok(match merged(&base, state.files(&target.0)?, state.files(&winner.0)?) {
-            Ok(files) => Merge::Clean(state.store(files)),
+        let base = state.objects.base(target, winner)?;
+        Ok(match merged(&base, state.objects.files(&target.0)?, state.objects.files(&winner.0)?) {
+            Ok(files) => Merge::Clean(state.objects.store(files)),
             Err(paths) => Merge::Conflict(paths),
         })
     }
 
     async fn commit(&self, order: &CommitOrder<'_>) -> Result<CommitId, GitError> {
         let mut state = self.state();
-        let mut files = state.files(order.tree)?.clone();
+        let mut files = state.objects.files(order.tree)?.clone();
         for parent in order.parents {
-            state.found(parent)?;
+            state.objects.found(parent)?;
         }
         files.extend(order.replace.map(|(path, bytes)| (path.to_owned(), bytes.to_vec())));
         let signed = order.signed && state.signs.is_some();
-        Ok(state.add(files, order.parents, order.message, (order.time, signed)))
+        Ok(state.objects.add(files, order.parents, order.message, (order.time, signed)))
     }
 
     async fn replay(&self, order: &ReplayOrder<'_>) -> Result<Option<CommitId>, GitError> {
         let mut state = self.state();
-        let of = |commit: &CommitId| state.files(&commit.0);
+        let of = |commit: &CommitId| state.objects.files(&commit.0);
         let files = merged(of(order.base)?, of(order.onto)?, of(order.work)?);
-        Ok(files.ok().map(|files| state.add(files, &[order.onto], order.message, (order.time, false))))
+        Ok(files.ok().map(|files| state.objects.add(files, &[order.onto], order.message, (order.time, false))))
     }
 
     async fn vet(&self, commit: &CommitId, _: &Path) -> Result<Result<String, String>, GitError> {
@@ -507,7 +383,7 @@ impl Git for FakeGit {
         if !state.strayed.is_empty() {
             return Err(GitError::ConfigurationChanged(state.strayed.join(", ")));
         }
-        let message = state.found(commit)?.message.clone();
+        let message = state.objects.found(commit)?.message.clone();
         Ok(state.hooks.as_ref().map_or(Ok(message.clone()), |hooks| hooks(&message)))
     }
 
@@ -551,7 +427,7 @@ impl Git for FakeGit {
         }
         let mut state = self.state();
         if branch == self.head {
-            let (old, new) = (state.files(&from.0)?.clone(), state.files(&to.0)?.clone());
+            let (old, new) = (state.objects.files(&from.0)?.clone(), state.objects.files(&to.0)?.clone());
             let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let moving: Vec<_> = paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).collect();
             let edited = |path: &&&String| self.disk.read(self.root.join(path)).as_ref() != old.get(**path);
@@ -573,8 +449,8 @@ impl Git for FakeGit {
 
     async fn is_ancestor(&self, ancestor: &CommitId, commit: &CommitId) -> Result<bool, GitError> {
         let state = self.state();
-        state.found(commit)?;
-        state.found(ancestor)?;
-        Ok(state.history(commit).contains(ancestor))
+        state.objects.found(commit)?;
+        state.objects.found(ancestor)?;
+        Ok(state.objects.history(commit).contains(ancestor))
     }
 }

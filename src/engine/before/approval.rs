@@ -116,3 +116,6 @@ fn edited(candidate: &Candidate<'_>, approved: Option<&Document>) -> Error {
     Error::new(ExitCode::Refused, message)
         .hint(format!("review it, then approve what it says now: blueprint approve {path}, and commit it"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,6 @@ fn unmeasured(metrics: &[String], message: &str) -> Error {
             metrics.first().map_or("NAME", String::as_str)
         ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,3 +264,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,3 +284,6 @@ impl Run {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,6 +336,9 @@ pub(crate) fn tests_outcome(weights: &Weights, baseline: &TestReport, variant: &
 }
 
 #[cfg(test)]
+mod checks;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::cases::TestCase;

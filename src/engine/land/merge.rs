@@ -205,3 +205,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -415,3 +415,6 @@ impl Standing {
         races || metrics.iter().any(|m| self.uncertain.contains(&(contender.clone(), m.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests;

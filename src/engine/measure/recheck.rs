@@ -146,3 +146,6 @@ impl Run {
         Ok(watched)
     }
 }
+
+#[cfg(test)]
+mod tests;

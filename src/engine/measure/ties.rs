@@ -67,3 +67,6 @@ fn tied(facts: &Facts) -> Result<Vec<VariantKey>, Error> {
         Verdict::Winner { .. } | Verdict::NoWinner { .. } => Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests;

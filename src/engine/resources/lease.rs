@@ -350,3 +350,6 @@ impl From<crate::adapters::git::GitError> for Error {
         if changed { error.hint("look at it (git config --show-origin --list), then: blueprint resume") } else { error }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,6 @@ fn describe(resource: &crate::engine::state::Resource) -> String {
         Resource::Cache { cache } => format!("cache {} ({})", cache.name, cache.kind),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ impl Run {
     /// Runs programs in a lease. Its walls are opened with the first, when its directories are there.
     pub async fn within(&self, lease: &Lease) -> Result<Arc<dyn Executor>, Error> {
         let Some(sandbox) = &self.ports.sandbox else { return Ok(Arc::clone(&self.ports.exec)) };
-        let open = || async { sandbox.open(&self.order(lease)).await.map_err(machine) };
+        let open = || async { sandbox.open(&self.order(lease).await).await.map_err(machine) };
         Ok(lease.walls.0.get_or_try_init(open).await?.executor())
     }
 
@@ -37,8 +37,18 @@ impl Run {
         }
     }
 
-    fn order(&self, lease: &Lease) -> Order {
-        let there = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+    /// Those of these directories that are there. A link to one is none.
+    async fn there(&self, paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+        let mut there = Vec::new();
+        for path in paths {
+            if self.ports.workspace.footing(&path).await.is_ok() {
+                there.push(path);
+            }
+        }
+        there
+    }
+
+    async fn order(&self, lease: &Lease) -> Order {
         let (git, settings) = (&self.ports.git, &self.settings);
         let (tree, work) = (lease.tree(), lease.worktree());
         let state = self.started.state.parent().unwrap_or(&self.started.state).to_owned();
@@ -46,20 +56,24 @@ impl Run {
             private: lease.dir.join(PRIVATE),
             hidden: vec![git.root().to_owned(), git.common_dir().to_owned(), state],
             read: [settings.sandbox.read.clone(), lease.read.clone()].concat(),
-            write: there(vec![lease.scratch(), lease.dir.join("tmp"), tree.clone()]),
+            write: self.there([lease.scratch(), lease.dir.join("tmp"), tree.clone()]).await,
             reset: vec![tree, lease.dir.join("tmp")],
             bare: vec![lease.scratch()],
             env: lease.env.clone(),
         };
         order.write.extend(lease.write.iter().chain(&settings.sandbox.write).cloned());
-        if work.is_dir() {
-            let own = work.with_extension("git");
+        let own = work.with_extension("git");
+        let works = self.there([work, own]).await;
+        if !works.is_empty() {
             // The repository's objects are read through its alternates; what Git LFS adds is kept where its commit is.
             let shared = git.shared();
             order.read.extend(shared.objects);
-            order.write.extend(there(vec![work, own]));
+            order.write.extend(works);
             order.write.extend(shared.contents);
         }
         order
     }
 }
+
+#[cfg(test)]
+mod tests;
