@@ -47,7 +47,7 @@ pub const DOCUMENT: &str = "docs/blueprints/cost.md";
 /// The checkout.
 const ROOT: &str = "/repo";
 /// Where leases live.
-pub const STATE: &str = "/state/r";
+pub(crate) const STATE: &str = "/state/r";
 /// The run.
 pub const RUN: &str = "20260105-100000-beef";
 
@@ -131,7 +131,7 @@ pub fn document(keys: &[&str], items: &str) -> String {
 }
 
 /// The only work item.
-pub const ITEM: &str = "### The cost\n\n**Files**: cost.txt, notes/**\n**Diff Contract**: patch\n\n";
+pub(crate) const ITEM: &str = "### The cost\n\n**Files**: cost.txt, notes/**\n**Diff Contract**: patch\n\n";
 
 /// What a tree costs.
 pub fn cost(disk: &Disk, tree: &Path) -> f64 {
@@ -180,7 +180,7 @@ impl World {
     }
 
     /// A competition between variants whose every step writes these files, with these work items.
-    pub fn writing(files: &[(&str, Vec<(&str, &str)>)], items: &str) -> Self {
+    pub(crate) fn writing(files: &[(&str, Vec<(&str, &str)>)], items: &str) -> Self {
         let disk = Disk::default();
         let keys: Vec<&str> = files.iter().map(|(key, _)| *key).collect();
         let text = document(&keys, items);
@@ -218,12 +218,12 @@ impl World {
     }
 
     /// With this source alone.
-    pub fn measured_by(&mut self, source: FakeSource) {
+    pub(crate) fn measured_by(&mut self, source: FakeSource) {
         self.ports.sources = vec![Arc::new(source)];
     }
 
     /// With this suite alone.
-    pub fn tested_by(
+    pub(crate) fn tested_by(
         &mut self,
         answer: impl Fn(&Site, &[String]) -> Result<TestReport, SuiteError> + Send + Sync + 'static,
     ) {
@@ -237,12 +237,12 @@ impl World {
     }
 
     /// With a cache for each lease.
-    pub fn with_cache(&mut self) {
+    pub(crate) fn with_cache(&mut self) {
         self.ports.cache = Some(Arc::clone(&self.cache) as _);
     }
 
     /// A log of the run that goes on from there.
-    pub fn start_log(&self, elapsed: Duration) -> Log {
+    pub(crate) fn start_log(&self, elapsed: Duration) -> Log {
         Log::new(Arc::clone(&self.journal) as Arc<dyn Journal>, RUN, Clock::resumed(elapsed))
     }
 
@@ -268,12 +268,12 @@ impl World {
     }
 
     /// Carries a run out until so many records are written, and lets everything of it vanish then; whether it got so far.
-    pub async fn stop_after(&self, records: usize) -> bool {
+    pub(crate) async fn stop_after(&self, records: usize) -> bool {
         self.vanish(records, self.carry_out()).await
     }
 
     /// Lets something go on until so many records are written, and vanish then; whether it got so far.
-    pub async fn vanish<T>(&self, records: usize, work: impl Future<Output = T>) -> bool {
+    pub(crate) async fn vanish<T>(&self, records: usize, work: impl Future<Output = T>) -> bool {
         self.journal.left.store(records, Ordering::SeqCst);
         let stopped = tokio::select! {
             biased;

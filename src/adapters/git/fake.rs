@@ -87,15 +87,6 @@ impl FakeGit {
         id
     }
 
-    /// Points a branch somewhere, or nowhere, behind everybody's back.
-    pub fn set_branch(&self, branch: &str, commit: Option<&CommitId>) {
-        let mut state = self.state();
-        match commit {
-            Some(commit) => drop(state.refs.insert(branch_ref(branch), commit.clone())),
-            None => drop(state.refs.remove(&branch_ref(branch))),
-        }
-    }
-
     /// Gives the repository hooks.
     pub fn set_hooks(&self, hooks: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) {
         self.state().hooks = Some(Box::new(hooks));

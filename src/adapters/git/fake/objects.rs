@@ -20,7 +20,7 @@ pub struct Commit {
 
 /// Every commit and tree.
 #[derive(Debug, Default)]
-pub struct Objects {
+pub(crate) struct Objects {
     /// By name.
     pub trees: BTreeMap<String, Files>,
     /// By name.

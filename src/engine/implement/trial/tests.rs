@@ -43,7 +43,7 @@ async fn every_work_item_is_a_step_with_a_commit_of_its_own_and_the_last_is_kept
     let tip = CommitId(harvest.commit);
     assert_eq!(harvest.changed, ["cost.txt", "notes/n"]);
     let first = world.git.parents(&tip);
-    assert_eq!(world.git.parents(&first[0]), [world.started.base.clone()]);
+    assert_eq!(world.git.parents(&first[0]), std::slice::from_ref(&world.started.base));
     assert!(world.git.message(&first[0]).unwrap().0.starts_with("The cost\n"));
     assert!(world.git.message(&tip).unwrap().0.starts_with("The notes\n"));
     assert_eq!(world.git.refs()[&format!("refs/blueprint/{RUN}/a")], tip);

@@ -41,7 +41,7 @@ async fn what_a_run_left_is_removed_last_made_first_and_its_work_is_kept() {
     assert_eq!(kinds, ["worktree", "cache", "directory"]);
     assert_eq!((world.left(), world.facts().await.live), (Vec::new(), Vec::new()));
     let kept = &world.git.refs()[&format!("refs/blueprint/{RUN}/a")];
-    assert_eq!(world.git.parents(kept), [world.started.base.clone()], "what the agent committed");
+    assert_eq!(world.git.parents(kept), std::slice::from_ref(&world.started.base), "what the agent committed");
 }
 
 #[tokio::test]
