@@ -37,7 +37,7 @@ const BURST: u64 = 2 << 32;
 #[async_trait]
 pub trait Target: Send + Sync + 'static {
     /// Asks one question once and reads the answer to its end. The same number is the same question: an open loop
-    /// asks from 0 on in the order of its schedule, a closed one from [`CLOSED`], a burst from [`BURST`].
+    /// asks from 0 on in the order of its schedule, a closed one from `CLOSED`, a burst from `BURST`.
     async fn ask(&self, question: u64) -> Result<(), Failure>;
 }
 

@@ -29,8 +29,8 @@ const SET_UP: u32 = u32::MAX - 1;
 const PLACES: &[(&str, &str)] =
     &[("BLUEPRINT_METRICS", "metrics.jsonl"), ("BLUEPRINT_JUNIT", "junit.xml"), ("CRITERION_HOME", "criterion")];
 
-/// What a trial holds while it is worked on or judged. Who opens one gives it back with [`Run::close_lease`], or works within
-/// [`Run::with_lease`]; one that is dropped, because something failed on the way, is given back before anything is measured and at the
+/// What a trial holds while it is worked on or judged. Who opens one gives it back with `Run::close_lease`, or works within
+/// `Run::with_lease`; one that is dropped, because something failed on the way, is given back before anything is measured and at the
 /// end of the run at the latest.
 #[derive(Debug)]
 pub struct Lease {
