@@ -101,7 +101,7 @@ fn unfinished_variants_go_on_with_a_larger_cap_from_where_they_are_and_no_step_i
     );
     // What would change nothing is refused.
     repo.blueprint(&["resume", "--session-cap", "2_000"]).ends_with(4).says(&["tokens are spent"]);
-    repo.blueprint(&["resume", "--time-cap", "1s"]).ends_with(4).says(&["so far"]);
+    repo.blueprint(&["resume", "--time-cap", "50ms"]).ends_with(4).says(&["so far"]);
     repo.blueprint(&["resume", "--step-cap", "many"]).ends_with(2);
     let done = repo.blueprint(&["resume", "--step-cap", "5000"]).ends_with(0);
     assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}", done.out);
