@@ -15,7 +15,7 @@ use super::mark::Mark;
 use super::reaping;
 use super::stat::Stat;
 use super::stopwatch::Schedule;
-use super::tasks::all_children;
+use super::tasks::children;
 use super::walls::Walls;
 use crate::adapters::process::Stray;
 
@@ -40,7 +40,7 @@ pub(super) fn adopt() {
 /// by another one.
 fn handed() -> Vec<u32> {
     let own = std::process::id();
-    all_children(own, own)
+    children(own, own)
 }
 
 /// What became of those that were left.

@@ -132,15 +132,6 @@ pub fn children(pid: u32, tid: u32) -> Vec<u32> {
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// How often children are read, so that none is passed over.
-const READS: u32 = 3;
-
-/// The same, and none passed over: while one of them ends, the kernel may leave out others (proc_pid_children(5)).
-pub fn all_children(pid: u32, tid: u32) -> Vec<u32> {
-    let found: BTreeSet<u32> = (0..READS).flat_map(|_| children(pid, tid)).collect();
-    found.into_iter().collect()
-}
-
 /// Looks at a program's tasks while it runs.
 pub struct Watch {
     end: mpsc::Sender<()>,

@@ -29,7 +29,7 @@ use super::keeper::{self, Line};
 use super::mark::Mark;
 use super::places::{FOLDERS, LAYERS, Places};
 use super::spawner::{Job, on_spawner};
-use super::tasks::{all_children, children};
+use super::tasks::children;
 use crate::adapters::process::{Command, Order, Stay};
 
 /// How long the namespaces may take to be gone once their keeper was killed.
@@ -134,7 +134,7 @@ impl Walls {
 
     /// What was handed to the keeper, dead or alive, as we count it.
     pub(super) fn handed(&self) -> Vec<u32> {
-        all_children(self.keeper, self.keeper)
+        children(self.keeper, self.keeper)
     }
 
     /// Lets the keeper reap one of its children, if it ended; what it took.
