@@ -82,8 +82,15 @@ pub fn changes(repo: &git2::Repository, base: &CommitId, commit: &CommitId) -> R
 
 /// Numbers of the added and the deleted lines of one file of a diff; none where it is binary.
 fn lines(diff: &git2::Diff<'_>, index: usize) -> Result<(Vec<u32>, Vec<u32>), GitError> {
+    match git2::Patch::from_diff(diff, index)? {
+        Some(patch) => numbers(&patch),
+        None => Ok((Vec::new(), Vec::new())),
+    }
+}
+
+/// Numbers of the added and the deleted lines of one file.
+pub(super) fn numbers(patch: &git2::Patch<'_>) -> Result<(Vec<u32>, Vec<u32>), GitError> {
     let (mut added, mut deleted) = (Vec::new(), Vec::new());
-    let Some(patch) = git2::Patch::from_diff(diff, index)? else { return Ok((added, deleted)) };
     for hunk in 0..patch.num_hunks() {
         for line in 0..patch.num_lines_in_hunk(hunk)? {
             let line = patch.line_in_hunk(hunk, line)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use crate::adapters::git::history::numbers;
 use crate::adapters::git::{ChangeKind, CommitId, FileChange, GitError};
 
 /// A tree: what every path holds.
@@ -128,16 +129,6 @@ pub fn change(path: &str, old: Option<&Vec<u8>>, new: Option<&Vec<u8>>) -> Resul
     options.context_lines(0).indent_heuristic(true);
     let (before, after) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     let patch = git2::Patch::from_buffers(before, None, after, None, Some(&mut options))?;
-    let (mut added, mut deleted) = (Vec::new(), Vec::new());
-    for hunk in 0..patch.num_hunks() {
-        for line in 0..patch.num_lines_in_hunk(hunk)? {
-            let line = patch.line_in_hunk(hunk, line)?;
-            match line.origin() {
-                '+' => added.extend(line.new_lineno()),
-                '-' => deleted.extend(line.old_lineno()),
-                _ => {}
-            }
-        }
-    }
+    let (added, deleted) = numbers(&patch)?;
     Ok(FileChange { path: path.to_owned(), kind, added, deleted, before: text(old), after: text(new) })
 }
