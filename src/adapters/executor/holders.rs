@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::orphans::name;
+use super::stat::processes;
 use crate::adapters::process::Stray;
 
 /// Write permission of the owner, by which `/proc` shows how a file was opened.
@@ -27,9 +28,7 @@ impl Pipe {
 /// Processes that could still write into one of these, ourselves excepted.
 pub(super) fn holders(pipes: &[Pipe]) -> Vec<Stray> {
     let own = std::process::id();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let holding = all.filter(|pid| *pid != own && holds(*pid, pipes));
+    let holding = processes().filter(|pid| *pid != own && holds(*pid, pipes));
     holding.map(|pid| Stray { pid, name: name(pid), cpu: Duration::ZERO }).collect()
 }
 

@@ -19,6 +19,7 @@ use super::holders::{Pipe, holders};
 use super::mark::Mark;
 use super::orphans::{self, Settled};
 use super::pulse::{self, Counter};
+use super::stat::processes;
 use super::tasks::Tree;
 use super::walls::Walls;
 use crate::adapters::process::{
@@ -151,14 +152,13 @@ async fn outlived(group: &Group, tree: Option<&Tree>, metered: bool) -> Settled 
 
 /// Processes of this machine, ourselves excepted, whose environment holds the marker or that carry it otherwise.
 fn marked(marker: &[u8], carries: impl Fn(u32) -> bool) -> Vec<Pid> {
-    let own = rustix::process::getpid();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    let holds = |pid: &i32| {
+    let own = std::process::id();
+    let holds = |pid: &u32| {
         fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|entry| entry == marker))
-            || u32::try_from(*pid).is_ok_and(&carries)
+            || carries(*pid)
     };
-    numbers.filter(holds).filter_map(Pid::from_raw).filter(|pid| *pid != own).collect()
+    let others = processes().filter(|pid| *pid != own).filter(holds);
+    others.filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).collect()
 }
 
 async fn sleep_or_forever(limit: Option<Duration>) {

@@ -1,12 +1,11 @@
 //! Signs of life of a group: what it printed, and the CPU time of all that descends from its leader.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::stat::Stat;
+use super::stat::{Stat, processes};
 use crate::adapters::process::{Pulse, Vital};
 
 /// Counts what both streams of a program brought.
@@ -28,13 +27,7 @@ pub fn connect(pulse: &Pulse, leader: u32, counter: Counter) {
 /// The CPU time of the leader and of all that it started and that is still there, also where it
 /// left the group.
 fn cpu(leader: u32) -> Duration {
-    let all: BTreeMap<u32, Stat> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, Stat::of(pid)?)))
-        .collect();
+    let all: BTreeMap<u32, Stat> = processes().filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
     let mut own: BTreeSet<u32> = all
         .iter()
         .filter(|(pid, p)| **pid == leader || p.group == leader || p.session == leader)

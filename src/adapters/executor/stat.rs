@@ -3,6 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+/// The processes of this machine, as far as they are seen from here.
+pub fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Where a process belongs, and what it took.
 pub struct Stat {
     /// Whether it is on a core or waits for one.
