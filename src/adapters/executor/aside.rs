@@ -1,21 +1,17 @@
 //! Work that may block and that nobody waits for, on a thread of its own: what is let go of on the way, such as a program that was
 //! killed and has to be waited for.
 
-use std::sync::{OnceLock, mpsc};
+use std::sync::OnceLock;
 
-type Job = Box<dyn FnOnce() + Send>;
+use super::worker::{Job, Worker};
 
 /// Does this some time soon, after what was asked for before; here, where the system gives no thread.
 pub fn aside(job: impl FnOnce() + Send + 'static) {
-    static ASIDE: OnceLock<Option<mpsc::Sender<Job>>> = OnceLock::new();
-    let sender = ASIDE.get_or_init(|| {
-        let (sender, jobs) = mpsc::channel::<Job>();
-        let run = move || jobs.into_iter().for_each(|job| job());
-        std::thread::Builder::new().name("aside".to_owned()).spawn(run).ok().map(|_| sender)
-    });
+    static ASIDE: OnceLock<Option<Worker>> = OnceLock::new();
+    let worker = ASIDE.get_or_init(|| Worker::start("aside", "waits for what was let go of", || Ok(())).ok());
     let job: Job = Box::new(job);
-    let refused = match sender {
-        Some(sender) => sender.send(job).err().map(|refused| refused.0),
+    let refused = match worker {
+        Some(worker) => worker.send(job).err(),
         None => Some(job),
     };
     if let Some(job) = refused {
@@ -25,6 +21,7 @@ pub fn aside(job: impl FnOnce() + Send + 'static) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
     use super::*;

@@ -23,3 +23,4 @@ mod stat;
 mod stopwatch;
 mod tasks;
 mod walls;
+mod worker;

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::FdFlags;
@@ -28,8 +28,9 @@ use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
 use super::places::{FOLDERS, LAYERS, Places};
-use super::spawner::{Job, on_spawner};
+use super::spawner::on_spawner;
 use super::tasks::children;
+use super::worker::Worker;
 use crate::adapters::process::{Command, Order, Stay};
 
 /// How long the namespaces may take to be gone once their keeper was killed.
@@ -48,7 +49,7 @@ pub struct Walls {
     /// Programs that have not ended.
     live: Mutex<BTreeSet<Mark>>,
     /// To the thread that starts its programs.
-    spawner: Mutex<mpsc::Sender<Job>>,
+    spawner: Worker,
 }
 
 impl Walls {
@@ -107,18 +108,14 @@ impl Walls {
             line: Mutex::new(line),
             bubble: Arc::new(Mutex::new(bubble)),
             live: Mutex::default(),
-            spawner: Mutex::new(spawner(&doors)?),
+            spawner: spawner(&doors)?,
             doors,
         })
     }
 
     /// Does something on the thread whose children begin in the keeper's process namespace.
     pub fn start<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-        let gone = || io::Error::other("the thread that starts the programs of a lease is gone");
-        let (reply, answer) = mpsc::sync_channel(1);
-        let job: Job = Box::new(move || drop(reply.send(work())));
-        self.spawner.lock().unwrap_or_else(PoisonError::into_inner).send(job).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())
+        self.spawner.ask(work)
     }
 
     /// What a new process does to be within the walls, with mounts of its own where it is fleeting.
@@ -201,22 +198,12 @@ impl Drop for Walls {
 
 /// A thread that starts programs in the keeper's process namespace. There is no way back for it where we are not root, and a
 /// program dies with the thread that started it, so that it lives as long as the walls.
-fn spawner(doors: &Arc<Doors>) -> io::Result<mpsc::Sender<Job>> {
-    let (sender, jobs) = mpsc::channel::<Job>();
-    let (ready, told) = mpsc::sync_channel(1);
+fn spawner(doors: &Arc<Doors>) -> io::Result<Worker> {
     let doors = Arc::clone(doors);
-    let run = move || {
-        let kind = Some(LinkNameSpaceType::ProcessID);
-        let joined = move_into_link_name_space(doors.processes.as_fd(), kind);
-        let may = joined.is_ok();
-        let _ = ready.send(joined);
-        if may {
-            jobs.into_iter().for_each(|job| job());
-        }
-    };
-    std::thread::Builder::new().name("walls".to_owned()).spawn(run)?;
-    told.recv().map_err(io::Error::other)??;
-    Ok(sender)
+    let kind = Some(LinkNameSpaceType::ProcessID);
+    Worker::start("walls", "starts the programs of a lease", move || {
+        Ok(move_into_link_name_space(doors.processes.as_fd(), kind)?)
+    })
 }
 
 /// What bubblewrap said before it ended.
