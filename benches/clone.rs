@@ -17,8 +17,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blueprint::adapters::database::{Connected, Database, DatabaseSettings, Engine, Isolation, LeaseName, choose};
 use blueprint::adapters::executor::local::Local;
+use blueprint::adapters::service::{Isolation, LeaseName, Ready, Service, ServiceSettings, choose};
 use blueprint::domain::statistics;
 use common::postgres::{Postgres, open_directory, programs};
 use futures_util::future::join_all;
@@ -61,12 +61,12 @@ struct Bench {
     server: Postgres,
     hasty: Postgres,
     dir: tempfile::TempDir,
-    databases: Arc<dyn Database>,
+    databases: Arc<dyn Service>,
     /// On the server without fsync.
-    hasty_databases: Arc<dyn Database>,
-    servers: Arc<dyn Database>,
-    schemas: Arc<dyn Database>,
-    files: Arc<dyn Database>,
+    hasty_databases: Arc<dyn Service>,
+    servers: Arc<dyn Service>,
+    schemas: Arc<dyn Service>,
+    files: Arc<dyn Service>,
     /// The directory of the template database.
     bytes: PathBuf,
     /// The data directory that servers are cloned from.
@@ -74,30 +74,31 @@ struct Bench {
     template: String,
 }
 
-async fn open(settings: DatabaseSettings, isolation: Isolation) -> Arc<dyn Database> {
-    choose(settings, isolation, Arc::new(Local)).await.expect("a level")
+async fn open(settings: ServiceSettings, isolation: Isolation) -> Arc<dyn Service> {
+    choose(ServiceSettings { isolation, ..settings }, Arc::new(Local)).await.expect("a level")
 }
 
 impl Bench {
     async fn new(rows: u32) -> Self {
         let (server, hasty, dir) = (Postgres::durable().await, Postgres::start().await, open_directory());
-        let settings = |engine, text: String| {
-            let file = dir.path().join(format!("{engine:?}.sql"));
+        let settings = |engine: &str, text: String| {
+            let file = dir.path().join(format!("{engine}.sql"));
             std::fs::write(&file, text).expect("a seed");
-            let url = (engine == Engine::Postgres).then(|| server.url("postgres", "", "postgres"));
-            let state = dir.path().join(format!("{engine:?}"));
-            DatabaseSettings { url, engine: Some(engine), seed: vec![file], state, leases: 4 }
+            let url = (engine == "postgres").then(|| server.url("postgres", "", "postgres"));
+            let state = dir.path().join(engine);
+            let engine = Some(engine.to_owned());
+            ServiceSettings { url, engine, seed: vec![file], state, leases: 4, ..ServiceSettings::default() }
         };
-        let without_fsync = DatabaseSettings {
+        let without_fsync = ServiceSettings {
             url: Some(hasty.url("postgres", "", "postgres")),
-            ..settings(Engine::Postgres, seed(rows, true))
+            ..settings("postgres", seed(rows, true))
         };
         let hasty_databases = open(without_fsync, Isolation::Database).await;
-        let postgres = settings(Engine::Postgres, seed(rows, true));
+        let postgres = settings("postgres", seed(rows, true));
         let databases = open(postgres.clone(), Isolation::Database).await;
         let servers = open(postgres.clone(), Isolation::Server).await;
         let schemas = open(postgres, Isolation::Schema).await;
-        let files = open(settings(Engine::Sqlite, seed(rows, false)), Isolation::Sqlite).await;
+        let files = open(settings("sqlite", seed(rows, false)), Isolation::File).await;
         for port in [&databases, &hasty_databases, &servers, &schemas, &files] {
             port.prepare().await.expect("a template");
         }
@@ -106,7 +107,7 @@ impl Bench {
         let (oid, template) = found.split_once(' ').expect("a template");
         let bytes = server.dir.path().join("data/base").join(oid);
         let template = template.to_owned();
-        let templates = std::fs::read_dir(dir.path().join("Postgres/postgresql/templates")).expect("templates");
+        let templates = std::fs::read_dir(dir.path().join("postgres/postgresql/templates")).expect("templates");
         let mut templates = templates.flatten().map(|entry| entry.path().join("data"));
         let whole = templates.find(|data| data.is_dir()).expect("a server's template");
         Self { server, hasty, dir, databases, hasty_databases, servers, schemas, files, bytes, whole, template }
@@ -133,7 +134,7 @@ impl Bench {
         let started = Instant::now();
         let made = join_all(intents.iter().map(|intent| port.create(intent))).await;
         let took = started.elapsed();
-        let made: Vec<Connected> = made.into_iter().map(|one| one.expect("a lease")).collect();
+        let made: Vec<Ready> = made.into_iter().map(|one| one.expect("a lease")).collect();
         for one in made {
             port.remove(&one.resource).await.expect("removed");
         }

@@ -10,15 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::adapters::agent::scripted::Scripted;
 use crate::adapters::agent::{self, Agent};
-use crate::adapters::cache::{self, Cache, CacheSettings};
-use crate::adapters::database::{self, Database, DatabaseSettings};
 use crate::adapters::git::{CommitId, Git as _, Head};
 use crate::adapters::journal::Journal;
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::proxy::Proxy;
 use crate::adapters::workspace::{LocalWorkspace, Workspace};
-use crate::config::{self, Config, DatabaseIsolation};
+use crate::config::{self, Config};
 use crate::domain::decision;
 use crate::domain::document::Document;
 use crate::domain::estimate::Estimate;
@@ -36,7 +34,6 @@ use crate::engine::clock::Clock;
 use crate::engine::judge::shadow;
 use crate::engine::measure::lanes;
 use crate::engine::rehearsal::{self, Files};
-use crate::engine::resources::lease;
 use crate::engine::run::{Ports, Settings};
 use crate::engine::state::{Facts, Log, Record, Started};
 use crate::error::{Error, Result};
@@ -47,6 +44,7 @@ mod measures;
 pub mod named;
 mod queries;
 pub mod sandbox;
+pub mod services;
 pub mod starter;
 mod values;
 
@@ -266,8 +264,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         customs: &project.git.customs().await?,
         judge_unfinished: settings.judge_unfinished,
         contestants_write_tests: settings.contestants_write_tests,
-        database: ports.database.as_ref().map(|port| port.choice()).map(|choice| (choice.level, choice.why)),
-        cache: ports.cache.as_ref().map(|port| port.choice()),
+        services: ports.services.iter().map(|service| service.choice()).collect(),
         sources: &named(&ports.sources),
         uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
         counts: &counts(&ports.sources),
@@ -350,7 +347,7 @@ async fn ports(project: &Project, plan: &Plan, work: Work, events: Arc<dyn Sink>
         sandbox,
         suites: measures::suites(config, plan)?,
         sources: measures::sources(config, plan)?,
-        tie_breaker: measures::tie_breaker(config)?,
+        tie_breaker: measures::tie_breaker(config),
         ..bare(project, plan.variants.len(), agent, events).await?
     })
 }
@@ -385,8 +382,7 @@ async fn bare(
         workspace: Arc::new(LocalWorkspace),
         agent,
         proxy,
-        database: database_port(project, variants).await?,
-        cache: cache_port(project).await?,
+        services: services::ports(project, variants).await?,
         suites: Vec::new(),
         sources: Vec::new(),
         tie_breaker: None,
@@ -424,59 +420,6 @@ fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed) -> Settings
         state,
         sandbox: sandbox::opened(project),
         env: project.inherited(),
-    }
-}
-
-/// Every contender, the baseline and its shadow among them, is judged while others are still at
-/// work: two leases each at the most.
-fn leases(variants: usize) -> u32 {
-    u32::try_from(2 * (variants + 2)).unwrap_or(u32::MAX)
-}
-
-/// The databases that the configuration names, for runs of no particular size.
-pub async fn databases(project: &Project) -> Result<Option<Arc<dyn Database>>> {
-    database_port(project, 1).await
-}
-
-async fn database_port(project: &Project, variants: usize) -> Result<Option<Arc<dyn Database>>> {
-    let Some(config) = &project.config.database else { return Ok(None) };
-    let settings = DatabaseSettings {
-        url: values::reference(project, "database.url", config.url.as_deref())?,
-        engine: config.engine.map(|engine| match engine {
-            config::Engine::Postgres => database::Engine::Postgres,
-            config::Engine::Sqlite => database::Engine::Sqlite,
-        }),
-        seed: config.seed.iter().map(|file| project.git_root().join(file)).collect(),
-        // Templates and private servers live beside the leases.
-        state: project.state_root(),
-        leases: leases(variants),
-    };
-    let chosen = database::choose(settings, isolation(config), project.exec.clone()).await;
-    chosen.map(Some).map_err(lease::database_error)
-}
-
-async fn cache_port(project: &Project) -> Result<Option<Arc<dyn Cache>>> {
-    let Some(config) = &project.config.cache else { return Ok(None) };
-    let settings = CacheSettings {
-        url: values::reference(project, "cache.url", config.url.as_deref())?,
-        isolation: match config.isolation {
-            None | Some(config::CacheIsolation::Auto) => cache::Isolation::Auto,
-            Some(config::CacheIsolation::Server) => cache::Isolation::Server,
-            Some(config::CacheIsolation::Acl) => cache::Isolation::Acl,
-        },
-        // Templates and private servers live beside the leases.
-        state: project.state_root(),
-    };
-    let chosen = cache::choose(settings, project.exec.clone()).await;
-    chosen.map(Some).map_err(lease::cache_error)
-}
-
-fn isolation(config: &config::Database) -> database::Isolation {
-    match config.isolation {
-        None | Some(DatabaseIsolation::Auto) => database::Isolation::Auto,
-        Some(DatabaseIsolation::Server) => database::Isolation::Server,
-        Some(DatabaseIsolation::Database) => database::Isolation::Database,
-        Some(DatabaseIsolation::Schema) => database::Isolation::Schema,
     }
 }
 

@@ -172,10 +172,10 @@ fn what_breaks_a_wall_is_found() {
         ("domain/x.rs", "//! x\nfn f() { std::time::SystemTime::now(); }", "clock"),
         (
             "adapters/git/x.rs",
-            "//! x\nuse crate::adapters::database::Database;",
-            "import `adapters::database::Database`",
+            "//! x\nuse crate::adapters::service::sqlite::WAY;",
+            "import `adapters::service::sqlite::WAY`",
         ),
-        ("adapters/git/x.rs", "//! x\nuse super::super::cache::Cache;", "import `adapters::cache::Cache`"),
+        ("adapters/git/x.rs", "//! x\nuse super::super::service::Service;", "import `adapters::service::Service`"),
         ("adapters/git/x.rs", "//! x\nfn f() { std::process::Command::new(\"git\"); }", "starts programs"),
         ("engine/x.rs", "//! x\nuse sqlx::Row;", "use `sqlx`"),
         ("engine/x.rs", "//! x\nuse crate::ui::Printer;", "import `ui::Printer`"),

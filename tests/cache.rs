@@ -6,17 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blueprint::adapters::cache::fake::FakeCache;
-use blueprint::adapters::cache::{Cache, CacheReady, CacheSettings, Isolation, choose};
 use blueprint::adapters::executor::local::Local;
-use blueprint::adapters::process::{Command, Environment, Executor, Service};
+use blueprint::adapters::process::{Command, Environment, Executor, Serving};
+use blueprint::adapters::service::fake::FakeService;
+use blueprint::adapters::service::{Choice, Isolation, LeaseName, Ready, Service, ServiceSettings, choose};
+use blueprint::domain::service::Use;
 use redis::Value;
 
 /// A server of the test's own, with a password, to be shared by contenders.
 struct Shared {
     port: u16,
     dir: tempfile::TempDir,
-    _service: Box<dyn Service>,
+    _service: Box<dyn Serving>,
 }
 
 impl Shared {
@@ -47,13 +48,18 @@ impl Shared {
         run_at(&self.url(), words).await
     }
 
-    async fn cache(&self) -> Arc<dyn Cache> {
+    async fn cache(&self) -> Arc<dyn Service> {
         chosen(Some(self.url()), Isolation::Acl, self.dir.path()).await
     }
 }
 
-async fn chosen(url: Option<String>, isolation: Isolation, state: &Path) -> Arc<dyn Cache> {
-    let settings = CacheSettings { url, isolation, state: state.to_owned() };
+fn lease(run: &str, contender: &str) -> LeaseName {
+    LeaseName { run: run.to_owned(), contender: contender.to_owned() }
+}
+
+async fn chosen(url: Option<String>, isolation: Isolation, state: &Path) -> Arc<dyn Service> {
+    let settings =
+        ServiceSettings { used_as: Use::Cache, url, isolation, state: state.to_owned(), ..ServiceSettings::default() };
     choose(settings, Arc::new(Local))
         .await
         .unwrap_or_else(|error| panic!("{error}; run ./scripts/test, which brings one"))
@@ -68,7 +74,7 @@ async fn run_at(url: &str, words: &[&str]) -> Result<Value, String> {
     command.query_async(&mut connection).await.map_err(|e| e.to_string())
 }
 
-async fn run(ready: &CacheReady, words: &[&str]) -> Result<Value, String> {
+async fn run(ready: &Ready, words: &[&str]) -> Result<Value, String> {
     run_at(&ready.env["REDIS_URL"], words).await
 }
 
@@ -81,19 +87,19 @@ fn text(value: &str) -> Value {
     Value::BulkString(value.as_bytes().to_vec())
 }
 
-fn listening(ready: &CacheReady) -> bool {
+fn listening(ready: &Ready) -> bool {
     let port = ready.resource.place.rsplit(':').next().unwrap().parse::<u16>().unwrap();
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// An implementation, with what the sentences need to know of it.
 enum World<'a> {
-    Redis(Arc<dyn Cache>),
-    Fake(&'a FakeCache),
+    Redis(Arc<dyn Service>),
+    Fake(&'a FakeService),
 }
 
 impl World<'_> {
-    fn cache(&self) -> &dyn Cache {
+    fn cache(&self) -> &dyn Service {
         match self {
             Self::Redis(cache) => &**cache,
             Self::Fake(cache) => *cache,
@@ -115,16 +121,16 @@ impl World<'_> {
 /// What holds of every implementation.
 async fn conforms(world: &World<'_>) {
     let cache = world.cache();
-    assert!(!cache.choice().0.is_empty());
-    cache.remove(&cache.intend("r1", "never-made")).await.unwrap();
-    let (intended, other) = (cache.intend("r1", "a"), cache.intend("r1", "a"));
+    assert!(!cache.choice().level.is_empty());
+    cache.remove(&cache.intend(&lease("r1", "never-made"))).await.unwrap();
+    let (intended, other) = (cache.intend(&lease("r1", "a")), cache.intend(&lease("r1", "a")));
     assert_ne!(intended.name, other.name, "two leases of one name share nothing");
     let started = Instant::now();
     let a = cache.create(&intended).await.unwrap();
-    println!("{}: ready in {:?}", cache.choice().0, started.elapsed());
+    println!("{}: ready in {:?}", cache.choice().level, started.elapsed());
     let b = cache.create(&other).await.unwrap();
     assert_eq!((&a.resource.name, &a.resource.nonce), (&intended.name, &intended.nonce));
-    let key = |ready: &CacheReady, name: &str| format!("{}{name}", ready.env["BLUEPRINT_CACHE_PREFIX"]);
+    let key = |ready: &Ready, name: &str| format!("{}{name}", ready.env["BLUEPRINT_CACHE_PREFIX"]);
     let (key_a, key_b) = (key(&a, "k"), key(&b, "k"));
     world.with(&a.env, &["SET", &key_a, "of a"]).await.unwrap();
     world.with(&b.env, &["SET", &key_b, "of b"]).await.unwrap();
@@ -143,7 +149,7 @@ async fn conforms(world: &World<'_>) {
 
 #[tokio::test]
 async fn the_fake_conforms() {
-    let fake = FakeCache::default();
+    let fake = FakeService::default();
     conforms(&World::Fake(&fake)).await;
     assert_eq!(fake.live(), [""; 0]);
 }
@@ -169,7 +175,7 @@ async fn users_of_a_shared_server_conform_and_leave_no_user_and_no_key() {
 async fn a_private_server_is_preferred_to_a_configured_one_and_says_which_it_is() {
     let state = tempfile::tempdir().unwrap();
     let cache = chosen(Some("redis://127.0.0.1:1".to_owned()), Isolation::Auto, state.path()).await;
-    let (level, why) = cache.choice();
+    let Choice { level, why, .. } = cache.choice();
     assert_eq!(level, "redis server");
     assert!(why.starts_with("redis-server ") && why.contains(" at /"), "{why}");
 }
@@ -178,7 +184,7 @@ async fn a_private_server_is_preferred_to_a_configured_one_and_says_which_it_is(
 async fn a_private_servers_password_stands_in_no_argument_and_no_file() {
     let state = tempfile::tempdir().unwrap();
     let cache = chosen(None, Isolation::Server, state.path()).await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     let url = &ready.env["REDIS_URL"];
     let password = url.split(['@', ':']).nth(2).unwrap().to_owned();
     assert_eq!(password.len(), 64);
@@ -199,7 +205,7 @@ async fn a_private_servers_password_stands_in_no_argument_and_no_file() {
 async fn a_private_server_is_small_and_its_process_is_gone_when_it_is_removed() {
     let state = tempfile::tempdir().unwrap();
     let cache = chosen(None, Isolation::Server, state.path()).await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     let found = processes(&ready.resource.nonce);
     let status = std::fs::read_to_string(format!("/proc/{}/status", found[0])).unwrap();
     // Its own pages; those of the program and its libraries are shared by all servers.
@@ -233,7 +239,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 async fn a_contender_can_not_make_its_private_server_write_files_or_speak_to_others() {
     let state = tempfile::tempdir().unwrap();
     let cache = chosen(None, Isolation::Server, state.path()).await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     let denied: [&[&str]; 7] = [
         &["CONFIG", "SET", "dir", "/tmp"],
         &["SAVE"],
@@ -257,7 +263,7 @@ async fn a_contender_can_not_make_its_private_server_write_files_or_speak_to_oth
 async fn a_server_that_outlived_its_orchestrator_is_found_and_ended() {
     let state = tempfile::tempdir().unwrap();
     let crashed = chosen(None, Isolation::Server, state.path()).await;
-    let intended = crashed.intend("r", "a");
+    let intended = crashed.intend(&lease("r", "a"));
     let ready = crashed.create(&intended).await.unwrap();
     // What a crash leaves: nobody stops the server, and the journal holds the intent.
     std::mem::forget(crashed);
@@ -276,7 +282,7 @@ async fn a_server_that_outlived_its_orchestrator_is_found_and_ended() {
 async fn servers_die_with_who_made_them_and_a_directory_without_a_server_is_removed() {
     let state = tempfile::tempdir().unwrap();
     let cache = chosen(None, Isolation::Server, state.path()).await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     drop(cache);
     let started = Instant::now();
     while listening(&ready) {
@@ -294,7 +300,7 @@ async fn servers_die_with_who_made_them_and_a_directory_without_a_server_is_remo
 async fn a_user_can_do_nothing_beyond_its_prefix() {
     let shared = Shared::start().await;
     let cache = shared.cache().await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     let own = format!("{}k", ready.env["BLUEPRINT_CACHE_PREFIX"]);
     shared.admin(&["SET", "foreign", "theirs"]).await.unwrap();
     let allowed: [&[&str]; 7] = [
@@ -350,7 +356,7 @@ async fn a_user_can_do_nothing_beyond_its_prefix() {
 async fn removing_takes_the_users_keys_in_every_database_and_nothing_else() {
     let shared = Shared::start().await;
     let cache = shared.cache().await;
-    let ready = cache.create(&cache.intend("r", "a")).await.unwrap();
+    let ready = cache.create(&cache.intend(&lease("r", "a"))).await.unwrap();
     let prefix = &ready.env["BLUEPRINT_CACHE_PREFIX"];
     let elsewhere = ready.env["REDIS_URL"].replace("/0", "/5");
     for index in 0..5 {
@@ -373,7 +379,7 @@ async fn removing_takes_the_users_keys_in_every_database_and_nothing_else() {
 async fn what_was_not_made_here_is_never_removed() {
     let shared = Shared::start().await;
     let cache = shared.cache().await;
-    let intended = cache.intend("r", "a");
+    let intended = cache.intend(&lease("r", "a"));
     let changed = [
         ("acl", "127.0.0.1:1", &*intended.name),
         ("server", &intended.place, &intended.name),
@@ -386,7 +392,7 @@ async fn what_was_not_made_here_is_never_removed() {
         assert!(!error.contains("s3cret"), "{error}");
     }
     // A run's name out of a hostile place makes no pattern.
-    let wild = cache.intend("*", "a");
+    let wild = cache.intend(&lease("*", "a"));
     cache.create(&wild).await.unwrap_err();
     cache.remove(&wild).await.unwrap_err();
 }
@@ -395,7 +401,13 @@ async fn what_was_not_made_here_is_never_removed() {
 async fn a_wrong_password_and_a_user_without_rights_are_told_apart_and_not_shown() {
     let shared = Shared::start().await;
     let refused = async |url: String| {
-        let settings = CacheSettings { url: Some(url), isolation: Isolation::Acl, state: shared.dir.path().to_owned() };
+        let settings = ServiceSettings {
+            used_as: Use::Cache,
+            url: Some(url),
+            isolation: Isolation::Acl,
+            state: shared.dir.path().to_owned(),
+            ..ServiceSettings::default()
+        };
         let error = choose(settings, Arc::new(Local)).await.err().unwrap().to_string();
         assert!(!error.contains("s3cret") && !error.contains("wr0ng"), "{error}");
         error

@@ -17,7 +17,7 @@ use blueprint::adapters::metric::http::{Http, Settings};
 use blueprint::adapters::metric::load::{Metric, Shape, held, slice};
 use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Slot};
 use blueprint::adapters::process::{
-    Command, Environment, Executor, Exit, Finished, ProcessError, Program, Service, Site, Stop, Usage,
+    Command, Environment, Executor, Exit, Finished, ProcessError, Program, Serving, Site, Stop, Usage,
 };
 use blueprint::adapters::suite::{HttpSettings, HttpSuite, Suite, SuiteError};
 use blueprint::domain::cases::TestStatus;
@@ -280,7 +280,7 @@ struct InTest(Arc<Answer>);
 struct Nothing;
 
 #[async_trait]
-impl Service for Nothing {
+impl Serving for Nothing {
     fn pid(&self) -> u32 {
         0
     }
@@ -303,7 +303,7 @@ impl Executor for InTest {
     async fn run(&self, _: Command, _: &Stop) -> Result<Finished, ProcessError> {
         panic!("only a server is started here")
     }
-    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+    async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError> {
         Real::at(command.env["PORT"].parse().unwrap(), Arc::clone(&self.0));
         Ok(Box::new(Nothing))
     }

@@ -21,6 +21,12 @@ fn resource(kind: &str, resource: &str) -> String {
     format!("kind = '{kind}' AND json_extract(data, '$.resource.resource') = '{resource}'")
 }
 
+/// The record of a lease's own database or cache.
+fn service(kind: &str, used_as: &str) -> String {
+    let kinds = if used_as == "database" { "LIKE 'postgresql-%'" } else { "IN ('server', 'acl')" };
+    format!("kind = '{kind}' AND json_extract(data, '$.resource.service.kind') {kinds}")
+}
+
 /// Puts `main` back to where it was before a run landed, for the next.
 fn rewind(repo: &Repo, to: &str) {
     repo.git(&["reset", "--quiet", "--hard", to]);
@@ -96,13 +102,8 @@ const PRIVATE: &str = "database: {engine: postgres, seed: [db/seed.sql]}\ncache:
 #[tokio::test(flavor = "multi_thread")]
 async fn with_private_servers() {
     let repo = build(&arena(PRIVATE), Speaks::Postgres);
-    let some = [
-        resource("intended", "database"),
-        resource("intended", "cache"),
-        kind("tested"),
-        kind("block"),
-        kind("landing"),
-    ];
+    let some =
+        [service("intended", "database"), service("intended", "cache"), kind("tested"), kind("block"), kind("landing")];
     killed_and_resumed(&repo, &some).await;
 }
 
@@ -111,10 +112,10 @@ async fn with_private_servers_and_only_collected() {
     let repo = build(&arena(PRIVATE), Speaks::Postgres);
     let some = [
         kind("started"),
-        resource("intended", "database"),
-        resource("made", "database"),
-        resource("intended", "cache"),
-        resource("made", "cache"),
+        service("intended", "database"),
+        service("made", "database"),
+        service("intended", "cache"),
+        service("made", "cache"),
         kind("block"),
     ];
     killed_and_collected(&repo, &some).await;
@@ -137,14 +138,14 @@ async fn shared(isolation: &str) -> (Postgres, Redis, String) {
 async fn with_databases_and_users_of_configured_servers() {
     let (server, redis, config) = shared("database").await;
     let repo = build(&arena(&config), Speaks::Postgres);
-    killed_and_resumed(&repo, &[resource("intended", "database"), kind("block"), kind("landed")]).await;
+    killed_and_resumed(&repo, &[service("intended", "database"), kind("block"), kind("landed")]).await;
     assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
     assert_eq!(redis.left(), Vec::<String>::new());
     for condition in [
         kind("started"),
-        resource("intended", "database"),
-        resource("made", "database"),
-        resource("intended", "cache"),
+        service("intended", "database"),
+        service("made", "database"),
+        service("intended", "cache"),
         kind("tested"),
     ] {
         killed_and_collected(&repo, std::slice::from_ref(&condition)).await;
@@ -159,7 +160,7 @@ async fn with_schemas_of_a_configured_database() {
     let (server, redis, config) = shared("schema").await;
     let repo = build(&arena(&config), Speaks::Postgres);
     killed_and_resumed(&repo, &[kind("block")]).await;
-    killed_and_collected(&repo, &[resource("intended", "database"), kind("tested")]).await;
+    killed_and_collected(&repo, &[service("intended", "database"), kind("tested")]).await;
     assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
     assert_eq!(redis.left(), Vec::<String>::new());
     server.stop().await;

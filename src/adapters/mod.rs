@@ -7,8 +7,6 @@
 //! a disk in memory.
 
 pub mod agent;
-pub mod cache;
-pub mod database;
 pub mod executor;
 pub mod fake;
 pub mod git;
@@ -20,6 +18,7 @@ pub mod metric;
 pub mod process;
 pub mod proxy;
 pub mod recorder;
+pub mod service;
 pub mod sql;
 pub mod suite;
 pub mod workspace;

@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 
 use super::{Context, Outcome, documents};
 use crate::adapters::agent::{Agent, AgentError, AgentSettings, build, preset};
-use crate::adapters::cache;
-use crate::adapters::database::Programs;
 use crate::adapters::executor::local::Local;
 use crate::adapters::git::{GitError, Repository};
 use crate::adapters::machine::Machine as _;
 use crate::adapters::machine::linux::Linux;
 use crate::adapters::process::{Command, Environment, Executor, Stop, installed};
+use crate::adapters::service::postgres::Programs;
+use crate::adapters::service::redis;
 use crate::domain::detect::detect;
 use crate::domain::document::Document;
 use crate::domain::plan::{Status, Variant, VariantKey};
@@ -160,7 +160,7 @@ fn keys() -> Vec<KeyLine> {
 
 async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
     let (git, postgres, redis, sandbox) =
-        tokio::join!(told("git", &**exec), Programs::find(exec, None), cache::found(&**exec), told("bwrap", &**exec));
+        tokio::join!(told("git", &**exec), Programs::find(exec, None), redis::found(&**exec), told("bwrap", &**exec));
     let tool = |name: &str, needed, version: Option<String>, without: &str| {
         let why = || format!("not found; {without}");
         let found = version.map_or_else(|| Found::Missing { why: why() }, |version| Found::Here { version });

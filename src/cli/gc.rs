@@ -5,7 +5,6 @@ use super::{Context, Outcome};
 use crate::adapters::git::Git as _;
 use crate::compose;
 use crate::engine::clock::Clock;
-use crate::engine::resources::lease;
 use crate::engine::resources::recovery;
 use crate::engine::state::{Facts, Log};
 use crate::error::{Error, ExitCode};
@@ -54,10 +53,11 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
     Ok(ExitCode::Done)
 }
 
-/// Removes unused templates where the configuration has databases; what they were.
+/// Removes unused templates of the services that the configuration asks for; what they were.
 async fn forget(project: &Project) -> Result<Vec<String>, Error> {
-    match compose::databases(project).await? {
-        Some(databases) => databases.forget().await.map_err(lease::database_error),
-        None => Ok(Vec::new()),
+    let mut removed = Vec::new();
+    for service in compose::services::ports(project, 1).await? {
+        removed.extend(service.forget().await?);
     }
+    Ok(removed)
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::agents;
+use super::{agents, queries};
 use crate::adapters::agent::AgentSettings;
 use crate::adapters::git::Git;
-use crate::config::{Config, Http, Params};
+use crate::adapters::process::Program;
+use crate::config::{Config, Suite, Work};
 use crate::domain::commands;
 use crate::domain::detect::Found;
 use crate::domain::plan::{EvaluationTest, FilePattern, Plan};
@@ -28,13 +29,8 @@ pub fn files(project: &Project, document: &str, plan: &Plan) -> Vec<String> {
     }
     named.extend(plan.work_items.iter().flat_map(|item| &item.tests).flat_map(|selector| paths(selector)));
     named.extend(lines(config, plan).into_iter().flat_map(of_line));
-    let loads = plan.metrics.iter().filter_map(|bound| config.metrics.get(&bound.name)?.sql_load.as_ref());
-    for load in loads {
-        named.extend(load.file.iter().flat_map(|file| paths(file)));
-        if let Some(Params::File(file)) = &load.params {
-            named.extend(paths(file));
-        }
-    }
+    let loads = plan.metrics.iter().filter_map(|bound| queries::load(config.metrics.get(&bound.name)?));
+    named.extend(loads.flat_map(|load| load.files()).flat_map(paths));
     named.extend(config.database.iter().flat_map(|database| &database.seed).flat_map(|file| paths(file)));
     // What is carried is meant to be ignored.
     let carried = |path: &String| config.carry.iter().any(|carry| inside(path, carry.trim_end_matches('/')));
@@ -42,14 +38,17 @@ pub fn files(project: &Project, document: &str, plan: &Plan) -> Vec<String> {
 }
 
 /// Kinds of source that measure a program from outside: what it says of itself has no weight.
-const FROM_OUTSIDE: [&str; 3] = ["time", "instructions", "hyperfine"];
+const FROM_OUTSIDE: [&str; 4] = ["time", "instructions", "hyperfine", "http"];
 
 /// Tests, and metrics whose values a command says, each with the files of the base that say what the command does.
 pub async fn harness(config: &Config, plan: &Plan, git: &dyn Git, target: &Target) -> Result<Vec<(String, String)>> {
     let mut all: Vec<(String, &str)> = Vec::new();
     for test in &plan.tests {
         let run = match (config.suites.get(test.text()), test) {
-            (Some(suite), _) => suite.run.as_deref(),
+            (Some(suite), _) => match &suite.work {
+                Work::Run(run) => line(run),
+                Work::Http(_) => None,
+            },
             (None, EvaluationTest::Command { text, .. }) => Some(text.as_str()),
             (None, EvaluationTest::Prose { .. }) => None,
         };
@@ -57,11 +56,10 @@ pub async fn harness(config: &Config, plan: &Plan, git: &dyn Git, target: &Targe
     }
     for bound in &plan.metrics {
         let Some(metric) = config.metrics.get(&bound.name) else { continue };
-        let (Some(from), Some(run)) = (&metric.from, &metric.run) else { continue };
-        if FROM_OUTSIDE.contains(&from.as_str()) {
+        if FROM_OUTSIDE.contains(&metric.source.kind()) {
             continue;
         }
-        all.push((bound.name.to_string(), run));
+        all.extend(metric.source.programs().into_iter().filter_map(line).map(|run| (bound.name.to_string(), run)));
     }
     let mut found = Vec::new();
     for (what, run) in all {
@@ -81,19 +79,25 @@ fn inside(path: &str, folder: &str) -> bool {
 
 /// Shell lines of the configuration that the plan has a use for.
 fn lines<'a>(config: &'a Config, plan: &Plan) -> Vec<&'a str> {
-    let serve = |http: &'a Http| http.serve.as_deref();
     let mut lines: Vec<&str> =
         config.setup.iter().chain(&config.build).chain(&config.migrate).map(String::as_str).collect();
-    lines.extend(serve(&config.http));
-    for suite in plan.tests.iter().filter_map(|test| config.suites.get(test.text())) {
-        lines.extend(suite.run.as_deref());
-        lines.extend(suite.http.as_ref().and_then(serve));
-    }
-    for metric in plan.metrics.iter().filter_map(|bound| config.metrics.get(&bound.name)) {
-        lines.extend(metric.run.as_deref());
-        lines.extend(metric.http.as_ref().and_then(serve));
-    }
+    let suites = plan.tests.iter().filter_map(|test| config.suites.get(test.text()));
+    let metrics = plan.metrics.iter().filter_map(|bound| config.metrics.get(&bound.name));
+    let programs = config.http.serve.iter().chain(suites.filter_map(of_suite));
+    lines.extend(programs.chain(metrics.flat_map(|metric| metric.source.programs())).filter_map(line));
     lines
+}
+
+fn of_suite(suite: &Suite) -> Option<&Program> {
+    match &suite.work {
+        Work::Run(run) => Some(run),
+        Work::Http(http) => http.serve.as_ref(),
+    }
+}
+
+/// The shell line of a program that the configuration has.
+fn line(program: &Program) -> Option<&str> {
+    if let Program::Shell(line) = program { Some(line) } else { None }
 }
 
 /// What may be paths in a shell line, and what its programs read unasked.
@@ -126,9 +130,9 @@ pub fn programs(project: &Project, found: &[Found]) -> Vec<(String, String)> {
     let mut lines: Vec<&str> = Vec::new();
     if project.configured {
         lines.extend(config.setup.iter().chain(&config.build).chain(&config.migrate).map(String::as_str));
-        lines.extend(config.suites.values().filter_map(|suite| suite.run.as_deref()));
-        lines.extend(config.metrics.values().filter_map(|metric| metric.run.as_deref()));
-        lines.extend(config.http.serve.as_deref());
+        let programs = config.suites.values().filter_map(of_suite);
+        let programs = programs.chain(config.metrics.values().flat_map(|metric| metric.source.programs()));
+        lines.extend(programs.chain(&config.http.serve).filter_map(line));
     } else {
         for one in found {
             lines.extend(one.setup.iter().chain(&one.build).map(String::as_str));

@@ -1,9 +1,11 @@
 //! A document to start from: the template, with the tests and metrics that the configuration has and the
 //! code that was found.
 
+use crate::adapters::metric;
 use crate::config::{Config, Metric};
 use crate::domain::detect::Found;
 use crate::domain::measurement::MetricName;
+use crate::domain::quantity::Dimension;
 
 const TEMPLATE: &str = include_str!("../../templates/blueprint.md");
 
@@ -53,7 +55,7 @@ pub fn tests(found: &[Found], config: &Config) -> Vec<String> {
 
 /// A metric's line. The first is what the change is for; the others may not get much worse.
 fn bound(at: usize, name: &MetricName, metric: &Metric) -> String {
-    let more = metric.stat.as_deref().is_some_and(|stat| ["ops", "throughput"].contains(&stat));
+    let more = metric::build(metric.source.clone()).dimension(name) == Some(Dimension::Rate);
     let (goal, rest) = if more { GOAL_OF_MORE } else { GOAL };
     format!("- {name}: {}", if at == 0 { goal } else { rest })
 }

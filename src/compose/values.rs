@@ -1,4 +1,4 @@
-//! Values of the configuration: those that must be there, those that name a variable, and how a wrong one is refused.
+//! Values of the configuration that name a variable, and how a wrong one is refused.
 
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -6,11 +6,6 @@ use crate::project::{CONFIGURATION, Project};
 /// A refusal that names the file.
 pub(super) fn wrong(what: impl std::fmt::Display) -> Error {
     Error::usage(format!("{CONFIGURATION}: {what}"))
-}
-
-/// A value that must be there.
-pub(super) fn needed<'a>(place: &str, key: &str, value: Option<&'a String>) -> Result<&'a str> {
-    value.map(String::as_str).ok_or_else(|| wrong(format!("`{place}` needs `{key}`")))
 }
 
 /// A value, or the variable that it names.

@@ -7,6 +7,7 @@ mod duration;
 mod environment;
 mod keys;
 mod land;
+mod metrics;
 mod models;
 mod raw;
 mod sandbox;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
+use crate::adapters::http::Endpoint;
+use crate::adapters::metric::instructions;
 use crate::domain::landing;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
@@ -25,13 +28,11 @@ use crate::domain::price::{Money, Price, Prices};
 use crate::error::{Error, Result};
 
 pub use agent::Agent;
-pub use duration::duration;
+use duration::duration;
 pub use environment::{Passed, Variables};
+pub use metrics::{Metric, Suite, Work};
 pub use models::{Models, Upstream};
-pub use raw::{
-    Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Http, Metric, Params, Patch, SqlLoad, Suite, TieBreak,
-    Words,
-};
+pub use raw::{Cache, CacheIsolation, Database, DatabaseIsolation, Engine, Patch, Words};
 pub use sandbox::{Mode as SandboxMode, Sandbox};
 pub use starter::starter;
 
@@ -74,7 +75,7 @@ pub struct Config {
     /// How long one suite may take.
     pub test_limit: Option<Duration>,
     /// What HTTP suites and metrics have in common.
-    pub http: Http,
+    pub http: Endpoint,
     /// Suites by the document's line.
     pub suites: BTreeMap<String, Suite>,
     /// Metrics by name.
@@ -86,7 +87,7 @@ pub struct Config {
     /// Parallel lanes of measuring.
     pub lanes: Wanted,
     /// What is counted of variants that can't be told apart.
-    pub tie_break: Option<TieBreak>,
+    pub tie_break: Option<instructions::Settings>,
     /// The branch that winners land on.
     pub branch: Option<String>,
     /// What must be shown before a variant may land.
@@ -108,7 +109,8 @@ pub struct Config {
 impl Config {
     /// Reads the file; `name` is how messages call it.
     pub fn parse(text: &str, name: &Path) -> Result<Self> {
-        let wrong = |what: String| Error::usage(format!("{}: {what}", name.display()));
+        let at = |error: Error| Error { message: format!("{}: {}", name.display(), error.message), ..error };
+        let wrong = |what: String| at(Error::usage(what));
         let value: Value = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if value.is_null() {
             return Ok(Self { text: text.to_owned(), ..Self::default() });
@@ -122,63 +124,58 @@ impl Config {
             });
         }
         let raw: raw::Raw = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        Self::resolve(raw, text).map_err(wrong)
+        Self::resolve(raw, text).map_err(at)
     }
 
-    fn resolve(raw: raw::Raw, text: &str) -> std::result::Result<Self, String> {
+    fn resolve(raw: raw::Raw, text: &str) -> Result<Self> {
         match raw.version {
             Some(1) => {}
-            Some(other) => return Err(format!("version {other} is not known; this program reads version 1")),
-            None => return Err("`version: 1` is missing".to_owned()),
+            Some(other) => {
+                return Err(Error::usage(format!("version {other} is not known; this program reads version 1")));
+            }
+            None => return Err(Error::usage("`version: 1` is missing")),
         }
-        let mut metrics = BTreeMap::new();
-        for (name, metric) in raw.metrics {
-            let key = MetricName::new(&name).ok_or_else(|| format!("`metrics.{name}` can't be a metric's name"))?;
-            metrics.insert(key, metric);
-        }
+        let http = metrics::endpoint("http", raw.http.unwrap_or_default())?;
+        let metrics = metrics::metrics(raw.metrics, &http, raw.database.is_some())?;
         if raw.measure.parallel == Some(0) {
-            return Err("`measure.parallel` must be at least 1".to_owned());
+            return Err(Error::usage("`measure.parallel` must be at least 1"));
         }
         let (build, built) = match raw.build {
             raw::Build::Lines(lines) => (lines, Vec::new()),
             raw::Build::Settings(settings) => (settings.run, settings.cache),
         };
         if build.is_empty() && !built.is_empty() {
-            return Err("`build.cache` names folders, and `build.run` has no line that fills them".to_owned());
+            return Err(Error::usage("`build.cache` names folders, and `build.run` has no line that fills them"));
         }
-        let models = raw.models.map(Models::read).transpose()?;
+        let models = raw.models.map(Models::read).transpose().map_err(Error::usage)?;
         let keys = models.as_ref().map_or_else(Vec::new, Models::key_variables);
         Ok(Self {
-            patience: agent::patience(raw.agent.as_ref())?,
-            agent: raw.agent.map(Agent::read).transpose()?,
+            patience: agent::patience(raw.agent.as_ref()).map_err(Error::usage)?,
+            agent: raw.agent.map(Agent::read).transpose().map_err(Error::usage)?,
             models,
-            prices: prices(raw.prices)?,
+            prices: prices(raw.prices).map_err(Error::usage)?,
             database: raw.database,
             cache: raw.cache,
-            environment: Variables::read(raw.env, raw.pass_env, &keys)?,
+            environment: Variables::read(raw.env, raw.pass_env, &keys).map_err(Error::usage)?,
             setup: raw.setup,
             build,
-            built: built.into_iter().map(|path| inside("build.cache", path)).collect::<std::result::Result<_, _>>()?,
+            built: all_inside("build.cache", built)?,
             migrate: raw.migrate,
-            carry: raw.carry.into_iter().map(|path| inside("carry", path)).collect::<std::result::Result<_, _>>()?,
-            sandbox: Sandbox::of(raw.sandbox)?,
-            protect: raw
-                .protect
-                .into_iter()
-                .map(|glob| inside("protect", glob))
-                .collect::<std::result::Result<_, _>>()?,
+            carry: all_inside("carry", raw.carry)?,
+            sandbox: Sandbox::of(raw.sandbox).map_err(Error::usage)?,
+            protect: all_inside("protect", raw.protect)?,
             contestants_write_tests: raw.tests.by_contestants,
-            test_limit: duration("tests.limit", raw.tests.limit.as_deref())?,
-            http: raw.http.unwrap_or_default(),
-            suites: raw.suites,
+            test_limit: time("tests.limit", raw.tests.limit.as_deref())?,
+            http,
+            suites: metrics::suites(raw.suites)?,
             metrics,
-            measure_budget: duration("measure.budget", raw.measure.budget.as_deref())?,
+            measure_budget: time("measure.budget", raw.measure.budget.as_deref())?,
             parallel: raw.measure.parallel,
-            lanes: lanes(raw.measure.lanes)?,
-            tie_break: raw.measure.tie_break,
+            lanes: lanes(raw.measure.lanes).map_err(Error::usage)?,
+            tie_break: raw.measure.tie_break.map(metrics::tie_break).transpose()?,
             branch: raw.land.branch,
             require: raw.land.require.map_or_else(landing::Require::default, Into::into),
-            wait: duration("measure.wait", raw.measure.wait.as_deref())?,
+            wait: time("measure.wait", raw.measure.wait.as_deref())?,
             journal_only: raw.land.record == Some(land::Record::Journal),
             hooks: raw.land.hooks == Some(land::Hooks::Run),
             sign: raw.land.sign == Some(land::Sign::Auto),
@@ -211,27 +208,19 @@ impl Config {
         }
         all
     }
-
-    /// The HTTP settings of one suite or metric, with what it leaves open taken from the file's own.
-    pub fn http(&self, own: &Http) -> Http {
-        let (own, all) = (own.clone(), &self.http);
-        Http {
-            serve: own.serve.or_else(|| all.serve.clone()),
-            path: own.path.or_else(|| all.path.clone()),
-            ready: own.ready.or_else(|| all.ready.clone()),
-            ready_limit: own.ready_limit.or_else(|| all.ready_limit.clone()),
-            expect: own.expect.or_else(|| all.expect.clone()),
-            concurrency: own.concurrency.or(all.concurrency),
-            requests: own.requests.or(all.requests),
-            rate: own.rate.or(all.rate),
-            slice: own.slice.or_else(|| all.slice.clone()),
-        }
-    }
 }
 
 /// The JSON schema of the file, for editors.
 pub fn schema() -> String {
     serde_json::to_string_pretty(&schemars::schema_for!(raw::Raw)).unwrap_or_default()
+}
+
+fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>> {
+    duration(key, text).map_err(Error::usage)
+}
+
+fn all_inside(key: &str, paths: Vec<String>) -> Result<Vec<String>> {
+    paths.into_iter().map(|path| inside(key, path).map_err(Error::usage)).collect()
 }
 
 fn lanes(raw: Option<raw::Lanes>) -> std::result::Result<Wanted, String> {

@@ -86,8 +86,9 @@ fn measuring_gets_a_quarter_of_the_cap_at_least_two_minutes_and_at_most_half() {
 #[test]
 fn what_a_suite_leaves_open_is_as_the_file_has_it_for_all() {
     let config = read("version: 1\nhttp: {serve: ./serve, path: /all}\nsuites: {load: {http: {path: /own}}}\n");
-    let http = config.http(config.suites["load"].http.as_ref().unwrap());
-    assert_eq!((http.serve.as_deref(), http.path.as_deref()), (Some("./serve"), Some("/own")));
+    let Work::Http(own) = &config.suites["load"].work else { panic!("asks a server") };
+    let http = own.clone().or(&config.http);
+    assert_eq!((http.serve, http.path), (config.http.serve, Some("/own".parse().unwrap())));
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub mod reckoning;
 pub mod results;
 pub mod score;
 pub mod scoreboard;
+pub mod service;
 pub mod started;
 pub mod statistics;
 pub mod steady;

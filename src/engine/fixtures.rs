@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::adapters::agent::AgentEnd;
 use crate::adapters::agent::fake::FakeAgent;
-use crate::adapters::cache::fake::FakeCache;
 use crate::adapters::executor::fake::{FakeExecutor, Given, Ran};
 use crate::adapters::fake::Disk;
 use crate::adapters::git::fake::FakeGit;
@@ -22,6 +21,7 @@ use crate::adapters::machine::fake::FakeMachine;
 use crate::adapters::metric::fake::FakeSource;
 use crate::adapters::metric::{MetricError, Sample, Slot};
 use crate::adapters::process::{Environment, Redactor, Site, Stop};
+use crate::adapters::service::fake::FakeService;
 use crate::adapters::suite::SuiteError;
 use crate::adapters::suite::fake::FakeSuite;
 use crate::adapters::workspace::fake::FakeWorkspace;
@@ -90,7 +90,7 @@ pub struct World {
     pub disk: Disk,
     pub git: Arc<FakeGit>,
     pub exec: FakeExecutor,
-    pub cache: Arc<FakeCache>,
+    pub cache: Arc<FakeService>,
     pub journal: Arc<Stopping>,
     pub events: Arc<Mutex<Vec<Event>>>,
     /// Steps that agents were called for, as `A 0`.
@@ -203,8 +203,7 @@ impl World {
             workspace: Arc::new(FakeWorkspace::on(&disk)),
             agent: Arc::new(agent(&disk, files, &calls)),
             proxy: None,
-            database: None,
-            cache: None,
+            services: Vec::new(),
             suites: vec![Arc::new(suite(&disk))],
             sources: Vec::new(),
             tie_breaker: None,
@@ -238,7 +237,7 @@ impl World {
 
     /// With a cache for each lease.
     pub(crate) fn with_cache(&mut self) {
-        self.ports.cache = Some(Arc::clone(&self.cache) as _);
+        self.ports.services = vec![Arc::clone(&self.cache) as _];
     }
 
     /// A log of the run that goes on from there.

@@ -101,13 +101,9 @@ impl Run {
             resumed,
             rehearsal: self.started.rehearsal,
         });
-        if let Some(database) = &self.ports.database {
-            let choice = database.choice();
-            self.tell(Event::Choice { what: "database".to_owned(), text: format!("{}: {}", choice.level, choice.why) });
-        }
-        if let Some(cache) = &self.ports.cache {
-            let (level, why) = cache.choice();
-            self.tell(Event::Choice { what: "cache".to_owned(), text: format!("{level}: {why}") });
+        for choice in self.ports.services.iter().map(|service| service.choice()) {
+            let text = format!("{}: {}", choice.level, choice.why);
+            self.tell(Event::Choice { what: choice.used_as.to_string(), text });
         }
     }
 
@@ -126,22 +122,22 @@ impl Run {
 
     /// From nothing to a verdict.
     async fn compete(&self, mut facts: Facts, judged: &mut PerContender<Judged>) -> Result<Scoreboard, Error> {
-        self.prepare_database().await?;
+        self.prepare_services().await?;
         self.trials(&mut facts, judged).await?;
         self.decide(judged).await
     }
 
-    async fn prepare_database(&self) -> Result<(), Error> {
-        match &self.ports.database {
-            Some(database) => database.prepare().await.map_err(crate::engine::resources::lease::database_error),
-            None => Ok(()),
+    async fn prepare_services(&self) -> Result<(), Error> {
+        for service in &self.ports.services {
+            service.prepare().await?;
         }
+        Ok(())
     }
 
     /// Judges the baseline and asks every source on it, before anything is spent.
     async fn try_baseline(&self, judged: &mut PerContender<Judged>) -> Result<(), Error> {
         let mut facts = self.facts().await?;
-        self.prepare_database().await?;
+        self.prepare_services().await?;
         let (contender, tree, report) = self.judge_baseline(&facts).await?;
         judged.insert(contender.clone(), tree);
         facts.seen.tests.insert(contender, report);

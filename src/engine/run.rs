@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::adapters::agent::Agent;
-use crate::adapters::cache::Cache;
-use crate::adapters::database::Database;
 use crate::adapters::git::Git;
 use crate::adapters::journal::Journal;
 use crate::adapters::machine::Machine;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::process::{Environment, Executor, Redactor, Sandbox, Stop};
 use crate::adapters::proxy::Proxy;
+use crate::adapters::service::Service;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
 use crate::domain::event::{Event, Sink};
@@ -50,10 +49,8 @@ pub struct Ports {
     pub agent: Arc<dyn Agent>,
     /// How it reaches its models, where its requests are to be counted and capped one by one.
     pub proxy: Option<Arc<dyn Proxy>>,
-    /// Isolated databases, where the configuration asks for one.
-    pub database: Option<Arc<dyn Database>>,
-    /// Isolated caches, where the configuration asks for one.
-    pub cache: Option<Arc<dyn Cache>>,
+    /// What each lease has of its own besides, as the configuration asks for it.
+    pub services: Vec<Arc<dyn Service>>,
     /// The plan's tests, in its order.
     pub suites: Vec<Arc<dyn Suite>>,
     /// Where the plan's metrics come from.

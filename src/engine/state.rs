@@ -10,10 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::agent::AgentReport;
-use crate::adapters::cache::CacheResource;
-use crate::adapters::database::DatabaseResource;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::Entry;
+use crate::adapters::service::ServiceResource;
 use crate::domain::budget::{Caps, Settlement};
 use crate::domain::calls::{Call, Calls};
 use crate::domain::decision::{Fresh, Incomparable, Seen};
@@ -49,15 +48,12 @@ pub enum Resource {
         /// Where.
         path: PathBuf,
     },
-    /// A database, schema or private server.
-    Database {
+    /// A database, a cache, or whatever else a lease has of its own. Earlier journals told these two apart.
+    #[serde(alias = "database", alias = "cache")]
+    Service {
         /// As its adapter describes it.
-        database: DatabaseResource,
-    },
-    /// A private cache or a user of a shared one.
-    Cache {
-        /// As its adapter describes it.
-        cache: CacheResource,
+        #[serde(alias = "database", alias = "cache")]
+        service: ServiceResource,
     },
 }
 
@@ -410,8 +406,9 @@ impl Resource {
     /// Whether two descriptions mean one thing, whatever is known of it by now.
     pub(super) fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Database { database: a }, Self::Database { database: b }) => a.name == b.name && a.nonce == b.nonce,
-            (Self::Cache { cache: a }, Self::Cache { cache: b }) => a.name == b.name && a.nonce == b.nonce,
+            (Self::Service { service: a }, Self::Service { service: b }) => {
+                (&a.kind, &a.name, &a.nonce) == (&b.kind, &b.name, &b.nonce)
+            }
             _ => self == other,
         }
     }
@@ -460,5 +457,19 @@ mod tests {
         let back: Vec<_> = entries.iter().map(|e| read(e).unwrap()).collect();
         assert_eq!(back, records);
         assert!(entries[0].elapsed >= Duration::from_secs(7));
+    }
+
+    #[test]
+    fn databases_and_caches_of_earlier_journals_are_services() {
+        let read = |text: &str| serde_json::from_str::<Resource>(text).unwrap();
+        let database = r#"{"resource":"database","database":{"kind":"postgresql-schema","place":"h:5432/d","name":"bp_1_a_2",
+            "role":"bp_1_a_2","nonce":"00","oid":7}}"#;
+        let cache = r#"{"resource":"cache","cache":{"kind":"acl","place":"h:6379","name":"bp:r:a:00","nonce":"00"}}"#;
+        for (text, kind, oid) in [(database, "postgresql-schema", Some(7)), (cache, "acl", None)] {
+            let Resource::Service { service } = read(text) else { panic!("{text}") };
+            assert_eq!((service.kind.as_str(), service.oid), (kind, oid));
+            let again = serde_json::to_string(&Resource::Service { service: service.clone() }).unwrap();
+            assert_eq!(read(&again), Resource::Service { service });
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
 use crate::domain::plan::{ContractKind, Status};
 use crate::domain::quantity::Tokens;
+use crate::domain::service::Use;
 use crate::domain::weights::Weight;
 use crate::engine::before::preview::{Contestant, Isolation, NoteEffect, NoteLine, Outline};
 
@@ -135,8 +136,8 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
         ),
         ("Env", [joined("set", &environment.set), joined("passed on", &environment.passed)].concat()),
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
-        ("Database", service(outline.database.as_ref())),
-        ("Cache", service(outline.cache.as_ref())),
+        ("Database", service(outline, Use::Database)),
+        ("Cache", service(outline, Use::Cache)),
         ("Sandbox", outline.sandbox.then(sandbox).into_iter().collect()),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
@@ -145,7 +146,8 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
     ]
 }
 
-fn service(isolation: Option<&Isolation>) -> Lines {
+fn service(outline: &Outline, used_as: Use) -> Lines {
+    let isolation = outline.services.get(&used_as).and_then(Option::as_ref);
     let line = |i: &Isolation| (i.level.clone(), format!("{}; one a contender, removed after the run", i.why));
     isolation.map(line).into_iter().collect()
 }
@@ -302,6 +304,7 @@ mod tests {
     use super::super::fixtures;
     use super::*;
     use crate::adapters::git::Customs;
+    use crate::adapters::service::Choice;
     use crate::domain::lanes::Refusal;
     use crate::engine::before::known::{Known, Reach};
 
@@ -344,8 +347,10 @@ mod tests {
             customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
             judge_unfinished: false,
             contestants_write_tests: false,
-            database: Some(("postgresql server".to_owned(), "initdb 16 found".to_owned())),
-            cache: Some(("redis server".to_owned(), "redis-server 7.0 found".to_owned())),
+            services: vec![
+                choice(Use::Database, "postgresql server", "initdb 16 found"),
+                choice(Use::Cache, "redis server", "redis-server 7.0 found"),
+            ],
             sources: &sources,
             uncommitted: &lines(&["bench/cost.sh is not committed"]),
             counts: &[],
@@ -354,6 +359,10 @@ mod tests {
             sandboxed: false,
             cpus: 2,
         })
+    }
+
+    fn choice(used_as: Use, level: &str, why: &str) -> Choice {
+        Choice { used_as, level: level.to_owned(), why: why.to_owned() }
     }
 
     #[test]
@@ -415,8 +424,7 @@ mod tests {
         let mut bare = example();
         bare.approved = false;
         bare.status = Status::Pending;
-        bare.database = None;
-        bare.cache = None;
+        bare.services.clear();
         bare.commands.setup.clear();
         bare.commands.build.clear();
         bare.commands.built.clear();

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use blueprint::adapters::database::Programs;
 use blueprint::adapters::executor::local::Local;
-use blueprint::adapters::process::{Executor, Service};
+use blueprint::adapters::process::{Executor, Serving};
+use blueprint::adapters::service::postgres::Programs;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection};
 pub struct Postgres {
     /// Reached by everybody, so that the server's user can walk in.
     pub dir: tempfile::TempDir,
-    service: Box<dyn Service>,
+    service: Box<dyn Serving>,
 }
 
 /// The programs, which every test here needs.

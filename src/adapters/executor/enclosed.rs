@@ -9,7 +9,7 @@ use super::local::{self, Local};
 use super::walls::Walls;
 use super::{ordinary, orphans};
 use crate::adapters::process::{
-    Command, Enclosure, Executor, Finished, Order, ProcessError, Sandbox, SandboxError, Service, Stop, Stray,
+    Command, Enclosure, Executor, Finished, Order, ProcessError, Sandbox, SandboxError, Serving, Stop, Stray,
 };
 use crate::domain::measurement::Priority;
 
@@ -61,7 +61,7 @@ impl Executor for Within {
         local::run(command, stop, Some(&self.0)).await
     }
 
-    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+    async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError> {
         local::serve(command, Some(&self.0)).await
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::adapters::fake::Disk;
 use crate::adapters::process::{
-    Command, Enclosure, Executor, Exit, FIRST, Finished, Order, ProcessError, Sandbox, SandboxError, Service, Stop,
+    Command, Enclosure, Executor, Exit, FIRST, Finished, Order, ProcessError, Sandbox, SandboxError, Serving, Stop,
     Stray, Usage,
 };
 
@@ -231,10 +231,10 @@ impl Executor for FakeExecutor {
         Ok(Finished { first, wall: began.elapsed(), usage, left, ..finished })
     }
 
-    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+    async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError> {
         let ran = self.start(&command)?;
         let pid = self.enter(command.shown(), &command.env, true).pid;
-        Ok(Box::new(FakeService { exec: self.clone(), pid, ran, ends: None, began: Instant::now() }))
+        Ok(Box::new(FakeServing { exec: self.clone(), pid, ran, ends: None, began: Instant::now() }))
     }
 
     async fn sweep(&self, variable: &str, value: &str) -> usize {
@@ -248,7 +248,7 @@ impl Executor for FakeExecutor {
 }
 
 /// A program that stays for as long as it takes.
-struct FakeService {
+struct FakeServing {
     exec: FakeExecutor,
     pid: u32,
     ran: Ran,
@@ -257,7 +257,7 @@ struct FakeService {
 }
 
 #[async_trait]
-impl Service for FakeService {
+impl Serving for FakeServing {
     fn pid(&self) -> u32 {
         self.pid
     }
@@ -291,7 +291,7 @@ impl Service for FakeService {
     }
 }
 
-impl Drop for FakeService {
+impl Drop for FakeServing {
     fn drop(&mut self) {
         self.exec.kill(|process| process.stray.pid == self.pid);
     }

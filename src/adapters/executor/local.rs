@@ -23,7 +23,7 @@ use super::stat::processes;
 use super::tasks::Tree;
 use super::walls::Walls;
 use crate::adapters::process::{
-    Command, Executor, Exit, Finished, ProcessError, Service, Stop, Stray, Usage, lacked, priority,
+    Command, Executor, Exit, Finished, ProcessError, Serving, Stop, Stray, Usage, lacked, priority,
 };
 use crate::domain::measurement::Priority;
 
@@ -75,7 +75,7 @@ pub async fn run(command: Command, stop: &Stop, walls: Option<&Arc<Walls>>) -> R
 }
 
 /// Starts a program that stays.
-pub async fn serve(command: Command, walls: Option<&Arc<Walls>>) -> Result<Box<dyn Service>, ProcessError> {
+pub async fn serve(command: Command, walls: Option<&Arc<Walls>>) -> Result<Box<dyn Serving>, ProcessError> {
     let log = open_log(&command)?;
     let (group, pipes) = Group::start(&command, true, walls).await?;
     let (pid, meter) = (group.pid(), group.meter());
@@ -102,7 +102,7 @@ impl Executor for Local {
         run(command, stop, None).await
     }
 
-    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError> {
+    async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError> {
         serve(command, None).await
     }
 
@@ -271,7 +271,7 @@ struct Served {
 }
 
 #[async_trait]
-impl Service for Served {
+impl Serving for Served {
     fn pid(&self) -> u32 {
         self.pid
     }

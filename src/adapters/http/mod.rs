@@ -2,6 +2,7 @@
 
 mod answers;
 mod client;
+mod endpoint;
 mod limits;
 mod server;
 mod sse;
@@ -13,12 +14,13 @@ use super::process::ProcessError;
 pub use answers::Answers;
 pub(crate) use client::builder;
 pub use client::{Client, RequestPath, RequestSettings, plain};
+pub use endpoint::Endpoint;
 pub use server::{ServeSettings, Server};
 pub use sse::{SseEvent, SseReader};
 
 /// How long a server may take to answer its first request, unless the configuration says.
 const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How long one request may take, unless the configuration says.
+/// How long one request may take.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Requests in flight of the closed loop, unless the configuration says.
 pub const CONCURRENCY: NonZeroU32 = NonZeroU32::new(16).expect("not zero");

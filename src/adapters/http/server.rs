@@ -7,7 +7,7 @@ use super::client::{Client, RequestPath, RequestSettings};
 use super::limits::allow_connections;
 use super::{HttpError, READY_LIMIT};
 use crate::adapters::load::Target;
-use crate::adapters::process::{Exit, Program, Service, Site, Usage};
+use crate::adapters::process::{Exit, Program, Serving, Site, Usage};
 use crate::domain::quantity::show_duration;
 
 /// Between two looks at whether it answers.
@@ -41,7 +41,7 @@ impl ServeSettings {
 
 /// A server that answered its first request. It dies when this is dropped.
 pub struct Server {
-    service: Box<dyn Service>,
+    service: Box<dyn Serving>,
     shown: String,
     port: u16,
 }

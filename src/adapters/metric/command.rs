@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::asked::{Asked, Binding};
 use super::slice;
 use super::value::{clip, number, output, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::Program;
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
+use crate::error::Error;
 
 /// One run of the command serves all of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,31 @@ pub struct Metric {
     pub path: String,
     /// What the number is in, such as `ms`.
     pub unit: String,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["run", "path", "output", "unit"];
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        let path = asked.path.clone().unwrap_or_default();
+        let one = Metric { name: asked.name.clone(), path, unit: asked.unit()? };
+        Ok(Self { command: asked.run()?, metrics: vec![one], output: asked.output.clone() })
+    }
+
+    fn join(&mut self, other: &Self) -> bool {
+        // At most one of them may say where the document tells what was computed, or both the same place.
+        let together = self.output.is_none() || other.output.is_none() || self.output == other.output;
+        let same = self.command == other.command && together;
+        if same {
+            self.metrics.extend_from_slice(&other.metrics);
+            self.output = self.output.take().or_else(|| other.output.clone());
+        }
+        same
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        vec![&self.command]
+    }
 }
 
 /// The source.

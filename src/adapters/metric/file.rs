@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::asked::{Asked, Binding};
 use super::slice::{self, no_scratch};
 use super::value::{clip, number, output, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::{Exchange, Program};
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::Dimension;
+use crate::error::Error;
 
 /// One run of the command serves all of the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,27 @@ pub struct Metric {
     pub name: MetricName,
     /// What its bound is in; a value of another dimension is refused.
     pub dimension: Option<Dimension>,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["run", "unit"];
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        let one = Metric { name: asked.name.clone(), dimension: asked.dimension()? };
+        Ok(Self { command: asked.run()?, metrics: vec![one] })
+    }
+
+    fn join(&mut self, other: &Self) -> bool {
+        let same = self.command == other.command;
+        if same {
+            self.metrics.extend_from_slice(&other.metrics);
+        }
+        same
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        vec![&self.command]
+    }
 }
 
 /// The source.

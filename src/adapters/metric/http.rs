@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Metric, Rate, Shape, Taken};
+use super::asked::{Asked, Binding};
+use super::load::{self, Fault, LoadStat, Metric, Rate, Shape, Taken};
 use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot, slice};
-use crate::adapters::http::{Answers, Client, HttpError, RequestSettings, ServeSettings, Server};
+use crate::adapters::http::{Answers, CONCURRENCY, Client, HttpError, RequestSettings, ServeSettings, Server};
+use crate::adapters::load::{RATE, SLICE};
+use crate::adapters::process::Program;
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
+use crate::error::Error;
 
 /// Requests that wake a server which idled while others were measured; at once, and not counted.
 const WAKE: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
@@ -38,6 +42,53 @@ pub struct Settings {
     pub output: bool,
     /// At least one.
     pub metrics: Vec<Metric>,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["stat", "output", "http"];
+    const TOLD_BY: Option<&'static str> = Some("http");
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        let output = asked.compares("http", "body")?;
+        let metric = Metric { name: asked.name.clone(), stat: asked.stat()? };
+        let place = format!("{}.http", asked.place);
+        let http = asked.http.clone().unwrap_or_default().or(&asked.all);
+        Ok(Self {
+            serve: http.serving(&place)?,
+            request: http.request(&place)?,
+            rate: http.rate.unwrap_or(RATE),
+            concurrency: http.concurrency.unwrap_or(CONCURRENCY),
+            requests: http.requests,
+            duration: http.slice.unwrap_or(SLICE),
+            output,
+            metrics: vec![metric],
+        })
+    }
+
+    fn join(&mut self, other: &Self) -> bool {
+        let same = Self { metrics: other.metrics.clone(), output: other.output, ..self.clone() } == *other;
+        if same {
+            self.output |= other.output;
+            self.metrics.extend_from_slice(&other.metrics);
+        }
+        same
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let rate = self.metrics.iter().find(|one| one.stat == LoadStat::ErrorRate);
+        match rate.filter(|_| self.output) {
+            None => Ok(()),
+            Some(rate) => Err(Error::usage(format!(
+                "`metrics.{}` counts failed requests, and where some may fail answers can't be compared by `output`",
+                rate.name
+            ))
+            .hint("leave `output` out, or count failures at another `path`, `rate` or `slice`")),
+        }
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        vec![&self.serve.serve]
+    }
 }
 
 impl Settings {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::asked::{Asked, Binding};
 use super::slice::{self, no_scratch, said};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, Unready};
 use crate::adapters::process::{
@@ -19,6 +20,7 @@ use crate::adapters::process::{
 use crate::domain::instructions::{agree, spread};
 use crate::domain::measurement::{MetricName, Reading, Timing};
 use crate::domain::quantity::{Dimension, Quantity};
+use crate::error::Error;
 
 /// Runs at most, until two in a row agree.
 const RUNS: usize = 5;
@@ -37,6 +39,18 @@ pub struct Settings {
     pub command: Program,
     /// By what.
     pub counter: Counter,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["run", "counter"];
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        Ok(Self { name: asked.name.clone(), command: asked.run()?, counter: asked.counter()? })
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        vec![&self.command]
+    }
 }
 
 /// What counts.

@@ -4,6 +4,7 @@
 //! program is one file and one line in `report`. Values are checked at this edge:
 //! what leaves a source is finite, not negative, and above zero where zero is impossible.
 
+mod asked;
 pub mod command;
 pub mod fake;
 pub mod file;
@@ -26,9 +27,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use super::process::Site;
-use super::process::{Environment, Executor, ProcessError, Stay};
+use super::process::{Environment, Executor, ProcessError, Program, Stay};
 use crate::domain::measurement::{MetricName, Reading, Timing};
 use crate::domain::quantity::Dimension;
+use crate::error::Error;
+use asked::Binding;
+pub use asked::{Asked, AskedLoad};
+pub use params::ParamsFrom;
 pub use stat::Stat;
 
 /// Makes the settings' enum, the table and the constructor out of one line a source. Reports are one
@@ -49,6 +54,47 @@ macro_rules! sources {
                 match self {
                     Self::Report(settings) => settings.format.name,
                     $(Self::$variant(_) => $name,)+
+                }
+            }
+        }
+
+        impl SourceSettings {
+            /// What a configuration says of one metric, as settings for it alone; `from` names the kind of source.
+            pub fn read(from: Option<&str>, asked: &Asked) -> Result<Self, Error> {
+                let told_by = [$(<$module::Settings as Binding>::TOLD_BY.map(|key| ($name, key))),+];
+                let told_by: Vec<_> = told_by.into_iter().flatten().collect();
+                let kind = asked.kind(from, &told_by, &SOURCES)?;
+                $(if kind == $name {
+                    asked.only($name, <$module::Settings as Binding>::KEYS)?;
+                    return Binding::read(asked).map(Self::$variant);
+                })+
+                // What is known and in no line is a report.
+                let format = report::find(kind).ok_or_else(|| Error::usage(format!("`{kind}` is no source")))?;
+                report::Settings::read(format, asked).map(Self::Report)
+            }
+
+            /// Takes the metrics of settings that are the same but for them; whether it did.
+            fn join(&mut self, other: &Self) -> bool {
+                match (self, other) {
+                    (Self::Report(one), Self::Report(two)) => one.join(two),
+                    $((Self::$variant(one), Self::$variant(two)) => one.join(two),)+
+                    _ => false,
+                }
+            }
+
+            /// Refuses what does not go together in one slice.
+            fn check(&self) -> Result<(), Error> {
+                match self {
+                    Self::Report(_) => Ok(()),
+                    $(Self::$variant(settings) => settings.check(),)+
+                }
+            }
+
+            /// The programs that it starts.
+            pub fn programs(&self) -> Vec<&Program> {
+                match self {
+                    Self::Report(settings) => vec![&settings.command],
+                    $(Self::$variant(settings) => settings.programs(),)+
                 }
             }
         }
@@ -82,6 +128,18 @@ sources! {
     SqlLoad, "sql-load" => sql_load::SqlLoad;
     /// The instructions that a command executes.
     Instructions, "instructions" => instructions::Instructions;
+}
+
+/// One source for all metrics that come out of the same slice of the same program.
+pub fn build_all(settings: impl IntoIterator<Item = SourceSettings>) -> Result<Vec<Box<dyn MetricSource>>, Error> {
+    let mut joined: Vec<SourceSettings> = Vec::new();
+    for new in settings {
+        if !joined.iter_mut().any(|known| known.join(&new)) {
+            joined.push(new);
+        }
+    }
+    joined.iter().try_for_each(SourceSettings::check)?;
+    Ok(joined.into_iter().map(build).collect())
 }
 
 /// What is the same for every contender in one block, so that inputs are fresh and shared.

@@ -5,6 +5,17 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::adapters::sql::load::{Kind, Value};
 
+/// Where parameters come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParamsFrom {
+    /// The statement has none.
+    Nowhere,
+    /// A whole number from the first to the last.
+    Range(i64, i64),
+    /// A CSV file, as a path in the judged tree.
+    File(String),
+}
+
 /// What a query can be asked with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Params {

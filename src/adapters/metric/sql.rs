@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::asked::{Asked, Binding};
 use super::value::{clip, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use crate::adapters::process::Program;
 use crate::adapters::sql::query::QueryError;
 use crate::adapters::sql::scalar;
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, Quantity};
+use crate::error::Error;
 
 /// A query that has no limit of its own may take this long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +27,19 @@ pub struct Settings {
     pub query: String,
     /// What the number is in, such as `B`.
     pub unit: String,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["sql", "unit"];
+    const TOLD_BY: Option<&'static str> = Some("sql");
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        Ok(Self { name: asked.name.clone(), query: asked.sql()?, unit: asked.unit()? })
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        Vec::new()
+    }
 }
 
 /// The source.

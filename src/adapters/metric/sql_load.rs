@@ -11,15 +11,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::load::{self, Fault, Metric, Rate, Shape, Taken};
-use super::params::Params;
+use super::asked::{self, Binding};
+use super::load::{self, Fault, LoadStat, Metric, Rate, Shape, Taken};
+use super::params::{Params, ParamsFrom};
 use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot};
-use crate::adapters::load::{Failure, Target, on_generator};
-use crate::adapters::process::read_inside;
+use crate::adapters::load::{Failure, RATE, SLICE, Target, on_generator};
+use crate::adapters::process::{Program, read_inside};
 use crate::adapters::sql::load::{Connections, Statement};
 use crate::adapters::sql::query::QueryError;
 use crate::domain::measurement::{MetricName, Timing};
 use crate::domain::quantity::{Dimension, show_duration};
+use crate::error::Error;
 
 /// Connections of each contender, unless the configuration says.
 pub const CONCURRENCY: NonZeroU32 = NonZeroU32::new(8).expect("not zero");
@@ -35,6 +37,8 @@ pub struct Settings {
     pub file: String,
     /// What it is asked with.
     pub params: ParamsFrom,
+    /// Whether variants may rewrite the statement's file.
+    pub by_variant: bool,
     /// The open loop's mean rate a second; every contender has to bear it.
     pub rate: NonZeroU32,
     /// Connections, and statements in flight in the closed loop.
@@ -45,15 +49,42 @@ pub struct Settings {
     pub metrics: Vec<Metric>,
 }
 
-/// Where parameters come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ParamsFrom {
-    /// The statement has none.
-    Nowhere,
-    /// A whole number from the first to the last.
-    Range(i64, i64),
-    /// A CSV file, as a path in the judged tree.
-    File(String),
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["stat", "sql_load"];
+    const TOLD_BY: Option<&'static str> = Some("sql_load");
+
+    fn read(asked: &asked::Asked) -> Result<Self, Error> {
+        let stat = asked.stat()?;
+        if stat == LoadStat::ErrorRate {
+            return Err(Error::usage(format!(
+                "`{}.stat`: a statement that fails is no measurement; `error_rate` is for `http`",
+                asked.place
+            )));
+        }
+        let needed = || Error::usage(format!("`{}.sql_load` needs `file`", asked.place));
+        let load = asked.sql_load.clone().ok_or_else(needed)?;
+        Ok(Self {
+            file: load.file.ok_or_else(needed)?,
+            params: load.params,
+            by_variant: load.by_variant,
+            rate: load.rate.unwrap_or(RATE),
+            concurrency: load.concurrency.unwrap_or(CONCURRENCY),
+            duration: load.slice.unwrap_or(SLICE),
+            metrics: vec![Metric { name: asked.name.clone(), stat }],
+        })
+    }
+
+    fn join(&mut self, other: &Self) -> bool {
+        let same = Self { metrics: other.metrics.clone(), ..self.clone() } == *other;
+        if same {
+            self.metrics.extend_from_slice(&other.metrics);
+        }
+        same
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        Vec::new()
+    }
 }
 
 impl Settings {
@@ -69,7 +100,7 @@ impl Settings {
     }
 
     /// What is wrong with one of these files, if anything is.
-    pub fn check(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
+    pub fn verify(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         if file == self.file { Statement::read(bytes).map(drop) } else { Params::read(bytes).map(drop) }
     }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::asked::{Asked, Binding};
 use super::slice;
 use super::value::reading;
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::adapters::process::{Program, Usage};
 use crate::domain::measurement::MetricName;
 use crate::domain::quantity::Dimension;
+use crate::error::Error;
 
 /// A slice goes on until its runs took as long as this.
 const SLICE: Duration = Duration::from_millis(200);
@@ -26,6 +28,19 @@ pub struct Settings {
     pub command: Program,
     /// Whether its standard output is what it computed.
     pub output: bool,
+}
+
+impl Binding for Settings {
+    const KEYS: &'static [&'static str] = &["run", "output"];
+
+    fn read(asked: &Asked) -> Result<Self, Error> {
+        let output = asked.compares("time", "stdout")?;
+        Ok(Self { name: asked.name.clone(), command: asked.run()?, output })
+    }
+
+    fn programs(&self) -> Vec<&Program> {
+        vec![&self.command]
+    }
 }
 
 /// The source.

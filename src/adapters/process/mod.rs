@@ -31,7 +31,7 @@ pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;
 pub(crate) use room::lacked;
 pub use room::{Left, full};
-pub use secret::secret;
+pub use secret::{nonce, secret};
 pub use site::Site;
 
 /// How a program ended.
@@ -235,7 +235,7 @@ pub trait Executor: Send + Sync {
     async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError>;
 
     /// Starts a program that stays; its group is killed when the service is dropped.
-    async fn serve(&self, command: Command) -> Result<Box<dyn Service>, ProcessError>;
+    async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError>;
 
     /// Kills whatever was started with `variable=value` in its environment, such as a daemon that left its
     /// group. Returns how many were killed.
@@ -255,7 +255,7 @@ pub trait Executor: Send + Sync {
 
 /// A program that stays until stopped.
 #[async_trait]
-pub trait Service: Send + Sync {
+pub trait Serving: Send + Sync {
     /// The process id of the group's leader.
     fn pid(&self) -> u32;
 

@@ -4,19 +4,22 @@ use std::path::Path;
 
 use super::*;
 
+fn read(text: &str) -> Result<Config> {
+    Config::parse(&format!("version: 1\n{text}\n"), Path::new("blueprint.yaml"))
+}
+
 fn config(text: &str) -> Config {
-    Config::parse(&format!("version: 1\n{text}\n"), Path::new("blueprint.yaml")).unwrap()
+    read(text).unwrap()
 }
 
 fn names(text: &str) -> Vec<(String, Vec<String>)> {
     let config = config(text);
-    let all: Vec<_> = config.metrics.iter().collect();
-    let built = build(&config, &all).unwrap();
+    let built = built(config.metrics.values().map(|metric| &metric.source)).unwrap();
     built.iter().map(|s| (s.name().to_owned(), s.metrics().iter().map(ToString::to_string).collect())).collect()
 }
 
 fn refused(text: &str) -> String {
-    let error = bindings(&config(text)).unwrap_err();
+    let error = read(text).and_then(|config| bindings(&config)).unwrap_err();
     std::iter::once(error.message).chain(error.hints).collect::<Vec<_>>().join(" | ")
 }
 
@@ -32,7 +35,7 @@ fn metrics_of_the_same_run_come_from_one_source() {
 
 #[test]
 fn every_format_of_reports_is_bound_by_its_name_and_shares_a_run() {
-    for format in report::FORMATS {
+    for format in metric::report::FORMATS {
         let name = format.name;
         let found = names(&format!(
             "metrics:\n  a: {{from: {name}, run: x, test: t, stat: p50}}\n  b: {{from: {name}, run: x, stat: p95}}\n  \
@@ -40,7 +43,7 @@ fn every_format_of_reports_is_bound_by_its_name_and_shares_a_run() {
         ));
         let report = (format!("{name}: x"), vec!["a".to_owned(), "b".to_owned()]);
         assert!(found.len() == 2 && found.contains(&report), "{found:?}");
-        let unit = bindings(&config(&format!("metrics: {{m: {{from: {name}, run: x, stat: p50, unit: B/op}}}}")));
+        let unit = read(&format!("metrics: {{m: {{from: {name}, run: x, stat: p50, unit: B/op}}}}"));
         assert_eq!(unit.is_ok(), format.units, "{name}");
     }
 }
@@ -104,7 +107,7 @@ fn files_of_loads_are_protected_unless_variants_may_rewrite_them() {
         "database: {}\nprotect: [x/**]\nmetrics:\n  a: {sql_load: {file: \"q[1].sql\", params: p.csv}, stat: p95}\n  \
          b: {sql_load: {file: r.sql, params: s.csv, by_variant: true}, stat: p95}",
     );
-    assert_eq!(queries::protected(&config), ["x/**", "q[[]1[]].sql", "p.csv", "s.csv"]);
+    assert_eq!(super::super::queries::protected(&config), ["x/**", "q[[]1[]].sql", "p.csv", "s.csv"]);
 }
 
 #[test]
@@ -145,10 +148,10 @@ fn what_is_wrong_with_a_metric_is_said_with_its_key() {
 
 #[test]
 fn a_tie_is_broken_by_instructions_and_by_nothing_else() {
-    let of = |text: &str| tie_breaker(&config(&format!("measure: {{tie_break: {text}}}")));
-    let name = |text: &str| of(text).unwrap().unwrap().name().to_owned();
+    let of = |text: &str| read(&format!("measure: {{tie_break: {text}}}"));
+    let name = |text: &str| tie_breaker(&of(text).unwrap()).unwrap().name().to_owned();
     assert_eq!(name("{from: instructions, run: ./bench 3}"), "instructions: ./bench 3");
-    assert!(tie_breaker(&config("")).unwrap().is_none());
+    assert!(tie_breaker(&config("")).is_none());
     for (text, expected) in [
         ("{from: time, run: x}", "ties are broken by `instructions`, not by `time`"),
         ("{run: x}", "`measure.tie_break` needs `from`"),

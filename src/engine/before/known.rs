@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::adapters::git::Customs;
+use crate::adapters::service::Choice;
 use crate::domain::estimate::Estimate;
 use crate::domain::landing::Require;
 use crate::domain::lanes::{Lanes, Refusal};
@@ -69,10 +70,8 @@ pub struct Known<'a> {
     pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
-    /// The level of database isolation and why it was chosen.
-    pub database: Option<(String, String)>,
-    /// The level of cache isolation and why it was chosen.
-    pub cache: Option<(String, String)>,
+    /// What each lease has of its own besides: how, and why so.
+    pub services: Vec<Choice>,
     /// Metric sources with the metrics that each provides.
     pub sources: &'a [(String, Vec<String>)],
     /// The metrics whose values count work and say nothing of time.

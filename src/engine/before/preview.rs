@@ -1,9 +1,10 @@
 //! What a run would do, before it does anything: what a reviewer reads before approving.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::adapters::service::Choice;
 use crate::domain::estimate::Estimate;
 use crate::domain::gate::Gate;
 use crate::domain::landing::Require;
@@ -11,6 +12,7 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::{Budget, ContractKind, EvaluationTest, Mode, Plan, Status, WorkItem};
 use crate::domain::quantity::Bound;
 use crate::domain::score;
+use crate::domain::service::Use;
 use crate::domain::weights::Weight;
 use crate::engine::before::known::{Environment, Known, Reach};
 use crate::engine::before::risks;
@@ -36,8 +38,9 @@ pub struct Outline {
     pub commands: Commands,
     pub environment: Environment,
     pub files: Files,
-    pub database: Option<Isolation>,
-    pub cache: Option<Isolation>,
+    /// `database` and `cache`; null where leases have none.
+    #[serde(flatten)]
+    pub services: BTreeMap<Use, Option<Isolation>>,
     pub sandbox: bool,
     pub judge: Judge,
     pub measure: Measuring,
@@ -222,13 +225,15 @@ pub struct Caps {
 /// The regions of the document that landing writes.
 const REGIONS: [&str; 6] = ["Results", "Winner", "Analysis", "Status", "Updated", "Artifacts"];
 
+fn isolation(services: &[Choice], used_as: Use) -> Option<Isolation> {
+    let choice = services.iter().find(|choice| choice.used_as == used_as)?;
+    Some(Isolation { level: choice.level.clone(), why: choice.why.clone() })
+}
+
 /// The outline of what would be run.
 pub fn outline(known: &Known<'_>) -> Outline {
     let plan = known.plan;
     let weights = &plan.weights;
-    let isolation = |choice: &Option<(String, String)>| {
-        choice.as_ref().map(|(level, why)| Isolation { level: level.clone(), why: why.clone() })
-    };
     Outline {
         schema_version: 1,
         document: known.document.to_owned(),
@@ -248,8 +253,7 @@ pub fn outline(known: &Known<'_>) -> Outline {
         commands: commands(known),
         environment: known.environment.clone(),
         files: files(known),
-        database: isolation(&known.database),
-        cache: isolation(&known.cache),
+        services: Use::ALL.into_iter().map(|used_as| (used_as, isolation(&known.services, used_as))).collect(),
         sandbox: known.sandboxed,
         judge: Judge {
             tests: weights.tests.clone(),
@@ -431,8 +435,7 @@ mod tests {
             customs: &PLAIN,
             judge_unfinished: false,
             contestants_write_tests: false,
-            database: None,
-            cache: None,
+            services: Vec::new(),
             sources: &[],
             uncommitted: &[],
             counts: &[],

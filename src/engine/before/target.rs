@@ -11,7 +11,6 @@ use crate::domain::lanes::Wanted;
 use crate::domain::plan::{EvaluationTest, Mode, Plan};
 use crate::engine::implement::contract;
 use crate::engine::measure::lanes;
-use crate::engine::resources::lease;
 use crate::engine::run::{Ports, Settings};
 use crate::error::{Error, ExitCode};
 
@@ -178,10 +177,10 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
             Error::refused(format!("variants can't be measured in parallel lanes: {refusal}")).hint(refusal.hint())
         })?;
     }
-    match &ports.database {
-        Some(database) => database.reach().await.map_err(lease::database_error),
-        None => Ok(()),
+    for service in &ports.services {
+        service.reach().await?;
     }
+    Ok(())
 }
 
 fn agent_error(variant: &str, error: AgentError) -> Error {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::adapters::service::{ServiceResource, maker, use_of};
 use crate::engine::holding::Holding;
-use crate::engine::resources::lease::{Lease, cache_error, database_error, machine};
+use crate::engine::resources::lease::{Lease, machine};
 use crate::engine::run::Run;
 use crate::engine::state::{Record, Resource};
 use crate::error::Error;
@@ -102,19 +103,18 @@ pub(crate) async fn remove(ports: &crate::engine::run::Ports, state: &Path, reso
             ports.git.remove_worktree(path).await?;
             ports.git.delete_branch(branch).await?;
         }
-        Resource::Database { database } => match &ports.database {
-            Some(port) => port.remove(database).await.map_err(database_error)?,
-            None => return Err(unconfigured("database", &database.name)),
-        },
-        Resource::Cache { cache } => match &ports.cache {
-            Some(port) => port.remove(cache).await.map_err(cache_error)?,
-            None => return Err(unconfigured("cache", &cache.name)),
+        Resource::Service { service } => match maker(&ports.services, service) {
+            Some(port) => port.remove(service).await?,
+            None => return Err(unconfigured(service)),
         },
     }
     Ok(())
 }
 
-fn unconfigured(what: &str, name: &str) -> Error {
+fn unconfigured(service: &ServiceResource) -> Error {
+    let what =
+        use_of(&service.kind).map_or_else(|| format!("service of the kind {}", service.kind), |what| what.to_string());
+    let name = &service.name;
     Error::machine(format!("the {what} `{name}` of this run can't be removed: blueprint.yaml names no {what} any more"))
         .hint("restore the configuration that the run was started with, then run `blueprint gc` again")
 }

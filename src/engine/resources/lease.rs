@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::cache::CacheError;
-use crate::adapters::database::{DatabaseError, LeaseName};
 use crate::adapters::git::CommitId;
 use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::service::{LeaseName, Service, ServiceError};
 use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
@@ -152,8 +151,9 @@ impl Run {
         self.stand_on(lease, "scratch directory", scratch).await?;
         self.identify(lease).await?;
         if purpose == Purpose::Services {
-            self.lease_database(lease, name).await?;
-            self.lease_cache(lease, name).await?;
+            for service in &self.ports.services {
+                self.lease_service(lease, name, &**service).await?;
+            }
         }
         Ok(())
     }
@@ -219,24 +219,13 @@ impl Run {
         format!("{}/{name}", self.started.run)
     }
 
-    async fn lease_database(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
-        let Some(database) = &self.ports.database else { return Ok(()) };
-        let intent = database.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
-        self.intend(lease, Resource::Database { database: intent.clone() }).await?;
-        let ready = database.create(&intent).await.map_err(database_error)?;
-        self.made(lease, Resource::Database { database: ready.resource.clone() }).await?;
-        lease.read.extend(ready.read());
-        lease.write.extend(ready.write());
-        lease.env.extend(ready.env);
-        Ok(())
-    }
-
-    async fn lease_cache(&self, lease: &mut Lease, name: &str) -> Result<(), Error> {
-        let Some(cache) = &self.ports.cache else { return Ok(()) };
-        let intent = cache.intend(&self.started.run, name);
-        self.intend(lease, Resource::Cache { cache: intent.clone() }).await?;
-        let ready = cache.create(&intent).await.map_err(cache_error)?;
-        self.made(lease, Resource::Cache { cache: ready.resource }).await?;
+    async fn lease_service(&self, lease: &mut Lease, name: &str, service: &dyn Service) -> Result<(), Error> {
+        let intent = service.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
+        self.intend(lease, Resource::Service { service: intent.clone() }).await?;
+        let ready = service.create(&intent).await?;
+        self.made(lease, Resource::Service { service: ready.resource }).await?;
+        lease.read.extend(ready.read);
+        lease.write.extend(ready.write);
         lease.env.extend(ready.env);
         Ok(())
     }
@@ -318,23 +307,15 @@ pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::machine(message)
 }
 
-/// A database that could not be had, with what to do about it.
-pub fn database_error(error: DatabaseError) -> Error {
-    let hint = match &error {
-        DatabaseError::Unreachable { .. } => "start the server, or correct `database.url` in blueprint.yaml".to_owned(),
-        DatabaseError::Rights { grant, .. } => {
-            format!("let it, as a superuser: {grant}; or set `database.isolation` to another level")
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        let remedy = error.remedy();
+        let error = machine(error);
+        match remedy {
+            Some(remedy) => error.hint(remedy),
+            None => error,
         }
-        _ => return machine(error),
-    };
-    machine(error).hint(hint)
-}
-
-/// A cache that could not be had, with what to do about it.
-pub fn cache_error(error: CacheError) -> Error {
-    let hint = matches!(error, CacheError::Unreachable { .. });
-    let wrapped = machine(error);
-    if hint { wrapped.hint("start the server, or correct `cache.url` in blueprint.yaml") } else { wrapped }
+    }
 }
 
 impl From<crate::adapters::git::GitError> for Error {

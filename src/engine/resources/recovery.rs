@@ -1,5 +1,6 @@
 //! After a crash: what a run left is removed by what its journal says it meant to make.
 
+use crate::adapters::service::use_of;
 use crate::engine::resources::{giving_back, lease};
 use crate::engine::run::Ports;
 use crate::engine::state::{Facts, Log, Record};
@@ -28,8 +29,8 @@ pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, E
         giving_back::remove(ports, &facts.seen.started.state, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
-    if let Some(database) = &ports.database {
-        database.tidy().await.map_err(lease::database_error)?;
+    for service in &ports.services {
+        service.tidy().await?;
     }
     ports.workspace.remove(&facts.seen.started.state).await.map_err(lease::machine)?;
     Ok(Cleaned { run, resources, processes })
@@ -46,8 +47,10 @@ fn describe(resource: &crate::engine::state::Resource) -> String {
     match resource {
         Resource::Worktree { path, branch, .. } => format!("worktree {} (branch {branch})", path.display()),
         Resource::Directory { path } => format!("directory {}", path.display()),
-        Resource::Database { database } => format!("database {} ({})", database.name, database.kind),
-        Resource::Cache { cache } => format!("cache {} ({})", cache.name, cache.kind),
+        Resource::Service { service } => {
+            let what = use_of(&service.kind).map_or_else(|| "service".to_owned(), |what| what.to_string());
+            format!("{what} {} ({})", service.name, service.kind)
+        }
     }
 }
 

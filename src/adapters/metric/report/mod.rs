@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::asked::Asked;
 use super::slice::{self, no_scratch};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, Stat};
 use crate::adapters::process::{Exchange, Finished, Program};
 use crate::domain::measurement::{MetricName, Reading};
 use crate::domain::quantity::{Dimension, Quantity};
+use crate::error::Error;
 use format::{Benchmark, Beside, Document, Place, Series};
 pub use format::{Format, Metric};
 
@@ -45,6 +47,28 @@ pub struct Settings {
     pub command: Program,
     /// At least one.
     pub metrics: Vec<Metric>,
+}
+
+impl Settings {
+    /// The settings of a report in this format for one metric alone.
+    pub fn read(format: &'static Format, asked: &Asked) -> Result<Self, Error> {
+        asked.only(
+            format.name,
+            if format.units { &["run", "test", "stat", "unit"] } else { &["run", "test", "stat"] },
+        )?;
+        let stat = asked.stat()?;
+        let one = Metric { name: asked.name.clone(), test: asked.test.clone(), stat, unit: asked.unit.clone() };
+        Ok(Self { format, command: asked.run()?, metrics: vec![one] })
+    }
+
+    /// Takes the metrics of settings that are the same but for them.
+    pub fn join(&mut self, other: &Self) -> bool {
+        let same = self.format == other.format && self.command == other.command;
+        if same {
+            self.metrics.extend_from_slice(&other.metrics);
+        }
+        same
+    }
 }
 
 /// The source.

@@ -47,7 +47,7 @@ async fn what_a_run_left_is_removed_last_made_first_and_its_work_is_kept() {
 #[tokio::test]
 async fn what_can_not_be_removed_stays_in_the_journal_and_is_named() {
     let mut world = crashed().await;
-    world.ports.cache = None;
+    world.ports.services.clear();
     let why = cleaned(&world).await.unwrap_err();
     assert!(why.contains("blueprint.yaml names no cache any more"), "{why}");
     let left = would_clean(&world.facts().await).resources;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::DatabaseError;
+use super::ServiceError;
 use crate::adapters::sql::digest;
 use crate::adapters::sql::script::ScriptError;
 
@@ -16,15 +16,15 @@ pub(super) struct Seed {
 
 impl Seed {
     /// Reads the files.
-    pub fn read(files: &[PathBuf]) -> Result<Self, DatabaseError> {
+    pub fn read(files: &[PathBuf]) -> Result<Self, ServiceError> {
         let read = |path: &PathBuf| {
-            let text = std::fs::read_to_string(path).map_err(|why| DatabaseError::Failed {
+            let text = std::fs::read_to_string(path).map_err(|why| ServiceError::Failed {
                 what: format!("reading the seed {}", path.display()),
                 why: why.to_string(),
             })?;
             Ok((path.clone(), text))
         };
-        Ok(Self { files: files.iter().map(read).collect::<Result<_, DatabaseError>>()? })
+        Ok(Self { files: files.iter().map(read).collect::<Result<_, ServiceError>>()? })
     }
 
     /// Equal for equal files on an equal ground (kind and version).
@@ -38,18 +38,14 @@ impl Seed {
         self.files.iter().map(|(path, text)| Script { name: path.display().to_string(), text })
     }
 
-    /// A word that only PostgreSQL knows, if the seed holds one outside of comments.
-    pub(super) fn postgres_word(&self) -> Option<&'static str> {
+    /// The first of these words that the seed holds outside of comments.
+    pub(super) fn word(&self, words: &[&'static str]) -> Option<&'static str> {
         let lines = self.files.iter().flat_map(|(_, text)| text.lines());
         let code = lines.filter(|line| !line.trim_start().starts_with("--")).map(str::to_ascii_lowercase);
-        let mut found = code.filter_map(|line| WORDS.iter().find(|word| has_word(&line, word)).copied());
+        let mut found = code.filter_map(|line| words.iter().find(|word| has_word(&line, word)).copied());
         found.next()
     }
 }
-
-/// Words that seeds for PostgreSQL hold and that mean nothing to SQLite.
-const WORDS: &[&str] =
-    &["bigserial", "serial", "generate_series", "timestamptz", "jsonb", "plpgsql", "bytea", "pg_catalog"];
 
 fn has_word(line: &str, word: &str) -> bool {
     let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
@@ -66,8 +62,8 @@ pub struct Script<'a> {
 
 impl Script<'_> {
     /// The error of a statement, with file and line.
-    pub fn failed(&self, error: &ScriptError) -> DatabaseError {
-        DatabaseError::Failed { what: format!("{}:{}", self.name, error.line), why: error.why.clone() }
+    pub fn failed(&self, error: &ScriptError) -> ServiceError {
+        ServiceError::Failed { what: format!("{}:{}", self.name, error.line), why: error.why.clone() }
     }
 }
 
@@ -89,8 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_for_postgresql_is_known_by_its_words_and_not_by_its_comments() {
-        assert_eq!(seed(&["CREATE TABLE a (id BIGSERIAL);"]).postgres_word(), Some("bigserial"));
-        assert_eq!(seed(&["-- serial\nCREATE TABLE a (serials int);"]).postgres_word(), None);
+    fn what_a_seed_is_written_for_is_known_by_its_words_and_not_by_its_comments() {
+        let words = &["serial", "bigserial"];
+        assert_eq!(seed(&["CREATE TABLE a (id BIGSERIAL);"]).word(words), Some("bigserial"));
+        assert_eq!(seed(&["-- serial\nCREATE TABLE a (serials int);"]).word(words), None);
     }
 }

@@ -6,29 +6,60 @@ use redis::cmd;
 use super::address::Address;
 use super::link::Link;
 use super::rules::{OLDEST, Share, version};
-use super::{Cache, CacheError, CacheReady, CacheResource, secret};
+use super::{ENGINE, SCHEMES, password};
+use crate::adapters::process::nonce;
+use crate::adapters::service::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, Way, place,
+};
+use crate::domain::service::Use;
 
 /// Its name in resources.
-pub(crate) const KIND: &str = "acl";
+const KIND: &str = "acl";
 /// Keys looked at in one step of a removal; a step blocks the server for well under a millisecond.
 const STEP: u32 = 1000;
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Cache,
+    engine: ENGINE,
+    schemes: SCHEMES,
+    isolation: Isolation::Acl,
+    kind: KIND,
+    words: &[],
+    open: |ground| Box::pin(open(ground)),
+};
+
 /// Users of one server.
-pub struct Acl {
+struct Acl {
     address: Address,
     version: (u32, u32),
     why: String,
 }
 
+async fn open(ground: Ground) -> Result<Offer, ServiceError> {
+    let Some(url) = &ground.settings.url else {
+        let why = "no `cache.url` names a server to share".to_owned();
+        let error = match &ground.sought {
+            None => "`isolation: acl` shares a server: name it in `cache.url`".to_owned(),
+            Some(sought) => {
+                let lacking = sought.lacking.join(", and ");
+                format!("{lacking}, and no `cache.url`; install it, or name a server to share")
+            }
+        };
+        return Ok(Offer::Lacking { why, error: ServiceError::Refused(error) });
+    };
+    Ok(Offer::had(Acl::connected(Address::parse(url)?, ground.because(None)).await?))
+}
+
 impl Acl {
     /// Connects, and finds out whether users can be made here.
-    pub async fn open(address: Address, why: String) -> Result<Self, CacheError> {
+    async fn connected(address: Address, why: String) -> Result<Self, ServiceError> {
         let place = address.place();
         let mut link = Link::open(address.url(), &place).await?;
         let about: String = link.ask(cmd("INFO").arg("server"), &format!("asking {place} for its version")).await?;
         let found = about.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default();
         let Some(version) = version(found).filter(|version| *version >= OLDEST) else {
-            return Err(CacheError::Refused(format!(
+            return Err(ServiceError::Refused(format!(
                 "the Redis server at {place} is version {}; users bound to a prefix need {}.{}",
                 found.trim(),
                 OLDEST.0,
@@ -37,7 +68,7 @@ impl Acl {
         };
         // A dry run of the right that is needed: it changes nobody.
         link.ask::<Vec<String>>(cmd("ACL").arg("USERS"), "").await.map_err(|_| {
-            CacheError::Refused(format!(
+            ServiceError::Refused(format!(
                 "the configured user of the Redis server at {place} may not manage users (ACL); \
                  configure one that may, or `isolation: server`"
             ))
@@ -45,50 +76,54 @@ impl Acl {
         Ok(Self { address, version, why })
     }
 
-    async fn link(&self) -> Result<Link, CacheError> {
+    async fn link(&self) -> Result<Link, ServiceError> {
         Link::open(self.address.url(), &self.address.place()).await
     }
 
     /// The share that a resource of this server stands for; refused where it is not one.
-    fn share(&self, resource: &CacheResource) -> Result<Share, CacheError> {
-        let CacheResource { kind, place, name, .. } = resource;
+    fn share(&self, resource: &ServiceResource) -> Result<Share, ServiceError> {
+        let ServiceResource { kind, place, name, .. } = resource;
         if kind != KIND || *place != self.address.place() {
-            return Err(CacheError::Refused(format!(
+            return Err(ServiceError::Refused(format!(
                 "the cache `{name}` was made as `{kind}` at {place}, and the configuration now means `{KIND}` at {}; \
                  restore the configuration it was made with",
                 self.address.place()
             )));
         }
-        Share::parse(name).ok_or_else(|| CacheError::Refused(format!("`{name}` is no cache that was made here")))
+        Share::parse(name).ok_or_else(|| ServiceError::Refused(format!("`{name}` is no cache that was made here")))
     }
 }
 
 #[async_trait]
-impl Cache for Acl {
-    fn choice(&self) -> (String, String) {
-        ("redis user".to_owned(), self.why.clone())
+impl Service for Acl {
+    fn choice(&self) -> Choice {
+        Choice { used_as: Use::Cache, level: "redis user".to_owned(), why: self.why.clone() }
     }
 
-    fn intend(&self, run: &str, contender: &str) -> CacheResource {
-        let nonce = secret::nonce();
-        let name = Share::new(run, contender, &nonce).name().to_owned();
-        CacheResource { kind: KIND.to_owned(), place: self.address.place(), name, nonce }
+    fn kind(&self) -> &'static str {
+        KIND
     }
 
-    async fn create(&self, resource: &CacheResource) -> Result<CacheReady, CacheError> {
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
+        let nonce = nonce();
+        let name = Share::new(&lease.run, &lease.contender, &nonce).name().to_owned();
+        ServiceResource { kind: KIND.to_owned(), place: self.address.place(), name, role: None, nonce, oid: None }
+    }
+
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         let share = self.share(resource)?;
-        let (user, password) = (share.user(), secret::password()?);
+        let (user, password) = (share.user(), place::password()?);
         let mut set = cmd("ACL");
-        set.arg("SETUSER").arg(&user).arg(share.rules(&secret::digest(&password), self.version));
+        set.arg("SETUSER").arg(&user).arg(share.rules(&password::digest(&password), self.version));
         self.link().await?.ask::<()>(&set, &format!("making the user {user} at {}", resource.place)).await?;
         let url = self.address.of_user(&user, &password);
         let mut own = Link::open(&url, &resource.place).await?;
         own.ask::<()>(&cmd("PING"), &format!("greeting {} as {user}", resource.place)).await?;
         let env = [("REDIS_URL".to_owned(), url), ("BLUEPRINT_CACHE_PREFIX".to_owned(), share.prefix())].into();
-        Ok(CacheReady { resource: resource.clone(), env })
+        Ok(Ready::new(resource.clone(), env))
     }
 
-    async fn remove(&self, resource: &CacheResource) -> Result<(), CacheError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         let share = self.share(resource)?;
         let (user, prefix, place) = (share.user(), share.prefix(), &resource.place);
         let mut link = self.link().await?;
@@ -105,7 +140,7 @@ impl Cache for Acl {
 }
 
 /// Removes every key with this prefix from the database that is selected.
-async fn remove_keys(link: &mut Link, prefix: &str, what: &str) -> Result<(), CacheError> {
+async fn remove_keys(link: &mut Link, prefix: &str, what: &str) -> Result<(), ServiceError> {
     let mut cursor = 0_u64;
     loop {
         let mut scan = cmd("SCAN");

@@ -13,11 +13,16 @@ use async_trait::async_trait;
 use redis::cmd;
 
 use super::link::Link;
-use super::{Cache, CacheError, CacheReady, CacheResource, secret};
-use crate::adapters::process::{Command, Executor, Service};
+use super::program::{find, missing, release};
+use super::{ENGINE, SCHEMES, password};
+use crate::adapters::process::{Command, Executor, Serving, nonce};
+use crate::adapters::service::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, Way, place,
+};
+use crate::domain::service::Use;
 
 /// Its name in resources.
-pub(crate) const KIND: &str = "server";
+const KIND: &str = "server";
 /// What a private server's directory is called, before run and contender.
 const PREFIX: &str = "redis-";
 /// Carries the nonce in a server's environment, by which one that outlived us is found.
@@ -29,27 +34,48 @@ const POLL: Duration = Duration::from_millis(2);
 /// Somebody else may take the port between finding it and listening on it.
 const ATTEMPTS: usize = 3;
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Cache,
+    engine: ENGINE,
+    schemes: SCHEMES,
+    isolation: Isolation::Server,
+    kind: KIND,
+    words: &[],
+    open: |ground| Box::pin(open(ground)),
+};
+
 /// Private servers.
-pub struct Private {
+struct Private {
     program: PathBuf,
     state: PathBuf,
     why: String,
     exec: Arc<dyn Executor>,
     /// By directory. What is in here dies with us.
-    running: Mutex<BTreeMap<String, Box<dyn Service>>>,
+    running: Mutex<BTreeMap<String, Box<dyn Serving>>>,
+}
+
+async fn open(ground: Ground) -> Result<Offer, ServiceError> {
+    let Some(program) = find()? else {
+        let why = missing();
+        let error = ServiceError::Refused(format!("{why}; install it, or set `isolation: acl` with a `cache.url`"));
+        return Ok(Offer::Lacking { why, error });
+    };
+    let why = format!("{} at {}", release(&program, &*ground.exec).await?, program.display());
+    Ok(Offer::had(Private::new(program, ground.settings.state, why, ground.exec)))
 }
 
 impl Private {
     /// Servers of this program, with their directories in `state`.
-    pub fn new(program: PathBuf, state: PathBuf, why: String, exec: Arc<dyn Executor>) -> Self {
+    fn new(program: PathBuf, state: PathBuf, why: String, exec: Arc<dyn Executor>) -> Self {
         Self { program, state, why, exec, running: Mutex::default() }
     }
 
     /// The directory of a resource; refused where it is not one of ours.
-    fn dir(&self, resource: &CacheResource) -> Result<PathBuf, CacheError> {
-        let CacheResource { kind, name, nonce, .. } = resource;
+    fn dir(&self, resource: &ServiceResource) -> Result<PathBuf, ServiceError> {
+        let ServiceResource { kind, name, nonce, .. } = resource;
         if kind != KIND {
-            return Err(CacheError::Refused(format!(
+            return Err(ServiceError::Refused(format!(
                 "the cache `{name}` was made as `{kind}`, and the configuration now means `{KIND}`; \
                  set `isolation: {kind}` to have it removed"
             )));
@@ -58,7 +84,7 @@ impl Private {
         let file = dir.file_name().and_then(|file| file.to_str()).unwrap_or_default();
         let ours = dir.parent() == Some(&self.state) && file.starts_with(PREFIX) && file.ends_with(nonce.as_str());
         if !ours || nonce.is_empty() {
-            return Err(CacheError::Refused(format!("`{name}` is no cache that was made here")));
+            return Err(ServiceError::Refused(format!("`{name}` is no cache that was made here")));
         }
         Ok(dir)
     }
@@ -67,9 +93,9 @@ impl Private {
     async fn start(
         &self,
         dir: &Path,
-        resource: &CacheResource,
+        resource: &ServiceResource,
         password: &str,
-    ) -> Result<(Box<dyn Service>, u16), CacheError> {
+    ) -> Result<(Box<dyn Serving>, u16), ServiceError> {
         let mut attempt = 1;
         loop {
             let failed = |why: io::Error| failed(format!("preparing {}", dir.display()), why);
@@ -90,30 +116,35 @@ impl Private {
 }
 
 #[async_trait]
-impl Cache for Private {
-    fn choice(&self) -> (String, String) {
-        ("redis server".to_owned(), self.why.clone())
+impl Service for Private {
+    fn choice(&self) -> Choice {
+        Choice { used_as: Use::Cache, level: "redis server".to_owned(), why: self.why.clone() }
     }
 
-    fn intend(&self, run: &str, contender: &str) -> CacheResource {
-        let nonce = secret::nonce();
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
+        let (LeaseName { run, contender }, nonce) = (lease, nonce());
         let name = self.state.join(format!("{PREFIX}{run}-{contender}-{nonce}")).display().to_string();
-        CacheResource { kind: KIND.to_owned(), place: Ipv4Addr::LOCALHOST.to_string(), name, nonce }
+        let place = Ipv4Addr::LOCALHOST.to_string();
+        ServiceResource { kind: KIND.to_owned(), place, name, role: None, nonce, oid: None }
     }
 
-    async fn create(&self, resource: &CacheResource) -> Result<CacheReady, CacheError> {
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         let dir = self.dir(resource)?;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.map_err(|why| failed(format!("making {}", dir.display()), why))?;
-        let password = secret::password()?;
+        let password = place::password()?;
         let (service, port) = self.start(&dir, resource, &password).await?;
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.name.clone(), service);
         let url = ("REDIS_URL".to_owned(), url(port, &password));
         let env = [url, ("BLUEPRINT_CACHE_PREFIX".to_owned(), String::new())].into();
-        Ok(CacheReady { resource: CacheResource { place: place(port), ..resource.clone() }, env })
+        Ok(Ready::new(ServiceResource { place: at(port), ..resource.clone() }, env))
     }
 
-    async fn remove(&self, resource: &CacheResource) -> Result<(), CacheError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         let dir = self.dir(resource)?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&resource.name);
         if let Some(mut service) = running {
@@ -131,10 +162,10 @@ impl Cache for Private {
 }
 
 /// Waits until the server answers; an early end is told with its last words.
-async fn ready(service: &mut dyn Service, url: &str, port: u16) -> Result<(), CacheError> {
+async fn ready(service: &mut dyn Serving, url: &str, port: u16) -> Result<(), ServiceError> {
     let started = Instant::now();
     loop {
-        let why = match Link::open(url, &place(port)).await {
+        let why = match Link::open(url, &at(port)).await {
             Ok(mut link) => match link.ask::<()>(&cmd("PING"), "greeting a private server").await {
                 Ok(()) => return Ok(()),
                 Err(error) => error.to_string(),
@@ -143,22 +174,22 @@ async fn ready(service: &mut dyn Service, url: &str, port: u16) -> Result<(), Ca
         };
         let what = "starting a private Redis server".to_owned();
         if let Some(exit) = service.ended() {
-            return Err(CacheError::Failed { what, why: format!("{exit}\n{}", service.tail(8)) });
+            return Err(ServiceError::Failed { what, why: format!("{exit}\n{}", service.tail(8)) });
         }
         if started.elapsed() > READY {
-            return Err(CacheError::Failed { what, why });
+            return Err(ServiceError::Failed { what, why });
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-fn place(port: u16) -> String {
+fn at(port: u16) -> String {
     format!("{}:{port}", Ipv4Addr::LOCALHOST)
 }
 
 fn url(port: u16, password: &str) -> String {
     // With the user's name: some clients send an empty one where there is none.
-    format!("redis://default:{password}@{}/0", place(port))
+    format!("redis://default:{password}@{}/0", at(port))
 }
 
 fn free_port() -> io::Result<u16> {
@@ -179,12 +210,12 @@ fn configuration(dir: &Path, port: u16, password: &str) -> String {
         "bind {}\nport {port}\nprotected-mode yes\ndaemonize no\nset-proc-title no\ndir \"{quoted}\"\nlogfile \"\"\n\
          loglevel warning\nsave \"\"\nappendonly no\nuser default on #{} ~* &* +@all -@admin\n",
         Ipv4Addr::LOCALHOST,
-        secret::digest(password),
+        password::digest(password),
     )
 }
 
-fn failed(what: String, why: io::Error) -> CacheError {
-    CacheError::Failed { what, why: why.to_string() }
+fn failed(what: String, why: io::Error) -> ServiceError {
+    ServiceError::Failed { what, why: why.to_string() }
 }
 
 #[cfg(test)]
@@ -208,15 +239,15 @@ mod tests {
     #[tokio::test]
     async fn only_a_directory_of_ours_is_ever_removed() {
         let ours = private("/state");
-        let intended = ours.intend("r", "a");
+        let intended = ours.intend(&LeaseName { run: "r".to_owned(), contender: "a".to_owned() });
         assert_eq!(ours.dir(&intended).unwrap(), PathBuf::from(&intended.name));
-        let with = |name: &str| CacheResource { name: name.to_owned(), ..intended.clone() };
+        let with = |name: &str| ServiceResource { name: name.to_owned(), ..intended.clone() };
         let outside = format!("/elsewhere/redis-r-a-{}", intended.nonce);
         let above = format!("/state/redis-r-a-{}/..", intended.nonce);
         for name in ["/", "", "/state", "/state/other", &outside, &above] {
             ours.remove(&with(name)).await.unwrap_err();
         }
-        let other = CacheResource { kind: "acl".to_owned(), ..intended.clone() };
+        let other = ServiceResource { kind: "acl".to_owned(), ..intended.clone() };
         assert!(ours.remove(&other).await.unwrap_err().to_string().contains("`isolation: acl`"));
     }
 }

@@ -5,7 +5,6 @@
 //! and acts as it; the right to connect is what keeps leases apart. On removal the role's mark, made
 //! in one transaction with it, also proves a database whose own mark was not yet written.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,13 +12,18 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::admin::{Admin, LOCK, Right, is_marked, is_ours, share};
-use super::place;
-use super::seed::Seed;
-use super::server::environment;
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName};
+use super::server::{environment, ready};
+use super::{ENGINE, SCHEMES, WORDS};
+use crate::adapters::process::nonce;
+use crate::adapters::service::place;
+use crate::adapters::service::seed::Seed;
+use crate::adapters::service::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, ServiceSettings, Way,
+};
 use crate::adapters::sql::postgres::{self, Standing};
 use crate::adapters::sql::url::Login;
 use crate::adapters::sql::{MARKER, marker};
+use crate::domain::service::Use;
 
 /// The name in a resource.
 pub(crate) const KIND: &str = "postgresql-database";
@@ -39,9 +43,20 @@ const TIDY_LIMIT: Duration = Duration::from_secs(5);
 /// Held in common by those who copy from a template, and alone by whoever removes it.
 const USE: i64 = LOCK + 1;
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Database,
+    engine: ENGINE,
+    schemes: SCHEMES,
+    isolation: Isolation::Database,
+    kind: KIND,
+    words: WORDS,
+    open: |ground| Box::pin(open(ground)),
+};
+
 /// A database a lease.
-pub struct Databases {
-    settings: DatabaseSettings,
+struct Databases {
+    settings: ServiceSettings,
     admin: Admin,
     why: String,
     template: OnceCell<String>,
@@ -49,16 +64,24 @@ pub struct Databases {
     let_in: OnceCell<()>,
 }
 
-impl Databases {
-    /// For the table.
-    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
-        let admin = Admin::configured(&ground.settings, "database")?;
-        let (template, let_in) = (OnceCell::new(), OnceCell::new());
-        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why, template, let_in }))
+async fn open(ground: Ground) -> Result<Offer, ServiceError> {
+    let admin = Admin::configured(&ground.settings)?;
+    let mut own = None;
+    if ground.sought.is_some() {
+        let standing = admin.standing(&mut admin.connect().await?).await?;
+        if !standing.databases || !standing.roles {
+            let why = format!("`{}` may create no databases", standing.role);
+            return Ok(Offer::Lacking { why, error: admin.lacks(&standing, Right::Any) });
+        }
+        own = Some(format!("`{}` may create databases", standing.role));
     }
+    let (template, let_in) = (OnceCell::new(), OnceCell::new());
+    Ok(Offer::had(Databases { why: ground.because(own), settings: ground.settings, admin, template, let_in }))
+}
 
+impl Databases {
     /// Connects, and checks that the role may do what this level needs.
-    async fn connect(&self) -> Result<(PgConnection, Standing), DatabaseError> {
+    async fn connect(&self) -> Result<(PgConnection, Standing), ServiceError> {
         let mut connection = self.admin.connect().await?;
         let standing = self.admin.standing(&mut connection).await?;
         match (standing.databases, standing.roles) {
@@ -68,11 +91,11 @@ impl Databases {
         }
     }
 
-    async fn template(&self) -> Result<&str, DatabaseError> {
+    async fn template(&self) -> Result<&str, ServiceError> {
         Ok(self.template.get_or_try_init(async || self.find_or_build().await).await?)
     }
 
-    async fn find_or_build(&self) -> Result<String, DatabaseError> {
+    async fn find_or_build(&self) -> Result<String, ServiceError> {
         let seed = Seed::read(&self.settings.seed)?;
         let digest = seed.digest(KIND);
         let name = format!("{TEMPLATE}{digest}");
@@ -83,14 +106,14 @@ impl Databases {
             if is_marked(&found, &digest) {
                 return Ok(name);
             }
-            return Err(DatabaseError::Refused(format!(
+            return Err(ServiceError::Refused(format!(
                 "the database `{name}` at {} is in the place of a template and carries no mark of ours: drop or rename it",
                 self.admin.server.place()
             )));
         }
         self.sweep(&mut connection).await?;
         self.owner(&mut connection).await?;
-        let building = format!("{BUILDING}{}", place::nonce());
+        let building = format!("{BUILDING}{}", nonce());
         let built = self.build(&mut connection, &building, &name, &digest, &seed).await;
         if built.is_err() {
             self.admin.execute(&mut connection, "dropping a template", postgres::drop_database(&building)).await?;
@@ -101,7 +124,7 @@ impl Databases {
     }
 
     /// Drops what killed builders left; they held the lock that we hold.
-    async fn sweep(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    async fn sweep(&self, connection: &mut PgConnection) -> Result<(), ServiceError> {
         let begun = format!("{MARKER} building");
         for left in self.admin.looked(postgres::marked_databases(connection, BUILDING, &begun).await)? {
             self.admin.execute(connection, "dropping a template", postgres::drop_database(&left)).await?;
@@ -109,14 +132,14 @@ impl Databases {
         Ok(())
     }
 
-    async fn owner(&self, connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    async fn owner(&self, connection: &mut PgConnection) -> Result<(), ServiceError> {
         match self.admin.looked(postgres::find_role(connection, OWNER).await)? {
             None => {
                 let text = postgres::create_owner(OWNER, &marker("owner"));
                 self.admin.execute(connection, "creating the templates' owner", text).await
             }
             Some(found) if is_ours(&found) => Ok(()),
-            Some(_) => Err(DatabaseError::Refused(format!(
+            Some(_) => Err(ServiceError::Refused(format!(
                 "the role `{OWNER}` at {} is somebody else's: rename it, or set `database.isolation` to another level",
                 self.admin.server.place()
             ))),
@@ -130,7 +153,7 @@ impl Databases {
         name: &str,
         digest: &str,
         seed: &Seed,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<(), ServiceError> {
         let what = "building a template";
         let admin = &self.admin;
         admin.execute(connection, what, postgres::create_empty_database(building)).await?;
@@ -160,9 +183,9 @@ impl Databases {
         &self,
         connection: &mut PgConnection,
         standing: &Standing,
-        resource: &DatabaseResource,
+        resource: &ServiceResource,
         password: &str,
-    ) -> Result<u32, DatabaseError> {
+    ) -> Result<u32, ServiceError> {
         let (admin, name, what) = (&self.admin, resource.name.as_str(), "cloning the template");
         let template = self.template().await?;
         let mark = marker(&resource.nonce);
@@ -188,14 +211,14 @@ impl Databases {
 }
 
 impl Databases {
-    fn check(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    fn check(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         place::check(resource, KIND)?;
         let place = self.admin.server.place();
         if resource.place == place { Ok(()) } else { Err(elsewhere(resource, &place)) }
     }
 
     /// Drops the database and the role of a lease, as far as they are there and ours.
-    async fn drop_from(&self, connection: &mut PgConnection, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    async fn drop_from(&self, connection: &mut PgConnection, resource: &ServiceResource) -> Result<(), ServiceError> {
         let (admin, name) = (&self.admin, resource.name.as_str());
         let role = admin.looked(postgres::find_role(connection, name).await)?;
         let database = admin.looked(postgres::find_database(connection, name).await)?;
@@ -224,21 +247,26 @@ impl Databases {
 }
 
 #[async_trait]
-impl Database for Databases {
+impl Service for Databases {
     fn choice(&self) -> Choice {
-        Choice { level: format!("postgresql database at {}", self.admin.server.place()), why: self.why.clone() }
+        let level = format!("postgresql database at {}", self.admin.server.place());
+        Choice { used_as: Use::Database, level, why: self.why.clone() }
     }
 
-    async fn reach(&self) -> Result<(), DatabaseError> {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn reach(&self) -> Result<(), ServiceError> {
         Seed::read(&self.settings.seed)?;
         self.connect().await.map(drop)
     }
 
-    async fn prepare(&self) -> Result<(), DatabaseError> {
+    async fn prepare(&self) -> Result<(), ServiceError> {
         self.template().await.map(drop)
     }
 
-    async fn tidy(&self) -> Result<(), DatabaseError> {
+    async fn tidy(&self) -> Result<(), ServiceError> {
         let mut connection = self.admin.connect().await?;
         // Who still holds the lock after this is building.
         if self.admin.looked(postgres::lock_within(&mut connection, LOCK, TIDY_LIMIT).await)? {
@@ -247,7 +275,7 @@ impl Database for Databases {
         Ok(())
     }
 
-    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+    async fn forget(&self) -> Result<Vec<String>, ServiceError> {
         let (admin, what) = (&self.admin, "dropping a template");
         let mut connection = admin.connect().await?;
         if !admin.looked(postgres::lock_within(&mut connection, LOCK, TIDY_LIMIT).await)?
@@ -271,27 +299,27 @@ impl Database for Databases {
         Ok(removed)
     }
 
-    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
         let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
         resource.role = Some(resource.name.clone());
         resource
     }
 
-    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         self.check(resource)?;
         let (mut connection, standing) = self.connect().await?;
         self.admin.hold(&mut connection, resource).await?;
         self.drop_from(&mut connection, resource).await?;
-        let password = place::secret()?;
+        let password = place::password()?;
         let oid = self.clone_template(&mut connection, &standing, resource, &password).await?;
         let name = resource.name.as_str();
         let login = Login { user: name, password: &password, database: name, search_path: None };
         self.let_in.get_or_try_init(async || self.admin.check_login(&login).await).await?;
         let env = environment(&self.admin.server, &login, name);
-        Ok(Connected { resource: DatabaseResource { oid: Some(oid), ..resource.clone() }, env })
+        Ok(ready(ServiceResource { oid: Some(oid), ..resource.clone() }, env))
     }
 
-    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         self.check(resource)?;
         let mut connection = self.admin.connect().await?;
         self.admin.hold(&mut connection, resource).await?;
@@ -300,8 +328,8 @@ impl Database for Databases {
 }
 
 /// The configuration names another server than the one that holds the resource.
-pub fn elsewhere(resource: &DatabaseResource, now: &str) -> DatabaseError {
-    DatabaseError::Refused(format!(
+pub fn elsewhere(resource: &ServiceResource, now: &str) -> ServiceError {
+    ServiceError::Refused(format!(
         "`{}` is at {}, and `database.url` now names {now}: set it as it was when the run began",
         resource.name, resource.place
     ))

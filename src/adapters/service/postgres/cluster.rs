@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sqlx::postgres::PgConnection;
 
-use super::DatabaseError;
-use super::place::{self, failed, give};
 use super::programs::{Programs, server_user};
-use crate::adapters::process::{Command, Executor, Service, Stop};
+use crate::adapters::process::{Command, Executor, Serving, Stop};
+use crate::adapters::service::ServiceError;
+use crate::adapters::service::place::{self, failed, give};
 use crate::adapters::sql::url::{Login, Server};
 use crate::adapters::sql::{digest, postgres};
 
@@ -79,7 +79,7 @@ pub enum End {
 /// A server that answers.
 pub struct Running {
     /// Dies with us, and when this is dropped.
-    pub service: Box<dyn Service>,
+    pub service: Box<dyn Serving>,
     /// How to reach it.
     pub server: Server,
 }
@@ -91,7 +91,7 @@ pub(super) fn socket_directory(key: &str) -> PathBuf {
 }
 
 /// Makes a socket directory. One that was left by an interrupted start is made again.
-fn make_sockets(dir: &Path) -> Result<(), DatabaseError> {
+fn make_sockets(dir: &Path) -> Result<(), ServiceError> {
     remove_sockets(dir)?;
     let user = server_user();
     let mode = if user.is_some() { 0o711 } else { 0o700 };
@@ -100,12 +100,12 @@ fn make_sockets(dir: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Removes a socket directory, if it is a directory of ours or our server's.
-pub(super) fn remove_sockets(dir: &Path) -> Result<(), DatabaseError> {
+pub(super) fn remove_sockets(dir: &Path) -> Result<(), ServiceError> {
     let Ok(found) = fs::symlink_metadata(dir) else { return Ok(()) };
     let own = rustix::process::geteuid().as_raw();
     let ours = found.uid() == own || server_user().is_some_and(|user| user.uid == found.uid());
     if !found.is_dir() || !ours {
-        return Err(DatabaseError::Refused(format!("{} belongs to somebody else", dir.display())));
+        return Err(ServiceError::Refused(format!("{} belongs to somebody else", dir.display())));
     }
     place::remove(dir).map_err(|why| failed(format!("removing {}", dir.display()), &why))
 }
@@ -118,7 +118,7 @@ pub async fn start(
     sockets: &Path,
     settings: &[&str],
     password: &str,
-) -> Result<(Running, PgConnection), DatabaseError> {
+) -> Result<(Running, PgConnection), ServiceError> {
     make_sockets(sockets)?;
     let mut args = vec!["-D".to_owned(), data.display().to_string()];
     let directory = format!("unix_socket_directories={}", sockets.display());
@@ -142,7 +142,7 @@ pub async fn start(
         if ended.is_some() || started.elapsed() > START_LIMIT || postgres::is_refusal(&why) {
             let how = ended.map_or_else(|| postgres::said(&why), |exit| exit.to_string());
             let why = format!("{how}\n{}", service.tail(8));
-            return Err(DatabaseError::Failed { what: format!("starting a server on {}", data.display()), why });
+            return Err(ServiceError::Failed { what: format!("starting a server on {}", data.display()), why });
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -150,7 +150,7 @@ pub async fn start(
 
 /// Ends the server of a data directory, if one runs, whoever started it, and frees what the system
 /// still holds for it. It is found by its own `postmaster.pid` and known by its working directory.
-pub async fn stop(exec: &Arc<dyn Executor>, data: &Path, end: End) -> Result<(), DatabaseError> {
+pub async fn stop(exec: &Arc<dyn Executor>, data: &Path, end: End) -> Result<(), ServiceError> {
     let Some(lock) = LockFile::read(data) else { return Ok(()) };
     let (signal, limit) = match end {
         End::Clean => (Signal::INT, CLEAN_LIMIT),
@@ -158,7 +158,7 @@ pub async fn stop(exec: &Arc<dyn Executor>, data: &Path, end: End) -> Result<(),
     };
     if !lock.end(data, signal, limit).await && !lock.end(data, Signal::KILL, IMMEDIATE_LIMIT).await {
         let why = "it lives on after a KILL".to_owned();
-        return Err(DatabaseError::Failed { what: format!("stopping the server on {}", data.display()), why });
+        return Err(ServiceError::Failed { what: format!("stopping the server on {}", data.display()), why });
     }
     if let Some(segment) = lock.segment {
         free(exec, segment).await;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::DatabaseError;
+use super::ServiceError;
 use super::place::{blocking, failed};
 
 /// How soon one looks again who could not build because others hold the lock.
@@ -19,9 +19,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub struct Held(#[expect(dead_code, reason = "it is held, not read")] File);
 
 /// Holds the template at `done`, which `build` makes where it is not there.
-pub(crate) async fn hold<F>(done: &Path, build: impl Fn() -> F) -> Result<Held, DatabaseError>
+pub(crate) async fn hold<F>(done: &Path, build: impl Fn() -> F) -> Result<Held, ServiceError>
 where
-    F: Future<Output = Result<(), DatabaseError>>,
+    F: Future<Output = Result<(), ServiceError>>,
 {
     loop {
         let (shared, ()) = lock(done, File::lock_shared).await?;
@@ -46,22 +46,22 @@ pub fn building(done: &Path) -> PathBuf {
 }
 
 /// What killed builders left in a directory of templates, each with its lock.
-pub(crate) fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
+pub(crate) fn abandoned(templates: &Path) -> Result<Vec<(PathBuf, File)>, ServiceError> {
     free(templates, |extension| extension == "new")
 }
 
 /// Finished templates that nobody holds, each with its lock.
-pub(super) fn unused(templates: &Path) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
+pub(super) fn unused(templates: &Path) -> Result<Vec<(PathBuf, File)>, ServiceError> {
     free(templates, |extension| extension != "new" && extension != "lock")
 }
 
 /// Removes the lock of a template that is gone. Whoever waits for it finds out and locks anew.
-pub fn clear(template: &Path) -> Result<(), DatabaseError> {
+pub fn clear(template: &Path) -> Result<(), ServiceError> {
     let lock = template.with_extension("lock");
     fs::remove_file(&lock).map_err(|why| failed(format!("removing {}", lock.display()), &why))
 }
 
-fn free(templates: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(PathBuf, File)>, DatabaseError> {
+fn free(templates: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(PathBuf, File)>, ServiceError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(templates).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -84,7 +84,7 @@ fn open(lock: &Path) -> io::Result<File> {
 }
 
 /// The lock of one who builds, unless somebody else has it, alone or not.
-async fn lock_alone(template: &Path) -> Result<Option<File>, DatabaseError> {
+async fn lock_alone(template: &Path) -> Result<Option<File>, ServiceError> {
     let taken = lock(template, |file| match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -94,10 +94,7 @@ async fn lock_alone(template: &Path) -> Result<Option<File>, DatabaseError> {
 }
 
 /// Takes the lock of a template; what taking it came to stands beside it.
-async fn lock<T: Send + 'static>(
-    template: &Path,
-    take: fn(&File) -> io::Result<T>,
-) -> Result<(File, T), DatabaseError> {
+async fn lock<T: Send + 'static>(template: &Path, take: fn(&File) -> io::Result<T>) -> Result<(File, T), ServiceError> {
     let path = template.with_extension("lock");
     blocking(format!("locking {}", path.display()), move || {
         loop {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DatabaseError;
 use crate::adapters::process::{Command, Environment, Executor, Finished, Stop, User};
+use crate::adapters::service::ServiceError;
 
 /// Names the directory that holds the programs, before every other place.
 pub(crate) const VARIABLE: &str = "BLUEPRINT_PG_BIN";
@@ -28,7 +28,7 @@ pub struct Programs {
 
 impl Programs {
     /// The installation of this major version, or the newest one.
-    pub async fn find(exec: &Arc<dyn Executor>, major: Option<u32>) -> Result<Option<Self>, DatabaseError> {
+    pub async fn find(exec: &Arc<dyn Executor>, major: Option<u32>) -> Result<Option<Self>, ServiceError> {
         let mut found: Vec<Self> = Vec::new();
         for dir in directories() {
             let dir = real(dir);
@@ -43,18 +43,13 @@ impl Programs {
     }
 
     /// Runs one of them to its end, as the user whom servers run as.
-    pub async fn run(
-        &self,
-        exec: &Arc<dyn Executor>,
-        name: &str,
-        args: Vec<String>,
-    ) -> Result<Finished, DatabaseError> {
+    pub async fn run(&self, exec: &Arc<dyn Executor>, name: &str, args: Vec<String>) -> Result<Finished, ServiceError> {
         let finished = exec.run(self.command(name, args), &Stop::new()).await?;
         if finished.exit.success() {
             return Ok(finished);
         }
         let why = format!("{}\n{}", finished.exit, finished.tail(8));
-        Err(DatabaseError::Failed { what: format!("running {}", self.dir.join(name).display()), why })
+        Err(ServiceError::Failed { what: format!("running {}", self.dir.join(name).display()), why })
     }
 
     /// One of them, to be started.
@@ -90,7 +85,7 @@ fn real(dir: PathBuf) -> PathBuf {
     linked.and_then(|program| program.parent().map(Path::to_owned)).unwrap_or(dir)
 }
 
-async fn ask(exec: &Arc<dyn Executor>, dir: &Path) -> Result<Option<Programs>, DatabaseError> {
+async fn ask(exec: &Arc<dyn Executor>, dir: &Path) -> Result<Option<Programs>, ServiceError> {
     let mut command = Command::new(dir.join("postgres"), ["--version"], "/").env(&environment());
     command.user = server_user();
     // What does not even say its version is no installation, and another place may hold one.

@@ -13,15 +13,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::admin::Admin;
 use super::cluster::{self, DURABLE, End, PORT, Running};
-use super::place::{self, blocking};
 use super::programs::{Programs, VARIABLE, server_user};
-use super::seed::Seed;
 use super::template::{self, APPLICATION, Template, directory_mode};
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName, clone};
-use crate::adapters::process::{Environment, Executor, Service};
+use super::{ENGINE, SCHEMES, WORDS};
+use crate::adapters::process::{Environment, Executor, Serving};
+use crate::adapters::service::place::{self, blocking};
+use crate::adapters::service::seed::Seed;
+use crate::adapters::service::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, ServiceSettings, Way,
+    clone,
+};
 use crate::adapters::sql::url::{Login, Server as Reached};
 use crate::adapters::sql::{digest, postgres, url};
+use crate::domain::service::Use;
 
 /// The name in a resource.
 pub(crate) const KIND: &str = "postgresql-server";
@@ -29,31 +35,53 @@ pub(crate) const KIND: &str = "postgresql-server";
 /// Stands in for a state directory that the server's user can't reach.
 const SHARED: &str = "/var/lib/blueprint";
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Database,
+    engine: ENGINE,
+    schemes: SCHEMES,
+    isolation: Isolation::Server,
+    kind: KIND,
+    words: WORDS,
+    open: |ground| Box::pin(open(ground)),
+};
+
 /// A PostgreSQL server a lease.
-pub struct Server {
-    settings: DatabaseSettings,
+struct Server {
+    settings: ServiceSettings,
     programs: Programs,
     exec: Arc<dyn Executor>,
     why: String,
     template: OnceCell<Template>,
-    running: Mutex<HashMap<String, Box<dyn Service>>>,
+    running: Mutex<HashMap<String, Box<dyn Serving>>>,
+}
+
+async fn open(ground: Ground) -> Result<Offer, ServiceError> {
+    // Where it stands in for a configured server, it is of the same version.
+    let major = match (&ground.sought, &ground.settings.url) {
+        (Some(_), Some(url)) => {
+            let admin = Admin::new(url)?;
+            Some(admin.standing(&mut admin.connect().await?).await?.version / 10_000)
+        }
+        _ => None,
+    };
+    let Some(programs) = Programs::find(&ground.exec, major).await? else { return Ok(missing(major)) };
+    let own = major.map(|major| format!("PostgreSQL {major}, the configured server's version, is installed here"));
+    let (why, template, running) = (ground.because(own), OnceCell::new(), Mutex::default());
+    Ok(Offer::had(Server { settings: ground.settings, programs, exec: ground.exec, why, template, running }))
+}
+
+fn missing(major: Option<u32>) -> Offer {
+    let which = major.map_or_else(|| "PostgreSQL".to_owned(), |major| format!("PostgreSQL {major}"));
+    let why = format!(
+        "a private server needs `postgres` and `initdb`, version 14 or newer, on the PATH or in the directory that \
+         {VARIABLE} names; install them, or name a server in `database.url`"
+    );
+    let error = ServiceError::Failed { what: format!("looking for {which}"), why };
+    Offer::Lacking { why: format!("no {which} is installed here"), error }
 }
 
 impl Server {
-    /// For the table.
-    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
-        let Ground { settings, why, programs, exec } = ground;
-        let programs = programs.ok_or_else(|| DatabaseError::Failed {
-            what: "looking for PostgreSQL".to_owned(),
-            why: format!(
-                "a private server needs `postgres` and `initdb`, version 14 or newer, on the PATH or in the \
-                 directory that {VARIABLE} names; install them, or name a server in `database.url`"
-            ),
-        })?;
-        let (template, running) = (OnceCell::new(), Mutex::default());
-        Ok(Arc::new(Self { settings, programs, exec, why, template, running }))
-    }
-
     /// Where templates and leases are.
     fn home(&self) -> PathBuf {
         let state = &self.settings.state;
@@ -65,7 +93,7 @@ impl Server {
         }
     }
 
-    async fn template(&self) -> Result<&Template, DatabaseError> {
+    async fn template(&self) -> Result<&Template, ServiceError> {
         let find = async || {
             let home = self.home();
             place::make(&home, directory_mode())?;
@@ -75,11 +103,11 @@ impl Server {
         self.template.get_or_try_init(find).await
     }
 
-    fn keep(&self, name: &str, service: Box<dyn Service>) {
+    fn keep(&self, name: &str, service: Box<dyn Serving>) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), service);
     }
 
-    fn release(&self, name: &str) -> Option<Box<dyn Service>> {
+    fn release(&self, name: &str) -> Option<Box<dyn Serving>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
@@ -89,14 +117,14 @@ impl Server {
     }
 
     /// Starts a lease's server on its copied directory, with a password of its own.
-    async fn start(&self, dir: &Path, resource: &DatabaseResource, password: &str) -> Result<Running, DatabaseError> {
+    async fn start(&self, dir: &Path, resource: &ServiceResource, password: &str) -> Result<Running, ServiceError> {
         let data = dir.join("data");
         let sockets = sockets(resource);
         let template = self.template().await?;
         let started = cluster::start(&self.exec, &self.programs, &data, &sockets, DURABLE, &template.password);
         let (running, mut admin) = started.await?;
         let set = postgres::execute(&mut admin, postgres::set_password(APPLICATION, password)).await;
-        set.map_err(|why| DatabaseError::Failed {
+        set.map_err(|why| ServiceError::Failed {
             what: format!("opening the server of {}", resource.name),
             why: postgres::said(&why),
         })?;
@@ -104,8 +132,14 @@ impl Server {
     }
 }
 
-fn sockets(resource: &DatabaseResource) -> PathBuf {
+fn sockets(resource: &ServiceResource) -> PathBuf {
     cluster::socket_directory(&format!("{} {}", resource.place, resource.nonce))
+}
+
+/// A PostgreSQL that is ready. Where it is reached by a socket, its clients read the folder of that.
+pub(super) fn ready(resource: ServiceResource, env: Environment) -> Ready {
+    let host = env.get("PGHOST").map(PathBuf::from).filter(|host| host.is_absolute());
+    Ready { read: host.into_iter().collect(), ..Ready::new(resource, env) }
 }
 
 /// What a lease's processes get to reach a PostgreSQL.
@@ -128,35 +162,39 @@ pub fn environment(server: &Reached, login: &Login<'_>, name: &str) -> Environme
 }
 
 #[async_trait]
-impl Database for Server {
+impl Service for Server {
     fn choice(&self) -> Choice {
         let level = format!("postgresql server (version {})", self.programs.major);
-        Choice { level, why: self.why.clone() }
+        Choice { used_as: Use::Database, level, why: self.why.clone() }
     }
 
-    async fn reach(&self) -> Result<(), DatabaseError> {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn reach(&self) -> Result<(), ServiceError> {
         Seed::read(&self.settings.seed).map(drop)
     }
 
-    async fn prepare(&self) -> Result<(), DatabaseError> {
+    async fn prepare(&self) -> Result<(), ServiceError> {
         self.template().await.map(drop)
     }
 
-    async fn tidy(&self) -> Result<(), DatabaseError> {
+    async fn tidy(&self) -> Result<(), ServiceError> {
         template::tidy(&self.exec, &self.home()).await
     }
 
-    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+    async fn forget(&self) -> Result<Vec<String>, ServiceError> {
         template::forget(&self.exec, &self.home()).await
     }
 
-    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
         let mut resource = place::intend(KIND, "", lease, Some(APPLICATION));
         resource.place = self.home().join("leases").join(&resource.name).display().to_string();
         resource
     }
 
-    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         self.remove(resource).await?;
         let template = self.template().await?.data.clone();
         let dir = place::directory(resource, KIND)?;
@@ -164,15 +202,15 @@ impl Database for Server {
         let into = dir.join("data");
         let owner = server_user();
         blocking(format!("copying {}", template.display()), move || clone::tree(&template, &into, owner)).await?;
-        let password = place::secret()?;
+        let password = place::password()?;
         let running = self.start(&dir, resource, &password).await?;
         self.keep(&resource.name, running.service);
         let login = Login { user: APPLICATION, password: &password, database: APPLICATION, search_path: None };
         let server = Reached::in_directory(self.scheme(), &sockets(resource).display().to_string(), PORT);
-        Ok(Connected { resource: resource.clone(), env: environment(&server, &login, &resource.name) })
+        Ok(ready(resource.clone(), environment(&server, &login, &resource.name)))
     }
 
-    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         let dir = place::directory(resource, KIND)?;
         if place::is_there(&dir, resource)? {
             cluster::stop(&self.exec, &dir.join("data"), End::Immediate).await?;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 
+use super::CONNECT_LIMIT;
 use super::cluster::{self, ADMIN, BUILDING, End, Running};
-use super::place::{self, blocking, failed, give};
 use super::programs::{Programs, server_user};
-use super::seed::Seed;
-use super::shelf::{self, Held};
-use super::{CONNECT_LIMIT, DatabaseError};
 use crate::adapters::process::Executor;
+use crate::adapters::service::ServiceError;
+use crate::adapters::service::place::{self, blocking, failed, give};
+use crate::adapters::service::seed::Seed;
+use crate::adapters::service::shelf::{self, Held};
 use crate::adapters::sql::postgres;
 use crate::adapters::sql::url::Login;
 
@@ -35,7 +36,7 @@ pub(super) async fn find_or_build(
     programs: &Programs,
     seed: &Seed,
     home: &Path,
-) -> Result<Template, DatabaseError> {
+) -> Result<Template, ServiceError> {
     let digest = seed.digest(&programs.version);
     let templates = home.join("templates");
     place::make(&templates, directory_mode())?;
@@ -56,7 +57,7 @@ pub(super) async fn find_or_build(
 }
 
 /// Removes what killed builders left.
-pub async fn tidy(exec: &Arc<dyn Executor>, home: &Path) -> Result<(), DatabaseError> {
+pub async fn tidy(exec: &Arc<dyn Executor>, home: &Path) -> Result<(), ServiceError> {
     for (building, _lock) in shelf::abandoned(&home.join("templates"))? {
         discard(exec, &building).await?;
         shelf::clear(&building)?;
@@ -65,7 +66,7 @@ pub async fn tidy(exec: &Arc<dyn Executor>, home: &Path) -> Result<(), DatabaseE
 }
 
 /// Removes the templates that nobody holds; their directories.
-pub async fn forget(exec: &Arc<dyn Executor>, home: &Path) -> Result<Vec<String>, DatabaseError> {
+pub async fn forget(exec: &Arc<dyn Executor>, home: &Path) -> Result<Vec<String>, ServiceError> {
     let mut removed = Vec::new();
     for (template, _lock) in shelf::unused(&home.join("templates"))? {
         discard(exec, &template).await?;
@@ -80,7 +81,7 @@ pub(super) fn directory_mode() -> u32 {
     if server_user().is_some() { 0o711 } else { 0o700 }
 }
 
-async fn discard(exec: &Arc<dyn Executor>, building: &Path) -> Result<(), DatabaseError> {
+async fn discard(exec: &Arc<dyn Executor>, building: &Path) -> Result<(), ServiceError> {
     cluster::stop(exec, &building.join("data"), End::Immediate).await?;
     cluster::remove_sockets(&cluster::socket_directory(&building.display().to_string()))?;
     let dir = building.to_owned();
@@ -92,11 +93,11 @@ async fn build(
     programs: &Programs,
     seed: &Seed,
     building: &Path,
-) -> Result<(), DatabaseError> {
+) -> Result<(), ServiceError> {
     // What a killed builder left is in nobody's use: the lock is ours.
     discard(exec, building).await?;
     place::make(building, directory_mode())?;
-    let password = place::secret()?;
+    let password = place::password()?;
     let data = building.join("data");
     initialise(exec, programs, &data, &password).await?;
     let sockets = cluster::socket_directory(&building.display().to_string());
@@ -121,7 +122,7 @@ async fn initialise(
     programs: &Programs,
     data: &Path,
     password: &str,
-) -> Result<(), DatabaseError> {
+) -> Result<(), ServiceError> {
     let made = fs::DirBuilder::new().mode(0o700).create(data).and_then(|()| give(data, server_user()));
     made.map_err(|why| failed(format!("making {}", data.display()), &why))?;
     let told = data.with_file_name("password");
@@ -137,12 +138,12 @@ async fn initialise(
 /// Runs the seed as the application's role, so that it owns what the seed makes, and leaves the
 /// tables as a server that has run for a while has them: vacuumed, with statistics. A vacuum that
 /// starts by itself in the middle of a measurement would fall on one variant and not on another.
-async fn fill(running: &Running, mut admin: sqlx::PgConnection, seed: &Seed) -> Result<(), DatabaseError> {
-    let failed = |why: sqlx::Error| DatabaseError::Failed {
+async fn fill(running: &Running, mut admin: sqlx::PgConnection, seed: &Seed) -> Result<(), ServiceError> {
+    let failed = |why: sqlx::Error| ServiceError::Failed {
         what: "preparing the template".to_owned(),
         why: postgres::said(&why),
     };
-    let password = place::secret()?;
+    let password = place::password()?;
     postgres::execute(&mut admin, postgres::create_application(APPLICATION, &password)).await.map_err(failed)?;
     postgres::execute(&mut admin, postgres::create_owned_database(APPLICATION, APPLICATION)).await.map_err(failed)?;
     let login = Login { user: APPLICATION, password: &password, database: APPLICATION, search_path: None };

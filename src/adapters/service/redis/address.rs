@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::CacheError;
+use crate::adapters::service::ServiceError;
 
 /// A configured server's address with its credentials. Can't be printed; `place` can.
 #[derive(Clone)]
@@ -10,8 +10,8 @@ pub struct Address(Url);
 
 impl Address {
     /// Reads `redis://[user:password@]host[:port][/database]`.
-    pub fn parse(text: &str) -> Result<Self, CacheError> {
-        let refused = |why: &str| Err(CacheError::Refused(format!("the configured cache URL {why}")));
+    pub fn parse(text: &str) -> Result<Self, ServiceError> {
+        let refused = |why: &str| Err(ServiceError::Refused(format!("the configured cache URL {why}")));
         let Ok(url) = Url::parse(text) else { return refused("can't be read; it looks like redis://host:6379/0") };
         match url.scheme() {
             "redis" => {}

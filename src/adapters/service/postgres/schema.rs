@@ -3,20 +3,22 @@
 //! The seed runs inside of each schema anew: copying tables between schemas shares sequences and
 //! loses constraints. A schema's role owns it and is bound to it by `search_path`.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
 
 use super::admin::{Admin, Right, is_marked, share};
 use super::database::elsewhere;
-use super::place;
-use super::seed::Seed;
-use super::server::environment;
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName};
+use super::server::{environment, ready};
+use super::{ENGINE, SCHEMES, WORDS};
+use crate::adapters::service::place;
+use crate::adapters::service::seed::Seed;
+use crate::adapters::service::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, ServiceSettings, Way,
+};
 use crate::adapters::sql::marker;
 use crate::adapters::sql::postgres::{self, Standing};
 use crate::adapters::sql::url::Login;
+use crate::domain::service::Use;
 
 /// The name in a resource.
 pub(crate) const KIND: &str = "postgresql-schema";
@@ -24,22 +26,41 @@ pub(crate) const KIND: &str = "postgresql-schema";
 /// How often sessions that are ending are asked for again.
 const ROUNDS: usize = 200;
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Database,
+    engine: ENGINE,
+    schemes: SCHEMES,
+    isolation: Isolation::Schema,
+    kind: KIND,
+    words: WORDS,
+    open: |ground| Box::pin(open(ground)),
+};
+
 /// A schema a lease.
-pub struct Schemas {
-    settings: DatabaseSettings,
+struct Schemas {
+    settings: ServiceSettings,
     admin: Admin,
     why: String,
 }
 
-impl Schemas {
-    /// For the table.
-    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
-        let admin = Admin::configured(&ground.settings, "schema")?;
-        Ok(Arc::new(Self { settings: ground.settings, admin, why: ground.why }))
+async fn open(ground: Ground) -> Result<Offer, ServiceError> {
+    let admin = Admin::configured(&ground.settings)?;
+    let mut own = None;
+    if ground.sought.is_some() {
+        let standing = admin.standing(&mut admin.connect().await?).await?;
+        if !standing.roles || !standing.schemas {
+            let why = format!("`{}` may create no roles and schemas", standing.role);
+            return Ok(Offer::Lacking { why, error: admin.lacks(&standing, Right::Any) });
+        }
+        own = Some("it may create schemas".to_owned());
     }
+    Ok(Offer::had(Schemas { why: ground.because(own), settings: ground.settings, admin }))
+}
 
+impl Schemas {
     /// Connects, and checks that the role may do what this level needs.
-    async fn connect(&self) -> Result<(PgConnection, Standing), DatabaseError> {
+    async fn connect(&self) -> Result<(PgConnection, Standing), ServiceError> {
         let mut connection = self.admin.connect().await?;
         let standing = self.admin.standing(&mut connection).await?;
         match (standing.roles, standing.schemas) {
@@ -49,7 +70,7 @@ impl Schemas {
         }
     }
 
-    async fn fill(&self, login: &Login<'_>) -> Result<(), DatabaseError> {
+    async fn fill(&self, login: &Login<'_>) -> Result<(), ServiceError> {
         let seed = Seed::read(&self.settings.seed)?;
         let closed = |why: sqlx::Error| self.admin.failed("filling a schema", &why);
         for script in seed.scripts() {
@@ -64,40 +85,37 @@ impl Schemas {
 }
 
 #[async_trait]
-impl Database for Schemas {
+impl Service for Schemas {
     fn choice(&self) -> Choice {
-        Choice { level: format!("postgresql schema at {}", self.admin.server.place()), why: self.why.clone() }
+        let level = format!("postgresql schema at {}", self.admin.server.place());
+        Choice { used_as: Use::Database, level, why: self.why.clone() }
     }
 
-    async fn reach(&self) -> Result<(), DatabaseError> {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn reach(&self) -> Result<(), ServiceError> {
         Seed::read(&self.settings.seed)?;
         self.connect().await.map(drop)
     }
 
-    async fn prepare(&self) -> Result<(), DatabaseError> {
+    async fn prepare(&self) -> Result<(), ServiceError> {
         self.reach().await
     }
 
-    async fn tidy(&self) -> Result<(), DatabaseError> {
-        Ok(())
-    }
-
-    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
-        Ok(Vec::new())
-    }
-
-    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
         let mut resource = place::intend(KIND, &self.admin.server.place(), lease, None);
         resource.role = Some(resource.name.clone());
         resource
     }
 
-    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         self.remove(resource).await?;
         let (mut connection, standing) = self.connect().await?;
         self.admin.hold(&mut connection, resource).await?;
         let (admin, name, mark) = (&self.admin, resource.name.as_str(), marker(&resource.nonce));
-        let password = place::secret()?;
+        let password = place::password()?;
         let limit = share(&standing, self.settings.leases);
         let role = postgres::create_role(name, &password, limit, None, &mark);
         let schema = postgres::create_schema(name, admin.server.database(), &mark);
@@ -107,11 +125,11 @@ impl Database for Schemas {
         let login = Login { user: name, password: &password, database, search_path: Some(name) };
         self.fill(&login).await?;
         let found = admin.looked(postgres::find_schema(&mut connection, name).await)?;
-        let resource = DatabaseResource { oid: found.map(|found| found.oid), ..resource.clone() };
-        Ok(Connected { env: environment(&admin.server, &login, name), resource })
+        let resource = ServiceResource { oid: found.map(|found| found.oid), ..resource.clone() };
+        Ok(ready(resource, environment(&admin.server, &login, name)))
     }
 
-    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         place::check(resource, KIND)?;
         let (admin, name) = (&self.admin, resource.name.as_str());
         if resource.place != admin.server.place() {

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{DatabaseError, DatabaseResource, LeaseName};
-use crate::adapters::process::{self, User};
+use super::{LeaseName, ServiceError, ServiceResource, use_of};
+use crate::adapters::process::{self, User, nonce};
 use crate::adapters::sql::{is_lease_name, lease_name, marker};
 
 /// The file that holds the mark.
@@ -17,10 +17,10 @@ const MARK: &str = "blueprint";
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// What a lease of this kind will be.
-pub fn intend(kind: &str, place: &str, lease: &LeaseName, role: Option<&str>) -> DatabaseResource {
+pub fn intend(kind: &str, place: &str, lease: &LeaseName, role: Option<&str>) -> ServiceResource {
     let nonce = nonce();
     let name = lease_name(&lease.run, &lease.contender, &nonce);
-    DatabaseResource {
+    ServiceResource {
         kind: kind.to_owned(),
         place: place.to_owned(),
         role: role.map(str::to_owned),
@@ -30,46 +30,40 @@ pub fn intend(kind: &str, place: &str, lease: &LeaseName, role: Option<&str>) ->
     }
 }
 
-/// 16 hexadecimal digits that tell resources apart. Not a secret.
-pub fn nonce() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish())
-}
-
-/// A password: 128 bits of the system's randomness.
-pub fn secret() -> Result<String, DatabaseError> {
-    process::secret(128).map_err(|why| failed("drawing a password", &why))
+/// A password: 256 bits of the system's randomness, as letters and digits that no URL has to escape.
+pub fn password() -> Result<String, ServiceError> {
+    process::secret(256).map_err(|why| failed("drawing a password", &why))
 }
 
 /// An I/O error with what was being done.
-pub fn failed(what: impl Into<String>, why: &io::Error) -> DatabaseError {
-    DatabaseError::Failed { what: what.into(), why: why.to_string() }
+pub fn failed(what: impl Into<String>, why: &io::Error) -> ServiceError {
+    ServiceError::Failed { what: what.into(), why: why.to_string() }
 }
 
 /// Work that blocks, away from the runtime's threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     what: String,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, DatabaseError> {
+) -> Result<T, ServiceError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
     done.and_then(|result| result).map_err(|why| failed(what, &why))
 }
 
 /// Makes a directory and those above it, private to us. `mode` is 0711 where another user's server
 /// has to reach a directory of its own further down.
-pub fn make(dir: &Path, mode: u32) -> Result<(), DatabaseError> {
+pub fn make(dir: &Path, mode: u32) -> Result<(), ServiceError> {
     let made = fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
     made.map_err(|why| failed(format!("making {}", dir.display()), &why))
 }
 
 /// Makes a lease's directory with its mark.
-pub(super) fn make_marked(dir: &Path, mode: u32, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+pub(super) fn make_marked(dir: &Path, mode: u32, resource: &ServiceResource) -> Result<(), ServiceError> {
     make(dir, mode)?;
     write_private(&dir.join(MARK), &marker(&resource.nonce), None)
 }
 
 /// Writes a file that only its owner can read.
-pub(crate) fn write_private(path: &Path, text: &str, owner: Option<User>) -> Result<(), DatabaseError> {
+pub(crate) fn write_private(path: &Path, text: &str, owner: Option<User>) -> Result<(), ServiceError> {
     use std::io::Write;
     let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -85,7 +79,7 @@ pub(crate) fn give(path: &Path, owner: Option<User>) -> io::Result<()> {
 }
 
 /// The directory that a resource of this kind names, if all of it is as we would have named it.
-pub fn directory(resource: &DatabaseResource, kind: &str) -> Result<PathBuf, DatabaseError> {
+pub fn directory(resource: &ServiceResource, kind: &str) -> Result<PathBuf, ServiceError> {
     check(resource, kind)?;
     let path = PathBuf::from(&resource.place);
     let ours = path.is_absolute() && path.file_name().is_some_and(|name| *name == *resource.name);
@@ -93,10 +87,11 @@ pub fn directory(resource: &DatabaseResource, kind: &str) -> Result<PathBuf, Dat
 }
 
 /// A resource must be of this kind and have a name of ours.
-pub fn check(resource: &DatabaseResource, kind: &str) -> Result<(), DatabaseError> {
+pub fn check(resource: &ServiceResource, kind: &str) -> Result<(), ServiceError> {
     if resource.kind != kind {
-        return Err(DatabaseError::Refused(format!(
-            "the database `{}` is of the kind {}, and the configuration now gives {kind}: set `database.isolation` \
+        let used_as = use_of(kind).unwrap_or_default();
+        return Err(ServiceError::Refused(format!(
+            "the {used_as} `{}` is of the kind {}, and the configuration now gives {kind}: set `{used_as}.isolation` \
              as it was when the run began",
             resource.name, resource.kind
         )));
@@ -105,15 +100,15 @@ pub fn check(resource: &DatabaseResource, kind: &str) -> Result<(), DatabaseErro
 }
 
 /// What is there does not carry our mark.
-pub fn foreign(resource: &DatabaseResource) -> DatabaseError {
-    DatabaseError::Refused(format!(
+pub fn foreign(resource: &ServiceResource) -> ServiceError {
+    ServiceError::Refused(format!(
         "`{}` at {} carries no mark of this run, so it is left alone",
         resource.name, resource.place
     ))
 }
 
 /// Whether there is a directory to remove. One that is empty was made and not yet marked.
-pub(super) fn is_there(dir: &Path, resource: &DatabaseResource) -> Result<bool, DatabaseError> {
+pub(super) fn is_there(dir: &Path, resource: &ServiceResource) -> Result<bool, ServiceError> {
     match fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(format!("looking at {}", dir.display()), &error)),
@@ -158,7 +153,7 @@ pub(super) fn reachable(dir: &Path, user: User) -> bool {
 mod tests {
     use super::*;
 
-    fn resource(dir: &Path) -> DatabaseResource {
+    fn resource(dir: &Path) -> ServiceResource {
         let lease = LeaseName { run: "20260105-101112-ab12".to_owned(), contender: "a".to_owned() };
         let mut made = intend("sqlite", "", &lease, None);
         made.place = dir.join(&made.name).display().to_string();
@@ -177,16 +172,16 @@ mod tests {
         is_there(&dir, &ours).unwrap_err();
         make_marked(&dir, 0o700, &ours).unwrap();
         assert!(is_there(&dir, &ours).unwrap());
-        is_there(&dir, &DatabaseResource { nonce: "other".to_owned(), ..ours }).unwrap_err();
+        is_there(&dir, &ServiceResource { nonce: "other".to_owned(), ..ours }).unwrap_err();
     }
 
     #[test]
     fn a_path_that_does_not_end_in_a_name_of_ours_is_refused() {
         let ours = resource(Path::new("/state"));
         for place in ["/state", "/", "relative/bp_x_a_1", "/home/me"] {
-            directory(&DatabaseResource { place: place.to_owned(), ..ours.clone() }, "sqlite").unwrap_err();
+            directory(&ServiceResource { place: place.to_owned(), ..ours.clone() }, "sqlite").unwrap_err();
         }
-        let odd = DatabaseResource { name: "me".to_owned(), place: "/home/me".to_owned(), ..ours.clone() };
+        let odd = ServiceResource { name: "me".to_owned(), place: "/home/me".to_owned(), ..ours.clone() };
         directory(&odd, "sqlite").unwrap_err();
         directory(&ours, "postgresql-server").unwrap_err();
     }

@@ -4,30 +4,43 @@
 //! a path, as `BLUEPRINT_DATABASE_FILE`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::place::{self, blocking};
 use super::seed::Seed;
 use super::shelf::{self, Held};
-use super::{Choice, Connected, Database, DatabaseError, DatabaseResource, DatabaseSettings, Ground, LeaseName, clone};
+use super::{
+    Choice, Ground, Isolation, LeaseName, Offer, Ready, Service, ServiceError, ServiceResource, ServiceSettings, Way,
+    clone,
+};
 use crate::adapters::process::Environment;
 use crate::adapters::sql::{sqlite, url};
+use crate::domain::service::Use;
 
 /// The name in a resource.
 pub(crate) const KIND: &str = "sqlite";
 
+/// Its line in the table.
+pub const WAY: Way = Way {
+    used_as: Use::Database,
+    engine: "sqlite",
+    schemes: &["sqlite", "sqlite3"],
+    isolation: Isolation::File,
+    kind: KIND,
+    words: &[],
+    open: |ground| Box::pin(async { Ok(Offer::had(Sqlite::new(ground))) }),
+};
+
 /// A SQLite file a lease.
-pub struct Sqlite {
-    settings: DatabaseSettings,
+pub(super) struct Sqlite {
+    settings: ServiceSettings,
     why: String,
 }
 
 impl Sqlite {
-    /// For the table.
-    pub fn open(ground: Ground) -> Result<Arc<dyn Database>, DatabaseError> {
-        Ok(Arc::new(Self { settings: ground.settings, why: ground.why }))
+    fn new(ground: Ground) -> Self {
+        Self { why: ground.because(None), settings: ground.settings }
     }
 
     fn home(&self) -> PathBuf {
@@ -40,7 +53,7 @@ impl Sqlite {
     }
 
     /// The closed file that the seed makes, built once per digest of the seed.
-    async fn template(&self) -> Result<(PathBuf, Held), DatabaseError> {
+    async fn template(&self) -> Result<(PathBuf, Held), ServiceError> {
         let seed = Seed::read(&self.settings.seed)?;
         let digest = seed.digest(KIND);
         let templates = self.home().join("templates");
@@ -61,9 +74,9 @@ impl Sqlite {
     }
 }
 
-async fn fill(file: &Path, seed: &Seed) -> Result<(), DatabaseError> {
+async fn fill(file: &Path, seed: &Seed) -> Result<(), ServiceError> {
     let failed =
-        |why: sqlx::Error| DatabaseError::Failed { what: format!("building {}", file.display()), why: why.to_string() };
+        |why: sqlx::Error| ServiceError::Failed { what: format!("building {}", file.display()), why: why.to_string() };
     let mut connection = sqlite::create(file).await.map_err(failed)?;
     for script in seed.scripts() {
         sqlite::run_script(&mut connection, script.text).await.map_err(|why| script.failed(&why))?;
@@ -72,20 +85,24 @@ async fn fill(file: &Path, seed: &Seed) -> Result<(), DatabaseError> {
 }
 
 #[async_trait]
-impl Database for Sqlite {
+impl Service for Sqlite {
     fn choice(&self) -> Choice {
-        Choice { level: "sqlite file".to_owned(), why: self.why.clone() }
+        Choice { used_as: Use::Database, level: "sqlite file".to_owned(), why: self.why.clone() }
     }
 
-    async fn reach(&self) -> Result<(), DatabaseError> {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn reach(&self) -> Result<(), ServiceError> {
         Seed::read(&self.settings.seed).map(drop)
     }
 
-    async fn prepare(&self) -> Result<(), DatabaseError> {
+    async fn prepare(&self) -> Result<(), ServiceError> {
         self.template().await.map(drop)
     }
 
-    async fn tidy(&self) -> Result<(), DatabaseError> {
+    async fn tidy(&self) -> Result<(), ServiceError> {
         for (building, _lock) in shelf::abandoned(&self.home().join("templates"))? {
             place::remove(&building).map_err(|why| place::failed(format!("removing {}", building.display()), &why))?;
             shelf::clear(&building)?;
@@ -93,7 +110,7 @@ impl Database for Sqlite {
         Ok(())
     }
 
-    async fn forget(&self) -> Result<Vec<String>, DatabaseError> {
+    async fn forget(&self) -> Result<Vec<String>, ServiceError> {
         let mut removed = Vec::new();
         for (template, _lock) in shelf::unused(&self.home().join("templates"))? {
             let gone = std::fs::remove_file(&template);
@@ -104,13 +121,13 @@ impl Database for Sqlite {
         Ok(removed)
     }
 
-    fn intend(&self, lease: &LeaseName) -> DatabaseResource {
+    fn intend(&self, lease: &LeaseName) -> ServiceResource {
         let mut resource = place::intend(KIND, "", lease, None);
         resource.place = self.home().join("leases").join(&resource.name).display().to_string();
         resource
     }
 
-    async fn create(&self, resource: &DatabaseResource) -> Result<Connected, DatabaseError> {
+    async fn create(&self, resource: &ServiceResource) -> Result<Ready, ServiceError> {
         self.remove(resource).await?;
         let (template, _held) = self.template().await?;
         let dir = place::directory(resource, KIND)?;
@@ -122,10 +139,10 @@ impl Database for Sqlite {
             ("DATABASE_URL".to_owned(), url::sqlite(self.scheme(), &file)),
             ("BLUEPRINT_DATABASE_FILE".to_owned(), file.display().to_string()),
         ]);
-        Ok(Connected { resource: resource.clone(), env })
+        Ok(Ready { write: vec![dir], ..Ready::new(resource.clone(), env) })
     }
 
-    async fn remove(&self, resource: &DatabaseResource) -> Result<(), DatabaseError> {
+    async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
         let dir = place::directory(resource, KIND)?;
         if place::is_there(&dir, resource)? {
             blocking(format!("removing {}", dir.display()), move || place::remove(&dir)).await?;
