@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,38 @@ async fn killed_and_collected(repo: &Repo, conditions: &[String]) {
 /// Slow enough for every record to be met.
 fn arena(config: &str) -> Arena {
     Arena { slice: "0.02", config: config.to_owned(), ..Arena::default() }
+}
+
+#[test]
+fn a_ref_that_is_being_moved_when_a_run_is_killed_is_moved_all_the_same() {
+    let repo = Arena::default().build();
+    let (bin, begun, done) = ["bin", "begun", "done"].map(|name| repo.dir.path().join(name)).into();
+    std::fs::create_dir(&bin).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    // Killed while it holds a lock, git would leave that in the way of everybody.
+    let slow = format!(
+        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in *' update-ref -d '*)\n  : > '{}'; sleep 1; git \"$@\"; code=$?; : > '{}'; exit $code\nesac\nexec git \"$@\"\n",
+        begun.display(),
+        done.display()
+    );
+    std::fs::write(bin.join("git"), slow).unwrap();
+    std::fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+    command.env("PATH", format!("{}:{path}", bin.display())).args(["run", DOCUMENT]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    appears(&begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    appears(&done);
+    repo.blueprint(&["resume"]).ends_with(0);
+}
+
+fn appears(path: &Path) {
+    let until = Instant::now() + Duration::from_secs(common::seconds_here(60));
+    while !path.exists() {
+        assert!(Instant::now() < until, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

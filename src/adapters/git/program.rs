@@ -142,7 +142,10 @@ impl Program {
         // Hooks and monitors are programs; none of them has a part in this.
         let fixed = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"];
         let all = fixed.iter().copied().chain(args.iter().copied());
-        Command::new("git", all, dir).env(&env).limit(GIT_LIMIT)
+        // Killed in the middle, it would leave its lock in everybody's way: what moves refs is brought to its end, whatever
+        // becomes of us.
+        let outlives = args.contains(&"update-ref");
+        Command { outlives, ..Command::new("git", all, dir).env(&env).limit(GIT_LIMIT) }
     }
 
     pub(super) async fn must(&self, dir: &Path, args: &[&str], extra: &[(&str, &Path)]) -> Result<Finished, GitError> {
