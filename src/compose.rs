@@ -33,8 +33,9 @@ use crate::engine::before::uncommitted;
 use crate::engine::clock::Clock;
 use crate::engine::judge::shadow;
 use crate::engine::measure::lanes;
+use crate::engine::ports::Ports;
 use crate::engine::rehearsal::{self, Files};
-use crate::engine::run::{Ports, Settings};
+use crate::engine::settings::{Implementing, Judging, Landing, Leasing, Measuring, Settings};
 use crate::engine::state::{Facts, Log, Record, Started};
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
@@ -141,7 +142,7 @@ pub async fn prepare(
     };
     let ports = ports(project, plan, work, events).await?;
     target::preflight(plan, target, &ports, &settings).await?;
-    queries::check(config, plan, &settings.protect, &*project.git, target).await?;
+    queries::check(config, plan, &settings.judge.protect, &*project.git, target).await?;
     let started = Started {
         run,
         document: path.to_owned(),
@@ -150,13 +151,13 @@ pub async fn prepare(
         base: target.base.clone(),
         target: target.branch.clone(),
         seed: LocalWorkspace.random(),
-        state: settings.state.clone(),
+        state: settings.leases.state.clone(),
         at,
         configuration: fingerprint(config),
         given: None,
-        measure_budget: settings.measure_budget,
-        extends: settings.extends,
-        require: settings.require,
+        measure_budget: settings.measure.budget,
+        extends: settings.measure.extends,
+        require: settings.land.require,
         rules: decision::RULES,
         sources: named(&ports.sources),
         counts: counts(&ports.sources),
@@ -176,7 +177,7 @@ pub async fn preflight(project: &Project, document: &Document, target: &Target) 
     let ports = ports(project, plan, Work::Described, Arc::new(|_| {})).await?;
     agents::models(project, &*ports.agent)?;
     target::preflight(plan, target, &ports, &settings).await?;
-    queries::check(&project.config, plan, &settings.protect, &*project.git, target).await
+    queries::check(&project.config, plan, &settings.judge.protect, &*project.git, target).await
 }
 
 /// A rehearsal looks for what is wrong with a harness in a quarter of the time that a decision may
@@ -192,7 +193,7 @@ async fn controls(
     settings: &Settings,
     base: &CommitId,
 ) -> Result<BTreeMap<VariantKey, Files>> {
-    rehearsal::script(&*project.git, base, &settings.protect, plan, &settings.state).await
+    rehearsal::script(&*project.git, base, &settings.judge.protect, plan, &settings.leases.state).await
 }
 
 /// Puts a run together again after an interruption. The configuration must be the same: half a
@@ -245,25 +246,25 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         agent: &ports.agent.describe(),
         needs: ports.agent.needs(),
         models: &agents::reach(project, &*ports.agent),
-        setup: &settings.setup,
-        build: &settings.build,
-        built: &settings.built,
+        setup: &settings.judge.setup,
+        build: &settings.judge.build,
+        built: &settings.leases.built,
         environment: environment(project),
-        migrate: &settings.migrate,
-        carry: &settings.carry,
-        protect: &settings.protect,
+        migrate: &settings.judge.migrate,
+        carry: &settings.leases.carry,
+        protect: &settings.judge.protect,
         harness: named::harness(&project.config, plan, &*project.git, target).await?,
-        measure_seconds: settings.measure_budget.as_secs(),
-        lanes: lanes::planned(&ports, settings.lanes, plan.variants.len() + 1),
-        lanes_asked: matches!(settings.lanes, Wanted::Exactly(_)),
-        require: settings.require,
-        merge: settings.merge,
-        record: settings.record,
-        hooks: settings.hooks,
-        sign: settings.sign,
+        measure_seconds: settings.measure.budget.as_secs(),
+        lanes: lanes::planned(&*ports.machine, &ports.sources, settings.measure.lanes, plan.variants.len() + 1),
+        lanes_asked: matches!(settings.measure.lanes, Wanted::Exactly(_)),
+        require: settings.land.require,
+        merge: settings.land.merge,
+        record: settings.land.record,
+        hooks: settings.land.hooks,
+        sign: settings.land.sign,
         customs: &project.git.customs().await?,
-        judge_unfinished: settings.judge_unfinished,
-        contestants_write_tests: settings.contestants_write_tests,
+        judge_unfinished: settings.implement.judge_unfinished,
+        contestants_write_tests: settings.judge.contestants_write_tests,
         services: ports.services.iter().map(|service| service.choice()).collect(),
         sources: &named(&ports.sources),
         uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
@@ -393,34 +394,43 @@ async fn bare(
 fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed) -> Settings {
     let config = &project.config;
     let Fixed { state, measure_budget, merge } = fixed;
-    Settings {
+    let leases = Leasing {
+        state,
+        env: project.inherited(),
+        carry: config.carry.clone(),
+        built: config.built.clone(),
+        sandbox: sandbox::opened(project),
+    };
+    let implement = Implementing {
+        parallel: config.parallel,
+        patience: config.patience,
+        judge_unfinished: config.judge_unfinished,
+        transcripts: project.transcripts(run),
+    };
+    let judge = Judging {
         setup: config.setup.clone(),
         build: config.build.clone(),
-        built: config.built.clone(),
         migrate: config.migrate.clone(),
-        carry: config.carry.clone(),
         protect: target::protected(plan, &queries::protected(config), config.contestants_write_tests),
-        measure_budget,
-        extends: !config.has_measure_budget(),
-        wait: config.wait,
-        patience: config.patience,
-        missing_on_base: measures::missing_on_base(config),
-        transcripts: project.transcripts(run),
+        contestants_write_tests: config.contestants_write_tests,
         logs: project.logs(run),
         redactor: project.redactor(),
-        parallel: config.parallel,
+    };
+    let measure = Measuring {
+        budget: measure_budget,
+        extends: !config.has_measure_budget(),
+        wait: config.wait,
         lanes: config.lanes,
+        missing_on_base: measures::missing_on_base(config),
+    };
+    let land = Landing {
         require: config.require,
         merge,
         record: !config.journal_only,
         hooks: config.hooks,
         sign: config.sign,
-        judge_unfinished: config.judge_unfinished,
-        contestants_write_tests: config.contestants_write_tests,
-        state,
-        sandbox: sandbox::opened(project),
-        env: project.inherited(),
-    }
+    };
+    Settings { leases, implement, judge, measure, land }
 }
 
 fn fingerprint(config: &Config) -> String {

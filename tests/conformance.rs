@@ -141,7 +141,8 @@ fn sources() -> Vec<(&'static str, Box<dyn MetricSource>)> {
             }),
             "sql-load" => SourceSettings::SqlLoad(sql_load::Settings {
                 file: "lookup.sql".to_owned(),
-                params: sql_load::ParamsFrom::Range(1, 9),
+                params: metric::ParamsFrom::Range(1, 9),
+                by_variant: false,
                 rate: number(100),
                 concurrency: number(2),
                 duration: Duration::from_millis(200),

@@ -28,9 +28,9 @@ use blueprint::domain::quantity::{Dimension, Quantity};
 use blueprint::domain::scoreboard::Scoreboard;
 use blueprint::engine::before::target;
 use blueprint::engine::clock::Clock;
+use blueprint::engine::competition::Competition;
 use blueprint::engine::measure::lanes;
 use blueprint::engine::pipeline;
-use blueprint::engine::run::Run;
 use blueprint::engine::state::{Facts, Log, Record, read};
 use blueprint::project::Project;
 use common::arena::{Arena, DOCUMENT};
@@ -76,9 +76,10 @@ async fn carried_out(prepared: Prepared, earlier: &[Record]) -> (Facts, Scoreboa
         log.write(record).await.unwrap();
         facts.take(record.clone());
     }
-    let run = Run::new(&facts, prepared.ports, prepared.settings, Arc::clone(&journal), Stop::new()).unwrap();
-    let conclusion = pipeline::carry_out(&run).await.unwrap();
-    (run.facts().await.unwrap(), conclusion.scoreboard, journal)
+    let Prepared { ports, settings, .. } = prepared;
+    let competition = Competition::new(&facts, &ports, settings, Arc::clone(&journal), Stop::new()).unwrap();
+    let conclusion = pipeline::carry_out(&competition).await.unwrap();
+    (competition.run.facts().await.unwrap(), conclusion.scoreboard, journal)
 }
 
 fn lanes_of(facts: &Facts) -> BTreeSet<Option<u32>> {
@@ -106,7 +107,7 @@ async fn lanes_that_do_not_disturb_each_other_are_used_and_the_verdict_is_the_sa
     for wanted in [Wanted::Auto, Wanted::Off] {
         let repo = Arena::default().build();
         let (mut prepared, events) = prepared(&repo, eight(&cpus())).await;
-        prepared.settings.lanes = wanted;
+        prepared.settings.measure.lanes = wanted;
         let (facts, board, _) = carried_out(prepared, &[]).await;
         assert_eq!(repo.read("cost.txt"), "20\n");
         let decision = facts.seen.lanes.clone().unwrap();
@@ -193,7 +194,7 @@ async fn a_slice_in_a_lane_may_take_as_long_beside_the_baseline_s_as_one_that_is
     for wanted in [Wanted::Auto, Wanted::Off] {
         let repo = Arena::default().build();
         let (mut prepared, _) = prepared(&repo, eight(&cpus())).await;
-        prepared.settings.lanes = wanted;
+        prepared.settings.measure.lanes = wanted;
         let longest = Arc::new(Mutex::new(Duration::ZERO));
         let seen = Arc::clone(&longest);
         // Whoever is not limited has the minute that there is for measuring; block 0 tells how long slices are.
@@ -260,7 +261,7 @@ async fn a_source_that_keeps_something_running_is_not_measured_in_lanes() {
     let repo = Arena::default().build();
     let (mut prepared, events) = prepared(&repo, eight(&cpus())).await;
     prepared.ports.sources = vec![Arc::new(source(|cost, _, _| Ok(cost)).staying())];
-    let refused = lanes::planned(&prepared.ports, Wanted::Exactly(2), 3);
+    let refused = lanes::planned(&*prepared.ports.machine, &prepared.ports.sources, Wanted::Exactly(2), 3);
     assert_eq!(refused, Err(Refusal::Stays { source: "fake".to_owned() }));
     let (facts, ..) = carried_out(prepared, &[]).await;
     let why = facts.seen.lanes.unwrap().why;

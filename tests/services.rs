@@ -75,8 +75,8 @@ async fn each_contender_has_a_private_server_and_a_private_redis() {
     let repo = with_agent(build(&with_program(config), Speaks::Postgres));
     let done = runs(&repo).await;
     says(&done, &["postgresql server", "redis server"]);
-    let names = "SELECT DISTINCT json_extract(data, '$.resource.database.name') FROM record
-                 WHERE kind = 'made' AND json_extract(data, '$.resource.resource') = 'database'";
+    let names = "SELECT DISTINCT json_extract(data, '$.resource.service.name') FROM record
+                 WHERE kind = 'made' AND json_extract(data, '$.resource.service.kind') = 'postgresql-server'";
     // Fresh trees of the baseline and of who is to land come and go between judging and landing.
     let names: Vec<String> = query(&repo, names).await.unwrap();
     let judged = names.iter().filter(|name| !name.contains("_fresh")).count();
@@ -114,7 +114,7 @@ async fn each_contender_has_a_schema_where_the_role_may_create_no_databases_and_
     let command = command.args(["run", DOCUMENT]).env("BLUEPRINT_PG_BIN", "/nonexistent");
     let done = Done::of(command.output().unwrap()).ends_with(0);
     landed(&repo, &before, "20\n");
-    says(&done, &["postgresql schema", "`roles` may create schemas but no databases"]);
+    says(&done, &["postgresql schema", "`roles` may create no databases, and it may create schemas"]);
     assert_eq!(left(&repo).await, Vec::<String>::new());
     assert_eq!(left_in(&server, "dev").await, Vec::<String>::new());
     assert_eq!(server.list("dev", "SELECT who FROM marks").await, ["theirs"]);

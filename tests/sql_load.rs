@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blueprint::adapters::executor::local::Local;
+use blueprint::adapters::metric::ParamsFrom;
 use blueprint::adapters::metric::load::Metric;
-use blueprint::adapters::metric::sql_load::{ParamsFrom, Settings, SqlLoad};
+use blueprint::adapters::metric::sql_load::{Settings, SqlLoad};
 use blueprint::adapters::metric::{Meter, MetricError, MetricSource, Slot};
 use blueprint::adapters::process::{Environment, Site, Stop};
 use blueprint::domain::measurement::MetricName;
@@ -114,6 +115,7 @@ fn settings(params: ParamsFrom, stats: &[&str]) -> Settings {
     Settings {
         file: "bench/lookup.sql".to_owned(),
         params,
+        by_variant: false,
         rate: n(100),
         concurrency: n(2),
         duration: Duration::from_millis(200),

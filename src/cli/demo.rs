@@ -90,10 +90,8 @@ async fn commit(root: &Path) -> Result<()> {
     ];
     for step in steps {
         let args: Vec<&str> = identity.iter().chain(step).copied().collect();
-        let done = Local
-            .run(command("git", &args, root), &Stop::new())
-            .await
-            .map_err(crate::engine::resources::lease::machine)?;
+        let done =
+            Local.run(command("git", &args, root), &Stop::new()).await.map_err(crate::engine::trouble::machine)?;
         if !done.exit.success() {
             let said = done.tail(4);
             return Err(Error::machine(format!("git {} failed in {}: {said}", step[0], root.display())));

@@ -21,7 +21,7 @@ use crate::domain::plan::{Status, Variant, VariantKey};
 use crate::domain::wire::Provider;
 use crate::engine::before::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
 use crate::engine::before::known::Reach;
-use crate::engine::resources::lease;
+use crate::engine::trouble;
 use crate::error::{ExitCode, Result};
 use crate::project::{self, Project, files};
 use crate::{compose, config, ui};
@@ -82,7 +82,7 @@ async fn configured(project: &Project) -> Result<Option<Configured>> {
     if let Some(key) = VariantKey::new("A").filter(|_| !agent.whole_variant()) {
         let any = Variant { key, name: String::new(), notes: Vec::new() };
         let checked = agent.check(project.git_root(), &any, &*project.exec).await;
-        problems.extend(checked.err().map(|error| lease::machine(error).message));
+        problems.extend(checked.err().map(|error| trouble::machine(error).message));
     }
     let models = match compose::agents::reach(project, &*agent) {
         Reach::Through(places) => Some(places),
@@ -119,7 +119,7 @@ async fn recorded(project: &Project, named: &config::Agent, agent: &dyn Agent) -
         }
         for variant in &plan.variants {
             if let Err(error) = agent.check(project.git_root(), variant, &*project.exec).await {
-                let (shown, why) = (project.relative(path)?, lease::machine(error).message);
+                let (shown, why) = (project.relative(path)?, trouble::machine(error).message);
                 problems.push(format!("{shown}, variant {}: {why}", variant.key));
             }
         }
@@ -173,13 +173,13 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
             found.map(|programs| programs.version),
             "install PostgreSQL 14 or newer for private servers, or name its programs' directory in BLUEPRINT_PG_BIN",
         ),
-        Err(error) => broken("PostgreSQL", &lease::machine(error).message),
+        Err(error) => broken("PostgreSQL", &trouble::machine(error).message),
     };
     let redis = match redis {
         Ok(found) => {
             tool("Redis", false, found, "install redis-server for private servers, or name it in BLUEPRINT_REDIS_BIN")
         }
-        Err(error) => broken("Redis", &lease::machine(error).message),
+        Err(error) => broken("Redis", &trouble::machine(error).message),
     };
     let walls = match (sandbox, compose::sandbox::available().await) {
         (None, _) => tool("bwrap", false, None, "without it agents, tests and benchmarks run with your rights"),

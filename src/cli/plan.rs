@@ -10,8 +10,8 @@ use super::{Context, Failure, Outcome};
 use crate::compose::{self, Prepared, Purpose};
 use crate::engine::before::preview::Outline;
 use crate::engine::before::target;
+use crate::engine::competition::Competition;
 use crate::engine::pipeline;
-use crate::engine::run::Run;
 use crate::error::ExitCode;
 use crate::project::{self, Project};
 use crate::ui;
@@ -128,8 +128,8 @@ async fn try_out(path: &Path, project: &Project, context: &Context) -> Result<()
     let _lock = journal.lock(&prepared.started.run).await?;
     let facts = prepared.record(&journal).await?;
     let Prepared { ports, settings, .. } = prepared;
-    let run = Run::new(&facts, ports, settings, journal, signals.stop.clone())?;
-    let tried = pipeline::try_out(&run).await;
+    let competition = Competition::new(&facts, &ports, settings, journal, signals.stop.clone())?;
+    let tried = pipeline::try_out(&competition).await;
     watch.finish()?;
     match tried {
         Ok(_) => Ok(()),

@@ -8,8 +8,8 @@ use crate::compose;
 use crate::domain::budget::Caps;
 use crate::domain::quantity::{Tokens, parse_duration};
 use crate::engine::clock::Clock;
+use crate::engine::competition::Competition;
 use crate::engine::resources::recovery;
-use crate::engine::run::Run;
 use crate::engine::state::{Facts, Log, Record};
 use crate::error::{Error, ExitCode, Result};
 use crate::project::Project;
@@ -83,8 +83,8 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         log.write(&record).await?;
         facts.take(record);
     }
-    let run = Run::new(&facts, ports, settings, journal, signals.stop.clone())?;
-    finish(&Started { run, prices: project.config.prices(), watch, _lock: lock }, &signals, context).await
+    let competition = Competition::new(&facts, &ports, settings, journal, signals.stop.clone())?;
+    finish(&Started { competition, prices: project.config.prices(), watch, _lock: lock }, &signals, context).await
 }
 
 /// The run that is meant, as its journal has it.

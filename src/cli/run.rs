@@ -17,6 +17,7 @@ use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{Disqualification, Outcome as TrialOutcome};
 use crate::domain::verdict::{NoWinner, Row, Verdict};
 use crate::engine::before::target;
+use crate::engine::competition::Competition;
 use crate::engine::judge::shadow;
 use crate::engine::pipeline;
 use crate::engine::rehearsal::{self, Finding};
@@ -208,11 +209,11 @@ impl Session {
         prepared.started.given = Some(self.project.git.keep_given(&prepared.started.run)?);
         let facts = prepared.record(&journal).await?;
         let Prepared { ports, settings, .. } = prepared;
-        let run = Run::new(&facts, ports, settings, journal, self.signals.stop.clone())?;
+        let competition = Competition::new(&facts, &ports, settings, journal, self.signals.stop.clone())?;
         if let Some(earlier) = self.reuse.as_ref().filter(|_| !facts.seen.started.rehearsal) {
-            run.take_over(earlier).await?;
+            competition.take_over(earlier).await?;
         }
-        Ok(Started { run, prices: self.project.config.prices(), watch, _lock: lock })
+        Ok(Started { competition, prices: self.project.config.prices(), watch, _lock: lock })
     }
 }
 
@@ -225,7 +226,7 @@ struct Ready<'a> {
 
 /// A run that this process carries out.
 pub struct Started {
-    pub run: Run,
+    pub competition: Competition,
     pub prices: Prices,
     pub watch: Watch,
     pub _lock: Box<dyn crate::adapters::journal::RunLock>,
@@ -233,8 +234,8 @@ pub struct Started {
 
 /// Carries a run to its end and shows what it came to.
 pub async fn finish(started: &Started, signals: &Signals, context: &Context) -> Outcome {
-    let run = &started.run;
-    let carried_out = pipeline::carry_out(run).await;
+    let run = &*started.competition.run;
+    let carried_out = pipeline::carry_out(&started.competition).await;
     let written = started.watch.finish();
     // A verdict is shown also where its landing was blocked.
     let facts = run.facts().await?;

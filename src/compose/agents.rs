@@ -12,7 +12,7 @@ use crate::domain::plan::VariantKey;
 use crate::domain::quantity::Tokens;
 use crate::domain::wire::{Provider, Secret, Wire};
 use crate::engine::before::known::Reach;
-use crate::engine::resources::lease;
+use crate::engine::trouble;
 use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
@@ -76,7 +76,7 @@ pub fn models(project: &Project, implementer: &dyn Agent) -> Result<Option<Setti
 
 /// The proxy itself, listening.
 pub async fn proxy(settings: Settings) -> Result<Arc<dyn Proxy>> {
-    Ok(Arc::new(LoopbackProxy::start(settings).await.map_err(lease::machine)?))
+    Ok(Arc::new(LoopbackProxy::start(settings).await.map_err(trouble::machine)?))
 }
 
 /// The same for a reviewer, without listening anywhere.

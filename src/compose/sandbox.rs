@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::adapters::executor::enclosed::Bubblewrap;
 use crate::adapters::process::{Order, Sandbox};
 use crate::config::SandboxMode;
-use crate::engine::run::Opened;
+use crate::engine::settings::Opened;
 use crate::error::{Error, Result};
 use crate::project::Project;
 

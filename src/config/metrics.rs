@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{raw, time};
+use super::duration::time;
+use super::raw;
 use crate::adapters::http::{Endpoint, RequestPath};
 use crate::adapters::metric::{Asked, AskedLoad, ParamsFrom, SourceSettings, instructions};
 use crate::adapters::process::Program;

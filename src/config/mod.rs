@@ -28,7 +28,7 @@ use crate::domain::price::{Money, Price, Prices};
 use crate::error::{Error, Result};
 
 pub use agent::Agent;
-use duration::duration;
+use duration::time;
 pub use environment::{Passed, Variables};
 pub use metrics::{Metric, Suite, Work};
 pub use models::{Models, Upstream};
@@ -213,10 +213,6 @@ impl Config {
 /// The JSON schema of the file, for editors.
 pub fn schema() -> String {
     serde_json::to_string_pretty(&schemars::schema_for!(raw::Raw)).unwrap_or_default()
-}
-
-fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>> {
-    duration(key, text).map_err(Error::usage)
 }
 
 fn all_inside(key: &str, paths: Vec<String>) -> Result<Vec<String>> {

@@ -36,9 +36,11 @@ use crate::domain::plan::VariantKey;
 use crate::domain::quantity::{Dimension, Quantity, Tokens};
 use crate::domain::trial::{Outcome, TestReport, Usage};
 use crate::engine::clock::Clock;
+use crate::engine::competition::Competition;
 use crate::engine::pipeline::{self, Conclusion};
+use crate::engine::ports::Ports;
 use crate::engine::resources::recovery;
-use crate::engine::run::{Opened, Ports, Run, Settings};
+use crate::engine::settings::{Implementing, Judging, Landing, Leasing, Measuring, Opened, Settings};
 use crate::engine::state::{Facts, Log, Record, Started};
 use crate::error::Error;
 
@@ -48,7 +50,7 @@ pub const DOCUMENT: &str = "docs/blueprints/cost.md";
 const ROOT: &str = "/repo";
 /// Where leases live.
 pub(crate) const STATE: &str = "/state/r";
-/// The run.
+/// The competition.
 pub const RUN: &str = "20260105-100000-beef";
 
 /// What one slice takes.
@@ -85,7 +87,7 @@ impl Journal for Stopping {
     }
 }
 
-/// Everything that a run of a small competition touches.
+/// Everything that a run of a small run touches.
 pub struct World {
     pub disk: Disk,
     pub git: Arc<FakeGit>,
@@ -121,7 +123,7 @@ pub fn document(keys: &[&str], items: &str) -> String {
         "# Lower the cost\n\n**Blueprint ID**: `2026-01-05T10:00:00Z_cost`  \n**Status**: approved  \n\
          **Mode**: competition  \n**Created**: 2026-01-05 10:00:00 UTC  \n**Updated**: 2026-01-05 10:00:00 UTC  \n\n\
          ## Goal\n\nLower what `cost.txt` says.\n\n## Approach\n\n{variants}## Work Items\n\n{items}\
-         ## Evaluation Criteria\n\n**Tests**:\n- sh tests/run.sh\n\n**Metrics**:\n- latency_p95: <80ms\n\n\
+         ## Evaluation Criteria\n\n**Tests**:\n- sh tests/competition.sh\n\n**Metrics**:\n- latency_p95: <80ms\n\n\
          ## Competition Scoring\n\n### Weights\n\n- Tests: 50%\n- Performance: 30% (p95 latency)\n- Simplicity: 20%\n\n\
          ### Results\n\n| Variant | Tests | Performance | Simplicity | Total | Winner |\n\
          |---------|-------|-------------|------------|-------|--------|\n{rows}\n**Winner**: none yet\n\n\
@@ -185,7 +187,7 @@ impl World {
         let keys: Vec<&str> = files.iter().map(|(key, _)| *key).collect();
         let text = document(&keys, items);
         let document = Document::parse(text.as_bytes()).unwrap();
-        let committed = [(DOCUMENT, text.as_str()), ("cost.txt", "90\n"), ("tests/run.sh", "true\n")];
+        let committed = [(DOCUMENT, text.as_str()), ("cost.txt", "90\n"), ("tests/competition.sh", "true\n")];
         let git = Arc::new(FakeGit::with(&disk, ROOT, "main", &committed));
         let exec = FakeExecutor::on(&disk);
         let (events, calls) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
@@ -226,7 +228,7 @@ impl World {
         &mut self,
         answer: impl Fn(&Site, &[String]) -> Result<TestReport, SuiteError> + Send + Sync + 'static,
     ) {
-        self.ports.suites = vec![Arc::new(FakeSuite::new("sh tests/run.sh", answer))];
+        self.ports.suites = vec![Arc::new(FakeSuite::new("sh tests/competition.sh", answer))];
     }
 
     /// With one more program.
@@ -246,19 +248,19 @@ impl World {
     }
 
     /// A run that starts.
-    pub async fn start(&self) -> Run {
+    pub async fn start(&self) -> Competition {
         self.start_log(Duration::ZERO).write(&Record::Started(self.started.clone())).await.unwrap();
         let facts = Facts::new(self.started.clone());
-        Run::new(&facts, self.ports.clone(), self.settings.clone(), self.journal.clone(), self.stop.clone()).unwrap()
+        Competition::new(&facts, &self.ports, self.settings.clone(), self.journal.clone(), self.stop.clone()).unwrap()
     }
 
     /// The run as it goes on after whatever ended it.
-    pub async fn resume(&self) -> Run {
+    pub async fn resume(&self) -> Competition {
         let facts = self.facts().await;
         let log = self.start_log(facts.elapsed);
         recovery::clean(&self.ports, &log, &facts).await.unwrap();
         log.write(&Record::Resumed).await.unwrap();
-        Run::new(&facts, self.ports.clone(), self.settings.clone(), self.journal.clone(), self.stop.clone()).unwrap()
+        Competition::new(&facts, &self.ports, self.settings.clone(), self.journal.clone(), self.stop.clone()).unwrap()
     }
 
     /// Starts a run and carries it out.
@@ -351,40 +353,43 @@ fn agent(disk: &Disk, files: &[(&str, Vec<(&str, &str)>)], calls: &Arc<Mutex<Vec
 /// Two cases; the second passes where the cost is a number below 1000.
 fn suite(disk: &Disk) -> FakeSuite {
     let disk = disk.clone();
-    FakeSuite::new("sh tests/run.sh", move |site, _| {
+    FakeSuite::new("sh tests/competition.sh", move |site, _| {
         Ok(report(&[("it runs", true), ("it is cheap", cost(&disk, &site.tree) < 1000.0)]))
     })
 }
 
 fn settings() -> Settings {
-    Settings {
+    let leases = Leasing {
+        state: STATE.into(),
+        env: Environment::from([("PATH".to_owned(), "/bin".to_owned())]),
+        carry: Vec::new(),
+        built: Vec::new(),
+        sandbox: Opened::default(),
+    };
+    let implement = Implementing {
+        parallel: None,
+        patience: Duration::from_secs(60),
+        judge_unfinished: false,
+        transcripts: "/kept/transcripts".into(),
+    };
+    let judge = Judging {
         setup: Vec::new(),
         build: Vec::new(),
-        built: Vec::new(),
         migrate: Vec::new(),
-        carry: Vec::new(),
         protect: vec!["tests/**".to_owned()],
-        missing_on_base: BTreeSet::new(),
-        measure_budget: Duration::from_secs(60),
-        extends: false,
-        wait: None,
-        patience: Duration::from_secs(60),
-        parallel: None,
-        lanes: Wanted::Off,
-        require: Require::Better,
-        merge: true,
-        record: true,
-        hooks: true,
-        sign: false,
-        judge_unfinished: false,
         contestants_write_tests: false,
-        state: STATE.into(),
-        transcripts: "/kept/transcripts".into(),
         logs: "/kept/logs".into(),
         redactor: Redactor::new([]),
-        sandbox: Opened::default(),
-        env: Environment::from([("PATH".to_owned(), "/bin".to_owned())]),
-    }
+    };
+    let measure = Measuring {
+        budget: Duration::from_secs(60),
+        extends: false,
+        wait: None,
+        lanes: Wanted::Off,
+        missing_on_base: BTreeSet::new(),
+    };
+    let land = Landing { require: Require::Better, merge: true, record: true, hooks: true, sign: false };
+    Settings { leases, implement, judge, measure, land }
 }
 
 fn started(document: &Document, base: CommitId, settings: &Settings) -> Started {
@@ -400,9 +405,9 @@ fn started(document: &Document, base: CommitId, settings: &Settings) -> Started 
         at: 1_767_607_200,
         configuration: String::new(),
         given: None,
-        measure_budget: settings.measure_budget,
-        extends: settings.extends,
-        require: settings.require,
+        measure_budget: settings.measure.budget,
+        extends: settings.measure.extends,
+        require: settings.land.require,
         rules: decision::RULES,
         sources: vec![("bench".to_owned(), vec![metric().to_string()])],
         counts: Vec::new(),

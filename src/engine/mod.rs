@@ -3,6 +3,7 @@
 pub mod before;
 pub mod budget;
 pub mod clock;
+pub mod competition;
 #[cfg(test)]
 mod fixtures;
 mod holding;
@@ -13,10 +14,13 @@ mod log;
 pub mod measure;
 mod patience;
 pub mod pipeline;
+pub mod ports;
 pub mod rehearsal;
 mod removals;
 pub mod resources;
 mod room;
 pub mod run;
+pub mod settings;
 pub mod state;
+pub mod trouble;
 mod turns;

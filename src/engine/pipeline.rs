@@ -2,8 +2,6 @@
 //!
 //! Every stage looks at the journal first, so that starting and resuming are one path.
 
-use std::sync::atomic::Ordering;
-
 use futures_util::future::join_all;
 
 use crate::adapters::git::CommitId;
@@ -13,8 +11,9 @@ use crate::domain::measurement::Contender;
 use crate::domain::scoreboard::Scoreboard;
 use crate::domain::steady::Reports;
 use crate::domain::trial::{Disqualification, Outcome, Phase, TestReport};
+use crate::engine::competition::Competition;
 use crate::engine::judge::tree::{Judged, Judgement, tests_outcome};
-use crate::engine::run::{PerContender, Run};
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record, Resource};
 use crate::error::{Error, ExitCode, followed_by};
 
@@ -30,13 +29,13 @@ pub struct Conclusion {
 }
 
 /// Carries out a run, or what is left of it.
-#[tracing::instrument(name = "run", skip_all, fields(id = %run.started.run))]
-pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
-    let mut judged = PerContender::new();
+#[tracing::instrument(name = "run", skip_all, fields(id = %competition.run.started.run))]
+pub async fn carry_out(competition: &Competition) -> Result<Conclusion, Error> {
+    let (mut judged, run) = (PerContender::new(), &competition.run);
     let _watching = run.room.watch();
-    let concluded = run.conclude(&mut judged).await.map_err(|error| run.room.explains(error));
+    let concluded = competition.conclude(&mut judged).await.map_err(|error| run.room.explains(error));
     // Nothing that lands waits for files to go; the first error is the one told.
-    let cleared = run.clear(judged).await;
+    let cleared = competition.clear(judged).await;
     let conclusion = concluded?;
     if let Err(error) = cleared {
         let resource = Resource::Directory { path: run.started.state.clone() };
@@ -49,61 +48,55 @@ pub async fn carry_out(run: &Run) -> Result<Conclusion, Error> {
 }
 
 /// Tries a run's harness on the baseline, and nothing else; what was seen.
-#[tracing::instrument(name = "try", skip_all, fields(id = %run.started.run))]
-pub async fn try_out(run: &Run) -> Result<Facts, Error> {
-    let mut judged = PerContender::new();
+#[tracing::instrument(name = "try", skip_all, fields(id = %competition.run.started.run))]
+pub async fn try_out(competition: &Competition) -> Result<Facts, Error> {
+    let (mut judged, run) = (PerContender::new(), &competition.run);
     let _watching = run.room.watch();
-    let tried = run.try_baseline(&mut judged).await.map_err(|error| run.room.explains(error));
-    let cleared = run.clear(judged).await;
+    let tried = competition.try_baseline(&mut judged).await.map_err(|error| run.room.explains(error));
+    let cleared = competition.clear(judged).await;
     tried?;
     cleared?;
     run.log.write(&Record::Finished).await?;
     run.facts().await
 }
 
-impl Run {
+impl Competition {
     /// Everything up to the landing.
     async fn conclude(&self, judged: &mut PerContender<Judged>) -> Result<Conclusion, Error> {
-        let facts = self.facts().await?;
+        let facts = self.run.facts().await?;
         let resumed = !facts.seen.blocks.is_empty() || !facts.steps.is_empty() || !facts.seen.tests.is_empty();
         self.announce(resumed);
-        self.hold_rates(&facts);
-        self.harvest_null(&facts).await?;
+        self.measuring.hold_rates(&facts);
+        self.run.harvest_null(&facts).await?;
         let scoreboard = match facts.scoreboard.clone() {
             Some(scoreboard) => scoreboard,
-            None => self.compete(self.facts().await?, judged).await?,
+            None => self.compete(self.run.facts().await?, judged).await?,
         };
-        self.decided.store(true, Ordering::Relaxed);
-        let facts = self.facts().await?;
-        let landed = self.land(&scoreboard, &facts).await?;
+        self.run.is_decided();
+        let facts = self.run.facts().await?;
+        let landed = self.landing.land(&scoreboard, &facts).await?;
         let recorded = match &landed {
             Some(_) => None,
             None if scoreboard.lands().is_some() => None,
-            None => self.record_end(&scoreboard, &facts).await?,
+            None => self.landing.record_end(&scoreboard, &facts).await?,
         };
         Ok(Conclusion { scoreboard, landed, recorded })
     }
 
-    /// What the journal says of this run.
-    pub async fn facts(&self) -> Result<Facts, Error> {
-        Facts::read(&self.log.entries().await?)?
-            .ok_or_else(|| Error::machine(format!("the journal has no records of run {}", self.started.run)))
-    }
-
     fn announce(&self, resumed: bool) {
-        let variants = self.plan().variants.iter().map(|v| Contender::Variant(v.key.clone()));
-        let shadow = self.has_shadow().then_some(Contender::Shadow);
-        self.tell(Event::RunStarted {
-            run: self.started.run.clone(),
-            document: self.started.document.clone(),
+        let variants = self.run.plan().variants.iter().map(|v| Contender::Variant(v.key.clone()));
+        let shadow = self.judging.has_shadow().then_some(Contender::Shadow);
+        self.run.tell(Event::RunStarted {
+            run: self.run.started.run.clone(),
+            document: self.run.started.document.clone(),
             contenders: variants.chain([Contender::Baseline]).chain(shadow).collect(),
-            time_cap: self.plan().budget.time_cap,
+            time_cap: self.run.plan().budget.time_cap,
             resumed,
-            rehearsal: self.started.rehearsal,
+            rehearsal: self.run.started.rehearsal,
         });
-        for choice in self.ports.services.iter().map(|service| service.choice()) {
+        for choice in self.leases.choices() {
             let text = format!("{}: {}", choice.level, choice.why);
-            self.tell(Event::Choice { what: choice.used_as.to_string(), text });
+            self.run.tell(Event::Choice { what: choice.used_as.to_string(), text });
         }
     }
 
@@ -111,37 +104,27 @@ impl Run {
     async fn clear(&self, judged: PerContender<Judged>) -> Result<(), Error> {
         let mut cleared = Ok(());
         for (_, tree) in judged {
-            cleared = followed_by(cleared, self.close_lease(tree.lease).await);
+            cleared = followed_by(cleared, self.leases.close_lease(tree.lease).await);
         }
-        self.removed().await;
-        followed_by(
-            cleared,
-            self.ports.workspace.remove(&self.started.state).await.map_err(crate::engine::resources::lease::machine),
-        )
+        self.leases.removed().await;
+        followed_by(cleared, self.leases.remove_place().await)
     }
 
     /// From nothing to a verdict.
     async fn compete(&self, mut facts: Facts, judged: &mut PerContender<Judged>) -> Result<Scoreboard, Error> {
-        self.prepare_services().await?;
+        self.leases.prepare().await?;
         self.trials(&mut facts, judged).await?;
         self.decide(judged).await
     }
 
-    async fn prepare_services(&self) -> Result<(), Error> {
-        for service in &self.ports.services {
-            service.prepare().await?;
-        }
-        Ok(())
-    }
-
     /// Judges the baseline and asks every source on it, before anything is spent.
     async fn try_baseline(&self, judged: &mut PerContender<Judged>) -> Result<(), Error> {
-        let mut facts = self.facts().await?;
-        self.prepare_services().await?;
+        let mut facts = self.run.facts().await?;
+        self.leases.prepare().await?;
         let (contender, tree, report) = self.judge_baseline(&facts).await?;
         judged.insert(contender.clone(), tree);
         facts.seen.tests.insert(contender, report);
-        self.smoke(judged, &mut facts).await
+        self.measuring.smoke(judged, &mut facts).await
     }
 
     /// Tries everything on the baseline, and then implements and judges every other contender; ready trees
@@ -151,13 +134,14 @@ impl Run {
         let (contender, tree, report) = self.judge_baseline(facts).await?;
         judged.insert(contender.clone(), tree);
         reports.insert(contender, report);
-        self.smoke(judged, facts).await?;
+        self.measuring.smoke(judged, facts).await?;
         let facts = &*facts;
-        let variants = join_all(self.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
-        let (shadow, variants) = tokio::join!(self.judge_shadow(facts), variants);
+        let variants = join_all(self.run.plan().variants.iter().map(|v| self.judge_variant(v, facts)));
+        let (shadow, variants) = tokio::join!(self.judging.judge_shadow(facts), variants);
         let mut failure = None;
         let mut troubles = Vec::new();
-        let variants = self.plan().variants.iter().zip(variants).map(|(variant, result)| (Some(&variant.key), result));
+        let variants =
+            self.run.plan().variants.iter().zip(variants).map(|(variant, result)| (Some(&variant.key), result));
         for (key, result) in variants.chain([(None, shadow)]) {
             match result {
                 Ok(Some((contender, tree, report))) => {
@@ -172,7 +156,7 @@ impl Run {
             }
         }
         // What happened to all of them is not one trial's trouble.
-        if failure.is_none() && troubles.len() == self.plan().variants.len() {
+        if failure.is_none() && troubles.len() == self.run.plan().variants.len() {
             failure = troubles.drain(..).next().map(|(_, error)| error);
         }
         if let Some(error) = failure {
@@ -180,7 +164,7 @@ impl Run {
         }
         for (key, error) in troubles {
             let outcome = Outcome::Infrastructure { message: error.message };
-            self.end(&Contender::Variant(key.clone()), outcome).await?;
+            self.run.end(&Contender::Variant(key.clone()), outcome).await?;
         }
         self.compare_tests(&reports, judged).await
     }
@@ -188,7 +172,7 @@ impl Run {
     async fn judge_baseline(&self, facts: &Facts) -> Result<(Contender, Judged, TestReport), Error> {
         let contender = Contender::Baseline;
         let known = facts.seen.tests.get(&contender);
-        match self.judge(&contender, &self.started.base.0, known).await? {
+        match self.judging.judge(&contender, &self.run.started.base.0, known).await? {
             Judgement::Ready(tree, report) => Ok((contender, *tree, report)),
             Judgement::Broken(reason) => {
                 let detail = match &reason {
@@ -201,7 +185,7 @@ impl Run {
                 if !facts.seen.harvests.is_empty() || !facts.steps.is_empty() {
                     return Err(error);
                 }
-                Err(self.unfit(error.hint("no agent was started: correct them, commit that, and run again")).await)
+                Err(self.run.unfit(error.hint("no agent was started: correct them, commit that, and run again")).await)
             }
         }
     }
@@ -214,7 +198,7 @@ impl Run {
     ) -> Result<Option<(Contender, Judged, TestReport)>, Error> {
         let judged = self.implement_and_judge(variant, facts).await;
         // What it held when something failed does not wait for the others.
-        self.close_forgotten().await;
+        self.leases.close_forgotten().await;
         judged
     }
 
@@ -224,16 +208,16 @@ impl Run {
         facts: &Facts,
     ) -> Result<Option<(Contender, Judged, TestReport)>, Error> {
         let contender = Contender::Variant(variant.key.clone());
-        let harvest = match self.implement(variant, facts).await {
+        let harvest = match self.implementing.implement(variant, facts).await {
             Ok(Some(harvest)) => harvest,
             Ok(None) => return Ok(None),
             Err(error) if error.kind == ExitCode::Machine => return Err(self.named(&contender, error)),
             Err(error) => return Err(error),
         };
-        match self.judge(&contender, &harvest.commit, facts.seen.tests.get(&contender)).await {
+        match self.judging.judge(&contender, &harvest.commit, facts.seen.tests.get(&contender)).await {
             Ok(Judgement::Ready(tree, report)) => Ok(Some((contender, *tree, report))),
             Ok(Judgement::Broken(reason)) => {
-                self.end(&contender, Outcome::Disqualified { reason }).await?;
+                self.run.end(&contender, Outcome::Disqualified { reason }).await?;
                 Ok(None)
             }
             Err(error) => Err(self.named(&contender, error)),
@@ -252,24 +236,24 @@ impl Run {
         let Some(baseline) = reports.deciding(&Contender::Baseline) else { return Ok(()) };
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
-            self.warn(format!(
+            self.run.warn(format!(
                 "{failed} of {all} tests fail on the baseline, and no variant is out for failing them{}: {first}{}",
-                if self.plan().weights.missed(baseline).is_some() { " unless the weights say so" } else { "" },
+                if self.run.plan().weights.missed(baseline).is_some() { " unless the weights say so" } else { "" },
                 if failed > 1 { ", …" } else { "" }
             ));
         }
-        self.warn_of_unsteady_tests(reports);
+        self.judging.warn_of_unsteady_tests(reports);
         for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {
             let deciding = reports.deciding(contender).filter(|_| report.counted() > 0);
             if deciding.is_some() && reports.decide_nothing() {
                 continue;
             }
-            let Some(outcome) = tests_outcome(&self.plan().weights, baseline, deciding.unwrap_or(report)) else {
+            let Some(outcome) = tests_outcome(&self.run.plan().weights, baseline, deciding.unwrap_or(report)) else {
                 continue;
             };
-            self.end(contender, outcome).await?;
+            self.run.end(contender, outcome).await?;
             if let Some(tree) = judged.remove(contender) {
-                self.close_lease(tree.lease).await?;
+                self.leases.close_lease(tree.lease).await?;
             }
         }
         Ok(())
@@ -281,11 +265,11 @@ impl Run {
         loop {
             let scoreboard = decision::conclude(&facts.seen)?;
             let Some(key) = decision::unverified(&facts.seen, &scoreboard) else { return Ok((facts, scoreboard)) };
-            if self.verify_advantage(&key, &mut facts).await? {
+            if self.measuring.verify_advantage(&key, &mut facts).await? {
                 if !decision::standing(&facts.seen)?.concluded() {
-                    facts = self.measure(judged, facts).await?;
+                    facts = self.measuring.measure(judged, facts).await?;
                 }
-                facts = self.break_ties(judged, facts).await?;
+                facts = self.measuring.break_ties(judged, facts).await?;
             }
         }
     }
@@ -293,19 +277,19 @@ impl Run {
     /// Measures what can be measured and concludes.
     async fn decide(&self, judged: &PerContender<Judged>) -> Result<Scoreboard, Error> {
         // Nothing else is at work on the disk from here on.
-        self.removed().await;
-        let mut facts = self.facts().await?;
-        self.end_refuted(&mut facts).await?;
+        self.leases.removed().await;
+        let mut facts = self.run.facts().await?;
+        self.measuring.end_refuted(&mut facts).await?;
         let anyone = judged.keys().any(|c| c.key().is_some());
-        let facts = if anyone { self.measure(judged, facts).await? } else { facts };
-        let facts = self.break_ties(judged, facts).await?;
+        let facts = if anyone { self.measuring.measure(judged, facts).await? } else { facts };
+        let facts = self.measuring.break_ties(judged, facts).await?;
         let (facts, scoreboard) = self.verified(judged, facts).await?;
-        self.warn_of_suspicion(&facts);
-        self.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;
+        self.judging.warn_of_suspicion(&facts);
+        self.run.log.write(&Record::Concluded { scoreboard: scoreboard.clone() }).await?;
         for contender in judged.keys() {
-            self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Done });
+            self.run.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Done });
         }
-        self.tell(Event::Concluded { verdict: scoreboard.verdict.clone(), landing: scoreboard.landing.clone() });
+        self.run.tell(Event::Concluded { verdict: scoreboard.verdict.clone(), landing: scoreboard.landing.clone() });
         Ok(scoreboard)
     }
 }

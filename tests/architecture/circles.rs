@@ -32,7 +32,7 @@ fn uses(modules: &Modules, at: &Path, module: &Module) -> BTreeSet<(Path, String
     let (mut used, mut listed) = (BTreeSet::new(), BTreeSet::new());
     for item in &module.items {
         for named in modules.named(at, item) {
-            let of_table = is_of_a_table(item) && is_child(at, &named.module);
+            let of_table = is_of_a_table(item) && is_below(at, &named.module);
             if of_table { &mut listed } else { &mut used }.insert(named.place());
         }
     }
@@ -51,8 +51,9 @@ fn is_of_a_table(item: &Item) -> bool {
     ["const", "static", "macro", "macro_rules"].contains(&item.kind.as_str())
 }
 
-fn is_child(folder: &Path, module: &Path) -> bool {
-    module.len() == folder.len() + 1 && module.starts_with(folder)
+/// Whether a module is a file of a folder, or of a folder in it.
+fn is_below(folder: &Path, module: &Path) -> bool {
+    module.len() > folder.len() && module.starts_with(folder)
 }
 
 /// The circles of one folder.

@@ -21,7 +21,7 @@ pub use sse::{SseEvent, SseReader};
 /// How long a server may take to answer its first request, unless the configuration says.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long one request may take.
-pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Requests in flight of the closed loop, unless the configuration says.
 pub const CONCURRENCY: NonZeroU32 = NonZeroU32::new(16).expect("not zero");
 

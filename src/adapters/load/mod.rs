@@ -26,7 +26,7 @@ pub use tally::Tally;
 /// How long one slice loads its target in each loop, unless the configuration says.
 pub const SLICE: Duration = Duration::from_millis(400);
 /// Requests a second of the open loop, unless the configuration says.
-pub const RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
+pub(super) const RATE: NonZeroU32 = NonZeroU32::new(100).expect("not zero");
 
 /// The first question of a closed loop.
 pub(super) const CLOSED: u64 = 1 << 32;

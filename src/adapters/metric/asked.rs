@@ -124,7 +124,7 @@ impl Asked {
     }
 
     /// Whether what is answered is compared, where a source can only compare one thing.
-    pub fn compares(&self, kind: &str, only: &str) -> Result<bool> {
+    pub(super) fn compares(&self, kind: &str, only: &str) -> Result<bool> {
         match self.output.as_deref() {
             None => Ok(false),
             Some(word) if word == only => Ok(true),
@@ -184,7 +184,7 @@ impl Asked {
 }
 
 /// The settings of a source: how they are read from what a configuration says, and with which others a run is shared.
-pub trait Binding: Sized {
+pub(super) trait Binding: Sized {
     /// The keys that mean something to it.
     const KEYS: &'static [&'static str];
 

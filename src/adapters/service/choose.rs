@@ -12,10 +12,10 @@ pub async fn choose(settings: ServiceSettings, exec: Arc<dyn Executor>) -> Resul
     let (engine, told) = engine(&settings)?;
     let asked = settings.isolation;
     let ways = of_use(&settings).filter(|way| way.engine == engine);
-    let mut ways = ways.filter(|way| asked == Isolation::Auto || way.isolation == asked);
+    let ways = ways.filter(|way| asked == Isolation::Auto || way.isolation == asked);
     let mut sought = (asked == Isolation::Auto).then(|| Sought { told, lacking: Vec::new() });
     let mut refused = None;
-    while let Some(way) = ways.next() {
+    for way in ways {
         let ground = Ground { settings: settings.clone(), exec: Arc::clone(&exec), sought: sought.clone() };
         match (way.open)(ground).await? {
             Offer::Had(service) => return Ok(service),
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn keys_that_contradict_each_other_and_other_engines_are_refused() {
-        insta::assert_snapshot!(refused(&with("postgres://h/d", Some("sqlite"), Isolation::Auto)), @"");
-        insta::assert_snapshot!(refused(&with("sqlite:///x", None, Isolation::Schema)), @"");
-        insta::assert_snapshot!(refused(&with("mysql://h/d", None, Isolation::Auto)), @"");
+        insta::assert_snapshot!(refused(&with("postgres://h/d", Some("sqlite"), Isolation::Auto)), @"`database.engine` and `database.url` contradict each other: they mean different engines");
+        insta::assert_snapshot!(refused(&with("sqlite:///x", None, Isolation::Schema)), @"`database.isolation` and `database.url` contradict each other: they mean different engines");
+        insta::assert_snapshot!(refused(&with("mysql://h/d", None, Isolation::Auto)), @"`database.url` begins with `mysql:`, and a database is known by sqlite: or postgresql: alone");
         let cache = ServiceSettings { used_as: Use::Cache, ..with("http://h", None, Isolation::Auto) };
-        insta::assert_snapshot!(refused(&cache), @"");
+        insta::assert_snapshot!(refused(&cache), @"`cache.url` begins with `http:`, and a cache is known by redis: alone");
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub struct Way {
 }
 
 /// Every implementation. Of one engine's, the first comes first where the isolation is `auto`.
-pub const TABLE: &[Way] = &[
+const TABLE: &[Way] = &[
     sqlite::WAY,
     postgres::server::WAY,
     postgres::database::WAY,
@@ -195,7 +195,7 @@ pub enum Offer {
 
 impl Offer {
     /// One that can be had.
-    pub fn had(service: impl Service + 'static) -> Self {
+    pub(crate) fn had(service: impl Service + 'static) -> Self {
         Self::Had(Arc::new(service))
     }
 }

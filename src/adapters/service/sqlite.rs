@@ -22,7 +22,7 @@ use crate::domain::service::Use;
 pub(crate) const KIND: &str = "sqlite";
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Database,
     engine: "sqlite",
     schemes: &["sqlite", "sqlite3"],

@@ -5,7 +5,6 @@ pub mod doctor;
 pub mod estimate;
 pub mod known;
 pub mod preview;
-pub(super) mod reuse;
 pub(super) mod risks;
 pub(super) mod smoke;
 pub mod target;

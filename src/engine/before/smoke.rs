@@ -11,10 +11,11 @@ use crate::domain::quantity::show_duration;
 use crate::domain::race;
 use crate::engine::before::estimate;
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::{Meters, Spoiled, close};
 use crate::engine::measure::lanes;
 use crate::engine::patience::Patience;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
 use crate::error::{Error, ExitCode};
 
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the machine may spoil a slice before it is left untried.
 const TRIES: u32 = 3;
 
-impl Run {
+impl Measuring {
     /// Asks every source on the judged baseline, unless that was done. Refuses what could measure nothing,
     /// and warns of what could decide nothing.
     pub(in crate::engine) async fn smoke(&self, judged: &PerContender<Judged>, facts: &mut Facts) -> Result<(), Error> {
@@ -41,22 +42,22 @@ impl Run {
         let rounds = self.rounds(judged, facts, &mut meters).await;
         close(&mut meters).await;
         let smoke = rounds?;
-        self.note(facts, Record::Smoked(smoke)).await?;
+        self.run.note(facts, Record::Smoked(smoke)).await?;
         let Some(estimate) = self.estimate(facts) else { return Ok(()) };
-        if self.started.trying || self.started.rehearsal {
+        if self.run.started.trying || self.run.started.rehearsal {
             return Ok(());
         }
-        self.tell(Event::Choice { what: "baseline".to_owned(), text: told(&estimate) });
+        self.run.tell(Event::Choice { what: "baseline".to_owned(), text: told(&estimate) });
         match self.fits(&estimate) {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.unfit(error).await),
+            Err(error) => Err(self.run.unfit(error).await),
         }
     }
 
     /// What measuring will take, as far as the facts tell.
     pub fn estimate(&self, facts: &Facts) -> Option<Estimate> {
-        let contenders = self.plan().variants.len() + 1 + usize::from(self.has_shadow());
-        estimate::of(facts, contenders, self.settings.measure_budget)
+        let contenders = self.run.plan().variants.len() + 1 + usize::from(self.judging.has_shadow());
+        estimate::of(facts, contenders, self.settings.budget)
     }
 
     /// Rounds of slices, or what the baseline does not have and need not have.
@@ -77,7 +78,7 @@ impl Run {
             let nothing = round.is_empty();
             smoke.rounds.push(round);
             let (taken, late) = (smoke.rounds.len(), began.elapsed() >= PATIENCE);
-            let enough = match self.started.trying {
+            let enough = match self.run.started.trying {
                 true => taken >= ROUNDS || (taken >= FEWEST && late),
                 // What seems too slow may have built something first.
                 false => taken > 1 || self.seems_to_fit(&smoke),
@@ -89,8 +90,8 @@ impl Run {
     }
 
     fn seems_to_fit(&self, smoke: &Smoke) -> bool {
-        let contenders = self.plan().variants.len() + 1 + usize::from(self.has_shadow());
-        Estimate::new("", &smoke.seconds(), contenders, self.settings.measure_budget).blocks >= DECIDING
+        let contenders = self.run.plan().variants.len() + 1 + usize::from(self.judging.has_shadow());
+        Estimate::new("", &smoke.seconds(), contenders, self.settings.budget).blocks >= DECIDING
     }
 
     /// One slice of every source, of those that are read once only in the first round; or the metrics of the
@@ -103,16 +104,16 @@ impl Run {
         meters: &mut Meters,
     ) -> Result<Result<Vec<Taken>, Vec<MetricName>>, Error> {
         let mut round = Vec::new();
-        for (at, source) in self.ports.sources.iter().enumerate() {
+        for (at, source) in self.sources.iter().enumerate() {
             let each = source.cadence() == Cadence::EachBlock;
             if !each && index != SMOKE {
                 continue;
             }
             let mut tries = 0;
             loop {
-                self.check_stop()?;
-                let seed = race::block_seed(self.started.seed, index);
-                let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
+                self.run.check_stop()?;
+                let seed = race::block_seed(self.run.started.seed, index);
+                let slot = Slot { block: index, seed, limit: self.run.time_left(), brief: None };
                 let began = Instant::now();
                 match self.slice(at, &Contender::Baseline, judged, meters, slot, Patience::until(slot)).await? {
                     Ok(slice) => {
@@ -126,18 +127,19 @@ impl Run {
                         }
                         let message = self.with_output(&Contender::Baseline, &message).await;
                         let names: Vec<_> = source.metrics().iter().map(ToString::to_string).collect();
-                        return Err(self.unfit(unmeasured(&names, &message)).await);
+                        return Err(self.run.unfit(unmeasured(&names, &message)).await);
                     }
                     Err(Spoiled::OutOfTime) => {
                         let message = format!("{}: one slice takes longer than the time cap leaves", source.name());
                         return Err(self
+                            .run
                             .unfit(Error::refused(message).hint("raise the time cap of the document"))
                             .await);
                     }
                     Err(Spoiled::Machine(why)) => {
                         tries += 1;
                         if tries == TRIES {
-                            self.warn(format!("{} could not be tried on the baseline: {why}", source.name()));
+                            self.run.warn(format!("{} could not be tried on the baseline: {why}", source.name()));
                             break;
                         }
                     }
@@ -151,7 +153,8 @@ impl Run {
     fn fits(&self, estimate: &Estimate) -> Result<(), Error> {
         // Where that decides, measuring goes on beyond its budget, up to the time cap.
         let whole = estimate.block_seconds <= estimate.budget_seconds;
-        let extends = whole && self.started.extends && self.time_left().is_some_and(|left| estimate.needed() <= left);
+        let extends =
+            whole && self.run.started.extends && self.run.time_left().is_some_and(|left| estimate.needed() <= left);
         if estimate.blocks >= DECIDING || extends {
             return Ok(());
         }
@@ -164,29 +167,17 @@ impl Run {
              (`measure: {{budget: …}}` in blueprint.yaml)"
         );
         // In lanes a block takes less, and whether they can be used is not known yet.
-        let lanes = lanes::planned(&self.ports, self.settings.lanes, estimate.contenders).is_ok();
+        let lanes = lanes::planned(&*self.machine, &self.sources, self.settings.lanes, estimate.contenders).is_ok();
         if estimate.blocks == 0 && !lanes {
             let error =
                 Error::refused(format!("{block}, and the budget for measuring is {budget}: nothing would be counted"));
             return Err(error.hint(raise).hint("or measure less in a slice, or fewer variants"));
         }
-        self.warn(format!(
+        self.run.warn(format!(
             "{block}, and the budget for measuring is {budget}, enough for {} after the warm-up. {raise}",
             estimate.blocks
         ));
         Ok(())
-    }
-
-    /// Ends a run that its own harness keeps from deciding anything: another is started when that is put
-    /// right, because this one holds to the commit and the configuration that it began with.
-    pub(in crate::engine) async fn unfit(&self, error: Error) -> Error {
-        if let Some(full) = self.room.instead_of(&error) {
-            return full;
-        }
-        match self.log.write(&Record::Finished).await {
-            Ok(()) => error,
-            Err(failed) => failed,
-        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::domain::lanes::Wanted;
 use crate::domain::plan::{EvaluationTest, Mode, Plan};
 use crate::engine::implement::contract;
 use crate::engine::measure::lanes;
-use crate::engine::run::{Ports, Settings};
+use crate::engine::ports::Ports;
+use crate::engine::settings::Settings;
 use crate::error::{Error, ExitCode};
 
 /// Where variants start and where the winner lands.
@@ -152,7 +153,7 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
         ))
         .hint("name the command that runs such tests under Evaluation Criteria, such as `- pytest tests/`"));
     }
-    if !settings.contestants_write_tests {
+    if !settings.judge.contestants_write_tests {
         tests_exist(plan, target, &*ports.git).await?;
     }
     for variant in &plan.variants {
@@ -160,22 +161,24 @@ pub async fn preflight(plan: &Plan, target: &Target, ports: &Ports, settings: &S
         checked.map_err(|error| agent_error(variant.key.as_str(), error))?;
     }
     // Set-up may be what installs them.
-    for suite in ports.suites.iter().filter(|_| settings.setup.is_empty()) {
+    for suite in ports.suites.iter().filter(|_| settings.judge.setup.is_empty()) {
         if let Some(program) = suite.program().filter(|program| !process::installed(program)) {
             return Err(Error::usage(format!("the test `{}` needs `{program}`, which was not found", suite.name()))
                 .hint(format!("install `{program}`, or say how to run the test, in blueprint.yaml: `suites`")));
         }
     }
     for source in ports.sources.iter().chain(&ports.tie_breaker) {
-        source.ready(&*ports.exec, &settings.env).await.map_err(|unready| {
+        source.ready(&*ports.exec, &settings.leases.env).await.map_err(|unready| {
             Error::usage(format!("`{}` can't be measured: {}", source.name(), unready.what)).hint(unready.hint)
         })?;
     }
-    if matches!(settings.lanes, Wanted::Exactly(_)) {
+    if matches!(settings.measure.lanes, Wanted::Exactly(_)) {
         // The baseline takes part.
-        lanes::planned(ports, settings.lanes, plan.variants.len() + 1).map_err(|refusal| {
-            Error::refused(format!("variants can't be measured in parallel lanes: {refusal}")).hint(refusal.hint())
-        })?;
+        lanes::planned(&*ports.machine, &ports.sources, settings.measure.lanes, plan.variants.len() + 1).map_err(
+            |refusal| {
+                Error::refused(format!("variants can't be measured in parallel lanes: {refusal}")).hint(refusal.hint())
+            },
+        )?;
     }
     for service in &ports.services {
         service.reach().await?;

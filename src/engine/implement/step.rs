@@ -13,9 +13,10 @@ use crate::domain::quantity::Tokens;
 use crate::domain::trial::{Disqualification, Usage};
 use crate::domain::wire::Access;
 use crate::engine::budget::accounts::StepPurse;
+use crate::engine::implement::Implementing;
 use crate::engine::implement::contract;
-use crate::engine::resources::lease::{Lease, machine};
-use crate::engine::run::Run;
+use crate::engine::resources::lease::Lease;
+use crate::engine::trouble::machine;
 use crate::error::Error;
 
 /// A step that is to be carried out.
@@ -68,14 +69,14 @@ struct Means<'a> {
     correction: Option<&'a str>,
 }
 
-impl Run {
+impl Implementing {
     /// Carries out one step. Where it breaks the diff contract the agent is told so once, with the
     /// reason, and may put it right.
     #[tracing::instrument(skip_all, fields(index = step.index))]
     pub async fn step(&self, step: Step<'_>) -> Result<Stepped, Error> {
         let contender = step.lease.contender.clone();
-        self.tell(Event::StepStarted { contender: contender.clone(), title: step.item.title.clone() });
-        if let Some(message) = self.replaced(step.lease).await {
+        self.run.tell(Event::StepStarted { contender: contender.clone(), title: step.item.title.clone() });
+        if let Some(message) = self.leases.replaced(step.lease).await {
             return Ok(Stepped::Lost(Disqualification::Replaced { message }));
         }
         let first = match self.attempt(step, None).await? {
@@ -86,14 +87,14 @@ impl Run {
             Ok(commit) => commit,
             Err(reason) => return Ok(Stepped::Lost(reason)),
         };
-        if first.end != AgentEnd::Finished || self.ports.agent.whole_variant() {
+        if first.end != AgentEnd::Finished || self.agent.whole_variant() {
             return Ok(Stepped::Done { commit, report: first });
         }
         let paths = self.outside_contract(step, &commit).await?;
         if paths.is_empty() {
             return Ok(Stepped::Done { commit, report: first });
         }
-        self.warn(format!(
+        self.run.warn(format!(
             "{contender}: the step `{}` changed {}, which no work item of the variant allows; its agent is told once",
             step.item.title,
             paths.join(", ")
@@ -107,7 +108,7 @@ impl Run {
             Err(reason) => return Ok(Stepped::Lost(reason)),
         };
         let paths = self.outside_contract(step, &commit).await?;
-        let usage = if self.ports.proxy.is_some() { again.usage } else { first.usage.plus(again.usage) };
+        let usage = if self.proxy.is_some() { again.usage } else { first.usage.plus(again.usage) };
         let report = AgentReport { usage, ..again };
         Ok(match paths.is_empty() {
             true => Stepped::Done { commit, report },
@@ -116,8 +117,8 @@ impl Run {
     }
 
     async fn outside_contract(&self, step: Step<'_>, commit: &CommitId) -> Result<Vec<String>, Error> {
-        let changes = self.ports.git.changes(&self.started.base, commit).await?;
-        Ok(contract::broken(self.plan(), &step.variant.key, &changes))
+        let changes = self.git.changes(&self.run.started.base, commit).await?;
+        Ok(contract::broken(self.run.plan(), &step.variant.key, &changes))
     }
 
     /// Lets the agent work once. An inner error is one that the agent could not work with at all.
@@ -126,11 +127,11 @@ impl Run {
         step: Step<'_>,
         correction: Option<&str>,
     ) -> Result<Result<AgentReport, AgentError>, Error> {
-        let worked = match &self.ports.proxy {
+        let worked = match &self.proxy {
             Some(proxy) => self.through_proxy(&**proxy, step, correction).await?,
             None => self.unseen(step, correction).await,
         };
-        self.check_stop()?;
+        self.run.check_stop()?;
         self.accounts.tell(&step.variant.key);
         match worked {
             Err(AgentError::Process(error)) => Err(machine(error)),
@@ -153,7 +154,7 @@ impl Run {
             transcript: self.settings.transcripts.join(format!("{slug}.jsonl")),
             trial: slug,
             purse: purse.clone(),
-            time: self.agent_time(),
+            time: self.run.agent_time(),
         };
         let door = proxy.open(opening).await.map_err(machine)?;
         let asking = || door.busy();
@@ -182,7 +183,7 @@ impl Run {
     /// With nobody between the agent and its model: the whole step is reserved, and what the agent
     /// says of its usage is all that is known.
     async fn unseen(&self, step: Step<'_>, correction: Option<&str>) -> Result<AgentReport, AgentError> {
-        let budget = &self.plan().budget;
+        let budget = &self.run.plan().budget;
         let wanted = budget.step_tokens.or(budget.variant_tokens).or(budget.session_tokens);
         let reserved = match wanted {
             None => None,
@@ -208,53 +209,57 @@ impl Run {
     async fn call_agent(&self, step: Step<'_>, means: &Means<'_>) -> Result<AgentReport, AgentError> {
         let (worktree, scratch) = (step.lease.worktree(), step.lease.scratch());
         let task = Task {
-            plan: self.plan(),
+            plan: self.run.plan(),
             variant: step.variant,
             item: step.item,
             step: step.index,
             worktree: &worktree,
-            repository: self.ports.git.root(),
+            repository: self.git.root(),
             scratch: &scratch,
             env: &step.lease.env,
             tokens: means.tokens,
-            time: self.agent_time(),
+            time: self.run.agent_time(),
             access: means.access,
             refused: means.refused,
             asking: means.asking,
             correction: means.correction,
             patience: self.settings.patience,
-            stop: &self.stop,
+            stop: &self.run.stop,
         };
         // Recorded work is applied by programs of ours, from the repository.
-        if self.ports.agent.whole_variant() {
-            return self.ports.agent.implement(task, &*self.ports.exec).await;
+        if self.agent.whole_variant() {
+            return self.agent.implement(task, &*self.exec).await;
         }
-        let exec = self.within(step.lease).await.map_err(|error| AgentError::Walls(error.message))?;
-        self.ports.agent.implement(task, &*exec).await
+        let exec = self.leases.within(step.lease).await.map_err(|error| AgentError::Walls(error.message))?;
+        self.agent.implement(task, &*exec).await
     }
 
     /// Takes over what stands in the worktree: the variant's tip after it, or why that can't be done.
     async fn harvest_step(&self, step: Step<'_>) -> Result<Result<CommitId, Disqualification>, Error> {
-        if let Some(message) = self.replaced(step.lease).await {
+        if let Some(message) = self.leases.replaced(step.lease).await {
             return Ok(Err(Disqualification::Replaced { message }));
         }
         let slug = step.lease.contender.slug();
-        let what = if self.ports.agent.whole_variant() { &step.variant.name } else { &step.item.title };
-        let message =
-            format!("{what}\n\nVariant {} of {}, run {}.\n", step.variant.key, self.plan().title, self.started.run);
+        let what = if self.agent.whole_variant() { &step.variant.name } else { &step.item.title };
+        let message = format!(
+            "{what}\n\nVariant {} of {}, run {}.\n",
+            step.variant.key,
+            self.run.plan().title,
+            self.run.started.run
+        );
         let order = HarvestOrder {
             worktree: &step.lease.worktree(),
-            branch: &self.branch(&slug),
+            branch: &self.run.branch(&slug),
             parent: step.parent,
             message: &message,
             before: step.before,
-            agent_ref: &format!("{}_agent", self.kept_ref(&slug)),
+            agent_ref: &format!("{}_agent", self.run.kept_ref(&slug)),
         };
-        match self.ports.git.harvest(&order).await {
-            Ok(commit) => Ok(match self.replaced(step.lease).await {
+        match self.git.harvest(&order).await {
+            Ok(commit) => Ok(match self.leases.replaced(step.lease).await {
                 // What was read meanwhile may have been something else.
                 Some(message) => {
-                    self.ports.git.keep(&format!("refs/heads/{}", order.branch), step.parent).await?;
+                    self.git.keep(&format!("refs/heads/{}", order.branch), step.parent).await?;
                     Err(Disqualification::Replaced { message })
                 }
                 None => Ok(commit.unwrap_or_else(|| step.parent.clone())),

@@ -1,7 +1,5 @@
 //! One variant's life up to its tests: prepare, implement step by step, harvest, judge.
 
-use std::time::Duration;
-
 use crate::adapters::agent::AgentEnd;
 use crate::adapters::git::{CommitId, Survey};
 use crate::domain::change;
@@ -10,18 +8,12 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::{Variant, VariantKey, WorkItem};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::{Disqualification, Harvest, Outcome, Phase};
+use crate::engine::implement::Implementing;
 use crate::engine::implement::contract;
 use crate::engine::implement::step::{Step, Stepped};
 use crate::engine::resources::lease::{Lease, Purpose};
-use crate::engine::run::Run;
 use crate::engine::state::{Facts, Record};
 use crate::error::Error;
-
-/// What set-up, building and migrations print, in the lease's scratch directory.
-const SETUP_LOG: &str = "setup.log";
-
-/// Lines of each stream that are looked at for what is shown of a failure.
-const TOLD: usize = 40;
 
 /// What implementing came to.
 enum Implemented {
@@ -74,7 +66,7 @@ impl Course {
     }
 }
 
-impl Run {
+impl Implementing {
     /// Implements and harvests a variant unless the journal says that this was done. Returns its
     /// harvest, or `None` where the trial ended.
     pub async fn implement(&self, variant: &Variant, facts: &Facts) -> Result<Option<Harvest>, Error> {
@@ -87,42 +79,35 @@ impl Run {
             return self.admitted(harvest.clone(), &course).await;
         }
         let _turn = self.agents.acquire().await.map_err(|_| Error::machine("the run is being stopped"))?;
-        self.check_stop()?;
-        self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Prepare });
-        let purpose = if self.ports.agent.whole_variant() { Purpose::Directories } else { Purpose::Services };
+        self.run.check_stop()?;
+        self.run.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Prepare });
+        let purpose = if self.agent.whole_variant() { Purpose::Directories } else { Purpose::Services };
         let slug = contender.slug();
         let work = async |lease: &mut Lease| {
             let worked = self.work(variant, lease, facts).await?;
-            self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Harvest });
+            self.run.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Harvest });
             match worked {
                 Implemented::Commit(commit, course) => self.harvested(variant, commit, &course).await,
                 Implemented::Nothing(reason) => {
-                    self.end(&contender, Outcome::Disqualified { reason }).await.map(|()| None)
+                    self.run.end(&contender, Outcome::Disqualified { reason }).await.map(|()| None)
                 }
             }
         };
-        self.with_lease(&contender, &slug, purpose, work).await
-    }
-
-    /// Records that a trial ended and tells whoever watches.
-    pub async fn end(&self, contender: &Contender, outcome: Outcome) -> Result<(), Error> {
-        self.log.write(&Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
-        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
-        Ok(())
+        self.leases.with_lease(&contender, &slug, purpose, work).await
     }
 
     async fn work(&self, variant: &Variant, lease: &mut Lease, facts: &Facts) -> Result<Implemented, Error> {
         let done = facts.steps.get(&variant.key).cloned().unwrap_or_default();
-        let mut tip = facts.tips.get(&variant.key).cloned().unwrap_or_else(|| self.started.base.clone());
-        self.lease_worktree(lease, &lease.contender.slug(), &tip).await?;
+        let mut tip = facts.tips.get(&variant.key).cloned().unwrap_or_else(|| self.run.started.base.clone());
+        self.leases.lease_worktree(lease, &lease.contender.slug(), &tip).await?;
         let before = match self.furnish_worktree(lease, &tip).await? {
             Ok(before) => before,
             Err(message) => return Ok(Implemented::Nothing(Disqualification::SetupFailed { message })),
         };
-        self.tell(Event::PhaseEntered { contender: lease.contender.clone(), phase: Phase::Implement });
-        let items: Vec<&WorkItem> = self.plan().items_of(&variant.key).collect();
+        self.run.tell(Event::PhaseEntered { contender: lease.contender.clone(), phase: Phase::Implement });
+        let items: Vec<&WorkItem> = self.run.plan().items_of(&variant.key).collect();
         // One call of recorded work stands for all items.
-        let whole = self.ports.agent.whole_variant();
+        let whole = self.agent.whole_variant();
         let steps: Vec<&[&WorkItem]> = if whole { vec![&items[..]] } else { items.chunks(1).collect() };
         let mut course = Course::default();
         for (index, part) in steps.iter().enumerate() {
@@ -152,20 +137,20 @@ impl Run {
     /// Carries out one step and records it: the variant's tip after it and how the agent ended, or why
     /// the variant is out.
     async fn next_step(&self, step: Step<'_>) -> Result<Result<(CommitId, AgentEnd), Disqualification>, Error> {
-        self.check_stop()?;
+        self.run.check_stop()?;
         let (key, index) = (&step.variant.key, step.index);
         Ok(match self.step(step).await? {
             Stepped::Done { commit, report } => {
                 let end = report.end.clone();
                 let record = Record::Step { variant: key.clone(), step: index, commit: commit.clone(), report };
-                self.log.write(&record).await?;
+                self.run.log.write(&record).await?;
                 Ok((commit, end))
             }
             Stepped::Impossible(error) => Err(Disqualification::AgentFailed { message: error.to_string() }),
             Stepped::Lost(reason) => Err(reason),
             Stepped::ContractBroken { commit, report, paths } => {
-                self.ports.git.keep(&self.kept_ref(&step.lease.contender.slug()), &commit).await?;
-                self.log.write(&Record::Step { variant: key.clone(), step: index, commit, report }).await?;
+                self.git.keep(&self.run.kept_ref(&step.lease.contender.slug()), &commit).await?;
+                self.run.log.write(&Record::Step { variant: key.clone(), step: index, commit, report }).await?;
                 Err(Disqualification::ContractBroken { paths })
             }
         })
@@ -185,19 +170,19 @@ impl Run {
     /// applied, and needs nothing but the files of the commit.
     async fn furnish_worktree(&self, lease: &Lease, start: &CommitId) -> Result<Result<Survey, String>, Error> {
         let tree = lease.worktree();
-        if self.ports.agent.whole_variant() {
-            return Ok(Ok(self.ports.git.survey(&tree, start, &[]).await?));
+        if self.agent.whole_variant() {
+            return Ok(Ok(self.git.survey(&tree, start, &[]).await?));
         }
-        self.carry(&tree).await?;
-        if let Some(failure) = self.set_up(lease, &tree, &self.settings.setup).await? {
+        self.leases.carry(&tree).await?;
+        if let Some(failure) = self.judging.set_up(lease, &tree, &self.judging.settings.setup).await? {
             return Ok(Err(failure));
         }
-        Ok(Ok(self.ports.git.survey(&tree, start, &self.settings.carry).await?))
+        Ok(Ok(self.git.survey(&tree, start, &self.leases.settings.carry).await?))
     }
 
     /// What an agent left is judged, as far as it came, as long as it left something.
     fn implemented(&self, commit: CommitId, course: Course) -> Implemented {
-        if commit != self.started.base {
+        if commit != self.run.started.base {
             return Implemented::Commit(commit, course);
         }
         Implemented::Nothing(match course.first {
@@ -218,12 +203,12 @@ impl Run {
         course: &Course,
     ) -> Result<Option<Harvest>, Error> {
         let contender = Contender::Variant(variant.key.clone());
-        self.ports.git.keep(&self.kept_ref(&contender.slug()), &commit).await?;
-        let changes = self.ports.git.changes(&self.started.base, &commit).await?;
-        let paths = contract::broken(self.plan(), &variant.key, &changes);
+        self.git.keep(&self.run.kept_ref(&contender.slug()), &commit).await?;
+        let changes = self.git.changes(&self.run.started.base, &commit).await?;
+        let paths = contract::broken(self.run.plan(), &variant.key, &changes);
         if !paths.is_empty() {
             let reason = Disqualification::ContractBroken { paths };
-            self.end(&contender, Outcome::Disqualified { reason }).await?;
+            self.run.end(&contender, Outcome::Disqualified { reason }).await?;
             return Ok(None);
         }
         let changed = changes.iter().map(|c| c.path.clone()).collect();
@@ -231,7 +216,7 @@ impl Run {
         let harvest = Harvest { variant: variant.key.clone(), commit: commit.0, changed, unfinished };
         let size = change::measure(&changes);
         let over_budget = course.over_budget;
-        self.log.write(&Record::Harvested { harvest: harvest.clone(), size, over_budget }).await?;
+        self.run.log.write(&Record::Harvested { harvest: harvest.clone(), size, over_budget }).await?;
         self.admitted(harvest, course).await
     }
 
@@ -246,41 +231,7 @@ impl Run {
             why: course.why(),
             over_budget: course.over_budget,
         };
-        self.end(&Contender::Variant(harvest.variant), Outcome::Disqualified { reason }).await?;
-        Ok(None)
-    }
-
-    /// Runs set-up lines in a tree; the tail of the first that fails.
-    pub async fn set_up(
-        &self,
-        lease: &Lease,
-        tree: &std::path::Path,
-        lines: &[String],
-    ) -> Result<Option<String>, Error> {
-        use crate::adapters::process::{Command, Exit};
-        for line in lines {
-            self.check_stop()?;
-            if let Some(replaced) = self.replaced(lease).await {
-                return Ok(Some(replaced));
-            }
-            let mut command = Command::shell(line, tree).env(&lease.env).limit(self.time_left());
-            command.log = Some(lease.scratch().join(SETUP_LOG));
-            command.grace = Duration::from_secs(5);
-            let exec = self.within(lease).await?;
-            let done = exec.run(command, &self.stop).await.map_err(crate::engine::resources::lease::machine)?;
-            if done.exit == Exit::Stopped {
-                self.check_stop()?;
-            }
-            if let Some(leak) = done.leak(line) {
-                self.warn(leak);
-            }
-            if !done.exit.success() {
-                let output = self.excerpt(&done.tail(TOLD));
-                let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
-                let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
-                return Ok(Some(format!("`{line}` {}\n{output}{log}", done.exit.ending())));
-            }
-        }
+        self.run.end(&Contender::Variant(harvest.variant), Outcome::Disqualified { reason }).await?;
         Ok(None)
     }
 }

@@ -11,8 +11,8 @@ use crate::domain::plan::Plan;
 use crate::domain::score;
 use crate::domain::steady::Reports;
 use crate::domain::trial::TestReport;
+use crate::engine::judge::Judging;
 use crate::engine::judge::tree::{Judged, Judgement};
-use crate::engine::run::Run;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
@@ -28,10 +28,10 @@ pub fn has_shadow(plan: &Plan, sources: &[Arc<dyn MetricSource>]) -> bool {
     performance.percent > 0.0 && each.any(|source| source.metrics().iter().any(scores))
 }
 
-impl Run {
+impl Judging {
     /// Whether two trees of the base can be compared.
     pub fn has_shadow(&self) -> bool {
-        has_shadow(self.plan(), &self.ports.sources)
+        has_shadow(self.run.plan(), &self.sources)
     }
 
     /// Judges the base once more, where there is something to compare.
@@ -41,7 +41,7 @@ impl Run {
         if !self.has_shadow() || out {
             return Ok(None);
         }
-        match self.judge(&contender, &self.started.base.0, facts.seen.tests.get(&contender)).await? {
+        match self.judge(&contender, &self.run.started.base.0, facts.seen.tests.get(&contender)).await? {
             Judgement::Ready(tree, report) => Ok(Some((contender, *tree, report))),
             Judgement::Broken(reason) => Err(Error::machine(format!("the shadow baseline can't be judged: {reason}"))
                 .hint(LOOK)
@@ -54,7 +54,7 @@ impl Run {
         let names = reports.unsteady().names();
         let all = reports.get(&Contender::Baseline).map_or(0, TestReport::counted);
         if let Some(first) = names.first() {
-            self.warn(format!(
+            self.run.warn(format!(
                 "{} of {all} tests came out differently on the baseline and on its shadow, so that they say nothing \
                  about a variant and decide nothing: {first}{}",
                 names.len(),
@@ -67,7 +67,7 @@ impl Run {
     pub(crate) fn warn_of_suspicion(&self, facts: &Facts) {
         let control = decision::control(&facts.seen);
         if control.is_suspected() {
-            self.warn(format!(
+            self.run.warn(format!(
                 "the baseline and its shadow seem to differ (E = {:.0} after {} blocks, and {THRESHOLD:.0} would \
                  invalidate the run): {LOOK}",
                 control.e_value(),

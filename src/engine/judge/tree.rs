@@ -15,10 +15,11 @@ use crate::domain::measurement::Contender;
 use crate::domain::steady::{is_a_taken_port, tells_of_a_taken_port};
 use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport};
 use crate::domain::weights::Weights;
+use crate::engine::judge::Judging;
 use crate::engine::patience::{Patience, too_long};
-use crate::engine::resources::lease::{Lease, Purpose, judging, machine};
-use crate::engine::run::Run;
+use crate::engine::resources::lease::{Lease, Purpose, judging};
 use crate::engine::state::Record;
+use crate::engine::trouble::machine;
 use crate::error::Error;
 
 /// What the suites of a tree print, in its scratch directory.
@@ -42,7 +43,7 @@ pub enum Judgement {
     Broken(Disqualification),
 }
 
-impl Run {
+impl Judging {
     /// A clean tree of this commit (or tree object) with services of its own, set up and migrated.
     /// What `restored` matches is as the base has it.
     pub(crate) async fn fresh_tree(
@@ -53,9 +54,9 @@ impl Run {
         restored: &[String],
     ) -> Result<Result<Judged, String>, Error> {
         let began = Instant::now();
-        let mut lease = self.open_lease(contender, name, Purpose::Services).await?;
+        let mut lease = self.leases.open_lease(contender, name, Purpose::Services).await?;
         if let Some(failure) = self.furnish(&mut lease, tree, restored).await? {
-            self.close_lease(lease).await?;
+            self.leases.close_lease(lease).await?;
             return Ok(Err(failure));
         }
         {
@@ -67,31 +68,31 @@ impl Run {
 
     /// A furnished lease, with where its programs run.
     pub(in crate::engine) async fn judged(&self, lease: Lease) -> Result<Judged, Error> {
-        let exec = self.within(&lease).await?;
+        let exec = self.leases.within(&lease).await?;
         let site = Site {
             tree: lease.tree(),
             env: lease.env.clone(),
             scratch: lease.scratch(),
             cpus: Vec::new(),
             exec,
-            stop: self.stop.clone(),
+            stop: self.run.stop.clone(),
         };
         Ok(Judged { lease, site, ready: SystemTime::now() })
     }
 
     async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
         let into = lease.tree();
-        let order = CheckoutOrder { tree, base: &self.started.base, restored, into: &into };
-        match self.ports.git.check_out(&order).await {
+        let order = CheckoutOrder { tree, base: &self.run.started.base, restored, into: &into };
+        match self.git.check_out(&order).await {
             // Such as a filter that refuses what the variant wrote.
             Err(error @ GitError::Failed { .. }) if !error.is_of_the_machine() => {
                 return Ok(Some(format!("its tree can't be checked out: {error}")));
             }
             done => done?,
         }
-        self.stand_on(lease, "judged tree", into.clone()).await?;
-        self.carry(&into).await?;
-        self.build_on_baseline(&into).await?;
+        self.leases.stand_on(lease, "judged tree", into.clone()).await?;
+        self.leases.carry(&into).await?;
+        self.leases.build_on_baseline(&into).await?;
         for lines in [&self.settings.setup, &self.settings.build, &self.settings.migrate] {
             if let Some(failure) = self.set_up(lease, &into, lines).await? {
                 return Ok(Some(failure));
@@ -112,7 +113,7 @@ impl Run {
     ) -> Result<Judgement, Error> {
         let mut turn = self.judges.take().await?;
         loop {
-            self.check_stop()?;
+            self.run.check_stop()?;
             let judgement = self.judge_once(contender, commit, known).await?;
             let taken = match &judgement {
                 Judgement::Ready(_, report) => tells_of_a_taken_port(report),
@@ -123,12 +124,12 @@ impl Run {
             }
             // Suites that want one port want it in every tree: nobody is out because a neighbour had it first.
             if let Judgement::Ready(judged, _) = judgement {
-                self.close_lease(judged.lease).await?;
+                self.leases.close_lease(judged.lease).await?;
             }
             let (alone, first) = self.judges.alone_instead(turn).await?;
             turn = alone;
             if first {
-                self.warn(format!(
+                self.run.warn(format!(
                     "tests of {contender} found a port taken, as tests do that want the same one in every tree: tests \
                      are run one after another from now on, and these again (`$PORT` is free and each contender's own)"
                 ));
@@ -149,7 +150,7 @@ impl Run {
             }
             _ => return Ok(judgement),
         };
-        self.log.write(&record).await?;
+        self.run.log.write(&record).await?;
         Ok(judgement)
     }
 
@@ -159,19 +160,19 @@ impl Run {
         commit: &str,
         known: Option<&TestReport>,
     ) -> Result<Judgement, Error> {
-        self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
+        self.run.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Test });
         let name = judging(&contender.slug());
         let judged = match self.fresh_tree(contender, &name, commit, &self.settings.protect).await? {
             Ok(judged) => judged,
             Err(message) => return Ok(Judgement::Broken(Disqualification::SetupFailed { message })),
         };
         let tested = self.run_suites(contender, &judged).await;
-        self.settle(&judged.lease).await;
+        self.leases.settle(&judged.lease).await;
         match (tested?, known) {
             (_, Some(report)) => Ok(Judgement::Ready(Box::new(judged), report.clone())),
             (Ok(report), None) => Ok(Judgement::Ready(Box::new(judged), report)),
             (Err(reason), None) => {
-                self.close_lease(judged.lease).await?;
+                self.leases.close_lease(judged.lease).await?;
                 Ok(Judgement::Broken(reason))
             }
         }
@@ -186,10 +187,10 @@ impl Run {
     ) -> Result<Result<TestReport, Disqualification>, Error> {
         let selectors = self.selectors(contender);
         let mut report = TestReport::default();
-        let taker = self.ports.suites.iter().position(|suite| suite.takes_selectors());
-        for (at, suite) in self.ports.suites.iter().enumerate() {
-            self.check_stop()?;
-            if let Some(message) = self.replaced(&judged.lease).await {
+        let taker = self.suites.iter().position(|suite| suite.takes_selectors());
+        for (at, suite) in self.suites.iter().enumerate() {
+            self.run.check_stop()?;
+            if let Some(message) = self.leases.replaced(&judged.lease).await {
                 return Ok(Err(Disqualification::Replaced { message }));
             }
             let wanted = if taker == Some(at) { selectors.as_slice() } else { &[] };
@@ -209,7 +210,7 @@ impl Run {
                     return Ok(Err(Disqualification::TestsFailed { tests, detail }));
                 }
                 Err(SuiteError::Stopped) => {
-                    self.check_stop()?;
+                    self.run.check_stop()?;
                     return Err(Error::machine(format!("the suite `{}` was stopped", suite.name())));
                 }
                 Err(other) => return Err(machine(other)),
@@ -230,11 +231,11 @@ impl Run {
         judged: &Judged,
         selectors: &[String],
     ) -> Result<TestReport, SuiteError> {
-        let suite = &self.ports.suites[at];
+        let suite = &self.suites[at];
         let times = || self.suite_times.lock().unwrap_or_else(PoisonError::into_inner);
         let usual = times().get(&at).copied().filter(|_| contender.key().is_some());
-        let Patience { limit, ours } = self.first_patience(usual);
-        let site = Site { stop: self.stop.child_token(), ..judged.site.clone() };
+        let Patience { limit, ours } = self.run.first_patience(usual);
+        let site = Site { stop: self.run.stop.child_token(), ..judged.site.clone() };
         let (began, running) = (Instant::now(), suite.run(&site, selectors));
         tokio::pin!(running);
         let late = async {
@@ -275,11 +276,11 @@ impl Run {
     pub(in crate::engine) async fn keep_log(&self, scratch: &Path, name: &str) -> Option<String> {
         let lease = scratch.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let kept = self.settings.logs.join(format!("{lease}-{name}"));
-        match self.ports.workspace.keep(&scratch.join(name), &kept, &self.settings.redactor).await {
+        match self.workspace.keep(&scratch.join(name), &kept, &self.settings.redactor).await {
             Ok(true) => Some(kept.display().to_string()),
             Ok(false) => None,
             Err(error) => {
-                self.warn(format!("{name} of {lease} could not be kept: {error}"));
+                self.run.warn(format!("{name} of {lease} could not be kept: {error}"));
                 None
             }
         }
@@ -287,7 +288,7 @@ impl Run {
 
     /// The tests that the work items of a contender name; the baseline has those of all.
     fn selectors(&self, contender: &Contender) -> Vec<String> {
-        let items = self.plan().work_items.iter();
+        let items = self.run.plan().work_items.iter();
         let applying = items.filter(|item| match contender.key() {
             Some(key) => item.applies_to(key),
             None => item.applies == crate::domain::plan::Applies::All,

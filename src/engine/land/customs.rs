@@ -2,21 +2,21 @@
 
 use crate::adapters::git::{CommitId, CommitOrder};
 use crate::domain::measurement::Contender;
+use crate::engine::land::Landing;
 use crate::engine::resources::lease::{Lease, Purpose};
-use crate::engine::run::Run;
 use crate::error::Error;
 
 /// So many names of what changed are told.
 const NAMES: usize = 8;
 
-impl Run {
+impl Landing {
     /// Tells of configuration and hooks that somebody wrote during the run: what lands does not obey them, and
     /// the user's own git will.
     async fn tell_strayed(&self) -> Result<(), Error> {
-        let names = self.ports.git.strayed().await?;
+        let names = self.git.strayed().await?;
         if !names.is_empty() {
             let more = if names.len() > NAMES { format!(" and {} more", names.len() - NAMES) } else { String::new() };
-            self.warn(format!(
+            self.run.warn(format!(
                 "git configuration or hooks changed during the run: {}{more}; landing ignores the change, but your own git \
                  commands will use it",
                 names[..names.len().min(NAMES)].join(", ")
@@ -35,18 +35,18 @@ impl Run {
         self.tell_strayed().await?;
         let order = CommitOrder { signed: self.settings.sign, ..*order };
         if !self.settings.hooks {
-            return Ok(self.ports.git.commit(&order).await.map_err(|error| error.to_string()));
+            return Ok(self.git.commit(&order).await.map_err(|error| error.to_string()));
         }
-        let draft = self.ports.git.commit(&CommitOrder { signed: false, ..order }).await?;
+        let draft = self.git.commit(&CommitOrder { signed: false, ..order }).await?;
         let vet = async |lease: &mut Lease| {
-            let place = self.intend_hooks(lease).await?;
-            Ok(self.ports.git.vet(&draft, &place).await?)
+            let place = self.leases.intend_hooks(lease).await?;
+            Ok(self.git.vet(&draft, &place).await?)
         };
-        match self.with_lease(contender, "hooks", Purpose::Directories, vet).await? {
+        match self.leases.with_lease(contender, "hooks", Purpose::Directories, vet).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(message) => {
                 let order = CommitOrder { message: &message, ..order };
-                Ok(self.ports.git.commit(&order).await.map_err(|error| error.to_string()))
+                Ok(self.git.commit(&order).await.map_err(|error| error.to_string()))
             }
         }
     }

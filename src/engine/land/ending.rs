@@ -13,8 +13,8 @@ use crate::domain::race::Rules;
 use crate::domain::score::Scorer;
 use crate::domain::scoreboard::Scoreboard;
 use crate::domain::verdict::{NoWinner, Verdict};
+use crate::engine::land::Landing;
 use crate::engine::land::merge::TRIES;
-use crate::engine::run::Run;
 use crate::engine::state::{Facts, Record};
 use crate::error::{Error, ExitCode};
 
@@ -44,7 +44,7 @@ fn leads(facts: &Facts) -> BTreeMap<VariantKey, (u32, u32)> {
     leads
 }
 
-impl Run {
+impl Landing {
     /// Writes the end of a run that landed nothing into its document, unless that was done, is not wanted,
     /// or the run says nothing about the document. A run that can be measured on is not at its end.
     pub(crate) async fn record_end(&self, board: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
@@ -56,18 +56,18 @@ impl Run {
             return Ok(None);
         }
         if let Some(to) = &facts.recording {
-            let tip = self.ports.git.tip(&self.started.target).await?;
-            if self.ports.git.is_ancestor(to, &tip).await.unwrap_or(false) {
+            let tip = self.git.tip(&self.run.started.target).await?;
+            if self.git.is_ancestor(to, &tip).await.unwrap_or(false) {
                 return self.recorded(to.clone()).await.map(Some);
             }
         }
         for _ in 0..TRIES {
-            self.check_stop()?;
-            let onto = self.ports.git.tip(&self.started.target).await?;
+            self.run.check_stop()?;
+            let onto = self.git.tip(&self.run.started.target).await?;
             let document = match self.standing_document(&onto).await? {
                 Ok(document) => document,
                 Err(why) => {
-                    self.warn(format!("how the run ended is in the journal only: {why}"));
+                    self.run.warn(format!("how the run ended is in the journal only: {why}"));
                     return Ok(None);
                 }
             };
@@ -75,32 +75,32 @@ impl Run {
             if let Some(commit) = self.commit_end(&onto, &bytes).await? {
                 return Ok(Some(commit));
             }
-            self.warn(format!(
+            self.run.warn(format!(
                 "`{}` moved while the end of the run was written down; trying again",
-                self.started.target
+                self.run.started.target
             ));
         }
-        Err(self.unrecorded(format!("`{}` moved {TRIES} times meanwhile", self.started.target)))
+        Err(self.unrecorded(format!("`{}` moved {TRIES} times meanwhile", self.run.started.target)))
     }
 
     /// The commit of the document alone; `None` where the target moved meanwhile.
     async fn commit_end(&self, onto: &CommitId, document: &[u8]) -> Result<Option<CommitId>, Error> {
-        let (path, run) = (&self.started.document, &self.started.run);
+        let (path, run) = (&self.run.started.document, &self.run.started.run);
         let message = format!(
             "No winner: {}\n\nBlueprint {path}, run {run}: nothing landed. Why is in its Analysis.\n",
-            self.plan().title
+            self.run.plan().title
         );
         let order = CommitOrder {
             tree: &onto.0,
             replace: Some((path, document)),
             parents: &[onto],
             message: &message,
-            time: self.started.at,
+            time: self.run.started.at,
             signed: false,
         };
         let commit = self.vetted(&Contender::Baseline, &order).await?.map_err(|why| self.unrecorded(why))?;
-        self.log.write(&Record::Recording { to: commit.clone() }).await?;
-        match self.ports.git.advance(&self.started.target, onto, &commit).await? {
+        self.run.log.write(&Record::Recording { to: commit.clone() }).await?;
+        match self.git.advance(&self.run.started.target, onto, &commit).await? {
             Advance::Moved => self.recorded(commit).await.map(Some),
             Advance::TargetMoved(_) => Ok(None),
             Advance::Overlap(paths) => Err(self
@@ -111,13 +111,13 @@ impl Run {
     }
 
     async fn recorded(&self, commit: CommitId) -> Result<CommitId, Error> {
-        self.log.write(&Record::Recorded { commit: commit.clone() }).await?;
-        self.tell(Event::Recorded { commit: commit.0.clone(), branch: self.started.target.clone() });
+        self.run.log.write(&Record::Recorded { commit: commit.clone() }).await?;
+        self.run.tell(Event::Recorded { commit: commit.0.clone(), branch: self.run.started.target.clone() });
         Ok(commit)
     }
 
     fn unrecorded(&self, why: String) -> Error {
-        let (document, run) = (&self.started.document, &self.started.run);
+        let (document, run) = (&self.run.started.document, &self.run.started.run);
         Error::new(ExitCode::LandingBlocked, format!("how the run ended could not be written into {document}: {why}"))
             .hint(format!("when the way is clear: blueprint resume {run}"))
             .hint("to keep such ends out of the branch, in blueprint.yaml: `land: {record: journal}`")

@@ -8,7 +8,7 @@ use crate::domain::plan::VariantKey;
 use crate::domain::scoreboard::Scoreboard;
 use crate::domain::trial::{self, TestReport};
 use crate::engine::judge::tree::{lost, regressions};
-use crate::engine::run::Run;
+use crate::engine::land::Landing;
 use crate::engine::state::{Facts, LandingIntent, Record};
 use crate::error::{Error, ExitCode};
 
@@ -23,7 +23,7 @@ struct Verified {
     unfinished: Vec<String>,
 }
 
-impl Run {
+impl Landing {
     /// Lands what the verdict names, unless that was done or is not wanted.
     #[tracing::instrument(name = "landing", skip_all)]
     pub async fn land(&self, scoreboard: &Scoreboard, facts: &Facts) -> Result<Option<CommitId>, Error> {
@@ -39,49 +39,51 @@ impl Run {
         };
         let commit = CommitId(harvest.commit.clone());
         for _ in 0..TRIES {
-            self.check_stop()?;
-            let target = self.ports.git.tip(&self.started.target).await?;
+            self.run.check_stop()?;
+            let target = self.git.tip(&self.run.started.target).await?;
             // A document that is not to be carried out any more is told before anything is verified.
             let document = self.rewritten(&target, scoreboard, facts).await?;
             let verified = self.verify(&winner, &commit, &target, facts).await?;
             if let Some(landed) = self.commit_and_move(&winner, &commit, verified, &document).await? {
                 return Ok(Some(landed));
             }
-            self.warn(format!("`{}` moved while the merge was verified; verifying again", self.started.target));
+            self.run.warn(format!("`{}` moved while the merge was verified; verifying again", self.run.started.target));
         }
-        Err(self
-            .blocked(&winner, format!("`{}` moved {TRIES} times while the merge was verified", self.started.target)))
+        Err(self.blocked(
+            &winner,
+            format!("`{}` moved {TRIES} times while the merge was verified", self.run.started.target),
+        ))
     }
 
     /// A landing that was begun before a crash: done if the branch has it.
     async fn finish_landing(&self, facts: &Facts) -> Result<Option<CommitId>, Error> {
         let Some(intent) = &facts.landing else { return Ok(None) };
-        let tip = self.ports.git.tip(&self.started.target).await?;
-        if !self.ports.git.is_ancestor(&intent.to, &tip).await.unwrap_or(false) {
+        let tip = self.git.tip(&self.run.started.target).await?;
+        if !self.git.is_ancestor(&intent.to, &tip).await.unwrap_or(false) {
             return Ok(None);
         }
         self.landed(intent.to.clone()).await.map(Some)
     }
 
     async fn landed(&self, commit: CommitId) -> Result<CommitId, Error> {
-        self.log.write(&Record::Landed { commit: commit.clone() }).await?;
-        self.tell(Event::Landed { commit: commit.0.clone(), branch: self.started.target.clone() });
+        self.run.log.write(&Record::Landed { commit: commit.clone() }).await?;
+        self.run.tell(Event::Landed { commit: commit.0.clone(), branch: self.run.started.target.clone() });
         Ok(commit)
     }
 
     /// Something stands in the way that somebody can clear.
     fn blocked(&self, winner: &VariantKey, message: String) -> Error {
-        self.kept(winner, message).hint(format!("when the way is clear: blueprint resume {}", self.started.run))
+        self.kept(winner, message).hint(format!("when the way is clear: blueprint resume {}", self.run.started.run))
     }
 
     /// The winner itself does not fit the target, which no waiting changes.
     fn unlandable(&self, winner: &VariantKey, target: &CommitId, message: String) -> Error {
         let error = self.kept(winner, message);
-        if *target == self.started.base {
+        if *target == self.run.started.base {
             return error
                 .hint("it was judged with the tests of the base, and lands with its own: look at what it changed");
         }
-        let (target, run) = (&self.started.target, &self.started.run);
+        let (target, run) = (&self.run.started.target, &self.run.started.run);
         error.hint(format!(
             "to compete once more on `{target}` as it is now, with what was written: blueprint retry {run}"
         ))
@@ -90,7 +92,7 @@ impl Run {
     fn kept(&self, winner: &VariantKey, message: String) -> Error {
         let slug = Contender::Variant(winner.clone()).slug();
         Error::new(ExitCode::LandingBlocked, format!("the winner {winner} could not be landed: {message}"))
-            .hint(format!("its work is kept at {}", self.kept_ref(&slug)))
+            .hint(format!("its work is kept at {}", self.run.kept_ref(&slug)))
     }
 
     /// Merges in memory, checks the merged tree out and runs its tests.
@@ -101,15 +103,15 @@ impl Run {
         target: &CommitId,
         facts: &Facts,
     ) -> Result<Verified, Error> {
-        self.tell(Event::Landing { text: format!("merging {winner} onto {} in memory", self.started.target) });
-        let tree = match self.ports.git.merge(target, commit).await? {
+        self.run.tell(Event::Landing { text: format!("merging {winner} onto {} in memory", self.run.started.target) });
+        let tree = match self.git.merge(target, commit).await? {
             Merge::Clean(tree) => tree,
             Merge::Conflict(paths) => {
-                let message = format!("it conflicts with `{}` in {}", self.started.target, paths.join(", "));
+                let message = format!("it conflicts with `{}` in {}", self.run.started.target, paths.join(", "));
                 return Err(self.unlandable(winner, target, message));
             }
         };
-        self.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
+        self.run.tell(Event::Landing { text: "verifying the merged tree".to_owned() });
         let contender = Contender::Variant(winner.clone());
         let merged = self.judge_merged(&contender, &tree, target).await?;
         if merged.counted() == 0 {
@@ -126,7 +128,7 @@ impl Run {
             let message = format!("tests that {winner} passes are not there after the merge: {}", lost.join(", "));
             return Err(self.unlandable(winner, target, message));
         }
-        if let Some(missed) = self.plan().weights.missed(&merged) {
+        if let Some(missed) = self.run.plan().weights.missed(&merged) {
             return Err(self.blocked(winner, format!("after the merge, {missed}")));
         }
         let unfinished =
@@ -138,19 +140,21 @@ impl Run {
     async fn judge_merged(&self, contender: &Contender, tree: &str, target: &CommitId) -> Result<TestReport, Error> {
         let Some(winner) = contender.key() else { return Err(Error::machine("the baseline can't be landed")) };
         // Nothing is restored: what lands is this tree, with the target's tests and not the base's.
-        let judged = match self.fresh_tree(contender, &format!("{}_merged", contender.slug()), tree, &[]).await? {
-            Ok(judged) => judged,
-            Err(message) => {
-                return Err(self.unlandable(winner, target, format!("the merged tree can't be set up: {message}")));
-            }
-        };
-        let tested = self.run_suites(contender, &judged).await?;
-        if tested.is_err() || *target == self.started.base {
-            self.close_lease(judged.lease).await?;
+        let judged =
+            match self.judging.fresh_tree(contender, &format!("{}_merged", contender.slug()), tree, &[]).await? {
+                Ok(judged) => judged,
+                Err(message) => {
+                    return Err(self.unlandable(winner, target, format!("the merged tree can't be set up: {message}")));
+                }
+            };
+        let tested = self.judging.run_suites(contender, &judged).await?;
+        if tested.is_err() || *target == self.run.started.base {
+            self.leases.close_lease(judged.lease).await?;
             return tested.map_err(|reason| self.unlandable(winner, target, format!("after the merge, {reason}")));
         }
-        self.tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.started.target) });
-        let missed = self.missed_after_merge(contender, judged, target).await?;
+        self.run
+            .tell(Event::Landing { text: format!("`{}` moved: measuring the bounds again", self.run.started.target) });
+        let missed = self.measuring.missed_after_merge(contender, judged, target).await?;
         if !missed.is_empty() {
             return Err(self.unlandable(winner, target, missed.join("; ")));
         }
@@ -166,23 +170,23 @@ impl Run {
         verified: Verified,
         document: &[u8],
     ) -> Result<Option<CommitId>, Error> {
-        let name = self.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
+        let name = self.run.plan().variant(winner.as_str()).map_or_else(String::new, |v| format!(": {}", v.name));
         let missing = match verified.unfinished.as_slice() {
             [] => String::new(),
             titles => format!("\nNot carried out: {}.\n", trial::quoted(titles)),
         };
         let message = format!(
             "Land variant {winner}{name}\n\nBlueprint {} ({}), run {}.\n{missing}",
-            self.plan().title,
-            self.started.document,
-            self.started.run
+            self.run.plan().title,
+            self.run.started.document,
+            self.run.started.run
         );
         let order = CommitOrder {
             tree: &verified.tree,
-            replace: Some((&self.started.document, document)),
+            replace: Some((&self.run.started.document, document)),
             parents: &[&verified.onto, commit],
             message: &message,
-            time: self.started.at,
+            time: self.run.started.at,
             signed: false,
         };
         let contender = Contender::Variant(winner.clone());
@@ -191,9 +195,9 @@ impl Run {
             Err(why) => return Err(self.blocked(winner, why)),
         };
         let intent = LandingIntent { variant: winner.clone(), from: verified.onto.clone(), to: merge.clone() };
-        self.log.write(&Record::Landing(intent)).await?;
-        self.tell(Event::Landing { text: format!("moving `{}` to {}", self.started.target, merge.short()) });
-        match self.ports.git.advance(&self.started.target, &verified.onto, &merge).await? {
+        self.run.log.write(&Record::Landing(intent)).await?;
+        self.run.tell(Event::Landing { text: format!("moving `{}` to {}", self.run.started.target, merge.short()) });
+        match self.git.advance(&self.run.started.target, &verified.onto, &merge).await? {
             Advance::Moved => self.landed(merge).await.map(Some),
             Advance::TargetMoved(_) => Ok(None),
             Advance::Overlap(paths) => {

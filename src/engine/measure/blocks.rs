@@ -13,11 +13,12 @@ use crate::domain::timed::Change;
 use crate::domain::trial::{Disqualification, Outcome, Phase};
 use crate::domain::{disturbance, race};
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::pace::Pace;
 use crate::engine::measure::untouched::Code;
 use crate::engine::patience::{Patience, too_long};
 use crate::engine::resources::lease::{SCRATCH, judging};
-use crate::engine::run::{PerContender, Run};
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
 use crate::error::Error;
 
@@ -56,11 +57,11 @@ pub(in crate::engine) async fn close(meters: &mut Meters) {
     }
 }
 
-impl Run {
+impl Measuring {
     /// Measures the judged trees and returns what the journal then says.
     pub async fn measure(&self, judged: &PerContender<Judged>, mut facts: Facts) -> Result<Facts, Error> {
         for contender in judged.keys().filter(|contender| !facts.seen.ended.contains_key(*contender)) {
-            self.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Measure });
+            self.run.tell(Event::PhaseEntered { contender: contender.clone(), phase: Phase::Measure });
         }
         let mut meters = Meters::new();
         let measured = self.measure_with(judged, &mut facts, &mut meters).await;
@@ -79,7 +80,7 @@ impl Run {
         }
         self.await_calm().await?;
         let left = facts.measure_budget.saturating_sub(facts.seen.measured());
-        let mut pace = Pace::new(self.time_left().map_or(left, |cap| cap.min(left)));
+        let mut pace = Pace::new(self.run.time_left().map_or(left, |cap| cap.min(left)));
         self.choose_rates(judged, facts, pace.budget()).await?;
         self.choose_lanes(judged, facts, pace.budget()).await?;
         let ended = self.blocks(judged, facts, meters, &mut pace).await;
@@ -104,7 +105,7 @@ impl Run {
         let mut spoiled = 0;
         let mut brief = None;
         loop {
-            self.check_stop()?;
+            self.run.check_stop()?;
             let standing = self.settle_bounds(facts).await?;
             self.tell_doubts(brief, &standing);
             brief = standing.brief;
@@ -121,33 +122,33 @@ impl Run {
                     let kept = u32::try_from(facts.seen.blocks.len()).unwrap_or(u32::MAX);
                     if disturbance::is_taken_again(by, kept, facts.discarded) {
                         let why = format!("others used {by:.2} cores more than they usually do in this run");
-                        self.note(facts, Record::Discarded { index, why }).await?;
+                        self.run.note(facts, Record::Discarded { index, why }).await?;
                         continue;
                     }
                     spoiled = 0;
                     self.keep(facts, block).await?;
                     let survivors = standing.active.iter().filter(|c| **c != Contender::Shadow).cloned().collect();
                     let (elapsed, budget) = (pace.elapsed(), pace.budget());
-                    self.tell(Event::BlockMeasured { index, survivors, elapsed, budget });
+                    self.run.tell(Event::BlockMeasured { index, survivors, elapsed, budget });
                 }
                 Err(Spoiled::Contender(_)) => {}
                 Err(Spoiled::OutOfTime) => {
                     let why = "the time for measuring ended in the middle of it".to_owned();
-                    self.note(facts, Record::Discarded { index, why }).await?;
+                    self.run.note(facts, Record::Discarded { index, why }).await?;
                     return Ok(());
                 }
                 Err(Spoiled::Machine(why)) => {
                     spoiled += 1;
-                    self.note(facts, Record::Discarded { index, why: why.clone() }).await?;
+                    self.run.note(facts, Record::Discarded { index, why: why.clone() }).await?;
                     if spoiled < SPOILED_LIMIT {
-                        self.warn(format!("block {index} is repeated: {why}"));
+                        self.run.warn(format!("block {index} is repeated: {why}"));
                         continue;
                     }
                     let told = format!("block {index} could not be measured {spoiled} times: {why}");
                     if facts.seen.blocks.len() < 2 {
                         return Err(Error::machine(told));
                     }
-                    self.warn(format!("{told}; measuring ends with what there is"));
+                    self.run.warn(format!("{told}; measuring ends with what there is"));
                     return Ok(());
                 }
             }
@@ -157,24 +158,17 @@ impl Run {
     /// Writes a block down, with the clocks that gave way by it.
     async fn keep(&self, facts: &mut Facts, block: Block) -> Result<(), Error> {
         let before = facts.seen.clocks.changes().len();
-        self.note(facts, Record::Block(block)).await?;
+        self.run.note(facts, Record::Block(block)).await?;
         for change in &facts.seen.clocks.changes()[before..] {
             let Change { source, from, to, why, .. } = change;
-            self.warn(format!(
+            self.run.warn(format!(
                 "{source}: {why}, so that {} does not tell its time; from now on all are compared by {}, and the race \
                  starts anew",
                 from.name(),
                 to.name()
             ));
-            self.log.write(&Record::Clock(change.clone())).await?;
+            self.run.log.write(&Record::Clock(change.clone())).await?;
         }
-        Ok(())
-    }
-
-    /// Writes a record and keeps the facts in step with the journal.
-    pub async fn note(&self, facts: &mut Facts, record: Record) -> Result<(), Error> {
-        self.log.write(&record).await?;
-        facts.take(record);
         Ok(())
     }
 
@@ -184,27 +178,15 @@ impl Run {
             let standing = decision::standing(&facts.seen)?;
             let Some((key, reason)) = standing.failed.first().cloned() else { return Ok(standing) };
             let contender = Contender::Variant(key);
-            self.put_out(&contender, Outcome::Disqualified { reason }, facts).await?;
+            self.run.put_out(&contender, Outcome::Disqualified { reason }, facts).await?;
         }
-    }
-
-    /// Writes down that a contender is out, and tells it.
-    pub(in crate::engine) async fn put_out(
-        &self,
-        contender: &Contender,
-        outcome: Outcome,
-        facts: &mut Facts,
-    ) -> Result<(), Error> {
-        self.note(facts, Record::Ended { contender: contender.clone(), outcome: outcome.clone() }).await?;
-        self.tell(Event::TrialEnded { contender: contender.clone(), outcome });
-        Ok(())
     }
 
     fn tell_drops(&self, facts: &Facts, standing: &Standing) {
         let newest = facts.seen.blocks.last().map(|b| b.index);
         for (block, dropped) in &standing.dropped {
             if Some(*block) == newest {
-                self.tell(Event::Dropped {
+                self.run.tell(Event::Dropped {
                     contender: dropped.contender.clone(),
                     by: dropped.by.clone(),
                     e_value: dropped.e_value,
@@ -220,7 +202,7 @@ impl Run {
         facts: &mut Facts,
         meters: &mut Meters,
     ) -> Result<bool, Error> {
-        for (at, source) in self.ports.sources.iter().enumerate() {
+        for (at, source) in self.sources.iter().enumerate() {
             if source.cadence() != Cadence::Once {
                 continue;
             }
@@ -233,13 +215,13 @@ impl Run {
                 if facts.seen.ended.contains_key(contender) || source.metrics().iter().all(|m| known.contains(m)) {
                     continue;
                 }
-                let patience = self.first_patience(usual);
-                let slot = Slot { block: 0, seed: self.started.seed, limit: patience.limit, brief: None };
+                let patience = self.run.first_patience(usual);
+                let slot = Slot { block: 0, seed: self.run.started.seed, limit: patience.limit, brief: None };
                 match self.slice(at, contender, judged, meters, slot, patience).await? {
                     Ok(slice) => {
                         usual = usual.or(Some(slice.timing.wall).filter(|_| *contender == Contender::Baseline));
                         let readings = slice.readings;
-                        self.note(facts, Record::Exact { contender: contender.clone(), readings }).await?;
+                        self.run.note(facts, Record::Exact { contender: contender.clone(), readings }).await?;
                     }
                     Err(Spoiled::Contender(message)) => self.invalid(contender, message, facts).await?,
                     Err(Spoiled::OutOfTime) => return Ok(false),
@@ -252,9 +234,9 @@ impl Run {
 
     /// What was wrong with a slice, with the end of what was printed as it may be shown, and where all of it is.
     pub(in crate::engine) async fn with_output(&self, contender: &Contender, message: &str) -> String {
-        let scratch = self.place(&judging(&contender.slug())).join(SCRATCH);
-        let shown = self.excerpt(message);
-        match self.keep_log(&scratch, METRICS_LOG).await {
+        let scratch = self.run.place(&judging(&contender.slug())).join(SCRATCH);
+        let shown = self.judging.excerpt(message);
+        match self.judging.keep_log(&scratch, METRICS_LOG).await {
             Some(log) => format!("{shown}\nall of it: {log}"),
             None => shown,
         }
@@ -268,7 +250,7 @@ impl Run {
     ) -> Result<(), Error> {
         let message = self.with_output(contender, &message).await;
         let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
-        self.put_out(contender, outcome, facts).await
+        self.run.put_out(contender, outcome, facts).await
     }
 
     /// One slice for each active contender and each source that it still needs.
@@ -284,22 +266,22 @@ impl Run {
     ) -> Result<Result<Block, Spoiled>, Error> {
         let slot = Slot {
             block: index,
-            seed: race::block_seed(self.started.seed, index),
+            seed: race::block_seed(self.run.started.seed, index),
             limit: self.whole_limit(pace.left()),
             brief: standing.brief,
         };
         if let Some(lanes) = facts.seen.lanes.as_ref().and_then(|decision| decision.lanes.clone()) {
             return self.block_in_lanes((&lanes, judged), facts, standing, meters, slot, pace).await;
         }
-        let order = race::shuffled(&standing.active, self.started.seed, index);
+        let order = race::shuffled(&standing.active, self.run.started.seed, index);
         let mut slices = Vec::new();
         for contender in order {
-            for (at, source) in self.ports.sources.iter().enumerate() {
+            for (at, source) in self.sources.iter().enumerate() {
                 let each = source.cadence() == Cadence::EachBlock;
                 if !each || !standing.needs(&contender, &source.metrics()) {
                     continue;
                 }
-                self.check_stop()?;
+                self.run.check_stop()?;
                 let patience = self.patience(facts, source.name(), &contender, pace);
                 let slot = Slot { limit: patience.limit, ..slot };
                 let slice = self.slice(at, &contender, judged, meters, slot, patience).await?;
@@ -330,11 +312,11 @@ impl Run {
         slot: Slot,
         patience: Patience,
     ) -> Result<Result<Slice, Spoiled>, Error> {
-        let source = &self.ports.sources[at];
+        let source = &self.sources[at];
         let Some(tree) = judged.get(contender) else {
             return Err(Error::machine(format!("{contender} has no judged tree to be measured in")));
         };
-        if let Some(replaced) = self.replaced(&tree.lease).await {
+        if let Some(replaced) = self.leases.replaced(&tree.lease).await {
             return Ok(Err(Spoiled::Contender(replaced)));
         }
         let place = (at, contender.clone());
@@ -361,14 +343,14 @@ impl Run {
         patience: Patience,
     ) -> Result<Result<Slice, Spoiled>, Error> {
         let cpus = lane.map_or(&[][..], |(_, cpus)| cpus);
-        let (began, before) = (Instant::now(), self.ports.machine.load(cpus));
+        let (began, before) = (Instant::now(), self.machine.load(cpus));
         match meter.sample(slot).await {
             Ok(sample) => Ok(Ok(Slice {
                 contender: contender.clone(),
                 source: source.to_owned(),
                 lane: lane.map(|(lane, _)| lane),
                 readings: sample.readings,
-                timing: beside(sample.timing, self.ports.machine.load(cpus).since(before)),
+                timing: beside(sample.timing, self.machine.load(cpus).since(before)),
                 own: sample.own,
                 output: sample.output,
             })),
@@ -389,9 +371,9 @@ impl Run {
                 Ok(Err(Spoiled::Contender(format!("{source}: {message}"))))
             }
             MetricError::Machine(message) => Ok(Err(Spoiled::Machine(format!("{source}: {message}")))),
-            MetricError::Process(error) => Err(crate::engine::resources::lease::machine(error)),
+            MetricError::Process(error) => Err(crate::engine::trouble::machine(error)),
             MetricError::Stopped => {
-                self.check_stop()?;
+                self.run.check_stop()?;
                 Ok(Err(Spoiled::Machine(format!("{source}: stopped"))))
             }
         }

@@ -15,10 +15,12 @@ use crate::domain::plan::VariantKey;
 use crate::domain::race;
 use crate::domain::trial::{Disqualification, Outcome};
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::Spoiled;
-use crate::engine::resources::lease::{Lease, Purpose, TREE, machine};
-use crate::engine::run::{PerContender, Run};
+use crate::engine::resources::lease::{Lease, Purpose, TREE};
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
+use crate::engine::trouble::machine;
 use crate::error::{Error, ExitCode, followed_by};
 
 /// No block has the numbers from here on down, so that inputs are those of nothing that was measured.
@@ -50,34 +52,34 @@ impl Meter for First<'_> {
     async fn close(&mut self) {}
 }
 
-impl Run {
+impl Measuring {
     /// Measures a variant that is to land in fresh trees; whether it is out by what was seen. What enough of them leave
     /// unclear keeps nobody from landing; too few do.
     pub(in crate::engine) async fn verify_advantage(&self, key: &VariantKey, facts: &mut Facts) -> Result<bool, Error> {
         let contender = Contender::Variant(key.clone());
         if !facts.seen.fresh.contains_key(key) {
-            self.note(facts, Record::Verifying { variant: key.clone() }).await?;
+            self.run.note(facts, Record::Verifying { variant: key.clone() }).await?;
         }
         let text = format!("{key} is faster than the document asks for, and is measured again in fresh trees");
-        self.tell(Event::Choice { what: "verifying".to_owned(), text });
+        self.run.tell(Event::Choice { what: "verifying".to_owned(), text });
         let mut pristine = PerContender::new();
         let taken = self.pairs(key, facts, &mut pristine).await;
         drop(pristine);
-        self.removed().await;
+        self.leases.removed().await;
         let cut = match taken {
             Ok(cut) => cut,
             Err(error) if error.kind == ExitCode::Machine => Some(Cut::short(error.message)),
             Err(error) => return Err(error),
         };
-        self.note(facts, Record::Verified { variant: key.clone(), cut }).await?;
+        self.run.note(facts, Record::Verified { variant: key.clone(), cut }).await?;
         let Some(check) = decision::check(&facts.seen, key) else { return Ok(false) };
         self.end_refuted(facts).await?;
         if facts.seen.ended.contains_key(&contender) {
             return Ok(true);
         }
         match check.finding() {
-            Finding::Unclear => self.warn(check.to_string()),
-            _ => self.tell(Event::Choice { what: "verified".to_owned(), text: check.to_string() }),
+            Finding::Unclear => self.run.warn(check.to_string()),
+            _ => self.run.tell(Event::Choice { what: "verified".to_owned(), text: check.to_string() }),
         }
         Ok(false)
     }
@@ -85,7 +87,7 @@ impl Run {
     /// Ends whoever has no advantage in fresh trees, unless that was done: a run may have been interrupted in between.
     pub(in crate::engine) async fn end_refuted(&self, facts: &mut Facts) -> Result<(), Error> {
         for (contender, outcome) in decision::refuted(&facts.seen) {
-            self.put_out(&contender, outcome, facts).await?;
+            self.run.put_out(&contender, outcome, facts).await?;
         }
         Ok(())
     }
@@ -100,7 +102,7 @@ impl Run {
         let sources = self.claiming(key, facts);
         let (mut began, mut longest, mut spoiled) = (None, Duration::ZERO, 0);
         loop {
-            self.check_stop()?;
+            self.run.check_stop()?;
             if let Some(cut) = self.enough(key, facts, began.map(|b: Instant| b.elapsed()), longest) {
                 return Ok(cut);
             }
@@ -112,15 +114,15 @@ impl Run {
             let start = Instant::now();
             began = began.or(Some(start));
             match self.pair(key, &sources, facts, pristine).await? {
-                Ok(slices) => self.note(facts, Record::FreshPair { variant: key.clone(), slices }).await?,
+                Ok(slices) => self.run.note(facts, Record::FreshPair { variant: key.clone(), slices }).await?,
                 Err(Fault::Baseline(why)) => {
-                    let why = format!("the baseline can't be measured there: {}", self.excerpt(&why));
+                    let why = format!("the baseline can't be measured there: {}", self.judging.excerpt(&why));
                     return Ok(Some(Cut { why, lasting: true }));
                 }
                 Err(Fault::Spoiled(Spoiled::Contender(message))) => {
-                    let message = format!("in a fresh tree, {}", self.excerpt(&message));
+                    let message = format!("in a fresh tree, {}", self.judging.excerpt(&message));
                     let outcome = Outcome::Disqualified { reason: Disqualification::InvalidMeasurement { message } };
-                    self.put_out(&Contender::Variant(key.clone()), outcome, facts).await?;
+                    self.run.put_out(&Contender::Variant(key.clone()), outcome, facts).await?;
                     return Ok(None);
                 }
                 Err(Fault::Spoiled(Spoiled::OutOfTime)) => {
@@ -141,7 +143,7 @@ impl Run {
     fn claiming(&self, key: &VariantKey, facts: &Facts) -> Vec<usize> {
         let metrics: Vec<_> =
             decision::check(&facts.seen, key).into_iter().flat_map(|c| c.metrics).map(|one| one.metric).collect();
-        let all = self.ports.sources.iter().enumerate();
+        let all = self.sources.iter().enumerate();
         let each = all.filter(|(_, source)| source.cadence() == Cadence::EachBlock);
         each.filter(|(_, source)| source.metrics().iter().any(|m| metrics.contains(m))).map(|(at, _)| at).collect()
     }
@@ -161,10 +163,10 @@ impl Run {
         if taken >= MOST || (taken >= FEWEST && told) {
             return Some(None);
         }
-        if self.time_left().is_some_and(|left| left.is_zero() || left < longest) {
+        if self.run.time_left().is_some_and(|left| left.is_zero() || left < longest) {
             return Some(Some(Cut::short("the time cap leaves no room for it")));
         }
-        let share = self.started.measure_budget / SHARE;
+        let share = self.run.started.measure_budget / SHARE;
         let late = elapsed.is_some_and(|elapsed| elapsed + longest > share);
         (taken >= FEWEST && late)
             .then(|| Some(Cut::short("more of it would take more than half of the time for measuring")))
@@ -181,29 +183,31 @@ impl Run {
             return Err(Error::machine(format!("the journal has no harvest of {key}")));
         };
         let both = [
-            (Contender::Baseline, self.started.base.0.clone()),
+            (Contender::Baseline, self.run.started.base.0.clone()),
             (Contender::Variant(key.clone()), harvest.commit.clone()),
         ];
         for (contender, commit) in both {
-            let protect = &self.settings.protect;
-            let made = self.fresh_tree(&contender, &live(&contender), &commit, protect).await?;
+            let protect = &self.judging.settings.protect;
+            let made = self.judging.fresh_tree(&contender, &live(&contender), &commit, protect).await?;
             let judged = match made {
                 Ok(judged) => judged,
                 Err(why) => return Ok(Err(format!("a fresh tree of {contender} can't be set up: {why}"))),
             };
-            self.settle(&judged.lease).await;
-            let kept =
-                self.open_lease(&contender, &format!("{}_pristine", contender.slug()), Purpose::Directories).await?;
+            self.leases.settle(&judged.lease).await;
+            let kept = self
+                .leases
+                .open_lease(&contender, &format!("{}_pristine", contender.slug()), Purpose::Directories)
+                .await?;
             self.copy_tree(&judged.lease, &kept).await?;
             pristine.insert(contender.clone(), kept);
-            self.close_lease(judged.lease).await?;
+            self.leases.close_lease(judged.lease).await?;
         }
         Ok(Ok(()))
     }
 
     async fn copy_tree(&self, from: &Lease, into: &Lease) -> Result<(), Error> {
         let order = Carry { path: TREE, from: &from.dir, into: &into.dir, without: &[] };
-        self.ports.workspace.carry(&order).await.map_err(machine)
+        self.workspace.carry(&order).await.map_err(machine)
     }
 
     /// One slice of each source for either of the two, whoever has the first turn by lot; each in a tree of its own.
@@ -216,18 +220,18 @@ impl Run {
     ) -> Result<Result<Vec<Slice>, Fault>, Error> {
         let known: &[Vec<Slice>] = facts.seen.fresh.get(key).map_or(&[], |fresh| &fresh.pairs);
         let index = FRESH.saturating_sub(u32::try_from(known.len()).unwrap_or(u32::MAX));
-        let seed = race::block_seed(self.started.seed, index);
+        let seed = race::block_seed(self.run.started.seed, index);
         let both = [Contender::Baseline, Contender::Variant(key.clone())];
         // How long a first slice takes is known from the baseline's.
-        let order = if known.is_empty() { both.to_vec() } else { race::shuffled(&both, self.started.seed, index) };
+        let order = if known.is_empty() { both.to_vec() } else { race::shuffled(&both, self.run.started.seed, index) };
         let mut slices: Vec<Slice> = Vec::new();
         for at in sources {
             for contender in &order {
-                let source = self.ports.sources[*at].name();
+                let source = self.sources[*at].name();
                 let before = facts.seen.blocks.iter().flat_map(|block| &block.slices).chain(known.iter().flatten());
                 let like = before.chain(&slices).filter(|s| s.source == source && s.contender == Contender::Baseline);
                 let longest = like.map(|slice| slice.timing.wall).max().filter(|_| *contender != Contender::Baseline);
-                let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
+                let slot = Slot { block: index, seed, limit: self.run.time_left(), brief: None };
                 match self.first_slice(*at, contender, pristine, slot, longest).await? {
                     Ok(slice) => slices.push(slice),
                     Err(Spoiled::Contender(why)) if *contender == Contender::Baseline => {
@@ -254,13 +258,13 @@ impl Run {
         slot: Slot,
         longest: Option<Duration>,
     ) -> Result<Result<Slice, Spoiled>, Error> {
-        let mut lease = self.open_lease(contender, &live(contender), Purpose::Services).await?;
+        let mut lease = self.leases.open_lease(contender, &live(contender), Purpose::Services).await?;
         self.furnish_copy(&mut lease, pristine).await?;
         // Nothing else is at work on the disk.
-        self.removed().await;
-        let judged = self.judged(lease).await?;
+        self.leases.removed().await;
+        let judged = self.judging.judged(lease).await?;
         let taken = self.only_slice(at, contender, &judged, slot, longest).await;
-        followed_by(taken, self.close_lease(judged.lease).await)
+        followed_by(taken, self.leases.close_lease(judged.lease).await)
     }
 
     async fn furnish_copy(&self, lease: &mut Lease, pristine: &PerContender<Lease>) -> Result<(), Error> {
@@ -269,11 +273,11 @@ impl Run {
         };
         self.copy_tree(from, lease).await?;
         let tree = lease.tree();
-        self.stand_on(lease, "fresh tree", tree.clone()).await?;
-        if let Some(why) = self.set_up(lease, &tree, &self.settings.migrate).await? {
+        self.leases.stand_on(lease, "fresh tree", tree.clone()).await?;
+        if let Some(why) = self.judging.set_up(lease, &tree, &self.judging.settings.migrate).await? {
             return Err(Error::machine(why));
         }
-        self.settle(lease).await;
+        self.leases.settle(lease).await;
         Ok(())
     }
 
@@ -285,8 +289,8 @@ impl Run {
         slot: Slot,
         longest: Option<Duration>,
     ) -> Result<Result<Slice, Spoiled>, Error> {
-        let source = &self.ports.sources[at];
-        let patience = self.first_patience(longest);
+        let source = &self.sources[at];
+        let patience = self.run.first_patience(longest);
         let slot = Slot { limit: patience.limit, ..slot };
         match source.open(&judged.site).await {
             Ok(mut meter) => {

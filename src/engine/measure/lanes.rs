@@ -1,10 +1,12 @@
 //! Measuring in parallel lanes: whether they are used, decided once before the first block, and a
 //! block in them. Where anything speaks against lanes, contenders are measured one after another.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::adapters::machine::Machine;
 use crate::adapters::metric::{Cadence, MetricSource, Slot};
 use crate::adapters::process::Site;
 use crate::domain::decision::Standing;
@@ -14,10 +16,11 @@ use crate::domain::measurement::{Block, Contender, Slice};
 use crate::domain::race;
 use crate::domain::timed::Clocks;
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::{Meters, Spoiled};
 use crate::engine::measure::pace::Pace;
 use crate::engine::patience::Patience;
-use crate::engine::run::{PerContender, Ports, Run};
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
 use crate::error::Error;
 
@@ -31,9 +34,14 @@ const SHARE: u32 = 4;
 const CHECK: u32 = u32::MAX;
 
 /// The lanes that this machine and the plan's sources allow for so many contenders, the baseline included.
-pub fn planned(ports: &Ports, wanted: Wanted, contenders: usize) -> Result<Lanes, Refusal> {
-    let lanes = Lanes::planned(&ports.machine.topology(), wanted, contenders)?;
-    let mut sources = ports.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock).peekable();
+pub fn planned(
+    machine: &dyn Machine,
+    sources: &[Arc<dyn MetricSource>],
+    wanted: Wanted,
+    contenders: usize,
+) -> Result<Lanes, Refusal> {
+    let lanes = Lanes::planned(&machine.topology(), wanted, contenders)?;
+    let mut sources = sources.iter().filter(|source| source.cadence() == Cadence::EachBlock).peekable();
     if sources.peek().is_none() {
         return Err(Refusal::Nothing);
     }
@@ -49,7 +57,7 @@ type Seen = Vec<(bool, Slice)>;
 /// Who is to be measured in which lane.
 type Seats = Vec<(u32, Contender)>;
 
-impl Run {
+impl Measuring {
     /// Decides whether blocks are measured in lanes, unless the journal knows it already. What was
     /// decided holds for the whole run, as long as the machine still has the cores.
     pub(in crate::engine) async fn choose_lanes(
@@ -61,11 +69,11 @@ impl Run {
         let known = facts.seen.lanes.as_ref().map(|decision| decision.lanes.as_ref());
         match known {
             Some(None) => return Ok(()),
-            Some(Some(lanes)) if lanes.fit(&self.ports.machine.topology()) => return Ok(()),
+            Some(Some(lanes)) if lanes.fit(&self.machine.topology()) => return Ok(()),
             Some(Some(_)) | None => {}
         }
         let contenders: Vec<_> = judged.keys().filter(|c| !facts.seen.ended.contains_key(c)).cloned().collect();
-        let decision = match planned(&self.ports, self.settings.lanes, contenders.len()) {
+        let decision = match planned(&*self.machine, &self.sources, self.settings.lanes, contenders.len()) {
             Ok(lanes) => self.check_lanes(lanes, &contenders, judged, budget).await?,
             Err(refusal) => {
                 let why = refusal.to_string();
@@ -75,11 +83,11 @@ impl Run {
                 Decision { lanes: None, why, check: Vec::new() }
             }
         };
-        self.note(facts, Record::Lanes(decision)).await
+        self.run.note(facts, Record::Lanes(decision)).await
     }
 
     fn tell_lanes(&self, text: String) {
-        self.tell(Event::Choice { what: "measuring".to_owned(), text });
+        self.run.tell(Event::Choice { what: "measuring".to_owned(), text });
     }
 
     /// Uses the lanes only where this plan's own sources see no difference between alone and beside others.
@@ -91,7 +99,7 @@ impl Run {
         budget: Duration,
     ) -> Result<Decision, Error> {
         let mut check =
-            Check { run: self, lanes: &lanes, judged, seen: Seen::new(), ends: Instant::now() + budget / SHARE };
+            Check { measuring: self, lanes: &lanes, judged, seen: Seen::new(), ends: Instant::now() + budget / SHARE };
         let passed = match check.baseline(contenders).await? {
             Ok(()) => check.variants(contenders).await?,
             failed => failed,
@@ -104,7 +112,7 @@ impl Run {
                 Decision { lanes: Some(lanes), why, check }
             }
             Err(why) => {
-                self.warn(format!("measured one after another, not in {} lanes: {why}", lanes.count()));
+                self.run.warn(format!("measured one after another, not in {} lanes: {why}", lanes.count()));
                 Decision { lanes: None, why, check }
             }
         })
@@ -121,9 +129,9 @@ impl Run {
         pace: &Pace,
     ) -> Result<Result<Block, Spoiled>, Error> {
         let mut slices = Vec::new();
-        for round in lanes.rounds(&standing.active, self.started.seed, slot.block) {
-            for source in self.ports.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock) {
-                self.check_stop()?;
+        for round in lanes.rounds(&standing.active, self.run.started.seed, slot.block) {
+            for source in self.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock) {
+                self.run.check_stop()?;
                 let metrics = source.metrics();
                 let seats: Seats = round.iter().filter(|(_, who)| standing.needs(who, &metrics)).cloned().collect();
                 let patience = |who: &Contender| self.patience(facts, source.name(), who, pace);
@@ -190,7 +198,7 @@ impl Run {
 
 /// The check: what is measured alone is measured beside others too, in the same lanes.
 struct Check<'a> {
-    run: &'a Run,
+    measuring: &'a Measuring,
     lanes: &'a Lanes,
     judged: &'a PerContender<Judged>,
     seen: Seen,
@@ -222,9 +230,9 @@ impl Check<'_> {
 
     /// Takes slices of these alone and of those crowds, in turns, and judges all that was seen so far.
     async fn compare(&mut self, crowds: &[Seats], alone: &[(u32, Contender)]) -> Result<Passed, Error> {
-        let run = self.run;
+        let measuring = self.measuring;
         for _ in 0..TRIES {
-            for source in run.ports.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock) {
+            for source in measuring.sources.iter().filter(|source| source.cadence() == Cadence::EachBlock) {
                 let ones = alone.iter().map(|seat| (true, std::slice::from_ref(seat)));
                 for (alone, seats) in ones.chain(crowds.iter().map(|crowd| (false, crowd.as_slice()))) {
                     if let Err(why) = self.take(&**source, alone, seats).await? {
@@ -242,19 +250,19 @@ impl Check<'_> {
         alone: bool,
         seats: &[(u32, Contender)],
     ) -> Result<Passed, Error> {
-        self.run.check_stop()?;
+        self.measuring.run.check_stop()?;
         let left = self.ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(Err("the check did not end within a quarter of the time for measuring".to_owned()));
         }
         // The same inputs for everyone, so that only lanes and neighbours differ.
-        let seed = race::block_seed(self.run.started.seed, CHECK);
+        let seed = race::block_seed(self.measuring.run.started.seed, CHECK);
         let slot = Slot { block: CHECK, seed, limit: Some(left), brief: None };
         let until = |_: &Contender| Patience::until(slot);
-        let taken = match self.run.at_once(source, seats, self.lanes, self.judged, slot, until).await {
+        let taken = match self.measuring.at_once(source, seats, self.lanes, self.judged, slot, until).await {
             Ok(taken) => taken,
             Err(error) => {
-                self.run.check_stop()?;
+                self.measuring.run.check_stop()?;
                 return Ok(Err(format!("the check failed: {error}")));
             }
         };

@@ -3,13 +3,14 @@
 use crate::adapters::metric::Slot;
 use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::{Meters, Spoiled};
 use crate::engine::patience::Patience;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::run::PerContender;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
-impl Run {
+impl Measuring {
     /// Compares the outputs of a block. Where contenders differ after the baseline left the race, the
     /// baseline has one more turn with the same inputs, which settles it. Where it could not be
     /// measured at all, nothing tells who is right.
@@ -23,7 +24,7 @@ impl Run {
     ) -> Result<Result<(), Spoiled>, Error> {
         let baseline = Contender::Baseline;
         while let Outputs::Disputed { source } = compare_outputs(slices) {
-            let at = self.ports.sources.iter().position(|known| known.name() == source);
+            let at = self.sources.iter().position(|known| known.name() == source);
             let (Some(at), false) = (at, facts.seen.ended.contains_key(&baseline)) else { return Ok(Ok(())) };
             match self.slice(at, &baseline, judged, meters, slot, Patience::until(slot)).await? {
                 Ok(slice) => slices.push(slice),

@@ -13,8 +13,8 @@ use crate::domain::landing;
 use crate::domain::measurement::Contender;
 use crate::domain::race::Rules;
 use crate::domain::statistics;
+use crate::engine::measure::Measuring;
 use crate::engine::patience::{Patience, SHORT};
-use crate::engine::run::Run;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
@@ -71,7 +71,7 @@ fn next_block(facts: &Facts, standing: &Standing) -> Duration {
     Duration::from_secs_f64(whole / facts.seen.at_once() as f64)
 }
 
-impl Run {
+impl Measuring {
     /// Whether another block is measured; adds to the budget where that would decide and may be done.
     pub(in crate::engine) fn goes_on(&self, pace: &mut Pace, facts: &Facts, standing: &Standing) -> bool {
         let next = next_block(facts, standing);
@@ -81,17 +81,18 @@ impl Run {
         if facts.seen.blocks.is_empty() && !pace.left().is_zero() || room {
             return true;
         }
-        if self.measures_on(standing.race.counted()) {
+        if self.run.measures_on(standing.race.counted()) {
             return true;
         }
-        let to_go = landing::blocks_to_go(self.started.require, &standing.race).filter(|_| self.started.extends);
+        let to_go =
+            landing::blocks_to_go(self.run.started.require, &standing.race).filter(|_| self.run.started.extends);
         let (Some(blocks), Some(spare)) = (to_go, spare) else { return false };
         let needed = next * blocks;
         if needed.is_zero() || needed > spare {
             return false;
         }
         pace.budget = pace.elapsed() + needed;
-        self.tell(Event::Choice {
+        self.run.tell(Event::Choice {
             what: "measuring".to_owned(),
             text: format!("goes on: about {blocks} more blocks decide, and the time cap leaves room for them"),
         });
@@ -101,8 +102,8 @@ impl Run {
     /// What is left of the time cap for blocks that take so long, less what it takes to measure again in fresh trees
     /// where somebody is faster than asked for.
     fn spare(&self, facts: &Facts, block: Duration) -> Option<Duration> {
-        let left = self.time_left()?;
-        let slowest = *self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.run.time_left()?;
+        let slowest = *self.judging.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
         let reserve = decision::takes(slowest, block);
         // Nobody has to be looked at as long as there is time for both.
         let scarce = left < block + reserve;
@@ -111,7 +112,7 @@ impl Run {
 
     /// When measuring ends at the latest: a rehearsal may need more than its budget.
     pub(in crate::engine) fn whole_limit(&self, left: Duration) -> Option<Duration> {
-        if self.started.rehearsal { self.time_left() } else { Some(left) }
+        if self.run.started.rehearsal { self.run.time_left() } else { Some(left) }
     }
 
     /// How long a slice of a contender at this source may take. The baseline's own slices have no measure but the time
@@ -134,35 +135,35 @@ impl Run {
 
     /// Logical CPUs that this process may use; 1 where the machine does not tell.
     fn cores(&self) -> f64 {
-        let topology = self.ports.machine.topology();
+        let topology = self.machine.topology();
         topology.cores.iter().map(|core| core.cpus.len()).sum::<usize>().max(1) as f64
     }
 
     /// Waits for a calmer machine as long as the configuration lets us.
     pub(in crate::engine) async fn await_calm(&self) -> Result<(), Error> {
         let Some(most) = self.settings.wait else { return Ok(()) };
-        let most = self.time_left().map_or(most, |left| most.min(left));
+        let most = self.run.time_left().map_or(most, |left| most.min(left));
         let (began, cores) = (Instant::now(), self.cores());
         let mut told = false;
         loop {
-            let before = self.ports.machine.load(&[]);
+            let before = self.machine.load(&[]);
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
-                () = self.stop.cancelled() => {}
+                () = self.run.stop.cancelled() => {}
             }
-            self.check_stop()?;
-            let Some(busy) = self.ports.machine.load(&[]).since(before).busy else { return Ok(()) };
+            self.run.check_stop()?;
+            let Some(busy) = self.machine.load(&[]).since(before).busy else { return Ok(()) };
             let used = busy.as_secs_f64() / LOOK.as_secs_f64();
             if used <= CALM * cores {
                 return Ok(());
             }
             if began.elapsed() + LOOK > most {
-                self.warn(format!("others still use {used:.1} of {cores:.0} cores; measuring begins all the same"));
+                self.run.warn(format!("others still use {used:.1} of {cores:.0} cores; measuring begins all the same"));
                 return Ok(());
             }
             if !std::mem::replace(&mut told, true) {
                 let text = format!("waits for a calmer machine: others use {used:.1} of {cores:.0} cores");
-                self.tell(Event::Choice { what: "measuring".to_owned(), text });
+                self.run.tell(Event::Choice { what: "measuring".to_owned(), text });
             }
         }
     }
@@ -171,7 +172,7 @@ impl Run {
     pub(in crate::engine) fn warn_of_load(&self, facts: &Facts) {
         let cores = self.cores();
         if let Some(used) = disturbance::usual(&facts.seen.blocks).filter(|used| *used > BUSY * cores) {
-            self.warn(format!(
+            self.run.warn(format!(
                 "the machine was busy while measuring: other programs used {used:.1} of its {cores:.0} cores, so that \
                  differences take longer to tell"
             ));
@@ -187,7 +188,7 @@ impl Run {
         let fewest = DECIDING + Rules::default().warmup;
         let budget = pace.budget.as_secs_f64();
         let block = decision::block_time(&facts.seen).as_secs_f64();
-        self.warn(if facts.seen.blocks.is_empty() {
+        self.run.warn(if facts.seen.blocks.is_empty() {
             format!(
                 "one block takes longer than the whole budget for measuring, which is {budget:.1} s: raise \
                  `measure.budget`, {fewest} blocks are the fewest that can decide"

@@ -9,7 +9,8 @@ use crate::domain::load::Rate;
 use crate::domain::measurement::Contender;
 use crate::domain::race;
 use crate::engine::judge::tree::Judged;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::measure::Measuring;
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
 use crate::error::Error;
 
@@ -19,10 +20,10 @@ const SHARE: u32 = 4;
 /// No block has this number, so that what is asked here is asked of nobody again.
 const TRIAL: u32 = u32::MAX - 1;
 
-impl Run {
+impl Measuring {
     /// Holds every source to the rate that the journal knows.
     pub(in crate::engine) fn hold_rates(&self, facts: &Facts) {
-        for source in &self.ports.sources {
+        for source in &self.sources {
             if let Some(rate) = facts.seen.rates.get(source.name()) {
                 source.fix_rate(rate.held);
             }
@@ -37,12 +38,12 @@ impl Run {
         budget: Duration,
     ) -> Result<(), Error> {
         let ends = Instant::now() + budget / SHARE;
-        for source in &self.ports.sources {
+        for source in &self.sources {
             let Some(asked) = source.rate().filter(|_| !facts.seen.rates.contains_key(source.name())) else { continue };
             let Some(tree) = judged.get(&Contender::Baseline) else { continue };
             let slot = Slot {
                 block: TRIAL,
-                seed: race::block_seed(self.started.seed, TRIAL),
+                seed: race::block_seed(self.run.started.seed, TRIAL),
                 limit: Some(ends.saturating_duration_since(Instant::now())),
                 brief: None,
             };
@@ -55,15 +56,15 @@ impl Run {
                 on_time: held.on_time,
             };
             if let Some(text) = rate.told() {
-                self.warn(text);
+                self.run.warn(text);
             }
-            for metric in self.plan().metrics.iter().filter(|m| source.metrics().contains(&m.name)) {
+            for metric in self.run.plan().metrics.iter().filter(|m| source.metrics().contains(&m.name)) {
                 if rate.hides(&metric.bound) {
                     let (name, bound) = (&metric.name, metric.bound);
-                    self.warn(format!("whether {name} is {bound} can't be judged by that: a miss stays open"));
+                    self.run.warn(format!("whether {name} is {bound} can't be judged by that: a miss stays open"));
                 }
             }
-            self.note(facts, Record::Rate(rate)).await?;
+            self.run.note(facts, Record::Rate(rate)).await?;
         }
         self.hold_rates(facts);
         Ok(())
@@ -72,15 +73,15 @@ impl Run {
     /// What this machine holds; `None` where that can't be told now: whose fault it is will show when it is
     /// measured.
     async fn held(&self, source: &dyn MetricSource, tree: &Judged, slot: Slot) -> Result<Option<Held>, Error> {
-        self.check_stop()?;
+        self.run.check_stop()?;
         let mut meter = match source.open(&tree.site).await {
             Ok(meter) => meter,
-            Err(MetricError::Process(error)) => return Err(crate::engine::resources::lease::machine(error)),
+            Err(MetricError::Process(error)) => return Err(crate::engine::trouble::machine(error)),
             Err(_) => return Ok(None),
         };
         let held = meter.held(slot).await;
         meter.close().await;
-        self.check_stop()?;
+        self.run.check_stop()?;
         Ok(held.ok().flatten())
     }
 }

@@ -13,9 +13,10 @@ use crate::domain::race::{self, Rules};
 use crate::domain::statistics;
 use crate::domain::timed::Clocks;
 use crate::engine::judge::tree::Judged;
+use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::{Meters, Spoiled, close};
 use crate::engine::patience::Patience;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::run::PerContender;
 use crate::error::{Error, followed_by};
 
 /// A bound that so many blocks could not settle is judged by the value as tables show it.
@@ -58,7 +59,7 @@ fn shown(values: &[Quantity]) -> Option<Quantity> {
     middle(values, |numbers| statistics::trimmed_mean(numbers, 0.2))
 }
 
-impl Run {
+impl Measuring {
     /// What bounds the merged tree misses. Bounds relative to the baseline are taken against the
     /// target as it is now.
     pub(crate) async fn missed_after_merge(
@@ -68,20 +69,20 @@ impl Run {
         target: &CommitId,
     ) -> Result<Vec<String>, Error> {
         let mut trees = PerContender::from([(contender.clone(), merged)]);
-        let relative = self.plan().metrics.iter().any(|m| matches!(m.bound.limit, Limit::Relative(_)));
+        let relative = self.run.plan().metrics.iter().any(|m| matches!(m.bound.limit, Limit::Relative(_)));
         if relative {
-            let fresh = self.fresh_tree(&Contender::Baseline, "baseline_target", &target.0, &[]).await?;
+            let fresh = self.judging.fresh_tree(&Contender::Baseline, "baseline_target", &target.0, &[]).await?;
             let tree = fresh.map_err(|message| Error::machine(format!("the target can't be set up: {message}")))?;
             trees.insert(Contender::Baseline, tree);
         }
         for tree in trees.values() {
-            self.settle(&tree.lease).await;
+            self.leases.settle(&tree.lease).await;
         }
         let mut meters = Meters::new();
         let mut watched = self.watch(contender, &trees, &mut meters).await;
         close(&mut meters).await;
         for (_, tree) in trees {
-            watched = followed_by(watched, self.close_lease(tree.lease).await);
+            watched = followed_by(watched, self.leases.close_lease(tree.lease).await);
         }
         Ok(watched?.iter().filter_map(Watched::fault).collect())
     }
@@ -98,21 +99,21 @@ impl Run {
             values: Vec::new(),
             baselines: Vec::new(),
         };
-        let mut watched: Vec<_> = self.plan().metrics.iter().map(new).collect();
+        let mut watched: Vec<_> = self.run.plan().metrics.iter().map(new).collect();
         let mut exact: BTreeMap<(Contender, MetricName), Quantity> = BTreeMap::new();
         let everyone: Vec<_> = trees.keys().cloned().collect();
         let mut clocks = Clocks::default();
         for index in 0..BLOCKS {
-            let seed = race::block_seed(self.started.seed ^ u64::from(u32::MAX), index);
-            let slot = Slot { block: index, seed, limit: self.time_left(), brief: None };
+            let seed = race::block_seed(self.run.started.seed ^ u64::from(u32::MAX), index);
+            let slot = Slot { block: index, seed, limit: self.run.time_left(), brief: None };
             let mut read = exact.clone();
             let mut slices = Vec::new();
             for who in race::shuffled(&everyone, seed, index) {
-                for (at, source) in self.ports.sources.iter().enumerate() {
+                for (at, source) in self.sources.iter().enumerate() {
                     if source.cadence() == Cadence::Once && index > 0 {
                         continue;
                     }
-                    self.check_stop()?;
+                    self.run.check_stop()?;
                     let slice = match self.slice(at, &who, trees, meters, slot, Patience::until(slot)).await? {
                         Ok(slice) => slice,
                         Err(Spoiled::Contender(why)) | Err(Spoiled::Machine(why)) => return Err(Error::machine(why)),

@@ -6,11 +6,12 @@ use crate::domain::measurement::Contender;
 use crate::domain::plan::VariantKey;
 use crate::domain::verdict::Verdict;
 use crate::engine::judge::tree::Judged;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::measure::Measuring;
+use crate::engine::run::PerContender;
 use crate::engine::state::{Facts, Record};
 use crate::error::Error;
 
-impl Run {
+impl Measuring {
     /// Counts the instructions of the variants that can't be told apart, where the configuration asks for it and
     /// there are two at least. A variant that can't be counted is only not counted.
     pub(in crate::engine) async fn break_ties(
@@ -18,7 +19,7 @@ impl Run {
         judged: &PerContender<Judged>,
         mut facts: Facts,
     ) -> Result<Facts, Error> {
-        let Some(source) = &self.ports.tie_breaker else { return Ok(facts) };
+        let Some(source) = &self.tie_breaker else { return Ok(facts) };
         let tied = tied(&facts)?;
         if tied.len() < 2 {
             return Ok(facts);
@@ -29,16 +30,16 @@ impl Run {
                 continue;
             };
             match self.counted(&**source, tree).await? {
-                Ok(instructions) => self.note(&mut facts, Record::TieBreak { contender, instructions }).await?,
-                Err(why) => self.warn(format!("the instructions of {contender} were not counted: {why}")),
+                Ok(instructions) => self.run.note(&mut facts, Record::TieBreak { contender, instructions }).await?,
+                Err(why) => self.run.warn(format!("the instructions of {contender} were not counted: {why}")),
             }
         }
         Ok(facts)
     }
 
     async fn counted(&self, source: &dyn MetricSource, tree: &Judged) -> Result<Result<u64, String>, Error> {
-        self.check_stop()?;
-        let slot = Slot { block: 0, seed: self.started.seed, limit: self.time_left(), brief: None };
+        self.run.check_stop()?;
+        let slot = Slot { block: 0, seed: self.run.started.seed, limit: self.run.time_left(), brief: None };
         let sample = match source.open(&tree.site).await {
             Ok(mut meter) => {
                 let sample = meter.sample(slot).await;
@@ -47,11 +48,11 @@ impl Run {
             }
             Err(error) => Err(error),
         };
-        self.check_stop()?;
+        self.run.check_stop()?;
         Ok(match sample {
             // Counts are whole numbers far below what a float holds exactly.
             Ok(sample) => sample.readings.first().map(|r| r.value.value() as u64).ok_or_else(|| "no value".to_owned()),
-            Err(MetricError::Process(error)) => return Err(crate::engine::resources::lease::machine(error)),
+            Err(MetricError::Process(error)) => return Err(crate::engine::trouble::machine(error)),
             Err(error) => Err(error.to_string()),
         })
     }

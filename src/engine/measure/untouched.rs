@@ -8,7 +8,8 @@ use crate::adapters::git::CommitId;
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{ChangeSize, Exclusion};
 use crate::engine::judge::tree::Judged;
-use crate::engine::run::{PerContender, Run};
+use crate::engine::measure::Measuring;
+use crate::engine::run::PerContender;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
@@ -36,7 +37,7 @@ fn changed(path: &str, contender: &Contender, when: &str) -> Error {
         .hint("tests and benchmarks that rewrite code have to do so elsewhere")
 }
 
-impl Run {
+impl Measuring {
     /// What the variants changed, as it is in each judged tree now. Where tests wrote something else there than was
     /// committed, the run ends.
     pub(in crate::engine) async fn code(&self, judged: &PerContender<Judged>, facts: &Facts) -> Result<Code, Error> {
@@ -44,12 +45,12 @@ impl Run {
         for (contender, tree) in judged {
             let harvest = contender.key().and_then(|key| facts.seen.harvests.get(key));
             let commit = harvest.map(|(harvest, ..)| CommitId(harvest.commit.clone()));
-            let commit = commit.unwrap_or_else(|| self.started.base.clone());
+            let commit = commit.unwrap_or_else(|| self.run.started.base.clone());
             for path in paths(facts) {
-                let found = self.ports.workspace.look(&tree.site.tree, path).await;
+                let found = self.workspace.look(&tree.site.tree, path).await;
                 // Attributes may let files stand in a tree otherwise than in a commit.
                 let later = found.changed.is_some_and(|changed| changed > tree.ready);
-                if later && found.bytes != self.ports.git.file_at(&commit, path).await? {
+                if later && found.bytes != self.git.file_at(&commit, path).await? {
                     return Err(changed(path, contender, "tested"));
                 }
                 code.insert((contender.clone(), path.clone()), found.bytes);
@@ -68,7 +69,7 @@ impl Run {
         let mut first = None;
         for ((contender, path), bytes, tree) in self.differing(before, judged).await {
             let back = match bytes {
-                Some(bytes) => self.ports.workspace.put_back(&tree.site.tree, path, bytes).await.is_ok(),
+                Some(bytes) => self.workspace.put_back(&tree.site.tree, path, bytes).await.is_ok(),
                 None => false,
             };
             // What the baseline's program does, any contender's does; and the others can't go on with other code.
@@ -102,7 +103,7 @@ impl Run {
         for (place, bytes) in before {
             let (contender, path) = place;
             let Some(tree) = judged.get(contender) else { continue };
-            if self.ports.workspace.look(&tree.site.tree, path).await.bytes != *bytes {
+            if self.workspace.look(&tree.site.tree, path).await.bytes != *bytes {
                 found.push((place, bytes, tree));
             }
         }

@@ -92,7 +92,7 @@ async fn where_nothing_is_better_than_the_baseline_the_document_says_so_and_noth
 #[tokio::test]
 async fn a_variant_that_misses_a_bound_does_not_win_whatever_its_points() {
     let mut world = World::of(&[("A", "85"), ("B", "88")]);
-    world.settings.require = Require::Leader;
+    world.settings.land.require = Require::Leader;
     world.started.require = Require::Leader;
     let conclusion = world.carry_out().await.unwrap();
     assert_eq!(conclusion.scoreboard.lands(), None);

@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::service::{ServiceResource, maker, use_of};
+use crate::adapters::git::Git;
+use crate::adapters::service::{Service, ServiceResource, maker, use_of};
+use crate::adapters::workspace::Workspace;
 use crate::engine::holding::Holding;
-use crate::engine::resources::lease::{Lease, machine};
-use crate::engine::run::Run;
+use crate::engine::resources::Leases;
+use crate::engine::resources::lease::Lease;
 use crate::engine::state::{Record, Resource};
+use crate::engine::trouble::machine;
 use crate::error::Error;
 
-impl Run {
+impl Leases {
     /// Ends every process of a lease and removes what it holds, last made first. Its files are out of their
     /// place when this returns, and gone when `Run::removed` does. What can't be removed is told and stays in the
     /// journal, for `gc` to take.
@@ -31,21 +34,22 @@ impl Run {
     }
 
     fn left(&self, error: &Error) {
-        self.warn(format!("something of a trial is left, which `blueprint gc` removes: {}", error.message));
+        self.run.warn(format!("something of a trial is left, which `blueprint gc` removes: {}", error.message));
     }
 
     async fn give_back(&self, mut holding: Holding) -> Result<(), Error> {
         holding.walls.close().await;
-        self.ports.exec.sweep("BLUEPRINT_LEASE", &self.marker(&holding.dir)).await;
+        self.exec.sweep("BLUEPRINT_LEASE", &self.marker(&holding.dir)).await;
         let aside = self.put_aside(&holding.dir).await;
+        let means = Means { workspace: &*self.workspace, git: &*self.git, services: &self.services };
         while let Some(resource) = holding.resources.pop() {
             match &resource {
                 Resource::Directory { path } if *path == holding.dir => {
                     self.remove_in_background(aside.clone(), resource).await;
                 }
-                _ => match remove(&self.ports, &self.started.state, &resource).await {
-                    Ok(()) => self.log.write(&Record::Removed { resource }).await?,
-                    Err(error) => self.warn(format!(
+                _ => match remove(&means, &self.run.started.state, &resource).await {
+                    Ok(()) => self.run.log.write(&Record::Removed { resource }).await?,
+                    Err(error) => self.run.warn(format!(
                         "something of {} is left, which `blueprint gc` removes: {}",
                         holding.contender, error.message
                     )),
@@ -59,8 +63,8 @@ impl Run {
     /// removed from there.
     async fn put_aside(&self, dir: &Path) -> PathBuf {
         let number = self.removals.number();
-        let aside = self.started.state.join(format!("removed-{number}"));
-        match self.ports.workspace.put_aside(dir, &aside).await {
+        let aside = self.run.started.state.join(format!("removed-{number}"));
+        match self.workspace.put_aside(dir, &aside).await {
             Ok(()) => aside,
             Err(_) => dir.to_owned(),
         }
@@ -68,7 +72,7 @@ impl Run {
 
     /// Removes what was put aside, and then records that the lease's directory is gone.
     async fn remove_in_background(&self, aside: PathBuf, resource: Resource) {
-        let (workspace, log) = (Arc::clone(&self.ports.workspace), self.log.clone());
+        let (workspace, log) = (Arc::clone(&self.workspace), self.run.log.clone());
         let removal = async move {
             workspace.remove(&aside).await.map_err(machine)?;
             log.write(&Record::Removed { resource }).await
@@ -86,9 +90,16 @@ impl Run {
     }
 }
 
+/// What resources are removed by.
+pub(super) struct Means<'a> {
+    pub workspace: &'a dyn Workspace,
+    pub git: &'a dyn Git,
+    pub services: &'a [Arc<dyn Service>],
+}
+
 /// Removes one journaled resource, whole or half-made. Of what lies below the run's directory `state`
 /// nothing is reached through a link.
-pub(crate) async fn remove(ports: &crate::engine::run::Ports, state: &Path, resource: &Resource) -> Result<(), Error> {
+pub(super) async fn remove(ports: &Means<'_>, state: &Path, resource: &Resource) -> Result<(), Error> {
     match resource {
         Resource::Directory { path } => {
             ports.workspace.unlink_detours(state, path).await.map_err(machine)?;
@@ -103,7 +114,7 @@ pub(crate) async fn remove(ports: &crate::engine::run::Ports, state: &Path, reso
             ports.git.remove_worktree(path).await?;
             ports.git.delete_branch(branch).await?;
         }
-        Resource::Service { service } => match maker(&ports.services, service) {
+        Resource::Service { service } => match maker(ports.services, service) {
             Some(port) => port.remove(service).await?,
             None => return Err(unconfigured(service)),
         },

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::adapters::git::CommitId;
 use crate::adapters::process::{Environment, PREFIX};
-use crate::adapters::service::{LeaseName, Service, ServiceError};
+use crate::adapters::service::{LeaseName, Service};
 use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
 use crate::domain::race;
 use crate::engine::holding::{Forgotten, Holding, Walls};
-use crate::engine::run::Run;
+use crate::engine::resources::Leases;
 use crate::engine::state::{Record, Resource};
+use crate::engine::trouble::machine;
 use crate::error::{Error, followed_by};
 
 /// Ports that each lease gets.
@@ -106,10 +107,10 @@ pub enum Purpose {
     Directories,
 }
 
-impl Run {
+impl Leases {
     /// Opens a lease. `name` tells leases of one contender apart (`a`, `a_judge`).
     pub(crate) async fn open_lease(&self, contender: &Contender, name: &str, purpose: Purpose) -> Result<Lease, Error> {
-        let dir = self.place(name);
+        let dir = self.run.place(name);
         let mut lease = Lease {
             contender: contender.clone(),
             dir,
@@ -141,9 +142,9 @@ impl Run {
     async fn fill_lease(&self, lease: &mut Lease, name: &str, purpose: Purpose) -> Result<(), Error> {
         let directory = Resource::Directory { path: lease.dir.clone() };
         self.intend(lease, directory.clone()).await?;
-        self.ports.workspace.remove(&lease.dir).await.map_err(machine)?;
+        self.workspace.remove(&lease.dir).await.map_err(machine)?;
         for part in [lease.scratch(), lease.dir.join("tmp")] {
-            self.ports.workspace.make_private(&part).await.map_err(machine)?;
+            self.workspace.make_private(&part).await.map_err(machine)?;
         }
         self.made(lease, directory).await?;
         let (whole, scratch) = (lease.dir.clone(), lease.scratch());
@@ -151,7 +152,7 @@ impl Run {
         self.stand_on(lease, "scratch directory", scratch).await?;
         self.identify(lease).await?;
         if purpose == Purpose::Services {
-            for service in &self.ports.services {
+            for service in &self.services {
                 self.lease_service(lease, name, &**service).await?;
             }
         }
@@ -165,7 +166,7 @@ impl Run {
         name: &'static str,
         path: PathBuf,
     ) -> Result<(), Error> {
-        let footing = self.ports.workspace.footing(&path).await.map_err(machine)?;
+        let footing = self.workspace.footing(&path).await.map_err(machine)?;
         lease.grounds.push(Ground { name, path, footing });
         Ok(())
     }
@@ -174,7 +175,7 @@ impl Run {
     /// move them away and put others in their place, a link to anywhere above all.
     pub async fn replaced(&self, lease: &Lease) -> Option<String> {
         for Ground { name, path, footing } in &lease.grounds {
-            if let Some(how) = self.ports.workspace.replaced(path, footing).await {
+            if let Some(how) = self.workspace.replaced(path, footing).await {
                 return Some(format!("its {name} {how}: {}", path.display()));
             }
         }
@@ -182,7 +183,7 @@ impl Run {
     }
 
     async fn identify(&self, lease: &mut Lease) -> Result<(), Error> {
-        let ports = self.ports.workspace.ports(PORTS).await.map_err(machine)?;
+        let ports = self.workspace.ports(PORTS).await.map_err(machine)?;
         for (index, port) in ports.iter().enumerate() {
             lease.env.insert(format!("BLUEPRINT_PORT_{index}"), port.to_string());
         }
@@ -190,11 +191,10 @@ impl Run {
             lease.env.insert("PORT".to_owned(), first.to_string());
         }
         // A slice of measuring has one of its own beside it.
-        let temporary =
-            lease.dir.join("tmp").join(format!("{PREFIX}{:08x}", self.ports.workspace.random() & 0xffff_ffff));
-        self.ports.workspace.make_private(&temporary).await.map_err(machine)?;
+        let temporary = lease.dir.join("tmp").join(format!("{PREFIX}{:08x}", self.workspace.random() & 0xffff_ffff));
+        self.workspace.make_private(&temporary).await.map_err(machine)?;
         lease.env.insert("TMPDIR".to_owned(), temporary.display().to_string());
-        lease.env.insert("BLUEPRINT_RUN".to_owned(), self.started.run.clone());
+        lease.env.insert("BLUEPRINT_RUN".to_owned(), self.run.started.run.clone());
         lease.env.insert("BLUEPRINT_VARIANT".to_owned(), lease.contender.told());
         lease.env.insert("BLUEPRINT_LEASE".to_owned(), self.marker(&lease.dir));
         self.look_alike(lease).await
@@ -203,11 +203,11 @@ impl Run {
     /// What a slice of measuring is told, everything else of the lease is told too, in the same form: no program
     /// can know by them that it is measured. What is written there is read by nobody.
     async fn look_alike(&self, lease: &mut Lease) -> Result<(), Error> {
-        let seed = race::block_seed(self.started.seed, SET_UP);
+        let seed = race::block_seed(self.run.started.seed, SET_UP);
         lease.env.insert("BLUEPRINT_SEED".to_owned(), seed.to_string());
         for (variable, name) in PLACES {
-            let place = lease.scratch().join(format!("{PREFIX}{:016x}", self.ports.workspace.random()));
-            self.ports.workspace.make_private(&place).await.map_err(machine)?;
+            let place = lease.scratch().join(format!("{PREFIX}{:016x}", self.workspace.random()));
+            self.workspace.make_private(&place).await.map_err(machine)?;
             lease.env.insert((*variable).to_owned(), place.join(name).display().to_string());
         }
         Ok(())
@@ -216,11 +216,11 @@ impl Run {
     /// What marks every process of a lease.
     pub(super) fn marker(&self, dir: &Path) -> String {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        format!("{}/{name}", self.started.run)
+        format!("{}/{name}", self.run.started.run)
     }
 
     async fn lease_service(&self, lease: &mut Lease, name: &str, service: &dyn Service) -> Result<(), Error> {
-        let intent = service.intend(&LeaseName { run: self.started.run.clone(), contender: name.to_owned() });
+        let intent = service.intend(&LeaseName { run: self.run.started.run.clone(), contender: name.to_owned() });
         self.intend(lease, Resource::Service { service: intent.clone() }).await?;
         let ready = service.create(&intent).await?;
         self.made(lease, Resource::Service { service: ready.resource }).await?;
@@ -232,10 +232,10 @@ impl Run {
 
     /// Adds the variant's worktree to a lease.
     pub(crate) async fn lease_worktree(&self, lease: &mut Lease, slug: &str, base: &CommitId) -> Result<(), Error> {
-        let (path, branch, kept) = (lease.worktree(), self.branch(slug), self.kept_ref(slug));
+        let (path, branch, kept) = (lease.worktree(), self.run.branch(slug), self.run.kept_ref(slug));
         let worktree = Resource::Worktree { path: path.clone(), branch: branch.clone(), kept };
         self.intend(lease, worktree.clone()).await?;
-        self.ports.git.add_worktree(&path, &branch, base).await?;
+        self.git.add_worktree(&path, &branch, base).await?;
         self.made(lease, worktree).await?;
         self.stand_on(lease, "worktree", path.clone()).await
     }
@@ -245,11 +245,11 @@ impl Run {
         if self.settings.carry.is_empty() {
             return Ok(());
         }
-        let known = || async { Ok::<_, Error>(self.ports.git.paths_at(&self.started.base).await?) };
+        let known = || async { Ok::<_, Error>(self.git.paths_at(&self.run.started.base).await?) };
         let without = self.tracked.get_or_try_init(known).await?;
         for path in &self.settings.carry {
-            let order = Carry { path, from: self.ports.git.root(), into, without };
-            self.ports.workspace.carry(&order).await.map_err(machine)?;
+            let order = Carry { path, from: self.git.root(), into, without };
+            self.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
     }
@@ -257,15 +257,15 @@ impl Run {
     /// Gives a tree what was built in the baseline's judged one: copies of its folders, which nobody else sees, and to
     /// files that are the same the times that they have there.
     pub(crate) async fn build_on_baseline(&self, into: &Path) -> Result<(), Error> {
-        let baseline = self.place(&judging(&Contender::Baseline.slug())).join(TREE);
+        let baseline = self.run.place(&judging(&Contender::Baseline.slug())).join(TREE);
         if baseline == into || self.settings.built.is_empty() {
             return Ok(());
         }
         let others: Vec<_> = self.settings.built.iter().chain(&self.settings.carry).cloned().collect();
-        self.ports.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
+        self.workspace.same_times(&baseline, into, &others).await.map_err(machine)?;
         for path in &self.settings.built {
             let order = Carry { path, from: &baseline, into, without: &[] };
-            self.ports.workspace.carry(&order).await.map_err(machine)?;
+            self.workspace.carry(&order).await.map_err(machine)?;
         }
         Ok(())
     }
@@ -273,14 +273,15 @@ impl Run {
     /// Writes down the worktree that hooks are about to be run in; where it is to be.
     pub(in crate::engine) async fn intend_hooks(&self, lease: &mut Lease) -> Result<PathBuf, Error> {
         let (path, slug) = (lease.worktree(), "hooks");
-        let worktree = Resource::Worktree { path: path.clone(), branch: self.branch(slug), kept: self.kept_ref(slug) };
+        let worktree =
+            Resource::Worktree { path: path.clone(), branch: self.run.branch(slug), kept: self.run.kept_ref(slug) };
         self.intend(lease, worktree).await?;
         Ok(path)
     }
 
     async fn intend(&self, lease: &mut Lease, resource: Resource) -> Result<(), Error> {
         let record = Record::Intended { contender: lease.contender.clone(), resource: resource.clone() };
-        self.log.write(&record).await?;
+        self.run.log.write(&record).await?;
         lease.held.push(resource);
         Ok(())
     }
@@ -289,46 +290,7 @@ impl Run {
         if let Some(held) = lease.held.iter_mut().find(|held| held.same_as(&resource)) {
             held.clone_from(&resource);
         }
-        self.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
-    }
-}
-
-/// An error of the machine with its cause.
-pub fn machine(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = inner.source();
-    }
-    Error::machine(message)
-}
-
-impl From<ServiceError> for Error {
-    fn from(error: ServiceError) -> Self {
-        let remedy = error.remedy();
-        let error = machine(error);
-        match remedy {
-            Some(remedy) => error.hint(remedy),
-            None => error,
-        }
-    }
-}
-
-impl From<crate::adapters::git::GitError> for Error {
-    fn from(error: crate::adapters::git::GitError) -> Self {
-        use crate::adapters::git::GitError as Git;
-        let kind = match error {
-            Git::NotARepository(_) | Git::Unsupported(_) | Git::NoBranch(_) => crate::error::ExitCode::Usage,
-            Git::ConfigurationChanged(_) => crate::error::ExitCode::LandingBlocked,
-            Git::Harvest(_) | Git::Failed { .. } | Git::Process(_) | Git::Io { .. } => crate::error::ExitCode::Machine,
-        };
-        let changed = matches!(error, Git::ConfigurationChanged(_));
-        let error = Self::new(kind, error.to_string());
-        if changed { error.hint("look at it (git config --show-origin --list), then: blueprint resume") } else { error }
+        self.run.log.write(&Record::Made { contender: lease.contender.clone(), resource }).await
     }
 }
 

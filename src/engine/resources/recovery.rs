@@ -1,9 +1,10 @@
 //! After a crash: what a run left is removed by what its journal says it meant to make.
 
 use crate::adapters::service::use_of;
-use crate::engine::resources::{giving_back, lease};
-use crate::engine::run::Ports;
+use crate::engine::ports::Ports;
+use crate::engine::resources::giving_back;
 use crate::engine::state::{Facts, Log, Record};
+use crate::engine::trouble::machine;
 use crate::error::Error;
 
 /// What `gc` did, or would do, for one run.
@@ -23,16 +24,17 @@ pub async fn clean(ports: &Ports, log: &Log, facts: &Facts) -> Result<Cleaned, E
     let run = facts.seen.started.run.clone();
     let processes = ports.exec.sweep("BLUEPRINT_RUN", &run).await;
     ports.git.tidy(Some(&run)).await?;
+    let means = giving_back::Means { workspace: &*ports.workspace, git: &*ports.git, services: &ports.services };
     let mut resources = Vec::new();
     for (_, resource) in facts.live.iter().rev() {
         resources.push(describe(resource));
-        giving_back::remove(ports, &facts.seen.started.state, resource).await?;
+        giving_back::remove(&means, &facts.seen.started.state, resource).await?;
         log.write(&Record::Removed { resource: resource.clone() }).await?;
     }
     for service in &ports.services {
         service.tidy().await?;
     }
-    ports.workspace.remove(&facts.seen.started.state).await.map_err(lease::machine)?;
+    ports.workspace.remove(&facts.seen.started.state).await.map_err(machine)?;
     Ok(Cleaned { run, resources, processes })
 }
 

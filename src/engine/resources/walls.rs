@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::adapters::process::{Executor, Order};
-use crate::engine::resources::lease::{Lease, machine};
-use crate::engine::run::Run;
+use crate::engine::resources::Leases;
+use crate::engine::resources::lease::Lease;
+use crate::engine::trouble::machine;
 use crate::error::Error;
 
 /// The lease's place for what its programs leave in the home and among temporary files.
 const PRIVATE: &str = "private";
 
-impl Run {
+impl Leases {
     /// Runs programs in a lease. Its walls are opened with the first, when its directories are there.
     pub async fn within(&self, lease: &Lease) -> Result<Arc<dyn Executor>, Error> {
-        let Some(sandbox) = &self.ports.sandbox else { return Ok(Arc::clone(&self.ports.exec)) };
+        let Some(sandbox) = &self.sandbox else { return Ok(Arc::clone(&self.exec)) };
         let open = || async { sandbox.open(&self.order(lease).await).await.map_err(machine) };
         Ok(lease.walls.0.get_or_try_init(open).await?.executor())
     }
@@ -29,7 +30,7 @@ impl Run {
         };
         if let Some(first) = left.first() {
             let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
-            self.warn(format!(
+            self.run.warn(format!(
                 "{}: set-up or tests left {first}{more} running, which was killed before anything is measured; what \
                  metrics need is started by `http`, `database` and `cache`, or outside of the run",
                 lease.contender
@@ -41,7 +42,7 @@ impl Run {
     async fn there(&self, paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
         let mut there = Vec::new();
         for path in paths {
-            if self.ports.workspace.footing(&path).await.is_ok() {
+            if self.workspace.footing(&path).await.is_ok() {
                 there.push(path);
             }
         }
@@ -49,9 +50,9 @@ impl Run {
     }
 
     async fn order(&self, lease: &Lease) -> Order {
-        let (git, settings) = (&self.ports.git, &self.settings);
+        let (git, settings) = (&self.git, &self.settings);
         let (tree, work) = (lease.tree(), lease.worktree());
-        let state = self.started.state.parent().unwrap_or(&self.started.state).to_owned();
+        let state = self.run.started.state.parent().unwrap_or(&self.run.started.state).to_owned();
         let mut order = Order {
             private: lease.dir.join(PRIVATE),
             hidden: vec![git.root().to_owned(), git.common_dir().to_owned(), state],

@@ -27,7 +27,7 @@ pub enum Right {
 }
 
 /// A configured server.
-pub struct Admin {
+pub(super) struct Admin {
     /// How it is reached.
     pub server: Server,
 }

@@ -44,7 +44,7 @@ const TIDY_LIMIT: Duration = Duration::from_secs(5);
 const USE: i64 = LOCK + 1;
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Database,
     engine: ENGINE,
     schemes: SCHEMES,

@@ -27,7 +27,7 @@ pub(crate) const KIND: &str = "postgresql-schema";
 const ROUNDS: usize = 200;
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Database,
     engine: ENGINE,
     schemes: SCHEMES,

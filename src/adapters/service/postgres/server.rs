@@ -36,7 +36,7 @@ pub(crate) const KIND: &str = "postgresql-server";
 const SHARED: &str = "/var/lib/blueprint";
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Database,
     engine: ENGINE,
     schemes: SCHEMES,

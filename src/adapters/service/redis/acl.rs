@@ -19,7 +19,7 @@ const KIND: &str = "acl";
 const STEP: u32 = 1000;
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Cache,
     engine: ENGINE,
     schemes: SCHEMES,

@@ -6,7 +6,7 @@ use crate::adapters::service::ServiceError;
 
 /// A configured server's address with its credentials. Can't be printed; `place` can.
 #[derive(Clone)]
-pub struct Address(Url);
+pub(super) struct Address(Url);
 
 impl Address {
     /// Reads `redis://[user:password@]host[:port][/database]`.

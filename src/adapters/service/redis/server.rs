@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_millis(2);
 const ATTEMPTS: usize = 3;
 
 /// Its line in the table.
-pub const WAY: Way = Way {
+pub(crate) const WAY: Way = Way {
     used_as: Use::Cache,
     engine: ENGINE,
     schemes: SCHEMES,

@@ -24,7 +24,7 @@ async fn a_metric_that_the_baseline_can_not_have_ends_the_run_before_any_agent_s
 #[tokio::test]
 async fn a_metric_that_the_baseline_need_not_have_puts_the_baseline_out_and_not_the_run() {
     let mut world = world();
-    world.settings.missing_on_base.insert(metric());
+    world.settings.measure.missing_on_base.insert(metric());
     let disk = world.disk.clone();
     world.measured_by(source(move |site, slot| match site.tree.to_string_lossy().contains("/baseline_") {
         true => Err(MetricError::Variant("no such benchmark".to_owned())),

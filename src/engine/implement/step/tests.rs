@@ -16,10 +16,10 @@ use crate::domain::budget::Basis;
 use crate::domain::plan::Variant;
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::{Disqualification, Usage};
+use crate::engine::competition::Competition;
 use crate::engine::fixtures::{World, key, variant};
 use crate::engine::implement::step::{Step, Stepped};
 use crate::engine::resources::lease::{Lease, Purpose};
-use crate::engine::run::Run;
 use crate::error::Error;
 
 fn world() -> World {
@@ -30,25 +30,25 @@ fn used(input: u64, output: u64) -> Usage {
     Usage { input: Tokens(input), output: Tokens(output) }
 }
 
-async fn lease(run: &Run) -> Lease {
-    let mut lease = run.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap();
-    run.lease_worktree(&mut lease, "a", &run.started.base).await.unwrap();
+async fn lease(competition: &Competition) -> Lease {
+    let mut lease = competition.leases.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap();
+    competition.leases.lease_worktree(&mut lease, "a", &competition.run.started.base).await.unwrap();
     lease
 }
 
 /// The first step of A, in this lease.
-async fn step(run: &Run, lease: &Lease) -> Result<Stepped, Error> {
-    let (plan, base) = (run.plan(), &run.started.base);
-    let before = run.ports.git.survey(&lease.worktree(), base, &[]).await.unwrap();
+async fn step(competition: &Competition, lease: &Lease) -> Result<Stepped, Error> {
+    let (plan, base) = (competition.run.plan(), &competition.run.started.base);
+    let before = competition.implementing.git.survey(&lease.worktree(), base, &[]).await.unwrap();
     let (variant, item) = (plan.variant("A").unwrap(), &plan.work_items[0]);
-    run.step(Step { variant, item, index: 0, lease, parent: base, before: &before }).await
+    competition.implementing.step(Step { variant, item, index: 0, lease, parent: base, before: &before }).await
 }
 
 async fn stepped(world: &World) -> Result<Stepped, Error> {
-    let run = world.start().await;
-    let lease = lease(&run).await;
-    let stepped = step(&run, &lease).await;
-    run.close_lease(lease).await.unwrap();
+    let competition = world.start().await;
+    let lease = lease(&competition).await;
+    let stepped = step(&competition, &lease).await;
+    competition.leases.close_lease(lease).await.unwrap();
     stepped
 }
 
@@ -119,13 +119,13 @@ async fn through_a_proxy_what_it_counted_counts_and_not_what_the_agent_says() {
     let mut world = world();
     world.started.plan.budget.step_tokens = Some(Tokens(20_000));
     asking(&mut world, &[used(100, 20), used(200, 5)]);
-    let run = world.start().await;
-    let lease = lease(&run).await;
-    let Stepped::Done { report, .. } = step(&run, &lease).await.unwrap() else { panic!("it is not done") };
+    let competition = world.start().await;
+    let lease = lease(&competition).await;
+    let Stepped::Done { report, .. } = step(&competition, &lease).await.unwrap() else { panic!("it is not done") };
     assert_eq!((report.end, report.usage), (AgentEnd::Finished, used(300, 25)));
-    assert_eq!(run.accounts.usage_of(&key("A"), 0), used(300, 25));
+    assert_eq!(competition.implementing.accounts.usage_of(&key("A"), 0), used(300, 25));
     assert_eq!(world.kinds().await.iter().filter(|kind| ["reserved", "settled"].contains(&kind.as_str())).count(), 4);
-    run.close_lease(lease).await.unwrap();
+    competition.leases.close_lease(lease).await.unwrap();
 }
 
 #[tokio::test]

@@ -27,9 +27,9 @@ fn two_items() -> World {
 }
 
 async fn implement(world: &World) -> Option<Harvest> {
-    let run = world.start().await;
+    let competition = world.start().await;
     let facts = world.facts().await;
-    run.implement(run.plan().variant("A").unwrap(), &facts).await.unwrap()
+    competition.implementing.implement(competition.run.plan().variant("A").unwrap(), &facts).await.unwrap()
 }
 
 fn out(reason: Disqualification) -> Option<Outcome> {
@@ -80,15 +80,15 @@ async fn a_step_that_is_recorded_is_not_repeated_and_a_harvest_is_not_made_again
     let harvest = implement(&whole).await.unwrap();
     let records = whole.kinds().await.iter().position(|kind| kind == "step").unwrap() + 1;
     world.vanish(records, implement(&world)).await;
-    let run = world.resume().await;
+    let competition = world.resume().await;
     let facts = world.facts().await;
     assert_eq!(facts.steps[&key("A")].len(), 1);
-    let again = run.implement(run.plan().variant("A").unwrap(), &facts).await.unwrap();
+    let again = competition.implementing.implement(competition.run.plan().variant("A").unwrap(), &facts).await.unwrap();
     // The second step had begun when everything vanished.
     let calls = ["A 0", "A 1", "A 1"];
     assert_eq!((again.as_ref(), world.calls()), (Some(&harvest), calls.map(str::to_owned).to_vec()));
     let facts = world.facts().await;
-    let third = run.implement(run.plan().variant("A").unwrap(), &facts).await.unwrap();
+    let third = competition.implementing.implement(competition.run.plan().variant("A").unwrap(), &facts).await.unwrap();
     assert_eq!((third, world.calls().len()), (again, calls.len()));
 }
 
@@ -118,7 +118,7 @@ async fn a_variant_without_any_work_is_out_for_what_ended_its_agent() {
 async fn work_of_which_items_are_missing_competes_only_where_the_configuration_lets_it() {
     for judged in [false, true] {
         let mut world = two_items();
-        world.settings.judge_unfinished = judged;
+        world.settings.implement.judge_unfinished = judged;
         let disk = world.disk.clone();
         world.ports.agent = Arc::new(FakeAgent::new(Usage::default(), move |task| {
             disk.write(task.worktree.join("cost.txt"), "20\n").unwrap();
@@ -156,7 +156,7 @@ async fn a_step_s_own_cap_ends_the_step_and_an_agent_that_fails_the_variant() {
 #[tokio::test]
 async fn set_up_runs_in_the_worktree_before_the_agent_and_what_it_makes_is_nobody_s_work() {
     let mut world = two_items();
-    world.settings.setup = vec!["configure --fast".to_owned()];
+    world.settings.judge.setup = vec!["configure --fast".to_owned()];
     world.program("configure", |given| {
         assert_eq!((given.args, given.var("BLUEPRINT_VARIANT")), (&["--fast".to_owned()][..], "A"));
         given.disk.write(given.dir().join("made.cfg"), "x").unwrap();
@@ -171,7 +171,7 @@ async fn set_up_runs_in_the_worktree_before_the_agent_and_what_it_makes_is_nobod
 #[tokio::test]
 async fn a_variant_whose_worktree_can_not_be_set_up_is_out_with_the_command_and_what_it_printed() {
     let mut world = two_items();
-    world.settings.setup = vec!["configure".to_owned()];
+    world.settings.judge.setup = vec!["configure".to_owned()];
     world.program("configure", |_| Ran::badly(2, "no compiler\n"));
     assert_eq!(implement(&world).await, None);
     let Some(Outcome::Disqualified { reason: Disqualification::SetupFailed { message } }) = world.outcome("A").await
@@ -188,12 +188,12 @@ async fn work_that_breaks_the_contract_is_out_and_kept_even_where_it_was_recorde
     let mut world = two_items();
     let disk = world.disk.clone();
     let agent = FakeAgent::new(Usage::default(), move |task| {
-        disk.write(task.worktree.join("tests/run.sh"), "exit 0\n").unwrap();
+        disk.write(task.worktree.join("tests/competition.sh"), "exit 0\n").unwrap();
         AgentEnd::Finished
     });
     world.ports.agent = Arc::new(agent.whole());
     assert_eq!(implement(&world).await, None);
-    let reason = Disqualification::ContractBroken { paths: vec!["tests/run.sh".to_owned()] };
+    let reason = Disqualification::ContractBroken { paths: vec!["tests/competition.sh".to_owned()] };
     assert_eq!(world.outcome("A").await, out(reason));
     let kept = &world.git.refs()[&format!("refs/blueprint/{RUN}/a")];
     assert!(!world.git.changes(&world.started.base, kept).await.unwrap().is_empty());

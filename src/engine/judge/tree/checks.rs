@@ -10,9 +10,9 @@ use crate::adapters::suite::SuiteError;
 use crate::adapters::suite::fake::FakeSuite;
 use crate::domain::measurement::Contender;
 use crate::domain::trial::{Disqualification, TestReport};
+use crate::engine::competition::Competition;
 use crate::engine::fixtures::{STATE, World, report, variant};
 use crate::engine::judge::tree::{Judged, Judgement};
-use crate::engine::run::Run;
 
 fn world() -> World {
     World::of(&[("A", "20"), ("B", "60")])
@@ -26,23 +26,23 @@ async fn work(world: &World, path: &str, text: &str) -> CommitId {
     world.git.commit(&order).await.unwrap()
 }
 
-async fn judged(run: &Run, commit: &CommitId, known: Option<&TestReport>) -> Judgement {
-    run.judge(&variant("A"), &commit.0, known).await.unwrap()
+async fn judged(competition: &Competition, commit: &CommitId, known: Option<&TestReport>) -> Judgement {
+    competition.judging.judge(&variant("A"), &commit.0, known).await.unwrap()
 }
 
-async fn ready(run: &Run, commit: &CommitId) -> (Judged, TestReport) {
-    match judged(run, commit, None).await {
+async fn ready(competition: &Competition, commit: &CommitId) -> (Judged, TestReport) {
+    match judged(competition, commit, None).await {
         Judgement::Ready(judged, report) => (*judged, report),
         Judgement::Broken(reason) => panic!("{reason}"),
     }
 }
 
 async fn broken(world: &World, commit: &CommitId) -> Disqualification {
-    let run = world.start().await;
-    match judged(&run, commit, None).await {
+    let competition = world.start().await;
+    match judged(&competition, commit, None).await {
         Judgement::Ready(..) => panic!("it is ready"),
         Judgement::Broken(reason) => {
-            run.removed().await;
+            competition.leases.removed().await;
             assert_eq!(world.left(), [STATE], "nothing of it is left");
             reason
         }
@@ -52,22 +52,22 @@ async fn broken(world: &World, commit: &CommitId) -> Disqualification {
 #[tokio::test]
 async fn a_judged_tree_is_the_variant_s_with_protected_files_as_the_base_has_them() {
     let world = world();
-    let run = world.start().await;
-    let cheat = work(&world, "tests/run.sh", "exit 0\n").await;
-    let (judged, report) = ready(&run, &cheat).await;
+    let competition = world.start().await;
+    let cheat = work(&world, "tests/competition.sh", "exit 0\n").await;
+    let (judged, report) = ready(&competition, &cheat).await;
     assert_eq!(judged.site.tree, Path::new("/state/r/a_judge/tree"));
-    assert_eq!(world.disk.text(judged.site.tree.join("tests/run.sh")), "true\n");
+    assert_eq!(world.disk.text(judged.site.tree.join("tests/competition.sh")), "true\n");
     assert_eq!((report.passed(), report.counted()), (2, 2));
     assert_eq!(world.facts().await.seen.tests.get(&variant("A")), Some(&report), "it is in the journal");
-    run.close_lease(judged.lease).await.unwrap();
+    competition.leases.close_lease(judged.lease).await.unwrap();
 }
 
 #[tokio::test]
 async fn set_up_build_and_migrations_run_in_this_order_in_the_tree_before_its_tests() {
     let mut world = world();
-    world.settings.setup = vec!["configure".to_owned()];
-    world.settings.build = vec!["make all".to_owned()];
-    world.settings.migrate = vec!["migrate".to_owned()];
+    world.settings.judge.setup = vec!["configure".to_owned()];
+    world.settings.judge.build = vec!["make all".to_owned()];
+    world.settings.judge.migrate = vec!["migrate".to_owned()];
     for name in ["configure", "make", "migrate"] {
         world.program(name, move |given| {
             let order = given.dir().join("order");
@@ -80,19 +80,19 @@ async fn set_up_build_and_migrations_run_in_this_order_in_the_tree_before_its_te
     world.tested_by(move |site, _| {
         Ok(report(&[("it is built", disk.text(site.tree.join("order")).contains("migrate"))]))
     });
-    let run = world.start().await;
-    let (judged, report) = ready(&run, &world.started.base).await;
+    let competition = world.start().await;
+    let (judged, report) = ready(&competition, &world.started.base).await;
     let order = world.disk.text(judged.site.tree.join("order"));
     let programs: Vec<_> = order.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!((programs, report.passed()), (vec!["configure", "make", "migrate"], 1));
     assert!(order.lines().all(|line| line.ends_with("/a_judge")), "{order}");
-    run.close_lease(judged.lease).await.unwrap();
+    competition.leases.close_lease(judged.lease).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_tree_that_can_not_be_built_is_its_variant_s_trouble_with_what_was_printed() {
     let mut world = world();
-    world.settings.build = vec!["make".to_owned()];
+    world.settings.judge.build = vec!["make".to_owned()];
     world.program("make", |_| Ran::badly(2, "cost.c:1: error\n"));
     let Disqualification::SetupFailed { message } = broken(&world, &world.started.base).await else {
         panic!("it is not")
@@ -105,13 +105,13 @@ async fn a_suite_that_finds_no_tests_is_its_variant_s_trouble_and_one_whose_mach
     let mut world = world();
     world.tested_by(|_, _| Err(SuiteError::Variant("no tests were found\nlook at tests/".to_owned())));
     let reason = broken(&world, &world.started.base).await;
-    let tests = vec!["sh tests/run.sh: no tests were found".to_owned()];
+    let tests = vec!["sh tests/competition.sh: no tests were found".to_owned()];
     assert_eq!(reason, Disqualification::TestsFailed { tests, detail: Some("look at tests/".to_owned()) });
     world.tested_by(|_, _| Err(SuiteError::Machine("no memory".to_owned())));
-    let run = world.start().await;
-    let error = run.judge(&variant("A"), &world.started.base.0, None).await.err().unwrap();
+    let competition = world.start().await;
+    let error = competition.judging.judge(&variant("A"), &world.started.base.0, None).await.err().unwrap();
     assert!(error.is_of_one_trial() && error.message.contains("no memory"), "{}", error.message);
-    run.removed().await;
+    competition.leases.removed().await;
     assert_eq!(world.left(), [STATE]);
 }
 
@@ -124,14 +124,14 @@ async fn a_report_that_the_journal_has_counts_and_the_suites_run_all_the_same() 
         counted.fetch_add(1, Ordering::SeqCst);
         Ok(report(&[("new", true)]))
     });
-    let run = world.start().await;
+    let competition = world.start().await;
     let known = report(&[("old", false)]);
-    let Judgement::Ready(tree, report) = judged(&run, &world.started.base, Some(&known)).await else {
+    let Judgement::Ready(tree, report) = judged(&competition, &world.started.base, Some(&known)).await else {
         panic!("it is broken")
     };
     assert_eq!((report, runs.load(Ordering::SeqCst)), (known, 1));
     assert!(!world.kinds().await.contains(&"tested".to_owned()), "it is not written again");
-    run.close_lease(tree.lease).await.unwrap();
+    competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
 #[tokio::test]
@@ -143,11 +143,11 @@ async fn tests_that_found_a_port_taken_run_again_by_themselves() {
         0 => Err(SuiteError::Variant("OSError: [Errno 98] Address already in use".to_owned())),
         _ => Ok(report(&[("it serves", true)])),
     });
-    let run = world.start().await;
-    let (tree, report) = ready(&run, &world.started.base).await;
+    let competition = world.start().await;
+    let (tree, report) = ready(&competition, &world.started.base).await;
     assert_eq!((report.passed(), runs.load(Ordering::SeqCst)), (1, 2));
     assert!(world.warnings()[0].contains("tests of A found a port taken"), "{:?}", world.warnings());
-    run.close_lease(tree.lease).await.unwrap();
+    competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
 #[tokio::test]
@@ -160,21 +160,21 @@ async fn the_first_suite_that_takes_selectors_gets_those_of_the_work_items_and_a
         }))
     };
     world.ports.suites = vec![suite("first"), suite("second")];
-    let run = world.start().await;
-    let (tree, found) = ready(&run, &world.started.base).await;
+    let competition = world.start().await;
+    let (tree, found) = ready(&competition, &world.started.base).await;
     let names: Vec<_> = found.cases.iter().map(|case| case.name.clone()).collect();
     assert!(
         names.iter().any(|name| name.contains("1 selected")) && names.iter().any(|name| name.contains("0 selected"))
     );
     assert_eq!(found.counted(), 3, "{names:?}");
-    run.close_lease(tree.lease).await.unwrap();
+    competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
 #[tokio::test]
 async fn trees_begin_with_what_was_built_for_the_baseline() {
     let mut world = world();
-    world.settings.built = vec!["target".to_owned()];
-    world.settings.build = vec!["make".to_owned()];
+    world.settings.leases.built = vec!["target".to_owned()];
+    world.settings.judge.build = vec!["make".to_owned()];
     world.program("make", |given| {
         let object = given.dir().join("target/cost.o");
         let found = if given.disk.has(&object) { "again" } else { "anew" };
@@ -182,15 +182,16 @@ async fn trees_begin_with_what_was_built_for_the_baseline() {
         given.disk.write(object, "x").unwrap();
         Ran::well("")
     });
-    let run = world.start().await;
-    let Judgement::Ready(baseline, _) = run.judge(&Contender::Baseline, &world.started.base.0, None).await.unwrap()
+    let competition = world.start().await;
+    let Judgement::Ready(baseline, _) =
+        competition.judging.judge(&Contender::Baseline, &world.started.base.0, None).await.unwrap()
     else {
         panic!("it is broken")
     };
-    let (variant, _) = ready(&run, &work(&world, "cost.txt", "20\n").await).await;
+    let (variant, _) = ready(&competition, &work(&world, "cost.txt", "20\n").await).await;
     let made = |judged: &Judged| world.disk.text(judged.site.tree.join("made"));
     assert_eq!((made(&baseline), made(&variant)), ("anew".to_owned(), "again".to_owned()));
     for lease in [baseline.lease, variant.lease] {
-        run.close_lease(lease).await.unwrap();
+        competition.leases.close_lease(lease).await.unwrap();
     }
 }

@@ -169,7 +169,7 @@ async fn hooks_may_change_the_message_of_what_lands_or_refuse_it() {
 #[tokio::test]
 async fn what_lands_is_signed_where_that_is_asked_for_and_hooks_are_not_run_where_it_is_not() {
     let mut world = world();
-    (world.settings.sign, world.settings.hooks) = (true, false);
+    (world.settings.land.sign, world.settings.land.hooks) = (true, false);
     world.git.set_hooks(|_| Err("never".to_owned()));
     world.git.set_signs("ssh");
     let conclusion = world.carry_out().await.unwrap();
@@ -189,7 +189,7 @@ async fn configuration_that_strayed_is_named_and_hooks_are_not_run_by_it() {
 #[tokio::test]
 async fn nothing_lands_and_nothing_is_recorded_where_that_is_not_wanted() {
     let mut world = world();
-    world.settings.merge = false;
+    world.settings.land.merge = false;
     let conclusion = world.carry_out().await.unwrap();
     assert_eq!(
         (conclusion.scoreboard.lands(), &conclusion.landed, &conclusion.recorded),

@@ -16,11 +16,11 @@ fn bound(world: &mut World, text: &str) {
 
 /// What A misses in the merged tree of this commit, on a target that is there.
 async fn missed(world: &World, merged: &CommitId, target: &CommitId) -> Result<Vec<String>, Error> {
-    let run = world.start().await;
-    let made = run.fresh_tree(&variant("A"), "a_merged", &merged.0, &[]).await.unwrap();
+    let competition = world.start().await;
+    let made = competition.judging.fresh_tree(&variant("A"), "a_merged", &merged.0, &[]).await.unwrap();
     let Ok(tree) = made else { panic!("it can't be set up") };
-    let missed = run.missed_after_merge(&variant("A"), tree, target).await;
-    run.removed().await;
+    let missed = competition.measuring.missed_after_merge(&variant("A"), tree, target).await;
+    competition.leases.removed().await;
     assert_eq!(world.left(), [STATE], "nothing of it is left");
     missed
 }

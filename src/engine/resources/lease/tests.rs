@@ -4,31 +4,31 @@ use std::path::Path;
 
 use crate::adapters::executor::fake::Ran;
 use crate::adapters::process::{Command, Stop};
+use crate::engine::competition::Competition;
 use crate::engine::fixtures::{RUN, STATE, World, variant};
 use crate::engine::resources::lease::{Lease, Purpose};
-use crate::engine::run::Run;
 
 fn world() -> World {
     World::of(&[("A", "20"), ("B", "60")])
 }
 
-async fn opened(run: &Run, purpose: Purpose) -> Lease {
-    run.open_lease(&variant("A"), "a", purpose).await.unwrap()
+async fn opened(competition: &Competition, purpose: Purpose) -> Lease {
+    competition.leases.open_lease(&variant("A"), "a", purpose).await.unwrap()
 }
 
 #[tokio::test]
 async fn everything_of_a_lease_is_in_the_journal_before_it_is_made_and_until_it_is_gone() {
     let mut world = world();
     world.with_cache();
-    let run = world.start().await;
-    let mut lease = opened(&run, Purpose::Services).await;
-    run.lease_worktree(&mut lease, "a", &run.started.base).await.unwrap();
+    let competition = world.start().await;
+    let mut lease = opened(&competition, Purpose::Services).await;
+    competition.leases.lease_worktree(&mut lease, "a", &competition.run.started.base).await.unwrap();
     let made = ["started", "intended", "made", "intended", "made", "intended", "made"];
     assert_eq!(world.kinds().await, made);
     assert_eq!(world.facts().await.live.len(), 3);
     assert_eq!((world.cache.live().len(), world.git.worktrees()), (1, vec![lease.worktree()]));
-    run.close_lease(lease).await.unwrap();
-    run.removed().await;
+    competition.leases.close_lease(lease).await.unwrap();
+    competition.leases.removed().await;
     let kinds = world.kinds().await;
     assert_eq!(kinds[made.len()..], ["removed", "removed", "removed"]);
     assert_eq!((world.facts().await.live, world.left()), (Vec::new(), vec![STATE.to_owned()]));
@@ -38,9 +38,11 @@ async fn everything_of_a_lease_is_in_the_journal_before_it_is_made_and_until_it_
 async fn programs_of_a_lease_are_told_whose_they_are_and_get_places_and_ports_of_their_own() {
     let mut world = world();
     world.with_cache();
-    let run = world.start().await;
-    let (one, other) =
-        (opened(&run, Purpose::Services).await, run.open_lease(&variant("B"), "b", Purpose::Services).await);
+    let competition = world.start().await;
+    let (one, other) = (
+        opened(&competition, Purpose::Services).await,
+        competition.leases.open_lease(&variant("B"), "b", Purpose::Services).await,
+    );
     let other = other.unwrap();
     assert_eq!(one.env["BLUEPRINT_LEASE"], format!("{RUN}/a"));
     assert_eq!(one.env["BLUEPRINT_RUN"], RUN);
@@ -55,7 +57,7 @@ async fn programs_of_a_lease_are_told_whose_they_are_and_get_places_and_ports_of
     }
     assert!(world.disk.has(&one.env["TMPDIR"]) && Path::new(&one.env["BLUEPRINT_JUNIT"]).starts_with(one.scratch()));
     for lease in [one, other] {
-        run.close_lease(lease).await.unwrap();
+        competition.leases.close_lease(lease).await.unwrap();
     }
 }
 
@@ -63,20 +65,20 @@ async fn programs_of_a_lease_are_told_whose_they_are_and_get_places_and_ports_of
 async fn recorded_work_gets_directories_only() {
     let mut world = world();
     world.with_cache();
-    let run = world.start().await;
-    let lease = opened(&run, Purpose::Directories).await;
+    let competition = world.start().await;
+    let lease = opened(&competition, Purpose::Directories).await;
     assert!(world.cache.live().is_empty() && !lease.env.contains_key("REDIS_URL"));
-    run.close_lease(lease).await.unwrap();
+    competition.leases.close_lease(lease).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_lease_that_can_not_be_made_gives_back_what_it_had() {
     let world = world();
-    let run = world.start().await;
+    let competition = world.start().await;
     world.disk.fill(Some("No space left on device"));
-    let error = run.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap_err();
+    let error = competition.leases.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap_err();
     assert!(error.message.contains("making /state/r/a/scratch"), "{}", error.message);
-    run.removed().await;
+    competition.leases.removed().await;
     assert_eq!((world.facts().await.live, world.left()), (Vec::new(), Vec::new()));
 }
 
@@ -84,16 +86,16 @@ async fn a_lease_that_can_not_be_made_gives_back_what_it_had() {
 async fn what_stands_in_the_place_of_a_directory_is_told_and_nothing_behind_a_link_is_removed() {
     let world = world();
     world.disk.write("/precious/file", "x").unwrap();
-    let run = world.start().await;
-    let mut lease = opened(&run, Purpose::Services).await;
-    run.lease_worktree(&mut lease, "a", &run.started.base).await.unwrap();
-    assert_eq!(run.replaced(&lease).await, None);
+    let competition = world.start().await;
+    let mut lease = opened(&competition, Purpose::Services).await;
+    competition.leases.lease_worktree(&mut lease, "a", &competition.run.started.base).await.unwrap();
+    assert_eq!(competition.leases.replaced(&lease).await, None);
     world.disk.remove(lease.worktree());
     world.disk.link(lease.worktree(), "/precious").unwrap();
-    let told = run.replaced(&lease).await.unwrap();
+    let told = competition.leases.replaced(&lease).await.unwrap();
     assert_eq!(told, "its worktree was replaced by a link: /state/r/a/work");
-    run.close_lease(lease).await.unwrap();
-    run.removed().await;
+    competition.leases.close_lease(lease).await.unwrap();
+    competition.leases.removed().await;
     assert_eq!((world.disk.text("/precious/file"), world.left()), ("x".to_owned(), vec![STATE.to_owned()]));
 }
 
@@ -102,44 +104,51 @@ async fn what_set_up_or_tests_left_running_is_killed_and_named_before_anything_i
     let mut world = world();
     let leaves = vec!["worker --poll".to_owned(), "worker --push".to_owned()];
     world.program("daemon", move |_| Ran { leaves: leaves.clone(), ..Ran::well("") });
-    let run = world.start().await;
-    let lease = opened(&run, Purpose::Services).await;
-    let exec = run.within(&lease).await.unwrap();
+    let competition = world.start().await;
+    let lease = opened(&competition, Purpose::Services).await;
+    let exec = competition.leases.within(&lease).await.unwrap();
     exec.run(Command::shell("daemon", "/").env(&lease.env), &Stop::new()).await.unwrap();
     assert_eq!(world.exec.running(), ["worker --poll", "worker --push"]);
-    run.settle(&lease).await;
+    competition.leases.settle(&lease).await;
     assert!(world.exec.running().is_empty());
     let warnings = world.warnings();
     let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
     assert!(warning.contains("left `worker --poll`") && warning.contains("and 1 more running"), "{warning}");
-    run.settle(&lease).await;
+    competition.leases.settle(&lease).await;
     assert_eq!(world.warnings().len(), 1, "there is nothing more to tell");
-    run.close_lease(lease).await.unwrap();
+    competition.leases.close_lease(lease).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_lease_s_programs_end_with_it() {
     let mut world = world();
     world.program("daemon", |_| Ran { leaves: vec!["worker".to_owned()], ..Ran::well("") });
-    let run = world.start().await;
-    let lease = opened(&run, Purpose::Services).await;
-    run.within(&lease).await.unwrap().run(Command::shell("daemon", "/").env(&lease.env), &Stop::new()).await.unwrap();
-    run.close_lease(lease).await.unwrap();
+    let competition = world.start().await;
+    let lease = opened(&competition, Purpose::Services).await;
+    competition
+        .leases
+        .within(&lease)
+        .await
+        .unwrap()
+        .run(Command::shell("daemon", "/").env(&lease.env), &Stop::new())
+        .await
+        .unwrap();
+    competition.leases.close_lease(lease).await.unwrap();
     assert!(world.exec.running().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_carried_is_copied_from_the_checkout_and_what_git_has_is_not() {
     let mut world = world();
-    world.settings.carry = vec!["deps/".to_owned(), "absent".to_owned()];
+    world.settings.leases.carry = vec!["deps/".to_owned(), "absent".to_owned()];
     world.git.commit_on("main", &[("deps/tracked", Some("committed\n"))]);
     world.started.base = world.tip();
     for (path, text) in [("deps/big", "x"), ("deps/tracked", "edited\n")] {
         world.disk.write(Path::new("/repo").join(path), text).unwrap();
     }
-    let run = world.start().await;
+    let competition = world.start().await;
     let into = Path::new("/state/r/a/work");
-    run.carry(into).await.unwrap();
+    competition.leases.carry(into).await.unwrap();
     assert_eq!(world.disk.text(into.join("deps/big")), "x");
     assert!(!world.disk.has(into.join("deps/tracked")) && !world.disk.has(into.join("absent")));
 }

@@ -12,13 +12,13 @@ async fn crashed() -> World {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     world.with_cache();
     world.program("daemon", |_| Ran { leaves: vec!["worker".to_owned()], ..Ran::well("") });
-    let run = world.start().await;
-    let mut lease = run.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap();
-    run.lease_worktree(&mut lease, "a", &run.started.base).await.unwrap();
-    let exec = run.within(&lease).await.unwrap();
+    let competition = world.start().await;
+    let mut lease = competition.leases.open_lease(&variant("A"), "a", Purpose::Services).await.unwrap();
+    competition.leases.lease_worktree(&mut lease, "a", &competition.run.started.base).await.unwrap();
+    let exec = competition.leases.within(&lease).await.unwrap();
     exec.run(Command::shell("daemon", "/").env(&lease.env), &Stop::new()).await.unwrap();
-    world.git.commit_on(&run.branch("a"), &[("cost.txt", Some("20\n"))]);
-    drop((run, lease));
+    world.git.commit_on(&competition.run.branch("a"), &[("cost.txt", Some("20\n"))]);
+    drop((competition, lease));
     world
 }
 
@@ -38,7 +38,7 @@ async fn what_a_run_left_is_removed_last_made_first_and_its_work_is_kept() {
     let resources = cleaned(&world).await.unwrap();
     assert_eq!(resources, before);
     let kinds: Vec<_> = resources.iter().map(|text| text.split(' ').next().unwrap()).collect();
-    assert_eq!(kinds, ["worktree", "cache", "directory"]);
+    assert_eq!(kinds, ["worktree", "service", "directory"]);
     assert_eq!((world.left(), world.facts().await.live), (Vec::new(), Vec::new()));
     let kept = &world.git.refs()[&format!("refs/blueprint/{RUN}/a")];
     assert_eq!(world.git.parents(kept), std::slice::from_ref(&world.started.base), "what the agent committed");
@@ -49,9 +49,9 @@ async fn what_can_not_be_removed_stays_in_the_journal_and_is_named() {
     let mut world = crashed().await;
     world.ports.services.clear();
     let why = cleaned(&world).await.unwrap_err();
-    assert!(why.contains("blueprint.yaml names no cache any more"), "{why}");
+    assert!(why.contains("blueprint.yaml names no service of the kind fake any more"), "{why}");
     let left = would_clean(&world.facts().await).resources;
-    assert_eq!(left.iter().map(|text| text.split(' ').next().unwrap()).collect::<Vec<_>>(), ["cache", "directory"]);
+    assert_eq!(left.iter().map(|text| text.split(' ').next().unwrap()).collect::<Vec<_>>(), ["service", "directory"]);
     world.with_cache();
     let facts = world.facts().await;
     clean(&world.ports, &world.start_log(facts.elapsed), &facts).await.unwrap();

@@ -6,18 +6,18 @@ use crate::domain::event::Event;
 use crate::domain::measurement::Contender;
 use crate::domain::plan::{Plan, Variant};
 use crate::domain::trial::Harvest;
+use crate::engine::implement::Implementing;
 use crate::engine::implement::trial::Course;
-use crate::engine::run::Run;
 use crate::engine::state::Facts;
 use crate::error::Error;
 
-impl Run {
+impl Implementing {
     /// Takes over what an earlier run wrote for the variants that this one has as well. Work that does not
     /// fit the target any more, or that was not carried out to its end, is done anew.
     pub async fn take_over(&self, earlier: &Facts) -> Result<(), Error> {
         let mut reused = Vec::new();
-        for variant in &self.plan().variants {
-            if !asks_for_the_same(&earlier.seen.started.plan, self.plan(), variant) {
+        for variant in &self.run.plan().variants {
+            if !asks_for_the_same(&earlier.seen.started.plan, self.run.plan(), variant) {
                 continue;
             }
             let Some((harvest, _, over_budget)) = earlier.seen.harvests.get(&variant.key) else { continue };
@@ -25,9 +25,9 @@ impl Run {
                 continue;
             }
             let Some(commit) = self.replayed(earlier, variant, harvest).await? else {
-                self.warn(format!(
+                self.run.warn(format!(
                     "{}: what run {} wrote does not fit `{}` any more and is done anew",
-                    variant.key, earlier.seen.started.run, self.started.target
+                    variant.key, earlier.seen.started.run, self.run.started.target
                 ));
                 continue;
             };
@@ -39,14 +39,14 @@ impl Run {
             [] => format!("nothing of run {}", earlier.seen.started.run),
             keys => format!("{} of run {}", keys.join(", "), earlier.seen.started.run),
         };
-        self.tell(Event::Choice { what: "reused".to_owned(), text });
+        self.run.tell(Event::Choice { what: "reused".to_owned(), text });
         Ok(())
     }
 
     /// A variant's work on this run's base; `None` where it conflicts with it, or is not there any more.
     async fn replayed(&self, earlier: &Facts, variant: &Variant, harvest: &Harvest) -> Result<Option<CommitId>, Error> {
         let work = CommitId(harvest.commit.clone());
-        if earlier.seen.started.base == self.started.base {
+        if earlier.seen.started.base == self.run.started.base {
             return Ok(Some(work));
         }
         let contender = Contender::Variant(variant.key.clone());
@@ -54,18 +54,18 @@ impl Run {
             "{}\n\nVariant {} of {}, run {}: what run {} wrote.\n",
             variant.name,
             variant.key,
-            self.plan().title,
-            self.started.run,
+            self.run.plan().title,
+            self.run.started.run,
             earlier.seen.started.run
         );
         let order = ReplayOrder {
             work: &work,
             base: &earlier.seen.started.base,
-            onto: &self.started.base,
+            onto: &self.run.started.base,
             message: &message,
-            time: self.started.at,
+            time: self.run.started.at,
         };
-        self.ports.git.replay(&order).await.map_err(|error| {
+        self.git.replay(&order).await.map_err(|error| {
             let error = Error::from(error);
             Error { message: format!("{contender}: {}", error.message), ..error }
         })

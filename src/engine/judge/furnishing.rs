@@ -1,0 +1,51 @@
+//! Set-up, building and migrations: shell lines of the configuration, run in a tree.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::adapters::process::{Command, Exit};
+use crate::engine::judge::Judging;
+use crate::engine::resources::lease::Lease;
+use crate::engine::trouble::machine;
+use crate::error::Error;
+
+/// What they print, in the lease's scratch directory.
+const SETUP_LOG: &str = "setup.log";
+
+/// Lines of each stream that are looked at for what is shown of a failure.
+const TOLD: usize = 40;
+
+impl Judging {
+    /// Runs set-up lines in a tree; the tail of the first that fails.
+    pub(in crate::engine) async fn set_up(
+        &self,
+        lease: &Lease,
+        tree: &Path,
+        lines: &[String],
+    ) -> Result<Option<String>, Error> {
+        for line in lines {
+            self.run.check_stop()?;
+            if let Some(replaced) = self.leases.replaced(lease).await {
+                return Ok(Some(replaced));
+            }
+            let mut command = Command::shell(line, tree).env(&lease.env).limit(self.run.time_left());
+            command.log = Some(lease.scratch().join(SETUP_LOG));
+            command.grace = Duration::from_secs(5);
+            let exec = self.leases.within(lease).await?;
+            let done = exec.run(command, &self.run.stop).await.map_err(machine)?;
+            if done.exit == Exit::Stopped {
+                self.run.check_stop()?;
+            }
+            if let Some(leak) = done.leak(line) {
+                self.run.warn(leak);
+            }
+            if !done.exit.success() {
+                let output = self.excerpt(&done.tail(TOLD));
+                let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
+                let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
+                return Ok(Some(format!("`{line}` {}\n{output}{log}", done.exit.ending())));
+            }
+        }
+        Ok(None)
+    }
+}
