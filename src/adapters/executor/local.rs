@@ -537,8 +537,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_for_a_core_is_given_the_time_that_it_waits() {
-        // Six tenths of a second of CPU time, on a core of which it gets a part.
-        let line = "while read run rest < /proc/$$/schedstat && [ $run -lt 600000000 ]; do :; done";
+        // Eight tenths of a second of CPU time, on a core of which it gets a part.
+        let line = "while read run rest < /proc/$$/schedstat && [ $run -lt 800000000 ]; do :; done";
         let cpu = 0;
         let busy = Busy::on(cpu);
         let command = Command { cpus: vec![cpu], ..daemon(line, "r/waits") };

@@ -1,11 +1,12 @@
 //! A metric source for tests of the engine: it answers from a closure and runs nothing.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
-use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
+use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot};
 use crate::domain::measurement::MetricName;
 use crate::domain::quantity::Dimension;
 
@@ -20,6 +21,13 @@ pub struct FakeSource {
     open: Arc<AtomicUsize>,
     busy: Option<Arc<AtomicUsize>>,
     stays: bool,
+    load: Option<Arc<Load>>,
+}
+
+/// What it asks at, and what the machine holds of that.
+struct Load {
+    rate: AtomicU32,
+    held: Held,
 }
 
 impl FakeSource {
@@ -38,7 +46,15 @@ impl FakeSource {
             open: Arc::new(AtomicUsize::new(0)),
             busy: None,
             stays: false,
+            load: None,
         }
+    }
+
+    /// Asks at this rate, of which the machine holds so much.
+    #[must_use]
+    pub fn asking(mut self, rate: NonZeroU32, held: Held) -> Self {
+        self.load = Some(Arc::new(Load { rate: AtomicU32::new(rate.get()), held }));
+        self
     }
 
     /// Counts here how many slices are being taken, and asks the closure while all that began
@@ -91,6 +107,16 @@ impl MetricSource for FakeSource {
         self.stays
     }
 
+    fn rate(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.load.as_ref()?.rate.load(Ordering::SeqCst))
+    }
+
+    fn fix_rate(&self, rate: NonZeroU32) {
+        if let Some(load) = &self.load {
+            load.rate.store(rate.get(), Ordering::SeqCst);
+        }
+    }
+
     async fn open(&self, site: &Site) -> Result<Box<dyn Meter>, MetricError> {
         self.open.fetch_add(1, Ordering::SeqCst);
         let meter = FakeMeter {
@@ -98,6 +124,7 @@ impl MetricSource for FakeSource {
             site: site.clone(),
             open: Arc::clone(&self.open),
             busy: self.busy.clone(),
+            load: self.load.clone(),
             closed: false,
         };
         Ok(Box::new(meter))
@@ -109,6 +136,7 @@ struct FakeMeter {
     site: Site,
     open: Arc<AtomicUsize>,
     busy: Option<Arc<AtomicUsize>>,
+    load: Option<Arc<Load>>,
     closed: bool,
 }
 
@@ -126,6 +154,10 @@ impl Meter for FakeMeter {
         tokio::task::yield_now().await;
         busy.fetch_sub(1, Ordering::SeqCst);
         answer
+    }
+
+    async fn held(&mut self, _: Slot) -> Result<Option<Held>, MetricError> {
+        Ok(self.load.as_ref().map(|load| load.held))
     }
 
     async fn close(&mut self) {

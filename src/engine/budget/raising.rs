@@ -102,3 +102,6 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

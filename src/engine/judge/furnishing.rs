@@ -49,3 +49,6 @@ impl Judging {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

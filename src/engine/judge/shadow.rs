@@ -80,3 +80,6 @@ impl Judging {
 /// What to do about two identical trees that do not come out alike.
 pub const LOOK: &str = "look for what differs between two identical trees: what an earlier run left behind, their order, \
      a port, the length of a path, a cache, the name in BLUEPRINT_VARIANT";
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ impl Landing {
             .hint("to keep such ends out of the branch, in blueprint.yaml: `land: {record: journal}`")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -308,3 +308,6 @@ impl Measuring {
 fn live(contender: &Contender) -> String {
     format!("{}_fresh", contender.slug())
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,6 @@ impl Measuring {
         Ok(Err(Spoiled::Contender(message)))
     }
 }
+
+#[cfg(test)]
+mod tests;

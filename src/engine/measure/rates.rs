@@ -85,3 +85,6 @@ impl Measuring {
         Ok(held.ok().flatten())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,6 @@ impl Measuring {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;
