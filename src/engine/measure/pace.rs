@@ -202,3 +202,6 @@ impl Measuring {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
