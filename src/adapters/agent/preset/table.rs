@@ -11,7 +11,7 @@ use super::output::Format;
 use crate::adapters::agent::template::Text;
 use crate::domain::wire::{Provider, Wire};
 
-const FILES: [&str; 9] = [
+const FILES: &[&str] = &[
     include_str!("../../../../templates/agents/codex.yaml"),
     include_str!("../../../../templates/agents/claude.yaml"),
     include_str!("../../../../templates/agents/gemini.yaml"),
