@@ -207,6 +207,30 @@ fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
 }
 
 #[test]
+fn in_continuous_integration_walls_are_required_unless_the_configuration_says_otherwise() {
+    let repo = Arena::default().build();
+    let bin = repo.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    for program in ["sh", "git"] {
+        let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
+    }
+    let plan = |ci: &str| {
+        let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
+        Done::of(command.args(["plan", DOCUMENT]).env("PATH", &bin).env("CI", ci).output().unwrap())
+    };
+    plan("true").ends_with(4).says(&["a run in continuous integration ($CI) requires one", "sandbox: off"]);
+    plan("false").ends_with(0);
+    let said = repo.read("blueprint.yaml");
+    for mode in ["auto", "off"] {
+        repo.write("blueprint.yaml", &said.replace(TELLS, &format!("sandbox: {mode}\n")));
+        repo.commit(mode);
+        plan("true").ends_with(0);
+    }
+}
+
+#[test]
 fn a_path_that_is_not_absolute_is_refused() {
     let repo = Arena { config: "sandbox: {read: [sdk]}\n".to_owned(), ..Arena::default() }.build();
     repo.blueprint(&["check", DOCUMENT]).ends_with(2).says(&["`sandbox.read`", "`sdk`", "must begin with"]);

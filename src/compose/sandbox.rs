@@ -8,21 +8,24 @@ use crate::adapters::process::{Order, Sandbox};
 use crate::config::SandboxMode;
 use crate::engine::settings::Opened;
 use crate::error::{Error, Result};
-use crate::project::Project;
+use crate::project::{CONFIGURATION, Project};
 
 /// What the program is without walls.
 const WITHOUT: &str = "agents, tests and benchmarks run with your rights on this machine";
 
 /// What keeps the programs of leases in; an inner text is why nothing does although it might.
 pub async fn port(project: &Project) -> Result<std::result::Result<Option<Arc<dyn Sandbox>>, String>> {
-    let mode = project.config.sandbox.mode;
+    let integration = project.variables.get("CI").is_some_and(|text| !["", "0", "false"].contains(&text.as_str()));
+    let mode = project.config.sandbox.mode(integration);
     if mode == SandboxMode::Off {
         return Ok(Ok(None));
     }
     match available().await {
         Ok(sandbox) => Ok(Ok(Some(sandbox))),
         Err(why) if mode == SandboxMode::Required => {
-            Err(Error::refused(format!("there is no sandbox on this machine, and blueprint.yaml requires one: {why}"))
+            let who =
+                if project.config.sandbox.says() { CONFIGURATION } else { "a run in continuous integration ($CI)" };
+            Err(Error::refused(format!("there is no sandbox on this machine, and {who} requires one: {why}"))
                 .hint(remedy(&why))
                 .hint(format!("or do without: `sandbox: off` ({WITHOUT})")))
         }

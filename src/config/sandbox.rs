@@ -16,11 +16,10 @@ pub enum Raw {
 }
 
 /// Whether there are walls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Where this machine can have them; a warning where it can't.
-    #[default]
     Auto,
     /// Nothing runs without them.
     Required,
@@ -32,8 +31,8 @@ pub enum Mode {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "keys such as `{read: [~/sdk]}`")]
 pub struct Keys {
-    /// Whether there are walls; `auto` where absent.
-    pub mode: Mode,
+    /// Whether there are walls; where absent, `required` in continuous integration (the variable `CI`) and else `auto`.
+    pub mode: Option<Mode>,
     /// What programs may read besides: absolute paths, or such as `~/sdk`.
     pub read: Vec<String>,
     /// What programs may read and write besides; all contenders share it.
@@ -43,8 +42,8 @@ pub struct Keys {
 /// The walls as they are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sandbox {
-    /// Whether there are walls.
-    pub mode: Mode,
+    /// Whether there are walls, where the file says.
+    mode: Option<Mode>,
     read: Vec<String>,
     write: Vec<String>,
 }
@@ -54,7 +53,7 @@ impl Sandbox {
     pub(super) fn of(raw: Option<Raw>) -> Result<Self, String> {
         let keys = match raw {
             None => Keys::default(),
-            Some(Raw::Mode(mode)) => Keys { mode, ..Keys::default() },
+            Some(Raw::Mode(mode)) => Keys { mode: Some(mode), ..Keys::default() },
             Some(Raw::Keys(keys)) => keys,
         };
         for (key, path) in
@@ -65,6 +64,17 @@ impl Sandbox {
             }
         }
         Ok(Self { mode: keys.mode, read: keys.read, write: keys.write })
+    }
+
+    /// Whether there are walls. Where nobody looks on, in continuous integration, nothing runs without them unless the file
+    /// says so.
+    pub fn mode(&self, integration: bool) -> Mode {
+        self.mode.unwrap_or(if integration { Mode::Required } else { Mode::Auto })
+    }
+
+    /// Whether the file itself says it.
+    pub fn says(&self) -> bool {
+        self.mode.is_some()
     }
 
     /// What may be read besides.
