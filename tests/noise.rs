@@ -30,7 +30,7 @@ fn a_second_is_recorded_outside_of_any_repository_and_replayed_twice_alike() {
     let recorded = done(&dir, &["noise", "record", "a.noise", "--for", "1s", "--note", "a test\nof mine"]).ends_with(0);
     assert!(recorded.out.starts_with("wrote a.noise: ") && recorded.err == "recording for 1 s\n", "{recorded:?}");
     assert_eq!(left(&dir), [dir.path().join("a.noise")]);
-    done(&dir, &["noise", "record", "a.noise", "--for", "1s"]).ends_with(2).says(&["is there already"]);
+    done(&dir, &["noise", "record", "a.noise", "--for", "1s"]).ends_with(2).says(&["already exists"]);
     let replay =
         ["noise", "replay", "a.noise", "--variants", "3", "--difference", "5%,50", "--decisions", "4", "--format"];
     let json = |seed| done(&dir, &[&replay[..], &["json", "--seed", seed]].concat()).ends_with(0).out;

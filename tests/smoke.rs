@@ -201,7 +201,7 @@ fn what_set_up_makes_is_nobodys_work_and_what_the_agent_makes_of_it_is_its_own()
 fn an_agents_file_among_those_that_set_up_made_still_has_to_be_allowed() {
     let repo = with_agent("setup: [\"mkdir -p made && echo 1 > made/i\"]\n", "echo 2 > made/i\n");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(3);
-    assert!(done.out.contains("outside the diff contract: made/i"), "{}", done.out);
+    assert!(done.out.contains("changed files that are not allowed: made/i"), "{}", done.out);
 }
 
 #[test]

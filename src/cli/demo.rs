@@ -68,7 +68,7 @@ fn command(program: &str, args: &[&str], dir: &Path) -> Command {
 fn write(root: &Path) -> Result<()> {
     let taken = std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
     if taken || root.is_file() {
-        return Err(Error::usage(format!("{} is there already, and was left as it was", root.display()))
+        return Err(Error::usage(format!("{} already exists", root.display()))
             .hint("name another directory: blueprint demo DIR"));
     }
     for (name, text) in demo::files() {

@@ -182,7 +182,7 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
         Err(error) => broken("Redis", &trouble::machine(error).message),
     };
     let walls = match (sandbox, compose::sandbox::available().await) {
-        (None, _) => tool("bwrap", false, None, "without it agents, tests and benchmarks run with your rights"),
+        (None, _) => tool("bwrap", false, None, "without it agents, tests and benchmarks run with your permissions"),
         (_, Err(why)) => broken("bwrap", &format!("makes no sandbox here: {why}; {}", compose::sandbox::remedy(&why))),
         (version, Ok(_)) => tool("bwrap", false, version, ""),
     };

@@ -59,7 +59,7 @@ pub async fn new(args: &NewArgs, context: &Context) -> Outcome {
 /// Writes a file that must not be there yet.
 fn create(path: &Path, text: &str, shown: &str) -> Result<()> {
     if path.exists() {
-        return Err(Error::usage(format!("{shown} is there already, and was left as it was")));
+        return Err(Error::usage(format!("{shown} already exists")));
     }
     let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
     std::fs::create_dir_all(&folder)

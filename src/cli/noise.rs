@@ -100,7 +100,7 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
 async fn record(args: &RecordArgs, context: &Context) -> Outcome {
     let path = context.directory.join(&args.file);
     if path.exists() {
-        return Err(Error::usage(format!("{} is there already", path.display()))
+        return Err(Error::usage(format!("{} already exists", path.display()))
             .hint("a recording replaces nothing; name another file, or remove this one")
             .into());
     }

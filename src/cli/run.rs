@@ -292,7 +292,7 @@ fn resumable(error: Error, run: &Run) -> Error {
         false => error,
     };
     match error.kind {
-        ExitCode::Machine => error.hint(format!("when that is put right: {}", run.way_on())),
+        ExitCode::Machine => error.hint(format!("fix this, then run: {}", run.way_on())),
         _ => error,
     }
 }

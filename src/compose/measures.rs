@@ -47,7 +47,7 @@ fn suite(config: &Config, test: &EvaluationTest) -> Result<SuiteSettings> {
         EvaluationTest::Command { argv, .. } => Ok(program(line, Program::Argv(argv.clone()), config.test_limit)),
         EvaluationTest::Prose { load: Some(_), .. } => burst(config, test, &Endpoint::default(), config.test_limit),
         EvaluationTest::Prose { load: None, .. } => {
-            let error = wrong(format!("nothing stands behind the test `{line}`"));
+            let error = wrong(format!("the test `{line}` has no command"));
             Err(error.hint(format!("add it: `suites: {{\"{line}\": {{run: …}}}}`")))
         }
     }

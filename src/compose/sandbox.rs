@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
 /// What the program is without walls.
-const WITHOUT: &str = "agents, tests and benchmarks run with your rights on this machine";
+const WITHOUT: &str = "agents, tests and benchmarks run with your permissions on this machine";
 
 /// What keeps the programs of leases in; an inner text is why nothing does although it might.
 pub async fn port(project: &Project) -> Result<std::result::Result<Option<Arc<dyn Sandbox>>, String>> {

@@ -26,8 +26,7 @@ pub fn why(board: &Scoreboard, reckonings: &[Reckoning], known: &Circumstances) 
     match &board.verdict {
         Verdict::NoWinner { reason: NoWinner::NoneEligible } => {
             sentences.push("No variant passed its gates".to_owned());
-            sentences
-                .push("Next: put right what each is out for, or change the gate, and approve the document".to_owned());
+            sentences.push("Next: fix what each is out for, or change the gate, and approve the document".to_owned());
         }
         Verdict::NoWinner { reason: NoWinner::BaselineBetter } => {
             sentences.extend(reckonings.iter().filter(|r| is_eligible(board, &r.variant)).map(Reckoning::trade));

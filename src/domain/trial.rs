@@ -143,7 +143,7 @@ impl std::fmt::Display for Disqualification {
         match self {
             Self::AgentFailed { message } => write!(f, "agent failed: {message}"),
             Self::NothingChanged => f.write_str("nothing changed"),
-            Self::OverBudget { cap } => write!(f, "over budget ({cap}) with nothing to judge"),
+            Self::OverBudget { cap } => write!(f, "{} cap reached with nothing to evaluate", cap.trim_end_matches('s')),
             Self::Unfinished { missing, why, .. } => {
                 write!(
                     f,
@@ -157,7 +157,7 @@ impl std::fmt::Display for Disqualification {
             }
             Self::NotHarvested { message } => write!(f, "its work can't be taken over: {message}"),
             Self::Replaced { message } => f.write_str(message),
-            Self::ContractBroken { paths } => write!(f, "outside the diff contract: {}", paths.join(", ")),
+            Self::ContractBroken { paths } => write!(f, "changed files that are not allowed: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
             Self::TestsFailed { tests, .. } => f.write_str(&failed(tests)),
             Self::GateMissed { gate, tests } => write!(f, "the weights say \"{gate}\": {}", failed(tests)),

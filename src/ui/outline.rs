@@ -410,7 +410,7 @@ mod tests {
                   hooks              skipped
                   signature          none
         ! bench/cost.sh is not committed
-        ! no sandbox: agents and judged code run with your rights on this machine
+        ! no sandbox: agents and judged code run with your permissions on this machine
         ! merges into `main`, which is checked out
         ! hooks are not run on what lands: commit-msg (`land: {hooks: run}` runs them)
         ! measures on 2 CPUs: other work on this machine shows in the values

@@ -346,7 +346,7 @@ mod tests {
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms
-        D is out: outside the diff contract:
+        D is out: changed files that are not allowed:
           elsewhere.txt
           more|<b>.txt
 
@@ -393,7 +393,7 @@ mod tests {
 
         B went over budget; what it had done is judged
         C is out: latency_p95 is 85.09 ms, must be < 80 ms
-        D is out: outside the diff contract:
+        D is out: changed files that are not allowed:
           elsewhere.txt
           more|<b>.txt
 

@@ -153,7 +153,7 @@ pub(super) fn ending_in_full(contender: &Contender, outcome: &Outcome) -> Option
     };
     Some(match reason {
         Disqualification::ContractBroken { paths } if paths.len() > 1 => {
-            format!("{contender} is out: outside the diff contract:{}", below(paths, usize::MAX))
+            format!("{contender} is out: changed files that are not allowed:{}", below(paths, usize::MAX))
         }
         Disqualification::TestsFailed { tests, detail } => {
             let failed = match tests.len() {
@@ -295,14 +295,14 @@ mod tests {
         B failed by no fault of its own: the database went away
         B is out: agent failed: I can't
         B is out: nothing changed
-        B is out: over budget (tokens) with nothing to judge
+        B is out: token cap reached with nothing to evaluate
         B went over budget; what it had done is judged, without `The cost`
         B is unfinished and judged without `The cost` and `A cache`
         B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
         B is out: its work can't be taken over: `notes/x` is a nested git repository
         B is out: its worktree was replaced by a link
-        B is out: outside the diff contract: elsewhere.txt
-        B is out: outside the diff contract: a.txt, b
+        B is out: changed files that are not allowed: elsewhere.txt
+        B is out: changed files that are not allowed: a.txt, b
         B is out: set-up failed: `make` ended with status 2
         B is out: test failed: one
         B is out: tests failed: tests/test_users.py::test_1 and 11 more
@@ -319,14 +319,14 @@ mod tests {
           at 3 o'clock
         B is out: agent failed: I can't
         B is out: nothing changed
-        B is out: over budget (tokens) with nothing to judge
+        B is out: token cap reached with nothing to evaluate
         B went over budget; what it had done is judged, without `The cost`
         B is unfinished and judged without `The cost` and `A cache`
         B is out: unfinished: `The cost` and `A cache` were not carried out (its agent failed: exit status 1)
         B is out: its work can't be taken over: `notes/x` is a nested git repository
         B is out: its worktree was replaced by a link
-        B is out: outside the diff contract: elsewhere.txt
-        B is out: outside the diff contract:
+        B is out: changed files that are not allowed: elsewhere.txt
+        B is out: changed files that are not allowed:
           a.txt
           b .txt
         B is out: set-up failed: `make` ended with status 2

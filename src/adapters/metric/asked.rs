@@ -170,7 +170,7 @@ impl Asked {
         let all = || format!("known are: {}", known.join(", "));
         match (from, told) {
             (Some(from), _) if !known.contains(&from) => {
-                Err(self.wrong("from", format!("`{from}` is no source")).hint(all()))
+                Err(self.wrong("from", format!("`{from}` is not a source")).hint(all()))
             }
             (Some(from), Some(told)) if from != told => Err(Error::usage(format!(
                 "`{}` is from `{from}` and has `{told}`; it can be only one of them",

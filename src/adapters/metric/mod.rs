@@ -69,7 +69,7 @@ macro_rules! sources {
                     return Binding::read(asked).map(Self::$variant);
                 })+
                 // What is known and in no line is a report.
-                let format = report::find(kind).ok_or_else(|| Error::usage(format!("`{kind}` is no source")))?;
+                let format = report::find(kind).ok_or_else(|| Error::usage(format!("`{kind}` is not a source")))?;
                 report::Settings::read(format, asked).map(Self::Report)
             }
 

@@ -114,7 +114,7 @@ fn files_of_loads_are_protected_unless_variants_may_rewrite_them() {
 fn what_is_wrong_with_a_metric_is_said_with_its_key() {
     let cases = [
         ("{}", "`metrics.m` needs `from`"),
-        ("{from: guess}", "`guess` is no source"),
+        ("{from: guess}", "`guess` is not a source"),
         ("{from: command, unit: ms}", "`metrics.m` needs `run`"),
         ("{from: command, run: x}", "`metrics.m` needs `unit`"),
         ("{from: command, run: x, unit: parsecs}", "`metrics.m.unit`: unknown unit `parsecs`"),

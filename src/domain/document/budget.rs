@@ -81,7 +81,7 @@ fn line(
         return Err(refuse(key, message, &known));
     };
     if let Some(first) = &places[at] {
-        let message = format!("the budget `{}` stands twice", NAMES[at]);
+        let message = format!("duplicate budget `{}`", NAMES[at]);
         return Err(Box::new((*refuse(span, message, "keep one of them")).also(first.clone(), "first here")));
     }
     places[at] = Some(span.clone());

@@ -147,7 +147,7 @@ pub(super) fn metrics(text: &str, outline: &Outline, found: &mut Vec<Diagnostic>
             Ok(metric) => {
                 if let Some((_, first)) = metrics.iter().find(|(m, _)| m.name == metric.name) {
                     let finding =
-                        Diagnostic::new(Code::MetricTwice, span, format!("the metric `{}` stands twice", metric.name))
+                        Diagnostic::new(Code::MetricTwice, span, format!("duplicate metric `{}`", metric.name))
                             .also(first.clone(), "first here")
                             .help("keep one bound for each metric");
                     found.push(finding);

@@ -93,7 +93,7 @@ impl Header {
     fn add(&mut self, text: &str, field: HeaderField, found: &mut Vec<Diagnostic>) {
         let twin = self.fields.iter().find(|f| f.name == field.name && f.yaml == field.yaml);
         if let Some(twin) = twin {
-            let message = format!("the header field `{}` stands twice", field.name.title());
+            let message = format!("duplicate header field `{}`", field.name.title());
             let finding = Diagnostic::new(Code::FieldTwice, text::trim(text, field.line), message)
                 .also(text::trim(text, twin.line.clone()), "first here")
                 .help("keep one of them");

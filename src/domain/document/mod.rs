@@ -185,7 +185,7 @@ fn structure(text: &str, outline: &Outline, found: &mut Vec<Diagnostic>) {
         if let Some(first) = outline.sections[..at].iter().find(|s| s.name == section.name) {
             let heading = text::trim(text, section.heading.clone());
             let name = text[heading.clone()].trim_matches(['#', ' ']).lines().next().unwrap_or_default();
-            let finding = Diagnostic::new(Code::SectionTwice, heading, format!("the section `{name}` stands twice"))
+            let finding = Diagnostic::new(Code::SectionTwice, heading, format!("duplicate section `{name}`"))
                 .also(text::trim(text, first.heading.clone()), "first here")
                 .help("put both into one section");
             found.push(finding);

@@ -181,9 +181,7 @@ fn weight(text: &str, span: Range<usize>, lines: &mut [Option<Line>; 3]) -> Resu
         return Err(refuse(no_share()));
     }
     if let Some(Line { span: first, .. }) = &lines[at] {
-        return Err(Box::new(
-            (*refuse(format!("the weight of `{name}` stands twice"))).also(first.clone(), "first here"),
-        ));
+        return Err(Box::new((*refuse(format!("duplicate weight of `{name}`"))).also(first.clone(), "first here")));
     }
     let weight = Weight::new(quantity.value(), note.map(|n| text[n].to_owned()));
     lines[at] = Some(Line { weight, span: span.clone(), plain: quantity.dimension() == Dimension::Count });

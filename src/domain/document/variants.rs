@@ -30,7 +30,7 @@ pub(super) fn variants(
             continue;
         };
         if let Some((_, first)) = variants.iter().find(|(v, _)| v.key.as_str().eq_ignore_ascii_case(key.as_str())) {
-            let finding = Diagnostic::new(Code::VariantTwice, inner.clone(), format!("variant {key} stands twice"))
+            let finding = Diagnostic::new(Code::VariantTwice, inner.clone(), format!("duplicate variant {key}"))
                 .also(first.clone(), "first here")
                 .help("give each variant a key of its own; keys are compared without case");
             found.push(finding);

@@ -27,7 +27,7 @@ pub(in crate::engine) fn risks(known: &Known<'_>) -> Vec<String> {
         format!("its status is `{}`: `blueprint run` carries it out again only with `--again`", plan.status),
     );
     risk(!known.approved && !ended, "not approved: `blueprint run` will not run it".to_owned());
-    risk(!known.sandboxed, "no sandbox: agents and judged code run with your rights on this machine".to_owned());
+    risk(!known.sandboxed, "no sandbox: agents and judged code run with your permissions on this machine".to_owned());
     if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }

@@ -95,7 +95,7 @@ impl Implementing {
             return Ok(Stepped::Done { commit, report: first });
         }
         self.run.warn(format!(
-            "{contender}: the step `{}` changed {}, which no work item of the variant allows; its agent is told once",
+            "{contender}: the step `{}` changed {}, which no work item of the variant allows; the agent is asked once to fix it",
             step.item.title,
             paths.join(", ")
         ));

@@ -52,7 +52,7 @@ impl Landing {
         facts: &Facts,
     ) -> Result<Vec<u8>, Error> {
         let document = self.standing_document(onto).await?.map_err(|why| {
-            Error::new(ExitCode::LandingBlocked, format!("the winner could not be landed: {why}"))
+            Error::new(ExitCode::LandingBlocked, format!("cannot land the winner: {why}"))
                 .hint("nothing is lost: its work is kept, see `blueprint report`")
                 .hint(format!("to carry out what the document says now: blueprint run {}", self.run.started.document))
         })?;

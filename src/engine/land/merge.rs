@@ -91,7 +91,7 @@ impl Landing {
 
     fn kept(&self, winner: &VariantKey, message: String) -> Error {
         let slug = Contender::Variant(winner.clone()).slug();
-        Error::new(ExitCode::LandingBlocked, format!("the winner {winner} could not be landed: {message}"))
+        Error::new(ExitCode::LandingBlocked, format!("cannot land {winner}: {message}"))
             .hint(format!("its work is kept at {}", self.run.kept_ref(&slug)))
     }
 

@@ -112,7 +112,7 @@ impl Measuring {
                 Decision { lanes: Some(lanes), why, check }
             }
             Err(why) => {
-                self.run.warn(format!("measured one after another, not in {} lanes: {why}", lanes.count()));
+                self.run.warn(format!("measuring sequentially, not in {} lanes: {why}", lanes.count()));
                 Decision { lanes: None, why, check }
             }
         })

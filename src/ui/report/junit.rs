@@ -161,10 +161,10 @@ mod tests {
             </testsuite>
             <testsuite name="D Elsewhere | &lt;b&gt;" tests="1" skipped="0" errors="0" failures="1">
                 <properties>
-                    <property name="outcome" value="D is out: outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+                    <property name="outcome" value="D is out: changed files that are not allowed: elsewhere.txt, more|&lt;b&gt;.txt"/>
                 </properties>
                 <testcase name="stays in the competition" classname="D">
-                    <failure message="outside the diff contract: elsewhere.txt, more|&lt;b&gt;.txt"/>
+                    <failure message="changed files that are not allowed: elsewhere.txt, more|&lt;b&gt;.txt"/>
                 </testcase>
             </testsuite>
             <testsuite name="baseline" tests="3" skipped="1" errors="0" failures="0">

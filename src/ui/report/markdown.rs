@@ -199,7 +199,7 @@ mod tests {
 
         - B went over budget; what it had done is judged
         - C is out: latency\_p95 is 85.09 ms, must be &lt; 80 ms
-        - D is out: outside the diff contract:
+        - D is out: changed files that are not allowed:
           - elsewhere.txt
           - more\|&lt;b&gt;.txt
 

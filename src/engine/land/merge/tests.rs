@@ -31,7 +31,7 @@ fn moving(world: &mut World, times: usize, files: &'static [(&'static str, &'sta
 fn blocked(concluded: Result<Conclusion, Error>) -> Error {
     let error = concluded.unwrap_err();
     assert_eq!(error.kind, ExitCode::LandingBlocked, "{}", error.message);
-    assert!(error.message.starts_with("the winner "), "{}", error.message);
+    assert!(error.message.starts_with("cannot land "), "{}", error.message);
     error
 }
 
