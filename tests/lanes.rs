@@ -51,7 +51,7 @@ fn eight(real: &[usize]) -> Topology {
 async fn prepared(repo: &Repo, topology: Topology) -> (Prepared, Arc<Mutex<Vec<Event>>>) {
     let mut project = Project::open(&repo.root()).await.unwrap();
     // The walls' first process is the program's own binary, and this is none.
-    project.config.sandbox.mode = SandboxMode::Off;
+    project.config.sandbox.mode = Some(SandboxMode::Off);
     let state = repo.dir.path().join("cache");
     project.variables.insert("XDG_CACHE_HOME".to_owned(), state.to_str().unwrap().to_owned());
     let document = Document::parse(repo.read(DOCUMENT).as_bytes()).unwrap();

@@ -23,8 +23,11 @@ pub async fn port(project: &Project) -> Result<std::result::Result<Option<Arc<dy
     match available().await {
         Ok(sandbox) => Ok(Ok(Some(sandbox))),
         Err(why) if mode == SandboxMode::Required => {
-            let who =
-                if project.config.sandbox.says() { CONFIGURATION } else { "a run in continuous integration ($CI)" };
+            let who = if project.config.sandbox.mode.is_some() {
+                CONFIGURATION
+            } else {
+                "a run in continuous integration ($CI)"
+            };
             Err(Error::refused(format!("there is no sandbox on this machine, and {who} requires one: {why}"))
                 .hint(remedy(&why))
                 .hint(format!("or do without: `sandbox: off` ({WITHOUT})")))

@@ -43,7 +43,7 @@ pub struct Keys {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sandbox {
     /// Whether there are walls, where the file says.
-    mode: Option<Mode>,
+    pub mode: Option<Mode>,
     read: Vec<String>,
     write: Vec<String>,
 }
@@ -70,11 +70,6 @@ impl Sandbox {
     /// says so.
     pub fn mode(&self, integration: bool) -> Mode {
         self.mode.unwrap_or(if integration { Mode::Required } else { Mode::Auto })
-    }
-
-    /// Whether the file itself says it.
-    pub fn says(&self) -> bool {
-        self.mode.is_some()
     }
 
     /// What may be read besides.
