@@ -44,7 +44,7 @@ fn a_run_whose_budget_ends_before_there_is_anything_to_judge_says_so_by_its_exit
     let (_, repo) = arena(script, "- Max tokens per step: 1000\n- Session token cap: 10000\n- Time cap: 15 minutes\n");
     let before = repo.git(&["rev-parse", "main"]);
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(5);
-    assert!(done.out.contains("over budget"), "{}", done.out);
+    assert!(done.out.contains("token cap reached"), "{}", done.out);
     assert_eq!(repo.git(&["diff", "--name-only", &before, "main"]), DOCUMENT);
 }
 

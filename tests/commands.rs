@@ -29,7 +29,7 @@ fn a_new_repository_gets_a_configuration_and_a_document_that_check_accepts_once_
     let repo = Repo::with(&[("README.md", "# A project\n")]);
     repo.blueprint(&["init"]).ends_with(0);
     assert!(repo.read("blueprint.yaml").contains("version: 1"));
-    repo.blueprint(&["init"]).ends_with(2).says(&["left as it was"]);
+    repo.blueprint(&["init"]).ends_with(2).says(&["already exists"]);
     let done = repo.blueprint(&["new", "Faster user listing"]).ends_with(0);
     let path = done.out.trim().strip_prefix("wrote ").unwrap().to_owned();
     assert!(path.starts_with("docs/blueprints/") && path.ends_with("_faster-user-listing.md"), "{path}");

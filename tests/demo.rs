@@ -115,5 +115,5 @@ fn the_demo_lands_a_winner_and_says_what_to_try_next_and_writes_over_nothing() {
     assert!(document.contains("**Status**: completed") && document.contains("✅"), "{document}");
     let again = demo(&["sample"]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("left as it was"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already exists"));
 }
