@@ -1,6 +1,6 @@
 //! The port of services: what an application needs besides its code (a database, a cache), one of its own for each lease.
 //!
-//! An implementation is a file here and a line in [`TABLE`]; [`choose`] takes one of them.
+//! An implementation is a file here and a line in the table below; `choose` takes one of them.
 
 mod choose;
 mod clone;
