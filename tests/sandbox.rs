@@ -183,16 +183,22 @@ fn what_the_configuration_names_is_read_and_written() {
     assert_eq!(std::fs::read_to_string(repo.home().join("sdk/lib")).unwrap(), "sdk\n");
 }
 
-#[test]
-fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
-    let repo = Arena::default().build();
+/// A folder for the `PATH` that has these programs and no others.
+fn path_with(repo: &Repo, programs: &[&str]) -> std::path::PathBuf {
     let bin = repo.dir.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let path = std::env::var_os("PATH").unwrap();
-    for program in ["sh", "git", "cat", "awk", "sleep", "test", "env"] {
+    for program in programs {
         let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists()).unwrap();
         std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
     }
+    bin
+}
+
+#[test]
+fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
+    let repo = Arena::default().build();
+    let bin = path_with(&repo, &["sh", "git", "cat", "awk", "sleep", "test", "env"]);
     let run = || {
         let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
         Done::of(command.args(["run", DOCUMENT]).env("PATH", &bin).output().unwrap())
@@ -209,13 +215,7 @@ fn without_bubblewrap_a_run_warns_and_one_that_requires_walls_is_refused() {
 #[test]
 fn in_continuous_integration_walls_are_required_unless_the_configuration_says_otherwise() {
     let repo = Arena::default().build();
-    let bin = repo.dir.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    for program in ["sh", "git"] {
-        let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists()).unwrap();
-        std::os::unix::fs::symlink(found, bin.join(program)).unwrap();
-    }
+    let bin = path_with(&repo, &["sh", "git"]);
     let plan = |ci: &str| {
         let mut command = repo.command(env!("CARGO_BIN_EXE_blueprint"));
         Done::of(command.args(["plan", DOCUMENT]).env("PATH", &bin).env("CI", ci).output().unwrap())

@@ -207,3 +207,11 @@ pub(super) trait Binding: Sized {
     /// The programs that it starts.
     fn programs(&self) -> Vec<&Program>;
 }
+
+/// Takes more metrics where the settings are otherwise the same; whether they are.
+pub(super) fn share<T: Clone>(same: bool, metrics: &mut Vec<T>, more: &[T]) -> bool {
+    if same {
+        metrics.extend_from_slice(more);
+    }
+    same
+}

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::asked::{Asked, Binding};
+use super::asked::{Asked, Binding, share};
 use super::slice::{self, no_scratch};
 use super::value::{clip, number, output, reading};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot};
@@ -44,10 +44,7 @@ impl Binding for Settings {
 
     fn join(&mut self, other: &Self) -> bool {
         let same = self.command == other.command;
-        if same {
-            self.metrics.extend_from_slice(&other.metrics);
-        }
-        same
+        share(same, &mut self.metrics, &other.metrics)
     }
 
     fn programs(&self) -> Vec<&Program> {

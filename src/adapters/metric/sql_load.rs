@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::asked::{self, Binding};
+use super::asked::{self, Binding, share};
 use super::load::{self, Fault, LoadStat, Metric, Rate, Shape, Taken};
 use super::params::{Params, ParamsFrom};
 use super::{Cadence, Held, Meter, MetricError, MetricSource, Sample, Site, Slot};
@@ -76,10 +76,7 @@ impl Binding for Settings {
 
     fn join(&mut self, other: &Self) -> bool {
         let same = Self { metrics: other.metrics.clone(), ..self.clone() } == *other;
-        if same {
-            self.metrics.extend_from_slice(&other.metrics);
-        }
-        same
+        share(same, &mut self.metrics, &other.metrics)
     }
 
     fn programs(&self) -> Vec<&Program> {

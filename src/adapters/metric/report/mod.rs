@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::asked::Asked;
+use super::asked::{Asked, share};
 use super::slice::{self, no_scratch};
 use super::{Cadence, Meter, MetricError, MetricSource, Sample, Site, Slot, Stat};
 use crate::adapters::process::{Exchange, Finished, Program};
@@ -64,10 +64,7 @@ impl Settings {
     /// Takes the metrics of settings that are the same but for them.
     pub fn join(&mut self, other: &Self) -> bool {
         let same = self.format == other.format && self.command == other.command;
-        if same {
-            self.metrics.extend_from_slice(&other.metrics);
-        }
-        same
+        share(same, &mut self.metrics, &other.metrics)
     }
 }
 

@@ -109,6 +109,11 @@ impl Admin {
         Ok(standing)
     }
 
+    /// The same, on a connection of its own.
+    pub(super) async fn found_standing(&self) -> Result<Standing, ServiceError> {
+        self.standing(&mut self.connect().await?).await
+    }
+
     /// The role lacks a right that the level needs.
     pub fn lacks(&self, standing: &Standing, right: Right) -> ServiceError {
         let role = &standing.role;

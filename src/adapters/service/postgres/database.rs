@@ -68,7 +68,7 @@ async fn open(ground: Ground) -> Result<Offer, ServiceError> {
     let admin = Admin::configured(&ground.settings)?;
     let mut own = None;
     if ground.sought.is_some() {
-        let standing = admin.standing(&mut admin.connect().await?).await?;
+        let standing = admin.found_standing().await?;
         if !standing.databases || !standing.roles {
             let why = format!("`{}` may create no databases", standing.role);
             return Ok(Offer::Lacking { why, error: admin.lacks(&standing, Right::Any) });

@@ -48,7 +48,7 @@ async fn open(ground: Ground) -> Result<Offer, ServiceError> {
     let admin = Admin::configured(&ground.settings)?;
     let mut own = None;
     if ground.sought.is_some() {
-        let standing = admin.standing(&mut admin.connect().await?).await?;
+        let standing = admin.found_standing().await?;
         if !standing.roles || !standing.schemas {
             let why = format!("`{}` may create no roles and schemas", standing.role);
             return Ok(Offer::Lacking { why, error: admin.lacks(&standing, Right::Any) });

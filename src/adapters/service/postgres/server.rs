@@ -61,7 +61,7 @@ async fn open(ground: Ground) -> Result<Offer, ServiceError> {
     let major = match (&ground.sought, &ground.settings.url) {
         (Some(_), Some(url)) => {
             let admin = Admin::new(url)?;
-            Some(admin.standing(&mut admin.connect().await?).await?.version / 10_000)
+            Some(admin.found_standing().await?.version / 10_000)
         }
         _ => None,
     };
