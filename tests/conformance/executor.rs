@@ -138,7 +138,9 @@ async fn what_a_metered_program_leaves_running_is_told_and_gone_and_what_another
     for (world, exec) in all() {
         let (kind, root) = (world.kind(), world.root());
         // It has left the group of its program before that ends, and dies with it.
-        let line = format!("setsid sleep {FOR_EVER} > /dev/null 2>&1 & sleep 0.5");
+        let line = format!(
+            "setsid sleep {FOR_EVER} > /dev/null 2>&1 & until grep -qa ^sleep /proc/$!/cmdline; do sleep 0.01; done"
+        );
         let real = ["sh", "-c", line.as_str()];
         let fake = ["setsid", "-f", "sleep", FOR_EVER];
         let words: &[&str] = if kind == "real" { &real } else { &fake };

@@ -486,8 +486,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_keeps_the_output_of_a_program_open_that_ended_is_named() {
-        let keeps =
-            "import os, time\nif os.fork() == 0:\n os.setsid()\n os.execlp('sleep', 'sleep', '73.5')\nprint('done')";
+        let keeps = "import os\nr, w = os.pipe()\nif os.fork() == 0:\n os.setsid()\n os.execlp('sleep', 'sleep', '73.5')\n\
+             os.close(w)\nos.read(r, 1)\nprint('done')";
         let mut command = shell("exec python3 -c \"$0\"");
         command.args.push(keeps.into());
         for (name, value) in [("BLUEPRINT_LEASE", "r/keeps"), ("BLUEPRINT_RUN", "r")] {
@@ -610,7 +610,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sweep_kills_what_left_the_group_by_its_marker() {
-        let mut command = shell("setsid sleep 77 >/dev/null 2>&1 & sleep 0.2");
+        let mut command =
+            shell("setsid sleep 77 >/dev/null 2>&1 & until grep -qa ^sleep /proc/$!/cmdline; do sleep 0.01; done");
         command.env.insert("BLUEPRINT_RUN".to_owned(), "sweep-test".to_owned());
         Local.run(command, &Stop::new()).await.unwrap();
         assert_eq!(Local.sweep("BLUEPRINT_RUN", "sweep-test").await, 1);
