@@ -272,7 +272,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         unchecked: &unchecked(plan, &ports.sources),
         tie_break: ports.tie_breaker.as_ref().map(|source| source.name()),
         estimate,
-        sandboxed: ports.sandbox.is_some(),
+        sandbox: ports.sandbox.is_some().then_some(&project.config.sandbox.network),
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     }))
 }

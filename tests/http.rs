@@ -55,7 +55,7 @@ impl Real {
     }
 
     fn client(&self, expect: Option<&str>) -> Arc<Client> {
-        Arc::new(Client::new(self.port, request("/", expect), 64).unwrap())
+        Arc::new(Client::new(Arc::new(Local), self.port, request("/", expect), 64))
     }
 }
 

@@ -328,3 +328,83 @@ fn programs_of_the_path_find_what_they_are_installed_with_and_what_lies_beside_s
     let done = Done::of(command.args(["run", DOCUMENT]).env("PATH", path).output().unwrap()).ends_with(0);
     assert_eq!(repo.git(&["show", "main:cost.txt"]), "20", "{}{}", done.out, done.err);
 }
+
+/// Greets whoever connects to a port of this machine.
+fn greeter() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            drop(std::io::Write::write_all(&mut stream, b"greeted\n"));
+        }
+    });
+    port
+}
+
+/// A program that says what a server on loopback says first, or `refused`.
+const CONNECT: &str = "import socket, sys\n\
+    try: print(socket.create_connection(('127.0.0.1', int(sys.argv[1])), 9).recv(99).decode())\n\
+    except OSError: print('refused')\n";
+
+#[test]
+fn set_up_reaches_what_the_configuration_names_and_nobody_else_reaches_anything() {
+    let (named, other) = (greeter(), greeter());
+    let repo = everywhere(&format!("python3 connect.py {named}; python3 connect.py {other}"));
+    repo.write("connect.py", CONNECT);
+    let config = repo.read("blueprint.yaml").replace("protect: [", "protect: [connect.py, ");
+    let read = |text: &str, more: &str| text.replacen(TELLS, &TELLS.replacen('}', more, 1), 1);
+    repo.write("blueprint.yaml", &read(&config, &format!(", network: [\"127.0.0.1:{named}\"]}}")));
+    repo.commit("what is reached");
+    let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0);
+    assert!(plan.out.contains(&format!("set-up and builds reach 127.0.0.1:{named}")), "{}", plan.out);
+    lands(&repo);
+    for (who, text) in said(&repo) {
+        let first = if who.starts_with("setup") { "greeted\n\nrefused\n" } else { "refused\nrefused\n" };
+        assert_eq!(text.replacen(first, "", text.len()), "", "{who}: {text}");
+    }
+    let journal = std::fs::read(repo.root().join(".git/blueprint/journal.db")).unwrap();
+    let address = format!("127.0.0.1:{named}");
+    assert!(journal.windows(address.len()).any(|part| part == address.as_bytes()));
+}
+
+#[test]
+fn set_up_that_fails_for_want_of_a_host_says_which_and_where_to_name_it() {
+    let repo = everywhere("true");
+    let config = "setup: [\"python3 -c 'import socket; socket.create_connection((\\\"packages.example\\\", 443))'\"]";
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replace("setup: [\"sh all.sh setup\"]", config));
+    repo.commit("set-up");
+    repo.blueprint(&["run", DOCUMENT]).ends_with(1).says(&["it asked for `packages.example`", "`sandbox.network`"]);
+}
+
+#[test]
+fn where_the_network_is_shared_everybody_reaches_what_this_machine_reaches_and_the_plan_says_so() {
+    let port = greeter();
+    let repo = everywhere(&format!("python3 connect.py {port}"));
+    repo.write("connect.py", CONNECT);
+    let config = repo.read("blueprint.yaml").replace("protect: [", "protect: [connect.py, ");
+    repo.write("blueprint.yaml", &config.replacen(TELLS, &TELLS.replacen('}', ", network: shared}", 1), 1));
+    repo.commit("what is reached");
+    let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0);
+    assert!(plan.out.contains("`sandbox.network` is `shared`"), "{}", plan.out);
+    lands(&repo);
+    for (who, text) in said(&repo) {
+        assert_eq!(text.replacen("greeted\n\n", "", text.len()), "", "{who}: {text}");
+    }
+}
+
+#[test]
+fn tests_that_want_one_port_run_side_by_side() {
+    let repo = everywhere("true");
+    let test = "#!/bin/sh\npython3 -c 'import socket, time; s = socket.create_server((\"127.0.0.1\", 47115)); time.sleep(2)'\n";
+    repo.write("tests/run.sh", test);
+    repo.commit("a fixed port");
+    let done = lands(&repo);
+    assert!(!done.err.contains("port taken"), "{}", done.err);
+}
+
+#[test]
+fn an_agent_that_asks_for_a_host_that_is_not_reached_is_told_of() {
+    let repo = everywhere("test $1 = agent && getent hosts telemetry.example; true");
+    let done = lands(&repo);
+    assert_eq!(done.err.matches("its agent asked for `telemetry.example`").count(), 1, "{}", done.err);
+}

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blueprint::adapters::executor::enclosed::Bubblewrap;
-use blueprint::adapters::process::{Command, Enclosure, Environment, Executor, Finished, Order, Sandbox, Stay, Stop};
+use blueprint::adapters::process::{
+    Address, Command, Enclosure, Environment, Executor, Finished, Network, Order, Sandbox, Stay, Stop,
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A lease with a tree, below a home of its own.
 struct Lease {
@@ -19,6 +23,10 @@ struct Lease {
 
 impl Lease {
     async fn open() -> Self {
+        Self::with(Network::default()).await
+    }
+
+    async fn with(network: Network) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         for folder in ["home/.ssh", "home/.cargo/bin", "lease/tree", "lease/scratch", "repo/.git", "other"] {
@@ -43,6 +51,7 @@ impl Lease {
             reset: vec![root.join("lease/tree")],
             bare: vec![root.join("lease/scratch")],
             env: env.clone(),
+            network,
         };
         let sandbox = Bubblewrap::installed(binary).unwrap();
         let walls = sandbox.open(&order).await.unwrap();
@@ -270,4 +279,147 @@ async fn a_slice_costs_little_more_than_without_walls() {
     let most = plain + Duration::from_millis(50);
     let all = format!("open {opened:?}, plain {plain:?}, lasting {lasting:?}, fleeting {fleeting:?}");
     assert!(lasting < most && fleeting < most && opened < Duration::from_secs(3), "{all}");
+}
+
+/// Answers every connection on loopback with a line; where it listens.
+async fn greeter(line: &'static str) -> Address {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            drop(stream.write_all(line.as_bytes()).await);
+        }
+    });
+    Address::loopback(port)
+}
+
+/// What a server says, as a program hears it; what keeps it from hearing, in a word.
+fn heard(host: &str, port: u16) -> String {
+    format!(
+        "python3 -c 'import socket
+try:
+    print(socket.create_connection((\"{host}\", {port}), 5).recv(99).decode())
+except OSError as error:
+    print(type(error).__name__)'"
+    )
+}
+
+fn own(always: &[&Address], sometimes: &[&Address]) -> Network {
+    let all = |list: &[&Address]| list.iter().map(|address| (*address).clone()).collect();
+    Network::Own { always: all(always), sometimes: all(sometimes), proxies: Environment::new() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_has_a_loopback_of_its_own_and_reaches_nothing_of_this_machine_s() {
+    let (one, two) = (Lease::open().await, Lease::open().await);
+    let outside = greeter("outside").await;
+    let listens = "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47113)); \
+        print(s.getsockname()[1], flush=True); import time; time.sleep(60)'";
+    let mut served = Vec::new();
+    for lease in [&one, &two] {
+        served.push(lease.executor().serve(lease.command(listens)).await.unwrap());
+    }
+    for server in &mut served {
+        let began = Instant::now();
+        while server.tail(1) != "47113" {
+            assert!(began.elapsed() < Duration::from_secs(60) && server.ended().is_none(), "{}", server.tail(9));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    for stay in [Stay::Lasting, Stay::Fleeting] {
+        assert_eq!(one.says(stay, &heard("127.0.0.1", outside.port())).await, "ConnectionRefusedError");
+        // Addresses elsewhere are refused at once, and not waited for.
+        assert_eq!(one.says(stay, &heard("192.0.2.1", 80)).await, "ConnectionRefusedError");
+    }
+    let devices = one.says(Stay::Lasting, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '").await;
+    assert_eq!(devices, "lo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_of_this_machine_that_have_a_name_and_no_place_are_not_reached() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("blueprint-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _listening = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+    let line =
+        format!("python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"\\0{name}\")' 2>&1 | tail -1");
+    assert!(Lease::open().await.says(Stay::Lasting, &line).await.contains("refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_named_is_reached_where_it_is_outside_and_some_of_it_only_for_a_while() {
+    let (service, registry) = (greeter("service").await, greeter("registry").await);
+    let named: Address = format!("localhost:{}", registry.port()).parse().unwrap();
+    let lease = Lease::with(own(&[&service], &[&named])).await;
+    let to_service = heard("127.0.0.1", service.port());
+    let to_registry = heard("localhost", named.port());
+    assert_eq!(lease.says(Stay::Fleeting, &to_service).await, "service");
+    assert_eq!(lease.says(Stay::Lasting, &to_registry).await, "ConnectionRefusedError");
+    let open = lease.walls.reach().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(lease.says(Stay::Lasting, &to_registry).await, "registry");
+    }
+    assert_eq!(open.used(), [(named, 2)]);
+    drop(open);
+    assert_eq!(lease.says(Stay::Lasting, &to_registry).await, "ConnectionRefusedError");
+    assert_eq!(lease.says(Stay::Lasting, &to_service).await, "service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_may_be_reached_has_a_number_and_one_that_may_not_is_not_there_and_told() {
+    let packages: Address = "packages.example:8443".parse().unwrap();
+    let lease = Lease::with(own(&[], &[&packages])).await;
+    let number = "python3 -c 'import socket; print(socket.gethostbyname(\"packages.example\"))'";
+    assert_eq!(lease.says(Stay::Fleeting, number).await, "198.18.0.1");
+    assert_eq!(lease.walls.missed(), Vec::<String>::new());
+    assert_eq!(lease.says(Stay::Fleeting, &heard("telemetry.example", 443)).await, "gaierror");
+    assert_eq!(lease.walls.missed(), ["telemetry.example"]);
+    assert_eq!(lease.walls.missed(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reached_by_a_proxy_outside_is_reached_by_it_from_within() {
+    // A proxy that says what it was asked for, and then is the host itself.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        // Who is tunnelled begins.
+        let said = stream.read_u8().await.unwrap();
+        stream.write_all(&[said, b'!']).await.unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let proxies = [("HTTPS_PROXY".to_owned(), format!("http://me:secret@127.0.0.1:{port}"))].into();
+    let packages = "packages.example:443".parse().unwrap();
+    let lease = Lease::with(Network::Own { always: vec![], sometimes: vec![packages], proxies }).await;
+    let _open = lease.walls.reach().await.unwrap();
+    let line = "python3 -c 'import socket; s = socket.create_connection((\"packages.example\", 443)); \
+        s.send(b\"x\"); print(s.recv(9).decode())'";
+    assert_eq!(lease.says(Stay::Lasting, line).await, "x!");
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("CONNECT packages.example:443 HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.to_lowercase().contains("proxy-authorization: basic "), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_sockets_connect_where_the_programs_of_a_lease_are() {
+    let lease = Lease::open().await;
+    let serves = "python3 -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47114)); print(1, flush=True)
+while True: s.accept()[0].send(b\"within\")'";
+    let mut server = lease.executor().serve(lease.command(serves)).await.unwrap();
+    while server.tail(1) != "1" {
+        assert!(server.ended().is_none(), "{}", server.tail(9));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let at = "127.0.0.1:47114".parse().unwrap();
+    let socket = lease.executor().sockets(2).unwrap().pop().unwrap();
+    let socket = tokio::net::TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+    let mut said = String::new();
+    socket.connect(at).await.unwrap().read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "within");
 }

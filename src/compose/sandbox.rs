@@ -36,10 +36,11 @@ pub async fn port(project: &Project) -> Result<std::result::Result<Option<Arc<dy
     }
 }
 
-/// What may be read and written besides.
+/// What may be read, written and reached besides.
 pub fn opened(project: &Project) -> Opened {
     let home = project.variables.get("HOME").map(String::as_str);
-    Opened { read: project.config.sandbox.read(home), write: project.config.sandbox.write(home) }
+    let sandbox = &project.config.sandbox;
+    Opened { read: sandbox.read(home), write: sandbox.write(home), network: sandbox.network.clone() }
 }
 
 /// What makes walls here, or why there are none.

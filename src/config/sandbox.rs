@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::adapters::process::{Address, Egress};
+
 /// The walls around agents, set-up, tests and benchmarks.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "`auto`, `required`, `off`, or keys such as `{read: [~/sdk]}`")]
@@ -37,6 +39,32 @@ pub struct Keys {
     pub read: Vec<String>,
     /// What programs may read and write besides; all contenders share it.
     pub write: Vec<String>,
+    /// What set-up and builds reach over the network; else nobody reaches anything but services of the lease.
+    pub network: Network,
+}
+
+/// What is reached over the network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a list such as `[packages.example:443]`, or `shared`")]
+pub enum Network {
+    /// Set-up and builds reach these: hosts with ports.
+    Named(Vec<String>),
+    /// In a word.
+    Word(Word),
+}
+
+/// A word for what is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    /// Everything in a lease reaches what this machine reaches, and leases share its ports.
+    Shared,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
 }
 
 /// The walls as they are meant.
@@ -46,6 +74,8 @@ pub struct Sandbox {
     pub mode: Option<Mode>,
     read: Vec<String>,
     write: Vec<String>,
+    /// What is reached over the network.
+    pub network: Egress,
 }
 
 impl Sandbox {
@@ -63,7 +93,14 @@ impl Sandbox {
                 return Err(format!("`sandbox.{key}`: `{path}` must begin with `/` or `~/`"));
             }
         }
-        Ok(Self { mode: keys.mode, read: keys.read, write: keys.write })
+        let network = match keys.network {
+            Network::Word(Word::Shared) => Egress::All,
+            Network::Named(list) => {
+                let read = list.iter().map(|text| text.parse::<Address>()).collect::<Result<_, _>>();
+                Egress::SetUp(read.map_err(|why| format!("`sandbox.network`: {why}"))?)
+            }
+        };
+        Ok(Self { mode: keys.mode, read: keys.read, write: keys.write, network })
     }
 
     /// Whether there are walls. Where nobody looks on, in continuous integration, nothing runs without them unless the file

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::adapters::process::{Environment, Redactor};
+use crate::adapters::process::{Egress, Environment, Redactor};
 use crate::domain::landing::Require;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
@@ -46,6 +46,8 @@ pub struct Opened {
     pub read: Vec<PathBuf>,
     /// To be read and written.
     pub write: Vec<PathBuf>,
+    /// What is reached over the network.
+    pub network: Egress,
 }
 
 /// How variants are implemented.

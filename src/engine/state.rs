@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapters::agent::AgentReport;
 use crate::adapters::git::CommitId;
 use crate::adapters::journal::Entry;
+use crate::adapters::process::Address;
 use crate::adapters::service::ServiceResource;
 use crate::domain::budget::{Caps, Settlement};
 use crate::domain::calls::{Call, Calls};
@@ -102,6 +103,15 @@ pub enum Record {
     Removed {
         /// What.
         resource: Resource,
+    },
+    /// Set-up of a tree reached an address outside of its sandbox.
+    Reached {
+        /// Whose.
+        contender: Contender,
+        /// Where.
+        address: Address,
+        /// How many connections there were.
+        connections: u64,
     },
     /// A request to a model was admitted and is about to be sent.
     Reserved(Call),
@@ -330,7 +340,7 @@ impl Facts {
     /// Adds one record to what is known.
     pub fn take(&mut self, record: Record) {
         match record {
-            Record::Started(_) | Record::Resumed | Record::Clock(_) => {}
+            Record::Started(_) | Record::Resumed | Record::Clock(_) | Record::Reached { .. } => {}
             Record::Extended { by } => {
                 self.measure_budget = self.seen.measured() + by;
                 let cap = &mut self.seen.started.plan.budget.time_cap;

@@ -138,7 +138,7 @@ fn sections(outline: &Outline) -> Vec<(&'static str, Lines)> {
         ("Models", outline.models.iter().map(|text| ("proxy".to_owned(), text.clone())).collect()),
         ("Database", service(outline, Use::Database)),
         ("Cache", service(outline, Use::Cache)),
-        ("Sandbox", outline.sandbox.then(sandbox).into_iter().collect()),
+        ("Sandbox", outline.sandbox.then(|| sandbox(outline.reached.as_deref())).into_iter().collect()),
         ("Judge", judge(outline)),
         ("Measure", measure(outline)),
         ("Estimate", outline.estimate.as_ref().map(estimate).unwrap_or_default()),
@@ -152,8 +152,13 @@ fn service(outline: &Outline, used_as: Use) -> Lines {
     isolation.map(line).into_iter().collect()
 }
 
-fn sandbox() -> (String, String) {
-    ("bubblewrap".to_owned(), "one a contender; the network is shared".to_owned())
+fn sandbox(reached: Option<&[String]>) -> (String, String) {
+    let network = match reached {
+        None => "the network is shared".to_owned(),
+        Some([]) => "with a network of its own, which leads nowhere".to_owned(),
+        Some(list) => format!("with a network of its own; set-up and builds reach {}", list.join(", ")),
+    };
+    ("bubblewrap".to_owned(), format!("one a contender, {network}"))
 }
 
 fn judge(outline: &Outline) -> Lines {
@@ -356,7 +361,7 @@ mod tests {
             counts: &[],
             unchecked: &[],
             tie_break: None,
-            sandboxed: false,
+            sandbox: None,
             cpus: 2,
         })
     }

@@ -1,15 +1,24 @@
 //! Programs within the walls of a lease.
 
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rustix::net::{AddressFamily, SocketType};
 
 use super::local::{self, Local};
+use super::names::Names;
+use super::outward::Outward;
+use super::passages::{Hosts, Open};
+use super::places::{HOSTS, HOSTS_FILE};
 use super::walls::Walls;
 use super::{ordinary, orphans};
 use crate::adapters::process::{
-    Command, Enclosure, Executor, Finished, Order, ProcessError, Sandbox, SandboxError, Serving, Stop, Stray,
+    Address, Command, Enclosure, Executor, Finished, Network, Order, ProcessError, Sandbox, SandboxError, Serving,
+    Stop, Stray, Ways,
 };
 use crate::domain::measurement::Priority;
 
@@ -30,25 +39,75 @@ impl Bubblewrap {
 #[async_trait]
 impl Sandbox for Bubblewrap {
     async fn open(&self, order: &Order) -> Result<Arc<dyn Enclosure>, SandboxError> {
-        let (own, order) = (self.clone(), order.clone());
-        let open = move || Walls::open(&own.program, &own.binary, &order);
-        let joined = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other);
-        let walls = joined.and_then(|opened| opened).map_err(|error| SandboxError(error.to_string()))?;
-        Ok(Arc::new(Enclosed(Arc::new(walls))))
+        let own = self.clone();
+        let (private, hosts) = (order.private.clone(), Hosts::of(&order.network));
+        let order = order.clone();
+        let network = order.network.clone();
+        let file = hosts.clone();
+        let open = move || {
+            fs::create_dir_all(&private)?;
+            fs::write(private.join(HOSTS), file.file(&fs::read_to_string(HOSTS_FILE).unwrap_or_default()))?;
+            Walls::open(&own.program, &own.binary, &order)
+        };
+        let joined = tokio::task::spawn_blocking(open).await.map_err(io::Error::other);
+        let walls = joined.and_then(|opened| opened).map_err(told)?;
+        let exits = Exits::of(&walls, hosts, network).map_err(told)?;
+        Ok(Arc::new(Enclosed { walls: Arc::new(walls), exits }))
+    }
+}
+
+fn told(error: io::Error) -> SandboxError {
+    SandboxError(error.to_string())
+}
+
+/// What leads out of a lease's network, where it has one of its own.
+struct Exits {
+    hosts: Hosts,
+    outward: Outward,
+    sometimes: Vec<Address>,
+    names: Names,
+    _always: Open,
+}
+
+impl Exits {
+    fn of(walls: &Walls, hosts: Hosts, network: Network) -> io::Result<Option<Self>> {
+        let Network::Own { always, sometimes, proxies } = network else { return Ok(None) };
+        let Some(inside) = walls.network() else { return Ok(None) };
+        let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let names = Names::answer(inside, &hosts, &resolver)?;
+        let open = Open::to(inside, &hosts, &Outward::default(), &always)?;
+        Ok(Some(Self { hosts, outward: Outward::by(&proxies), sometimes, names, _always: open }))
     }
 }
 
 /// The walls of a lease.
-struct Enclosed(Arc<Walls>);
+struct Enclosed {
+    walls: Arc<Walls>,
+    exits: Option<Exits>,
+}
 
 #[async_trait]
 impl Enclosure for Enclosed {
     fn executor(&self) -> Arc<dyn Executor> {
-        Arc::new(Within(Arc::clone(&self.0)))
+        Arc::new(Within(Arc::clone(&self.walls)))
+    }
+
+    async fn reach(&self) -> Result<Box<dyn Ways>, SandboxError> {
+        let opened = match (&self.exits, self.walls.network()) {
+            (Some(Exits { hosts, outward, sometimes, .. }), Some(network)) => {
+                Open::to(network, hosts, outward, sometimes).map_err(told)?
+            }
+            _ => Open::default(),
+        };
+        Ok(Box::new(opened))
+    }
+
+    fn missed(&self) -> Vec<String> {
+        self.exits.as_ref().map(|exits| exits.names.missed()).unwrap_or_default()
     }
 
     async fn close(&self) {
-        self.0.end().await;
+        self.walls.end().await;
     }
 }
 
@@ -71,6 +130,13 @@ impl Executor for Within {
 
     async fn settle(&self, _lease: &str) -> Vec<Stray> {
         orphans::settle_in(&self.0, None).await.left
+    }
+
+    fn sockets(&self, count: usize) -> io::Result<Vec<OwnedFd>> {
+        match self.0.network() {
+            Some(network) => network.sockets(AddressFamily::INET, SocketType::STREAM, count),
+            None => Local.sockets(count),
+        }
     }
 
     fn priority(&self) -> Priority {

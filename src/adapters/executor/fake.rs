@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::adapters::fake::Disk;
 use crate::adapters::process::{
-    Command, Enclosure, Executor, Exit, FIRST, Finished, Order, ProcessError, Sandbox, SandboxError, Serving, Stop,
-    Stray, Usage,
+    Address, Command, Enclosure, Executor, Exit, FIRST, Finished, Order, ProcessError, Sandbox, SandboxError, Serving,
+    Stop, Stray, Usage, Ways,
 };
 
 /// What a program is started with.
@@ -327,10 +327,26 @@ impl Sandbox for FakeSandbox {
 
 struct FakeEnclosure(FakeExecutor);
 
+struct NoWays;
+
+impl Ways for NoWays {
+    fn used(&self) -> Vec<(Address, u64)> {
+        Vec::new()
+    }
+}
+
 #[async_trait]
 impl Enclosure for FakeEnclosure {
     fn executor(&self) -> Arc<dyn Executor> {
         Arc::new(self.0.clone())
+    }
+
+    async fn reach(&self) -> Result<Box<dyn Ways>, SandboxError> {
+        Ok(Box::new(NoWays))
+    }
+
+    fn missed(&self) -> Vec<String> {
+        Vec::new()
     }
 
     async fn close(&self) {

@@ -42,6 +42,8 @@ pub struct Doors {
     pub mounts: OwnedFd,
     pub ipc: OwnedFd,
     pub names: OwnedFd,
+    /// Where it is not the machine's.
+    pub network: Option<Arc<OwnedFd>>,
     /// Joined by the thread that starts its programs, for its children.
     pub processes: OwnedFd,
 }
@@ -73,6 +75,9 @@ impl Joining {
         move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
         move_into_link_name_space(doors.ipc.as_fd(), Some(LinkNameSpaceType::InterProcessCommunication))?;
         move_into_link_name_space(doors.names.as_fd(), Some(LinkNameSpaceType::HostNameAndNISDomainName))?;
+        if let Some(network) = &doors.network {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+        }
         rustix::process::chdir(self.dir.as_c_str())?;
         if let Some(User { uid, gid }) = self.user {
             set_thread_groups(&[])?;

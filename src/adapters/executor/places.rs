@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::ordinary::is_apart;
-use crate::adapters::process::{Command, Environment, Order, PREFIX};
+use crate::adapters::process::{Command, Environment, Network, Order, PREFIX};
 
 /// Where what a fleeting program writes is mounted while its mounts are made; then it is covered by an empty one.
 pub(super) const STORE: &str = "/dev/shm";
@@ -128,6 +128,8 @@ enum Kind {
     Write,
     /// An unreadable file.
     Masked,
+    /// A file of the lease's private place, read-only.
+    Replaced(&'static str),
 }
 
 /// One mount.
@@ -176,6 +178,9 @@ pub enum Step {
 
 /// The folders of a lease's private place.
 pub const FOLDERS: &[&str] = &["home", "tmp", "var-tmp", LAYERS];
+/// Where hosts are that have no server of names, and what stands there within, in the lease's private place.
+pub(super) const HOSTS_FILE: &str = "/etc/hosts";
+pub(super) const HOSTS: &str = "hosts";
 /// Of them, where what is written to caches of packages goes.
 pub(super) const LAYERS: &str = "layers";
 
@@ -216,6 +221,11 @@ impl Places {
         let masked = MASKED.iter().map(PathBuf::from).chain(tokens.into_iter().flatten());
         for place in masked.filter(|place| place.is_file()) {
             add(&place, Kind::Masked, Found::Same);
+        }
+        // Written by whoever opens the walls; it says where each host is that may be reached.
+        let hosts = Path::new(HOSTS_FILE).canonicalize().ok().filter(|place| place.is_file());
+        if let Some(hosts) = hosts.filter(|_| order.network != Network::Shared) {
+            add(&hosts, Kind::Replaced(HOSTS), Found::Same);
         }
         for place in order.write.iter().filter_map(|place| place.canonicalize().ok()) {
             let is_in = |list: &[PathBuf]| list.iter().any(|one| one.canonicalize().is_ok_and(|one| one == place));
@@ -258,6 +268,7 @@ impl Places {
             match kind {
                 Kind::Hidden => put(&["--tmpfs".as_ref(), place]),
                 Kind::Memory => put(&["--perms".as_ref(), "1777".as_ref(), "--tmpfs".as_ref(), place]),
+                Kind::Replaced(file) => put(&["--ro-bind".as_ref(), self.private.join(file).as_os_str(), place]),
                 Kind::Private(folder) => put(&["--bind".as_ref(), self.private.join(folder).as_os_str(), place]),
                 Kind::Read | Kind::Cached => put(&["--ro-bind".as_ref(), place, place]),
                 Kind::Write if at.starts_with("/dev") => put(&["--dev-bind".as_ref(), place, place]),

@@ -27,11 +27,12 @@ use super::drafts::{self, Draft};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
+use super::network::Network as Inside;
 use super::places::{FOLDERS, LAYERS, Places};
 use super::spawner::on_spawner;
 use super::tasks::children;
 use super::worker::Worker;
-use crate::adapters::process::{Command, Order, Stay};
+use crate::adapters::process::{Command, Network, Order, Stay};
 
 /// How long the namespaces may take to be gone once their keeper was killed.
 const DEATH: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ const LOOK: Duration = Duration::from_millis(2);
 pub struct Walls {
     places: Places,
     doors: Arc<Doors>,
+    /// Where it is not the machine's.
+    network: Option<Inside>,
     /// As we count it.
     keeper: u32,
     line: Mutex<Line>,
@@ -62,12 +65,14 @@ impl Walls {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o1777))?;
             }
         }
+        let own = order.network != Network::Shared;
         let places = Places::of(order);
         let (ours, theirs) = UnixStream::pair()?;
         let image = File::open(binary)?;
         let mut command = std::process::Command::new(bubblewrap);
         command
             .args(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--as-pid-1", "--clearenv"])
+            .args(if own { &["--unshare-net"][..] } else { &[] })
             .args(places.options())
             .args(["--chdir", "/", "--"])
             .arg(format!("/proc/self/fd/{}", image.as_raw_fd()))
@@ -99,8 +104,14 @@ impl Walls {
         };
         let keeper = *children(bubble.id(), bubble.id()).first().ok_or(io::ErrorKind::NotFound)?;
         let door = |kind: &str| File::open(format!("/proc/{keeper}/ns/{kind}")).map(OwnedFd::from);
-        let doors =
-            Arc::new(Doors { mounts: door("mnt")?, ipc: door("ipc")?, names: door("uts")?, processes: door("pid")? });
+        let network = own.then(|| Inside::behind(door("net")?)).transpose()?;
+        let doors = Arc::new(Doors {
+            mounts: door("mnt")?,
+            ipc: door("ipc")?,
+            names: door("uts")?,
+            network: network.as_ref().map(Inside::door),
+            processes: door("pid")?,
+        });
         drafts::layer(&doors, &places.layers(), &order.private.join(LAYERS))?;
         Ok(Self {
             places,
@@ -109,8 +120,14 @@ impl Walls {
             bubble: Arc::new(Mutex::new(bubble)),
             live: Mutex::default(),
             spawner: spawner(&doors)?,
+            network,
             doors,
         })
+    }
+
+    /// The network within, where it is not the machine's.
+    pub(super) fn network(&self) -> Option<&Inside> {
+        self.network.as_ref()
     }
 
     /// Does something on the thread whose children begin in the keeper's process namespace.

@@ -3,14 +3,23 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::redirect::Policy;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::ACCEPT;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustix::io::Errno;
 
 use super::answers::{Answers, Body};
+use super::dial::Dial;
 use crate::adapters::load::{Failure, Target};
+use crate::adapters::process::Executor;
+use crate::domain::quantity::show_duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -110,7 +119,7 @@ pub fn plain() -> reqwest::ClientBuilder {
 
 /// Asks one server for one path over connections that stay open between requests.
 pub struct Client {
-    http: reqwest::Client,
+    http: legacy::Client<Dial, Empty<Bytes>>,
     server: String,
     settings: RequestSettings,
     seed: u64,
@@ -118,17 +127,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server on a loopback port that keeps up to `connections` open.
-    pub fn new(port: u16, settings: RequestSettings, connections: usize) -> reqwest::Result<Self> {
-        let http = plain()
-            .http1_only()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
+    /// A client of the server on a loopback port, where this executor's programs are, that keeps up to `connections` open.
+    pub fn new(exec: Arc<dyn Executor>, port: u16, settings: RequestSettings, connections: usize) -> Self {
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(connections)
-            .timeout(settings.limit)
-            .build()?;
-        Ok(Self { http, server: format!("http://127.0.0.1:{port}"), settings, seed: 0, answers: None })
+            .build(Dial::new(exec, port));
+        Self { http, server: format!("http://127.0.0.1:{port}"), settings, seed: 0, answers: None }
     }
 
     /// The same over the same connections, with the numbers of a slice in its path; answers are noted where they are to
@@ -147,25 +153,54 @@ impl Client {
         self.settings.path.0.replace(NUMBER, &number.to_string())
     }
 
-    fn failed(&self, path: &str, error: &reqwest::Error) -> Failure {
-        if error.is_timeout() {
-            let limit = crate::domain::quantity::show_duration(self.settings.limit);
-            return fails(Kind::Late, path, &format!("no answer within {limit}"));
+    /// One request and its answer, however long that takes.
+    async fn asked(&self, question: u64, path: &str) -> Result<(), Failure> {
+        let request = Request::get(format!("{}{path}", self.server)).header(ACCEPT, "*/*").body(Empty::new());
+        let request = request.map_err(|error| fails(Kind::Unconnected, path, &error.to_string()))?;
+        let answer = self.http.request(request).await;
+        let answer = answer.map_err(|error| failed(path, &error, error.is_connect()))?;
+        let status = answer.status();
+        let wanted = self.settings.expect.as_deref();
+        let (mut kept, mut body, mut rest) = (Vec::new(), Body::default(), answer.into_body());
+        while let Some(part) = rest.frame().await {
+            let Ok(part) = part.map_err(|error| failed(path, &error, false))?.into_data() else { continue };
+            let keep = !status.is_success() || wanted.is_some();
+            let room = if keep { KEPT - kept.len() } else { 0 };
+            kept.extend_from_slice(&part[..part.len().min(room)]);
+            if self.answers.is_some() {
+                body.take(&part);
+            }
         }
-        let mut cause: &dyn Error = error;
-        let mut exhausted = false;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-            let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-            exhausted |= system.is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code));
+        let text = String::from_utf8_lossy(&kept);
+        if !status.is_success() {
+            return Err(fails(Kind::Status(status.as_u16()), path, &format!("{status}{}", quoted(&text))));
         }
-        let kind = match (exhausted, error.is_connect()) {
-            (true, _) => Kind::Exhausted,
-            (false, true) => Kind::Unconnected,
-            (false, false) => Kind::Broken,
-        };
-        fails(kind, path, &cause.to_string())
+        if let Some(wanted) = wanted.filter(|wanted| !text.contains(wanted)) {
+            let what = format!("the answer does not hold `{wanted}`{}", quoted(&text));
+            return Err(fails(Kind::Unexpected, path, &what));
+        }
+        let Some(answers) = &self.answers else { return Ok(()) };
+        answers.add(question, body).map_err(|(before, now)| {
+            fails(Kind::Changing, path, &format!("answered `{before}` at first, and then `{now}`"))
+        })
     }
+}
+
+/// Why there is no whole answer.
+fn failed(path: &str, error: &(dyn Error + 'static), connecting: bool) -> Failure {
+    let mut cause: &dyn Error = error;
+    let mut exhausted = false;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+        let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        exhausted |= system.is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code));
+    }
+    let kind = match (exhausted, connecting) {
+        (true, _) => Kind::Exhausted,
+        (false, true) => Kind::Unconnected,
+        (false, false) => Kind::Broken,
+    };
+    fails(kind, path, &cause.to_string())
 }
 
 fn fails(kind: Kind, path: &str, what: &str) -> Failure {
@@ -184,31 +219,9 @@ fn fails(kind: Kind, path: &str, what: &str) -> Failure {
 impl Target for Client {
     async fn ask(&self, question: u64) -> Result<(), Failure> {
         let path = self.path(question);
-        let failed = |error: reqwest::Error| self.failed(&path, &error);
-        let mut answer = self.http.get(format!("{}{path}", self.server)).send().await.map_err(failed)?;
-        let status = answer.status();
-        let wanted = self.settings.expect.as_deref();
-        let (mut kept, mut body) = (Vec::new(), Body::default());
-        while let Some(part) = answer.chunk().await.map_err(failed)? {
-            let keep = !status.is_success() || wanted.is_some();
-            let room = if keep { KEPT - kept.len() } else { 0 };
-            kept.extend_from_slice(&part[..part.len().min(room)]);
-            if self.answers.is_some() {
-                body.take(&part);
-            }
-        }
-        let text = String::from_utf8_lossy(&kept);
-        if !status.is_success() {
-            return Err(fails(Kind::Status(status.as_u16()), &path, &format!("{status}{}", quoted(&text))));
-        }
-        if let Some(wanted) = wanted.filter(|wanted| !text.contains(wanted)) {
-            let what = format!("the answer does not hold `{wanted}`{}", quoted(&text));
-            return Err(fails(Kind::Unexpected, &path, &what));
-        }
-        let Some(answers) = &self.answers else { return Ok(()) };
-        answers.add(question, body).map_err(|(before, now)| {
-            fails(Kind::Changing, &path, &format!("answered `{before}` at first, and then `{now}`"))
-        })
+        let limit = self.settings.limit;
+        let late = |_| fails(Kind::Late, &path, &format!("no answer within {}", show_duration(limit)));
+        tokio::time::timeout(limit, self.asked(question, &path)).await.unwrap_or_else(|passed| Err(late(passed)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod client;
+mod dial;
 mod endpoint;
 mod limits;
 mod server;

@@ -1,13 +1,17 @@
 //! The server under test: started in the judged tree, waited for, and stopped.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::net::bind;
+use rustix::net::sockopt::set_socket_reuseaddr;
 
 use super::client::{Client, RequestPath, RequestSettings};
 use super::limits::allow_connections;
 use super::{HttpError, READY_LIMIT};
 use crate::adapters::load::Target;
-use crate::adapters::process::{Exit, Program, Serving, Site, Usage};
+use crate::adapters::process::{Executor, Exit, Program, Serving, Site, Usage};
 use crate::domain::quantity::show_duration;
 
 /// Between two looks at whether it answers.
@@ -43,6 +47,7 @@ impl ServeSettings {
 pub struct Server {
     service: Box<dyn Serving>,
     shown: String,
+    exec: Arc<dyn Executor>,
     port: u16,
 }
 
@@ -59,7 +64,7 @@ impl Server {
         command.grace = GRACE;
         command.metered = true;
         let service = site.exec.serve(command).await?;
-        let mut server = Self { service, shown: settings.serve.to_string(), port };
+        let mut server = Self { service, shown: settings.serve.to_string(), exec: Arc::clone(&site.exec), port };
         let ready = tokio::select! {
             ready = server.ready(settings) => ready,
             () = site.stop.cancelled() => Err(HttpError::Stopped),
@@ -81,16 +86,15 @@ impl Server {
     }
 
     /// A client that keeps up to this many connections to it open.
-    pub fn client(&self, request: &RequestSettings, connections: usize) -> Result<Client, HttpError> {
-        Client::new(self.port, request.clone(), connections)
-            .map_err(|why| HttpError::Machine(format!("no HTTP client can be made: {why}")))
+    pub fn client(&self, request: &RequestSettings, connections: usize) -> Client {
+        Client::new(Arc::clone(&self.exec), self.port, request.clone(), connections)
     }
 
     async fn ready(&mut self, settings: &ServeSettings) -> Result<(), HttpError> {
         let ServeSettings { ready, ready_limit, .. } = settings;
         let deadline = Instant::now() + *ready_limit;
         let look = RequestSettings { path: ready.clone(), expect: None, limit: LOOK.min(*ready_limit) };
-        let client = self.client(&look, 1)?;
+        let client = self.client(&look, 1);
         loop {
             let answer = client.ask(0).await;
             if let Some(exit) = self.service.ended() {
@@ -142,7 +146,15 @@ impl Server {
 /// be up, and a look at it would find the wrong one ready.
 fn free_port(site: &Site) -> Result<u16, HttpError> {
     let ports = PORTS.iter().filter_map(|name| site.env.get(*name)?.parse::<u16>().ok());
-    ports.into_iter().find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).ok_or_else(|| {
+    let free = |port: &u16| {
+        let sockets = site.exec.sockets(1).unwrap_or_default();
+        // A port of a connection that ended is free.
+        sockets.iter().any(|socket| {
+            let reused = set_socket_reuseaddr(socket, true);
+            reused.and_then(|()| bind(socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port))).is_ok()
+        })
+    };
+    ports.into_iter().find(free).ok_or_else(|| {
         HttpError::Machine(format!("none of the lease's ports ({}) is free for a server", PORTS.join(", ")))
     })
 }

@@ -153,7 +153,7 @@ impl MetricSource for Http {
         // A server that answers slower than it is asked has every request of a slice open at once.
         let connections = u64::from(settings.concurrency.get()).max(settings.shape(rate.get()).arrivals());
         let server = Server::start(&settings.serve, site, connections).await?;
-        let client = server.client(&settings.request, usize::try_from(connections).unwrap_or(usize::MAX))?;
+        let client = server.client(&settings.request, usize::try_from(connections).unwrap_or(usize::MAX));
         Ok(Box::new(Load { settings, rate, site: site.clone(), client: Some(Arc::new(client)), server }))
     }
 }

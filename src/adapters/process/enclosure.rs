@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Executor;
 use super::command::Environment;
+use super::{Address, Executor};
 
 /// What the programs of one lease need of the machine besides its usual places. The root is read-only, and the home, the
 /// places for temporary files and sockets are empty ones of the lease's own.
@@ -32,6 +32,45 @@ pub struct Order {
     pub bare: Vec<PathBuf>,
     /// The environment of the lease, whole.
     pub env: Environment,
+    /// What they reach over the network.
+    pub network: Network,
+}
+
+/// What programs in a lease reach over the network, besides the services of the lease and the run's way to models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Egress {
+    /// What this machine reaches.
+    All,
+    /// While set-up and builds run, these; and nothing at any other time.
+    SetUp(Vec<Address>),
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self::SetUp(Vec::new())
+    }
+}
+
+/// What the programs of a lease reach over the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// What this machine does; its ports are theirs.
+    Shared,
+    /// A loopback of the lease's own, and besides what is named.
+    Own {
+        /// Reached at any time: services of the lease, the proxy of the run.
+        always: Vec<Address>,
+        /// Reached while [`Enclosure::reach`] says so.
+        sometimes: Vec<Address>,
+        /// By which proxies they are reached: what the environment outside says of that.
+        proxies: Environment,
+    },
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::Own { always: Vec::new(), sometimes: Vec::new(), proxies: Environment::new() }
+    }
 }
 
 /// Makes enclosures.
@@ -47,8 +86,20 @@ pub trait Enclosure: Send + Sync {
     /// Runs programs within the walls.
     fn executor(&self) -> Arc<dyn Executor>;
 
+    /// Lets them reach what they reach only sometimes, until what comes back is dropped.
+    async fn reach(&self) -> Result<Box<dyn Ways>, SandboxError>;
+
+    /// Names of hosts that were asked for since the last time and are not reached from there.
+    fn missed(&self) -> Vec<String>;
+
     /// Kills everything in it, and returns when it is dead.
     async fn close(&self);
+}
+
+/// Ways to addresses outside that are open.
+pub trait Ways: Send + Sync {
+    /// How many connections there were to each that was used.
+    fn used(&self) -> Vec<(Address, u64)>;
 }
 
 /// Why no walls could be had. Always the machine's fault, never a variant's.

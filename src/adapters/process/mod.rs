@@ -3,6 +3,7 @@
 //! A program gets an argument vector, a directory, an environment that starts empty, and limits.
 //! It leads its own process group; a stop reaches the whole group: TERM, grace, KILL.
 
+mod address;
 mod command;
 mod enclosure;
 mod exchange;
@@ -13,7 +14,9 @@ mod redact;
 mod room;
 mod secret;
 mod site;
+mod socket;
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +25,9 @@ pub use tokio_util::sync::CancellationToken as Stop;
 use crate::domain::measurement::Priority;
 use crate::domain::quantity::show_duration;
 
+pub use address::Address;
 pub use command::{Command, Environment, Stay, User};
-pub use enclosure::{Enclosure, Order, Sandbox, SandboxError};
+pub use enclosure::{Egress, Enclosure, Network, Order, Sandbox, SandboxError, Ways};
 pub use exchange::{Exchange, PREFIX};
 pub(crate) use exchange::{REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
 pub use program::{Program, installed};
@@ -33,6 +37,7 @@ pub(crate) use room::lacked;
 pub use room::{Left, full};
 pub use secret::{nonce, secret};
 pub use site::Site;
+pub(crate) use socket::sockets;
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +250,11 @@ pub trait Executor: Send + Sync {
     /// dead. What has not ended is not touched.
     async fn settle(&self, _lease: &str) -> Vec<Stray> {
         Vec::new()
+    }
+
+    /// So many sockets for TCP over IPv4 in the network where its programs are, connected to nothing; they don't block.
+    fn sockets(&self, count: usize) -> std::io::Result<Vec<OwnedFd>> {
+        socket::here(count)
     }
 
     /// The priority at which metered programs run.

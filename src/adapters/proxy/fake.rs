@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{Ask, Door, Opening, Proxy, ProxyError, Purse, Stop};
+use crate::adapters::process::Address;
 use crate::domain::budget::{Refusal, Settlement};
 use crate::domain::quantity::Tokens;
 use crate::domain::trial::Usage;
@@ -123,6 +124,10 @@ impl Proxy for FakeProxy {
             before.closing.cancel();
         }
         Ok(Box::new(FakeDoor { trial, step }))
+    }
+
+    fn address(&self) -> Option<Address> {
+        None
     }
 }
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::process::Address;
 use super::process::Stop;
 use crate::domain::budget::{Basis, Refusal, Settlement};
 use crate::domain::quantity::Tokens;
@@ -170,4 +171,7 @@ pub enum ProxyError {
 pub trait Proxy: Send + Sync {
     /// Opens one step of a trial. The step that was open before must be closed.
     async fn open(&self, opening: Opening) -> Result<Box<dyn Door>, ProxyError>;
+
+    /// Where agents reach it, where that is over the network.
+    fn address(&self) -> Option<Address>;
 }

@@ -24,7 +24,7 @@ use super::transcript::{self, Excerpt, Line, Scribe};
 use super::upstream::{Link, Outgoing, Patience, passed};
 use super::wire::{Endpoint, ErrorKind, endpoint};
 use super::{Door, Opening, Proxy, ProxyError, Settings, token};
-use crate::adapters::process::Redactor;
+use crate::adapters::process::{Address, Redactor};
 use crate::domain::budget::Refusal;
 use crate::domain::wire::{Provider, Secret};
 
@@ -90,6 +90,10 @@ impl Proxy for LoopbackProxy {
         let file = transcript::open(&path).map_err(|source| ProxyError::Transcript { path, source })?;
         let trial = self.hub.trial_for(&opening.trial).map_err(ProxyError::Listen)?;
         Ok(Box::new(trial.open(opening, file, self.hub.scribe.clone())))
+    }
+
+    fn address(&self) -> Option<Address> {
+        Some(Address::loopback(self.hub.port))
     }
 }
 

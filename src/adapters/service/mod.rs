@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::process::{Environment, Executor};
+use super::process::{Address, Environment, Executor};
 use crate::domain::service::Use;
 pub use choose::choose;
 pub use error::ServiceError;
@@ -63,12 +63,20 @@ pub struct Ready {
     pub read: Vec<PathBuf>,
     /// Folders that its clients write, such as those of a database that is a file.
     pub write: Vec<PathBuf>,
+    /// Where its clients reach it over the network.
+    pub reach: Vec<Address>,
 }
 
 impl Ready {
-    /// One that is reached over the network alone.
+    /// One whose clients need nothing besides their environment.
     pub fn new(resource: ServiceResource, env: Environment) -> Self {
-        Self { resource, env, read: Vec::new(), write: Vec::new() }
+        Self { resource, env, read: Vec::new(), write: Vec::new(), reach: Vec::new() }
+    }
+
+    /// The same, reached over the network.
+    #[must_use]
+    pub fn at(self, host: &str, port: u16) -> Self {
+        Self { reach: Address::of(host, port).into_iter().collect(), ..self }
     }
 }
 

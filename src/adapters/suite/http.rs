@@ -48,7 +48,7 @@ impl HttpSuite {
     async fn load(&self, site: &Site, server: &mut Server) -> Result<Option<String>, SuiteError> {
         let HttpSettings { request, concurrency, requests, limit, .. } = &self.settings;
         let connections = usize::try_from(concurrency.get()).unwrap_or(usize::MAX);
-        let client = Arc::new(server.client(request, connections)?);
+        let client = Arc::new(server.client(request, connections));
         let total = (2 * u64::from(concurrency.get())).max(requests.map_or(0, |n| u64::from(n.get())));
         let limit = limit.unwrap_or(Duration::MAX);
         let answers = tokio::select! {

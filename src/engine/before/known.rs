@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::adapters::git::Customs;
+use crate::adapters::process::Egress;
 use crate::adapters::service::Choice;
 use crate::domain::estimate::Estimate;
 use crate::domain::landing::Require;
@@ -86,8 +87,8 @@ pub struct Known<'a> {
     pub estimate: Option<Estimate>,
     /// Files that the plan names and that the target does not have as they are, a sentence each.
     pub uncommitted: &'a [String],
-    /// Whether agents and judged code run in a sandbox.
-    pub sandboxed: bool,
+    /// What agents and judged code reach over the network from their sandbox; `None` where there is none.
+    pub sandbox: Option<&'a Egress>,
     /// CPUs of this machine.
     pub cpus: usize,
 }

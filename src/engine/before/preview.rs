@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::adapters::process::Egress;
 use crate::adapters::service::Choice;
 use crate::domain::estimate::Estimate;
 use crate::domain::gate::Gate;
@@ -42,6 +43,8 @@ pub struct Outline {
     #[serde(flatten)]
     pub services: BTreeMap<Use, Option<Isolation>>,
     pub sandbox: bool,
+    /// Addresses that set-up and builds reach from the sandbox; null where there is none, or all is reached.
+    pub reached: Option<Vec<String>>,
     pub judge: Judge,
     pub measure: Measuring,
     /// From an earlier run or try of the same document and configuration; absent where there is none.
@@ -254,7 +257,11 @@ pub fn outline(known: &Known<'_>) -> Outline {
         environment: known.environment.clone(),
         files: files(known),
         services: Use::ALL.into_iter().map(|used_as| (used_as, isolation(&known.services, used_as))).collect(),
-        sandbox: known.sandboxed,
+        sandbox: known.sandbox.is_some(),
+        reached: known.sandbox.and_then(|egress| match egress {
+            Egress::All => None,
+            Egress::SetUp(list) => Some(list.iter().map(ToString::to_string).collect()),
+        }),
         judge: Judge {
             tests: weights.tests.clone(),
             performance: weights.performance.clone(),
@@ -401,6 +408,7 @@ mod tests {
     }
 
     static NONE: Reach = Reach::None;
+    static CLOSED: Egress = Egress::SetUp(Vec::new());
     static PLAIN: Customs = Customs { hooks: Vec::new(), signs: None };
 
     fn known(plan: &Plan) -> Known<'_> {
@@ -441,7 +449,7 @@ mod tests {
             counts: &[],
             unchecked: &[],
             tie_break: None,
-            sandboxed: true,
+            sandbox: Some(&CLOSED),
             cpus: 8,
         }
     }
@@ -473,7 +481,8 @@ mod tests {
             (Known { models: &Reach::Unseen, ..known(&plain) }, vec!["what the agent says of itself"]),
             (Known { models: &missing, ..known(&plain) }, vec!["no key"]),
             (Known { approved: false, ..known(&plain) }, vec!["not approved"]),
-            (Known { sandboxed: false, ..known(&plain) }, vec!["no sandbox"]),
+            (Known { sandbox: None, ..known(&plain) }, vec!["no sandbox"]),
+            (Known { sandbox: Some(&Egress::All), ..known(&plain) }, vec!["`sandbox.network` is `shared`"]),
             (Known { checked_out: true, ..known(&plain) }, vec!["checked out"]),
             (Known { customs: &strict, ..known(&plain) }, vec!["commit-msg", "set to sign (ssh)"]),
             (Known { customs: &strict, hooks: true, sign: true, ..known(&plain) }, vec![]),

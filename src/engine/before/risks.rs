@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::adapters::process::Egress;
 use crate::domain::estimate::DECIDING;
 use crate::domain::instructions;
 use crate::domain::measurement::Unchecked;
@@ -27,7 +28,12 @@ pub(in crate::engine) fn risks(known: &Known<'_>) -> Vec<String> {
         format!("its status is `{}`: `blueprint run` carries it out again only with `--again`", plan.status),
     );
     risk(!known.approved && !ended, "not approved: `blueprint run` will not run it".to_owned());
-    risk(!known.sandboxed, "no sandbox: agents and judged code run with your permissions on this machine".to_owned());
+    let shared = "`sandbox.network` is `shared`: agents and judged code reach what this machine reaches".to_owned();
+    risk(
+        known.sandbox.is_none(),
+        "no sandbox: agents and judged code run with your permissions on this machine".to_owned(),
+    );
+    risk(known.sandbox == Some(&Egress::All), shared);
     if let (true, Err(refusal)) = (known.lanes_asked, &known.lanes) {
         risk(true, format!("the lanes that blueprint.yaml asks for can't be had, so `run` refuses: {refusal}"));
     }

@@ -231,7 +231,9 @@ impl Implementing {
             return self.agent.implement(task, &*self.exec).await;
         }
         let exec = self.leases.within(step.lease).await.map_err(|error| AgentError::Walls(error.message))?;
-        self.agent.implement(task, &*exec).await
+        let worked = self.agent.implement(task, &*exec).await;
+        self.leases.tell_missed(step.lease, "its agent");
+        worked
     }
 
     /// Takes over what stands in the worktree: the variant's tip after it, or why that can't be done.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::adapters::process::{Command, Exit};
 use crate::engine::judge::Judging;
 use crate::engine::resources::lease::Lease;
+use crate::engine::state::Record;
 use crate::engine::trouble::machine;
 use crate::error::Error;
 
@@ -23,6 +24,19 @@ impl Judging {
         tree: &Path,
         lines: &[String],
     ) -> Result<Option<String>, Error> {
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        // At any other time programs of a lease reach none of it.
+        let open = self.leases.reach(lease).await?;
+        let failed = self.carry_out(lease, tree, lines).await?;
+        for (address, connections) in open.iter().flat_map(|open| open.used()) {
+            self.run.log.write(&Record::Reached { contender: lease.contender.clone(), address, connections }).await?;
+        }
+        Ok(failed)
+    }
+
+    async fn carry_out(&self, lease: &Lease, tree: &Path, lines: &[String]) -> Result<Option<String>, Error> {
         for line in lines {
             self.run.check_stop()?;
             if let Some(replaced) = self.leases.replaced(lease).await {
@@ -43,7 +57,11 @@ impl Judging {
                 let output = self.excerpt(&done.tail(TOLD));
                 let log = self.keep_log(&lease.scratch(), SETUP_LOG).await;
                 let log = log.map_or_else(String::new, |log| format!("\nall of it: {log}"));
-                return Ok(Some(format!("`{line}` {}\n{output}{log}", done.exit.ending())));
+                let missed = self.leases.missed(lease).map(|missed| {
+                    format!("\n{missed}: `sandbox.network` in blueprint.yaml lists what set-up reaches, as HOST:PORT")
+                });
+                let missed = missed.unwrap_or_default();
+                return Ok(Some(format!("`{line}` {}\n{output}{missed}{log}", done.exit.ending())));
             }
         }
         Ok(None)

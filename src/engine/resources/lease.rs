@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapters::git::CommitId;
-use crate::adapters::process::{Environment, PREFIX};
+use crate::adapters::process::{Address, Environment, PREFIX};
 use crate::adapters::service::{LeaseName, Service};
 use crate::adapters::workspace::{Carry, Footing};
 use crate::domain::measurement::Contender;
@@ -46,6 +46,8 @@ pub struct Lease {
     pub(in crate::engine) read: Vec<PathBuf>,
     /// What they write besides, such as a database that is a file.
     pub(in crate::engine) write: Vec<PathBuf>,
+    /// What they reach over the network: its services.
+    pub(in crate::engine) reach: Vec<Address>,
     /// What keeps its programs in.
     pub(in crate::engine) walls: Walls,
     /// Its directories, as they were made.
@@ -114,11 +116,12 @@ impl Leases {
         let mut lease = Lease {
             contender: contender.clone(),
             dir,
-            env: self.settings.env.clone(),
+            env: self.environment(),
             held: Vec::new(),
             forgotten: Arc::clone(&self.forgotten),
             read: Vec::new(),
             write: Vec::new(),
+            reach: Vec::new(),
             walls: Walls::default(),
             grounds: Vec::new(),
         };
@@ -226,6 +229,7 @@ impl Leases {
         self.made(lease, Resource::Service { service: ready.resource }).await?;
         lease.read.extend(ready.read);
         lease.write.extend(ready.write);
+        lease.reach.extend(ready.reach);
         lease.env.extend(ready.env);
         Ok(())
     }

@@ -5,13 +5,14 @@ pub mod lease;
 pub mod recovery;
 pub mod walls;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
 use crate::adapters::git::Git;
-use crate::adapters::process::{Executor, Sandbox};
+use crate::adapters::process::{Address, Executor, Sandbox};
 use crate::adapters::service::{Choice, Service};
 use crate::adapters::workspace::Workspace;
 use crate::engine::holding::Forgotten;
@@ -30,11 +31,15 @@ pub struct Leases {
     sandbox: Option<Arc<dyn Sandbox>>,
     workspace: Arc<dyn Workspace>,
     services: Vec<Arc<dyn Service>>,
+    /// Where models are reached, where agents need them.
+    models: Option<Address>,
     pub(in crate::engine) settings: settings::Leasing,
     /// Leases that were given back and whose files are still being removed.
     removals: Removals,
     /// What leases held that were dropped on the way, and is still to be given back.
     forgotten: Arc<Forgotten>,
+    /// Hosts of which was told that nothing reaches them.
+    missed_told: Mutex<BTreeSet<String>>,
     /// What the base commit has; read once, where it is needed.
     tracked: OnceCell<Vec<PathBuf>>,
 }
@@ -48,9 +53,11 @@ impl Leases {
             sandbox: ports.sandbox.clone(),
             workspace: Arc::clone(&ports.workspace),
             services: ports.services.clone(),
+            models: ports.proxy.as_ref().and_then(|proxy| proxy.address()),
             settings,
             removals: Removals::default(),
             forgotten: Arc::default(),
+            missed_told: Mutex::default(),
             tracked: OnceCell::new(),
         }
     }

@@ -138,8 +138,10 @@ fn sockets(resource: &ServiceResource) -> PathBuf {
 
 /// A PostgreSQL that is ready. Where it is reached by a socket, its clients read the folder of that.
 pub(super) fn ready(resource: ServiceResource, env: Environment) -> Ready {
-    let host = env.get("PGHOST").map(PathBuf::from).filter(|host| host.is_absolute());
-    Ready { read: host.into_iter().collect(), ..Ready::new(resource, env) }
+    let host = env.get("PGHOST").cloned().unwrap_or_default();
+    let port = env.get("PGPORT").and_then(|port| port.parse().ok()).unwrap_or_default();
+    let ready = Ready::new(resource, env);
+    if host.starts_with('/') { Ready { read: vec![host.into()], ..ready } } else { ready.at(&host, port) }
 }
 
 /// What a lease's processes get to reach a PostgreSQL.

@@ -120,7 +120,7 @@ impl Service for Acl {
         let mut own = Link::open(&url, &resource.place).await?;
         own.ask::<()>(&cmd("PING"), &format!("greeting {} as {user}", resource.place)).await?;
         let env = [("REDIS_URL".to_owned(), url), ("BLUEPRINT_CACHE_PREFIX".to_owned(), share.prefix())].into();
-        Ok(Ready::new(resource.clone(), env))
+        Ok(Ready::new(resource.clone(), env).at(self.address.host(), self.address.port()))
     }
 
     async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {

@@ -29,7 +29,17 @@ impl Address {
 
     /// Host and port.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.0.host_str().unwrap_or_default(), self.0.port().unwrap_or(6379))
+        format!("{}:{}", self.host(), self.port())
+    }
+
+    /// The host.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.0.port().unwrap_or(6379)
     }
 
     /// With the credentials that the configuration gives.

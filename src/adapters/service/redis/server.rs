@@ -141,7 +141,7 @@ impl Service for Private {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.name.clone(), service);
         let url = ("REDIS_URL".to_owned(), url(port, &password));
         let env = [url, ("BLUEPRINT_CACHE_PREFIX".to_owned(), String::new())].into();
-        Ok(Ready::new(ServiceResource { place: at(port), ..resource.clone() }, env))
+        Ok(Ready::new(ServiceResource { place: at(port), ..resource.clone() }, env).at("127.0.0.1", port))
     }
 
     async fn remove(&self, resource: &ServiceResource) -> Result<(), ServiceError> {
