@@ -408,3 +408,19 @@ fn an_agent_that_asks_for_a_host_that_is_not_reached_is_told_of() {
     let done = lands(&repo);
     assert_eq!(done.err.matches("its agent asked for `telemetry.example`").count(), 1, "{}", done.err);
 }
+
+#[test]
+fn a_variant_that_uses_more_of_the_machine_than_it_may_is_out_with_what_it_used_and_the_others_go_on() {
+    for (line, why) in [
+        ("truncate -s 5G sparse; sleep 100", "one of its files was 5 GiB long"),
+        ("for i in $(seq 100); do sleep 100 & done; sleep 100", "`sandbox.limits.processes` is 60"),
+    ] {
+        let repo = everywhere("true");
+        let limits = TELLS.replacen('}', ", limits: {processes: 60}}", 1);
+        repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replacen(TELLS, &limits, 1));
+        repo.write("tests/run.sh", &format!("#!/bin/sh\ntest \"$(cat cost.txt)\" != 60 || {{ {line}; }}\n"));
+        repo.commit("too much");
+        let done = lands(&repo);
+        assert!(done.out.contains("B is out") && done.out.contains(why), "{line}: {}{}", done.out, done.err);
+    }
+}

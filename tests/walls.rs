@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::executor::enclosed::Bubblewrap;
 use blueprint::adapters::process::{
-    Address, Command, Enclosure, Environment, Executor, Finished, Network, Order, Sandbox, Stay, Stop,
+    Address, Command, Enclosure, Environment, Excess, Executor, Exit, Finished, Limits, Network, Order, Sandbox, Stay,
+    Stop,
 };
-
+use blueprint::domain::quantity::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A lease with a tree, below a home of its own.
@@ -27,6 +28,14 @@ impl Lease {
     }
 
     async fn with(network: Network) -> Self {
+        Self::ordered(network, Limits::default()).await
+    }
+
+    async fn limited(limits: Limits) -> Self {
+        Self::ordered(Network::default(), limits).await
+    }
+
+    async fn ordered(network: Network, limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         for folder in ["home/.ssh", "home/.cargo/bin", "lease/tree", "lease/scratch", "repo/.git", "other"] {
@@ -52,6 +61,7 @@ impl Lease {
             bare: vec![root.join("lease/scratch")],
             env: env.clone(),
             network,
+            limits,
         };
         let sandbox = Bubblewrap::installed(binary).unwrap();
         let walls = sandbox.open(&order).await.unwrap();
@@ -202,7 +212,7 @@ async fn a_metered_program_takes_as_long_as_what_it_started_and_its_time_is_know
     let command = Command { metered: true, stay: Stay::Fleeting, ..lease.command(burn) };
     let done = lease.executor().run(command, &Stop::new()).await.unwrap();
     let usage = done.usage;
-    assert_eq!(done.exit, blueprint::adapters::process::Exit::Code(3));
+    assert_eq!(done.exit, Exit::Code(3));
     assert!(usage.cpu.unwrap() > Duration::from_millis(20) && usage.delay(done.wall).is_some(), "{usage:?}");
 }
 
@@ -422,4 +432,71 @@ while True: s.accept()[0].send(b\"within\")'";
     let mut said = String::new();
     socket.connect(at).await.unwrap().read_to_string(&mut said).await.unwrap();
     assert_eq!(said, "within");
+}
+
+/// A hundred processes.
+const MANY: &str = "for i in $(seq 100); do sleep 120 & done";
+
+/// Who uses more than a lease may is killed within seconds with all that runs there, and so is what comes later.
+async fn is_killed(limits: Limits, line: &str, why: &str) {
+    let lease = Lease::limited(limits).await;
+    assert!(lease.run(Stay::Lasting, "true").await.exit.success());
+    let began = Instant::now();
+    let exit = lease.run(Stay::Lasting, line).await.exit;
+    assert!(matches!(exit, Exit::Beyond(_)) && exit.to_string().contains(why), "{line}: {exit}");
+    // Five on a machine that is not busy.
+    assert!(began.elapsed() < Duration::from_secs(60), "{line}: {:?}", began.elapsed());
+    assert!(matches!(lease.run(Stay::Lasting, "true").await.exit, Exit::Beyond(_)));
+    lease.walls.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_uses_more_of_the_machine_than_a_lease_may_is_killed_and_told_of_what() {
+    let mib = |n: u64| Some(Bytes(n << 20));
+    let sleeps = "import time; time.sleep(120)";
+    let memory = Limits { memory: mib(300), ..Limits::default() };
+    is_killed(memory, &format!("python3 -c 'a = bytearray(400 << 20); {sleeps}'"), "MiB of memory").await;
+    is_killed(memory, "head -c 400M /dev/zero > /dev/shm/x; sleep 120", "MiB of memory").await;
+    let processes = Limits { processes: Some(60), ..Limits::default() };
+    is_killed(processes, &format!("{MANY}; sleep 120"), "`sandbox.limits.processes` is 60").await;
+    let file = Limits { file: mib(100), ..Limits::default() };
+    is_killed(file, "truncate -s 150M sparse; sleep 120", "150 MiB long").await;
+    let disk = Limits { disk: mib(200), ..Limits::default() };
+    is_killed(disk, "for i in 1 2 3 4; do head -c 64M /dev/urandom > ~/$i; done; sleep 120", "its files took").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_processes_share_counts_once() {
+    let lease = Lease::limited(Limits { memory: Some(Bytes(400 << 20)), ..Limits::default() }).await;
+    let line = "python3 -c '
+import os, time
+a = bytearray(200 << 20)
+for i in range(8):
+    if os.fork() == 0:
+        time.sleep(2)
+        os._exit(0)
+for i in range(8): os.wait()'";
+    let done = lease.run(Stay::Lasting, line).await;
+    assert!(done.exit.success(), "{}", done.exit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_forks_or_fills_the_memory_is_killed_too() {
+    let lease = Lease::limited(Limits { processes: Some(60), ..Limits::default() }).await;
+    let exit = lease.run(Stay::Fleeting, &format!("{MANY}; sleep 120")).await.exit;
+    assert!(matches!(exit, Exit::Beyond(Excess::Processes(..))), "{exit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_of_processes_has_few_of_the_machine_s_numbers() {
+    let limit = std::fs::read_to_string("/proc/version").unwrap();
+    let version: Vec<u32> = limit.split([' ', '.']).filter_map(|part| part.parse().ok()).take(2).collect();
+    let lease = Lease::limited(Limits { processes: Some(200), ..Limits::default() }).await;
+    let most = lease.says(Stay::Lasting, "cat /proc/sys/kernel/pid_max").await;
+    // Kernels before 6.14 have one number for all of the machine, and only root may say it.
+    if version >= vec![6, 14] && rustix::process::geteuid().is_root() {
+        assert_eq!(most, "1000");
+    }
+    let exit = lease.run(Stay::Lasting, "b() { b | b & }; b; sleep 120").await.exit;
+    assert!(matches!(exit, Exit::Beyond(Excess::Processes(..))), "{exit}");
 }

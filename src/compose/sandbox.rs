@@ -40,7 +40,12 @@ pub async fn port(project: &Project) -> Result<std::result::Result<Option<Arc<dy
 pub fn opened(project: &Project) -> Opened {
     let home = project.variables.get("HOME").map(String::as_str);
     let sandbox = &project.config.sandbox;
-    Opened { read: sandbox.read(home), write: sandbox.write(home), network: sandbox.network.clone() }
+    Opened {
+        read: sandbox.read(home),
+        write: sandbox.write(home),
+        network: sandbox.network.clone(),
+        limits: sandbox.limits,
+    }
 }
 
 /// What makes walls here, or why there are none.

@@ -1,11 +1,13 @@
 //! What `blueprint.yaml` says of the walls around a run's programs, as it is written and as it is meant.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::adapters::process::{Address, Egress};
+use crate::adapters::process::{Address, Egress, Limits};
+use crate::domain::quantity::Bytes;
 
 /// The walls around agents, set-up, tests and benchmarks.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +43,34 @@ pub struct Keys {
     pub write: Vec<String>,
     /// What set-up and builds reach over the network; else nobody reaches anything but services of the lease.
     pub network: Network,
+    /// What the programs of a lease may use of the machine.
+    pub limits: Most,
+}
+
+/// What the programs of a lease may use of the machine, all together.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{memory: 8 GiB, processes: 500}`")]
+pub struct Most {
+    /// Memory, such as `8 GiB`; three quarters of the machine's where absent.
+    pub memory: Option<String>,
+    /// Processes at a time; 4000 where absent.
+    pub processes: Option<NonZeroU32>,
+    /// Disk, such as `20 GiB`; half of what is free where absent.
+    pub disk: Option<String>,
+    /// One file, such as `1 GiB`; 4 GiB where absent.
+    pub file: Option<String>,
+}
+
+impl Most {
+    fn read(&self) -> Result<Limits, String> {
+        let size = |key: &str, text: &Option<String>| {
+            let read = |text: &String| text.parse::<Bytes>().map_err(|why| format!("`sandbox.limits.{key}`: {why}"));
+            text.as_ref().map(read).transpose()
+        };
+        let (memory, disk, file) =
+            (size("memory", &self.memory)?, size("disk", &self.disk)?, size("file", &self.file)?);
+        Ok(Limits { memory, processes: self.processes.map(NonZeroU32::get), disk, file })
+    }
 }
 
 /// What is reached over the network.
@@ -76,6 +106,8 @@ pub struct Sandbox {
     write: Vec<String>,
     /// What is reached over the network.
     pub network: Egress,
+    /// What may be used of the machine, where the file says.
+    pub limits: Limits,
 }
 
 impl Sandbox {
@@ -100,7 +132,8 @@ impl Sandbox {
                 Egress::SetUp(read.map_err(|why| format!("`sandbox.network`: {why}"))?)
             }
         };
-        Ok(Self { mode: keys.mode, read: keys.read, write: keys.write, network })
+        let limits = keys.limits.read()?;
+        Ok(Self { mode: keys.mode, read: keys.read, write: keys.write, network, limits })
     }
 
     /// Whether there are walls. Where nobody looks on, in continuous integration, nothing runs without them unless the file

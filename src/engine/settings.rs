@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::adapters::process::{Egress, Environment, Redactor};
+use crate::adapters::process::{Egress, Environment, Limits, Redactor};
 use crate::domain::landing::Require;
 use crate::domain::lanes::Wanted;
 use crate::domain::measurement::MetricName;
@@ -48,6 +48,8 @@ pub struct Opened {
     pub write: Vec<PathBuf>,
     /// What is reached over the network.
     pub network: Egress,
+    /// What is used of the machine.
+    pub limits: Limits,
 }
 
 /// How variants are implemented.

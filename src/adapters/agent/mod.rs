@@ -135,7 +135,7 @@ impl AgentEnd {
     fn interrupted(exit: Exit) -> Option<Self> {
         match exit {
             Exit::TimedOut => Some(Self::OverTime),
-            Exit::Stopped => Some(Self::Failed { message: exit.to_string() }),
+            Exit::Stopped | Exit::Beyond(_) => Some(Self::Failed { message: exit.to_string() }),
             Exit::Code(_) | Exit::Signal(_) => None,
         }
     }

@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rustix::net::{AddressFamily, SocketType};
+use tokio::runtime::Handle;
 
 use super::local::{self, Local};
 use super::names::Names;
 use super::outward::Outward;
 use super::passages::{Hosts, Open};
 use super::places::{HOSTS, HOSTS_FILE};
+use super::relay::relay;
 use super::walls::Walls;
+use super::warden::{Running, watch};
 use super::{ordinary, orphans};
 use crate::adapters::process::{
-    Address, Command, Enclosure, Executor, Finished, Network, Order, ProcessError, Sandbox, SandboxError, Serving,
-    Stop, Stray, Ways,
+    Address, Command, Enclosure, Executor, Exit, Finished, Network, Order, ProcessError, Sandbox, SandboxError,
+    Serving, Stop, Stray, Usage, Ways,
 };
 use crate::domain::measurement::Priority;
 
@@ -52,7 +55,9 @@ impl Sandbox for Bubblewrap {
         let joined = tokio::task::spawn_blocking(open).await.map_err(io::Error::other);
         let walls = joined.and_then(|opened| opened).map_err(told)?;
         let exits = Exits::of(&walls, hosts, network).map_err(told)?;
-        Ok(Arc::new(Enclosed { walls: Arc::new(walls), exits }))
+        let walls = Arc::new(walls);
+        watch(&walls);
+        Ok(Arc::new(Enclosed { walls, exits }))
     }
 }
 
@@ -75,7 +80,7 @@ impl Exits {
         let Some(inside) = walls.network() else { return Ok(None) };
         let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let names = Names::answer(inside, &hosts, &resolver)?;
-        let open = Open::to(inside, &hosts, &Outward::default(), &always)?;
+        let open = Open::to(&relay()?, inside, &hosts, &Outward::default(), &always)?;
         Ok(Some(Self { hosts, outward: Outward::by(&proxies), sometimes, names, _always: open }))
     }
 }
@@ -95,7 +100,7 @@ impl Enclosure for Enclosed {
     async fn reach(&self) -> Result<Box<dyn Ways>, SandboxError> {
         let opened = match (&self.exits, self.walls.network()) {
             (Some(Exits { hosts, outward, sometimes, .. }), Some(network)) => {
-                Open::to(network, hosts, outward, sometimes).map_err(told)?
+                Open::to(&Handle::current(), network, hosts, outward, sometimes).map_err(told)?
             }
             _ => Open::default(),
         };
@@ -111,17 +116,59 @@ impl Enclosure for Enclosed {
     }
 }
 
+/// A program that stays, within walls.
+struct Served {
+    service: Box<dyn Serving>,
+    _running: Running,
+    walls: Arc<Walls>,
+}
+
+#[async_trait]
+impl Serving for Served {
+    fn pid(&self) -> u32 {
+        self.service.pid()
+    }
+
+    fn usage(&self) -> Usage {
+        self.service.usage()
+    }
+
+    fn ended(&mut self) -> Option<Exit> {
+        let ended = self.service.ended()?;
+        Some(self.walls.ration().excess().map_or(ended, Exit::Beyond))
+    }
+
+    fn tail(&self, lines: usize) -> String {
+        self.service.tail(lines)
+    }
+
+    async fn stop(&mut self) -> Exit {
+        self.service.stop().await
+    }
+}
+
 /// Runs programs within walls.
 struct Within(Arc<Walls>);
 
 #[async_trait]
 impl Executor for Within {
     async fn run(&self, command: Command, stop: &Stop) -> Result<Finished, ProcessError> {
-        local::run(command, stop, Some(&self.0)).await
+        let _running = Running::of(&self.0, &command);
+        if let Some(excess) = self.0.ration().excess() {
+            return Ok(Finished::of(Exit::Beyond(excess), Vec::new(), Vec::new()));
+        }
+        let done = local::run(command, stop, Some(&self.0)).await;
+        match (self.0.ration().excess(), done) {
+            (Some(excess), Ok(done)) if !done.exit.success() => Ok(Finished { exit: Exit::Beyond(excess), ..done }),
+            (Some(excess), Err(_)) => Ok(Finished::of(Exit::Beyond(excess), Vec::new(), Vec::new())),
+            (_, done) => done,
+        }
     }
 
     async fn serve(&self, command: Command) -> Result<Box<dyn Serving>, ProcessError> {
-        local::serve(command, Some(&self.0)).await
+        let running = Running::of(&self.0, &command);
+        let service = local::serve(command, Some(&self.0)).await?;
+        Ok(Box::new(Served { service, _running: running, walls: Arc::clone(&self.0) }))
     }
 
     async fn sweep(&self, variable: &str, value: &str) -> usize {

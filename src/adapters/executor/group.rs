@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{self as sys, Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions};
+use rustix::process::{self as sys, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -132,7 +132,8 @@ impl Group {
         let control = if command.metered && stays { ControlGroup::new().map(Arc::new) } else { None };
         let start = if command.metered { Some(Start::new().map_err(failed)?) } else { None };
         let mark = Mark::next(&command.env);
-        let limits = Limits { mark: mark.limit(), cpus: cpu_set(&command.cpus).map_err(failed)? };
+        let longest = walls.and_then(|walls| walls.ration().longest());
+        let limits = Limits { mark: mark.limit(), longest, cpus: cpu_set(&command.cpus).map_err(failed)? };
         let (joining, draft) = match walls.map(|walls| walls.joining(command)).transpose() {
             Ok(made) => made.unzip(),
             Err(error) => return Err(failed(error)),
@@ -299,6 +300,8 @@ fn cpu_set(cpus: &[usize]) -> std::io::Result<Option<CpuSet>> {
 /// What a program and all that descend from it keep.
 struct Limits {
     mark: Option<Rlimit>,
+    /// How many bytes a file may have.
+    longest: Option<u64>,
     cpus: Option<CpuSet>,
 }
 
@@ -347,6 +350,10 @@ fn prepare(
     let limit = move || {
         if let Some(mark) = &limits.mark {
             mark::put_on(mark);
+        }
+        if let Some(longest) = limits.longest {
+            // A lower limit of ours is theirs too.
+            let _ = sys::setrlimit(Resource::Fsize, Rlimit { current: Some(longest), maximum: Some(longest) });
         }
         if let Some(cpus) = &limits.cpus {
             sched_setaffinity(None, cpus)?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketType, bind, listen, sockopt};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::network::Network as Inside;
@@ -76,8 +77,9 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// One to each of these.
-    pub fn to(network: &Inside, hosts: &Hosts, outward: &Outward, to: &[Address]) -> io::Result<Self> {
+    /// One to each of these, by tasks of this runtime.
+    pub fn to(by: &Handle, network: &Inside, hosts: &Hosts, outward: &Outward, to: &[Address]) -> io::Result<Self> {
+        let _entered = by.enter();
         let (mut listening, mut used) = (JoinSet::new(), Vec::new());
         for address in to {
             let count = Arc::new(AtomicU64::new(0));

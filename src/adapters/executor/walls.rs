@@ -29,10 +29,12 @@ use super::keeper::{self, Line};
 use super::mark::Mark;
 use super::network::Network as Inside;
 use super::places::{FOLDERS, LAYERS, Places};
+use super::ration::Ration;
 use super::spawner::on_spawner;
 use super::tasks::children;
 use super::worker::Worker;
-use crate::adapters::process::{Command, Network, Order, Stay};
+use crate::adapters::process::{Command, Limits, Network, Order, Stay};
+use crate::domain::quantity::Bytes;
 
 /// How long the namespaces may take to be gone once their keeper was killed.
 const DEATH: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ pub struct Walls {
     live: Mutex<BTreeSet<Mark>>,
     /// To the thread that starts its programs.
     spawner: Worker,
+    ration: Ration,
 }
 
 impl Walls {
@@ -65,6 +68,7 @@ impl Walls {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o1777))?;
             }
         }
+        let ration = ration(order);
         let own = order.network != Network::Shared;
         let places = Places::of(order);
         let (ours, theirs) = UnixStream::pair()?;
@@ -77,6 +81,7 @@ impl Walls {
             .args(["--chdir", "/", "--"])
             .arg(format!("/proc/self/fd/{}", image.as_raw_fd()))
             .arg(keeper::WORD)
+            .args(ration.numbers().map(|most| most.to_string()))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -120,6 +125,7 @@ impl Walls {
             bubble: Arc::new(Mutex::new(bubble)),
             live: Mutex::default(),
             spawner: spawner(&doors)?,
+            ration,
             network,
             doors,
         })
@@ -128,6 +134,16 @@ impl Walls {
     /// The network within, where it is not the machine's.
     pub(super) fn network(&self) -> Option<&Inside> {
         self.network.as_ref()
+    }
+
+    /// What its programs may use.
+    pub(super) fn ration(&self) -> &Ration {
+        &self.ration
+    }
+
+    /// Process 1 within, as we count it.
+    pub(super) fn keeper(&self) -> u32 {
+        self.keeper
     }
 
     /// Does something on the thread whose children begin in the keeper's process namespace.
@@ -178,7 +194,7 @@ impl Walls {
     }
 
     /// Kills everything within, and says whether it is dead.
-    fn kill(&self) -> bool {
+    pub(super) fn kill(&self) -> bool {
         let mut bubble = self.bubble.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(bubble.try_wait(), Ok(Some(_)) | Err(_)) {
             return true;
@@ -211,6 +227,14 @@ impl Drop for Walls {
             });
         }
     }
+}
+
+/// What the programs of a lease may use.
+fn ration(order: &Order) -> Ration {
+    let place = order.private.parent().unwrap_or(&order.private).to_owned();
+    let free =
+        rustix::fs::statvfs(&order.private).ok().map(|found| Bytes(found.f_bavail.saturating_mul(found.f_frsize)));
+    Ration::new(order.limits.or(Limits::usual(free)), place)
 }
 
 /// A thread that starts programs in the keeper's process namespace. There is no way back for it where we are not root, and a

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::command::Environment;
-use super::{Address, Executor};
+use super::{Address, Executor, Limits};
 
 /// What the programs of one lease need of the machine besides its usual places. The root is read-only, and the home, the
 /// places for temporary files and sockets are empty ones of the lease's own.
@@ -34,6 +34,8 @@ pub struct Order {
     pub env: Environment,
     /// What they reach over the network.
     pub network: Network,
+    /// How much they may use of the machine; the usual where it says nothing.
+    pub limits: Limits,
 }
 
 /// What programs in a lease reach over the network, besides the services of the lease and the run's way to models.

@@ -7,6 +7,7 @@ mod address;
 mod command;
 mod enclosure;
 mod exchange;
+mod limits;
 pub mod priority;
 mod program;
 mod pulse;
@@ -30,6 +31,7 @@ pub use command::{Command, Environment, Stay, User};
 pub use enclosure::{Egress, Enclosure, Network, Order, Sandbox, SandboxError, Ways};
 pub use exchange::{Exchange, PREFIX};
 pub(crate) use exchange::{REPORT_LIMIT, read_inside, read_untrusted, temporary_beside};
+pub use limits::{Excess, Limits};
 pub use program::{Program, installed};
 pub use pulse::{Pulse, Vital};
 pub use redact::Redactor;
@@ -50,6 +52,8 @@ pub enum Exit {
     TimedOut,
     /// Stopped because the caller asked.
     Stopped,
+    /// Killed with all that runs in its lease, which used more than it may.
+    Beyond(Excess),
 }
 
 impl Exit {
@@ -63,7 +67,7 @@ impl Exit {
         match self {
             Self::Code(_) => format!("ended with {self}"),
             Self::Signal(_) => format!("was ended by {self}"),
-            Self::TimedOut | Self::Stopped => format!("was {self}"),
+            Self::TimedOut | Self::Stopped | Self::Beyond(_) => format!("was {self}"),
         }
     }
 }
@@ -75,6 +79,7 @@ impl std::fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "signal {signal}"),
             Self::TimedOut => f.write_str("stopped at its time limit"),
             Self::Stopped => f.write_str("stopped on request"),
+            Self::Beyond(excess) => write!(f, "killed: {excess}"),
         }
     }
 }

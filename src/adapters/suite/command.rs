@@ -51,6 +51,9 @@ impl CommandSuite {
             return Err(SuiteError::Stopped);
         }
         let label = &run.label;
+        if let Exit::Beyond(_) = finished.exit {
+            return Err(SuiteError::Variant(format!("`{label}` {}", finished.exit.ending())));
+        }
         let mut failures = Vec::new();
         let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
             (Some(bytes), _) => {

@@ -1,6 +1,7 @@
 //! Numbers with a meaning: quantities, which have a dimension, and what is read and compared of them.
 
 mod bound;
+mod bytes;
 mod dimension;
 mod duration;
 mod error;
@@ -16,6 +17,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use bound::{Bound, Comparator, Direction, Limit};
+pub use bytes::Bytes;
 pub use dimension::Dimension;
 pub use duration::{parse_duration, show_duration};
 pub use error::QuantityError;

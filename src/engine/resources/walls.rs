@@ -123,6 +123,7 @@ impl Leases {
             bare: vec![lease.scratch()],
             env: lease.env.clone(),
             network: Network::Shared,
+            limits: settings.sandbox.limits,
         };
         order.write.extend(lease.write.iter().chain(&settings.sandbox.write).cloned());
         let own = work.with_extension("git");
