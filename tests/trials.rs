@@ -259,6 +259,28 @@ fn what_gits_filters_and_encodings_refuse_puts_its_variant_out_and_the_others_go
     }
 }
 
+#[test]
+fn what_would_make_the_repository_much_larger_is_not_taken_over_and_nothing_of_it_is_in_its_objects() {
+    let large = "head -c 120M /dev/urandom >";
+    let ways = [
+        (format!("{large} $W/notes/large"), true),
+        (format!("{large} $W/notes/log"), true),
+        (format!("for i in 1 2 3 4 5 6; do head -c 20M /dev/urandom > $W/notes/$i; done"), true),
+        (format!("cd $W; {large} notes/x; git add .; git commit -qm x; git rm -q notes/x; git commit -qm y"), false),
+        ("head -c 20M /dev/urandom > $W/notes/large".to_owned(), false),
+    ];
+    for (how, is_out) in ways {
+        let repo = replaced_by(&format!("mkdir -p $W/notes; {how}"));
+        repo.write("notes/log", "one\n");
+        repo.commit("a log");
+        let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
+        assert_eq!(done.out.contains("it would add 1"), is_out, "{how}: {}", done.out);
+        assert_eq!(repo.read("cost.txt"), if is_out { "60\n" } else { "20\n" }, "{how}: {}", done.out);
+        let git = common::tree(&repo.root().join(".git")).into_iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        assert!(git < 50 << 20, "{how}: {git} bytes");
+    }
+}
+
 /// Runs the program as an ordinary user, whom permissions keep from something.
 fn as_an_ordinary_user(repo: &Repo, arguments: &[&str]) -> common::Done {
     use std::os::unix::process::CommandExt;

@@ -17,7 +17,7 @@ use crate::adapters::process::{Command, Stop};
 const SEEN: [&str; 3] = ["refs/heads", "refs/tags", "refs/remotes"];
 
 /// The most that an agent's own commits may hold.
-const COMMITTED: usize = 512 << 20;
+const COMMITTED: usize = 100 << 20;
 
 /// The git directory of a worktree.
 fn git_dir_of(worktree: &Path) -> PathBuf {

@@ -30,6 +30,7 @@ mod stored;
 mod submodules;
 mod survey;
 mod uncommitted;
+mod weight;
 
 pub use crate::domain::commit::CommitId;
 pub use error::GitError;

@@ -309,6 +309,8 @@ impl Program {
     /// and the index that it was read into.
     pub(crate) async fn snapshot(&self, order: &HarvestOrder<'_>) -> Result<(String, Desk), GitError> {
         let desk = self.desk(order.worktree).await?;
+        let grown = self.grown(order.worktree, &order.before.start).await?;
+        self.refuse_weight(order.worktree, &desk, &grown).await?;
         let Read { listed, closed } = self.read_worktree(&desk, order.worktree, order.before).await?;
         // Git goes on without what it can't read: what is in it would be lost.
         if let Some(line) = closed.iter().find(|line| !order.before.closed.contains(line)) {
@@ -321,6 +323,7 @@ impl Program {
             let path = nested.trim_end_matches('/');
             return Err(GitError::Harvest(format!("`{path}` is a nested git repository, which can't be taken over")));
         }
+        self.refuse_weight(order.worktree, &desk, &new).await?;
         if !new.is_empty() {
             let args = ["update-index", "--add", "--remove", "-z", "--stdin"];
             self.feed(order.worktree, &args, &desk.environment(order.worktree), &new).await?;
