@@ -28,7 +28,7 @@ use crate::engine::before::approval::{self, Approval, Candidate};
 use crate::engine::before::estimate;
 use crate::engine::before::known::{Environment, Known};
 use crate::engine::before::preview::{self, Outline};
-use crate::engine::before::target::{self, Target};
+use crate::engine::before::target::{self, Based, Target};
 use crate::engine::before::uncommitted;
 use crate::engine::clock::Clock;
 use crate::engine::judge::shadow;
@@ -41,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::project::{CONFIGURATION, Project};
 
 pub mod agents;
+mod guarded;
 mod measures;
 pub mod named;
 mod queries;
@@ -133,7 +134,7 @@ pub async fn prepare(
         Purpose::Try => Fixed { merge: false, ..usual },
         Purpose::Rehearsal => Fixed { merge: false, measure_budget: rehearsal_budget(usual.measure_budget), ..usual },
     };
-    let settings = settings(project, plan, &run, fixed);
+    let settings = settings(project, plan, &run, fixed, &based(project, plan, &target.base).await?);
     let work = match purpose {
         Purpose::Document => Work::Live,
         // What would implement something is no matter of the harness.
@@ -173,7 +174,8 @@ pub async fn prepare(
 /// Refuses what a run of this document would refuse before it starts; nothing is started or written.
 pub async fn preflight(project: &Project, document: &Document, target: &Target) -> Result<()> {
     let plan = document.plan();
-    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"));
+    let based = based(project, plan, &target.base).await?;
+    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"), &based);
     let ports = ports(project, plan, Work::Described, Arc::new(|_| {})).await?;
     agents::models(project, &*ports.agent)?;
     target::preflight(plan, target, &ports, &settings).await?;
@@ -213,7 +215,8 @@ pub async fn again(project: &Project, facts: &Facts, events: Arc<dyn Sink>) -> R
             .hint("restore it and resume")
             .hint(format!("or start anew: blueprint gc, then blueprint run {}", started.document)));
     }
-    let settings = settings(project, &started.plan, &started.run, Fixed::of(started));
+    let based = based(project, &started.plan, &started.base).await?;
+    let settings = settings(project, &started.plan, &started.run, Fixed::of(started), &based);
     let work = match started.rehearsal {
         true => Work::Known(controls(project, &started.plan, &settings, &started.base).await?),
         false => Work::Live,
@@ -229,7 +232,8 @@ pub async fn caretaker(project: &Project, facts: &Facts) -> Result<Ports> {
 /// What a reviewer sees before approving.
 pub async fn outline(project: &Project, path: &str, document: &Document, target: &Target) -> Result<Outline> {
     let plan = document.plan();
-    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"));
+    let based = based(project, plan, &target.base).await?;
+    let settings = settings(project, plan, "<run>", Fixed::new(project, plan, "<run>"), &based);
     let ports = ports(project, plan, Work::Described, Arc::new(|_| {})).await?;
     let head = project.git.head().await?;
     let estimate = estimate(project, path, plan).await?;
@@ -391,7 +395,14 @@ async fn bare(
     })
 }
 
-fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed) -> Settings {
+/// What the base has: globs that the configuration protects, and files by which a plan's variants are judged although nobody names them as tests.
+async fn based(project: &Project, plan: &Plan, base: &CommitId) -> Result<Based> {
+    let mut guarded = queries::protected(&project.config);
+    guarded.extend(guarded::files(&project.config, plan, &*project.git, base).await?);
+    Ok(Based { guarded, paths: project.git.paths_at(base).await? })
+}
+
+fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed, based: &Based) -> Settings {
     let config = &project.config;
     let Fixed { state, measure_budget, merge } = fixed;
     let leases = Leasing {
@@ -411,7 +422,7 @@ fn settings(project: &Project, plan: &Plan, run: &str, fixed: Fixed) -> Settings
         setup: config.setup.clone(),
         build: config.build.clone(),
         migrate: config.migrate.clone(),
-        protect: target::protected(plan, &queries::protected(config), config.contestants_write_tests),
+        protect: target::protected(plan, based, &config.trust, config.contestants_write_tests),
         contestants_write_tests: config.contestants_write_tests,
         logs: project.logs(run),
         redactor: project.redactor(),

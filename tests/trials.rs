@@ -265,7 +265,7 @@ fn what_would_make_the_repository_much_larger_is_not_taken_over_and_nothing_of_i
     let ways = [
         (format!("{large} $W/notes/large"), true),
         (format!("{large} $W/notes/log"), true),
-        (format!("for i in 1 2 3 4 5 6; do head -c 20M /dev/urandom > $W/notes/$i; done"), true),
+        ("for i in 1 2 3 4 5 6; do head -c 20M /dev/urandom > $W/notes/$i; done".to_owned(), true),
         (format!("cd $W; {large} notes/x; git add .; git commit -qm x; git rm -q notes/x; git commit -qm y"), false),
         ("head -c 20M /dev/urandom > $W/notes/large".to_owned(), false),
     ];

@@ -489,7 +489,7 @@ async fn a_slice_that_forks_or_fills_the_memory_is_killed_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bomb_of_processes_has_few_of_the_machine_s_numbers() {
-    let limit = std::fs::read_to_string("/proc/version").unwrap();
+    let limit = fs::read_to_string("/proc/version").unwrap();
     let version: Vec<u32> = limit.split([' ', '.']).filter_map(|part| part.parse().ok()).take(2).collect();
     let lease = Lease::limited(Limits { processes: Some(200), ..Limits::default() }).await;
     let most = lease.says(Stay::Lasting, "cat /proc/sys/kernel/pid_max").await;

@@ -73,6 +73,15 @@ pub async fn harness(config: &Config, plan: &Plan, git: &dyn Git, target: &Targe
     Ok(found)
 }
 
+/// Shell lines by which a plan's variants are set up, tested and measured.
+pub(super) fn judging(config: &Config, plan: &Plan) -> Vec<String> {
+    let tests = plan.tests.iter().filter_map(|test| match test {
+        EvaluationTest::Command { text, .. } => Some(text.clone()),
+        EvaluationTest::Prose { .. } => None,
+    });
+    tests.chain(lines(config, plan).into_iter().map(str::to_owned)).collect()
+}
+
 fn inside(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -101,7 +110,7 @@ fn line(program: &Program) -> Option<&str> {
 }
 
 /// What may be paths in a shell line, and what its programs read unasked.
-fn of_line(line: &str) -> Vec<String> {
+pub(super) fn of_line(line: &str) -> Vec<String> {
     words(line).into_iter().chain(commands::reads(line).into_iter().map(|read| read.path)).collect()
 }
 

@@ -70,6 +70,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// More globs that are as the base has them.
     pub protect: Vec<String>,
+    /// Globs of what is not, although variants are judged by it.
+    pub trust: Vec<String>,
     /// Whether variants may write the tests that judge them.
     pub contestants_write_tests: bool,
     /// How long one suite may take.
@@ -164,6 +166,7 @@ impl Config {
             carry: all_inside("carry", raw.carry)?,
             sandbox: Sandbox::of(raw.sandbox).map_err(Error::usage)?,
             protect: all_inside("protect", raw.protect)?,
+            trust: all_inside("judge.trust", raw.judge.trust)?,
             contestants_write_tests: raw.tests.by_contestants,
             test_limit: time("tests.limit", raw.tests.limit.as_deref())?,
             http,

@@ -43,6 +43,8 @@ pub struct Raw {
     pub carry: Vec<String>,
     /// Globs that are as the base has them in every judged tree, beside the tests and their runner's configuration.
     pub protect: Vec<String>,
+    /// How variants are judged.
+    pub judge: Judge,
     /// The walls around agents, set-up, tests and benchmarks; `auto` where absent.
     pub sandbox: Option<super::sandbox::Raw>,
     /// What holds for all tests.
@@ -69,6 +71,15 @@ pub enum Unfinished {
     Out,
     /// It competes as it is, and is marked.
     Judge,
+}
+
+/// How variants are judged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "keys such as `{trust: [Makefile]}`")]
+pub struct Judge {
+    /// Globs of scripts, recipes and configuration of runners that variants may change, although they say how variants are
+    /// judged.
+    pub trust: Vec<String>,
 }
 
 /// What is built in a judged tree after set-up.

@@ -1,6 +1,7 @@
 //! A suite that is a program: a JUnit report where it writes one, else a report among what it
 //! prints, else its exit status.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use super::{Site, Suite, SuiteError, gotest, junit};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
 use crate::domain::cases::{TestCase, TestStatus, merge};
 use crate::domain::excerpt::excerpt;
+use crate::domain::measurement::Contender;
 use crate::domain::trial::{Failure, TestReport};
 
 /// A program that tests.
@@ -29,20 +31,29 @@ pub struct CommandSettings {
 /// The suite.
 pub(crate) struct CommandSuite {
     settings: CommandSettings,
+    /// Whether its runner takes no tests of ours, as the baseline showed.
+    unguarded: AtomicBool,
 }
 
 impl CommandSuite {
     /// From its settings.
     pub fn new(settings: CommandSettings) -> Self {
-        Self { settings }
+        Self { settings, unguarded: AtomicBool::new(false) }
     }
 
-    /// One run, with a report of its own.
-    async fn report(&self, site: &Site, run: Invocation) -> Result<TestReport, SuiteError> {
+    /// One run, with a report of its own; `None` where the baseline's run took no tests of ours, and is to be done without.
+    async fn report(&self, site: &Site, run: &Invocation) -> Result<Option<TestReport>, SuiteError> {
         let unwritable = |why| SuiteError::Machine(format!("no place for a report in the scratch directory: {why}"));
         let exchange = Exchange::new(&site.scratch, "junit.xml").map_err(unwritable)?;
-        let (program, extra) = run.line(&exchange).map_err(unwritable)?;
+        let told = if self.unguarded.load(Ordering::Relaxed) {
+            None
+        } else {
+            run.sentinels(&site.env, &exchange).map_err(unwritable)?
+        };
+        let words = told.as_ref().map_or(&[][..], |told| &told.words);
+        let (program, extra) = run.line(&exchange, words).map_err(unwritable)?;
         let mut vars = vec![("BLUEPRINT_JUNIT", exchange.shown())];
+        vars.extend(told.iter().flat_map(|told| told.vars.iter().cloned()));
         vars.extend(run.vars().iter().map(|(name, value)| (*name, (*value).to_owned())));
         let mut command = site.command(&program, &extra, &vars, self.settings.limit, Some("tests.log"));
         command.keep = KEPT;
@@ -54,14 +65,20 @@ impl CommandSuite {
         if let Exit::Beyond(_) = finished.exit {
             return Err(SuiteError::Variant(format!("`{label}` {}", finished.exit.ending())));
         }
-        let mut failures = Vec::new();
+        let (mut failures, mut wrong) = (Vec::new(), None);
         let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
             (Some(bytes), _) => {
                 let read = junit::read(&bytes);
-                let cases = read.map(|(cases, said)| {
+                let cases = read.map(|(mut cases, said)| {
                     failures = said;
+                    wrong = told.and_then(|told| told.sentinels.take(&mut cases, &mut failures).err());
                     cases
                 });
+                // Where even the base's run has none of them, it is not what is tested that keeps them out.
+                if wrong.is_some() && site.env.get("BLUEPRINT_VARIANT") == Some(&Contender::Baseline.told()) {
+                    self.unguarded.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
                 judged(label, cases, &finished)?
             }
             (None, Report::File(_)) => return Err(unreported(label, &finished)),
@@ -73,6 +90,9 @@ impl CommandSuite {
                 None => vec![TestCase { name: label.clone(), status: status(finished.exit) }],
             },
         };
+        if let Some(why) = wrong {
+            return Err(malformed(label, &format!("{why}{}", said(&finished))));
+        }
         // Every contender has a tree of its own; the same file has the same name in all of them.
         let tree = format!("{}/", site.tree.display());
         for name in cases.iter_mut().map(|case| &mut case.name).chain(failures.iter_mut().map(|said| &mut said.test)) {
@@ -85,7 +105,7 @@ impl CommandSuite {
         }
         failures.truncate(FAILURES);
         let leaks = finished.leak(label).into_iter().collect();
-        Ok(TestReport { cases, failures, leaks, ..TestReport::default() })
+        Ok(Some(TestReport { cases, failures, leaks, ..TestReport::default() }))
     }
 }
 
@@ -110,10 +130,13 @@ impl Suite for CommandSuite {
         if let Some(option) = selectors.iter().find(|s| s.is_empty() || s.starts_with('-')) {
             return Err(SuiteError::Refused(format!("`{option}` can't select a test: it would be read as an option")));
         }
-        let Self { settings: CommandSettings { name, command, .. } } = self;
+        let CommandSettings { name, command, .. } = &self.settings;
         let mut report = TestReport::default();
         for invocation in [runner::whole(name, command)].into_iter().chain(runner::selected(command, selectors)) {
-            let part = self.report(site, invocation).await?;
+            let part = match self.report(site, &invocation).await? {
+                Some(part) => part,
+                None => self.report(site, &invocation).await?.unwrap_or_default(),
+            };
             report.cases.extend(part.cases);
             report.failures.extend(part.failures);
             report.leaks.extend(part.leaks);

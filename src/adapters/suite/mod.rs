@@ -13,6 +13,7 @@ pub mod junit;
 mod libtest;
 mod output;
 mod runner;
+mod sentinel;
 mod tap;
 
 use async_trait::async_trait;

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::format::{self, Format};
-use crate::adapters::process::{Exchange, Program};
+use super::sentinel::{self, Told};
+use crate::adapters::process::{Environment, Exchange, Program};
 
 /// A runner, known by its command line.
 pub struct Runner {
@@ -15,9 +16,14 @@ pub struct Runner {
     without: &'static [&'static str],
     /// How its report is had.
     report: Report,
+    /// Adds tests of ours to its run, where that can be.
+    sentinels: Option<Adding>,
     /// Arguments for the selectors alone, given all words of the command and how many make the program.
     select: fn(&[String], usize, &[String]) -> Vec<String>,
 }
+
+/// How tests of ours get into a run.
+type Adding = fn(&Program, &Environment, &Exchange) -> io::Result<Option<Told>>;
 
 /// How a report is had.
 #[derive(Clone, Copy)]
@@ -32,14 +38,36 @@ pub enum Report {
 
 /// Every runner we know; what is none of them gets one selector a run as its last argument.
 pub const RUNNERS: &[Runner] = &[
-    Runner { name: "pytest", program: pytest, without: &[], report: Report::File(pytest_report), select: positional },
-    Runner { name: "unittest", program: unittest, without: &[], report: Report::Unknown, select: positional },
-    Runner { name: "cargo test", program: cargo, without: CARGO_WITHOUT, report: CARGO_REPORT, select: filters },
+    Runner {
+        name: "pytest",
+        program: pytest,
+        without: &[],
+        report: Report::File(pytest_report),
+        sentinels: Some(sentinel::pytest),
+        select: positional,
+    },
+    Runner {
+        name: "unittest",
+        program: unittest,
+        without: &[],
+        report: Report::Unknown,
+        sentinels: None,
+        select: positional,
+    },
+    Runner {
+        name: "cargo test",
+        program: cargo,
+        without: CARGO_WITHOUT,
+        report: CARGO_REPORT,
+        sentinels: None,
+        select: filters,
+    },
     Runner {
         name: "cargo nextest run",
         program: nextest,
         without: &["--no-fail-fast", "--nff"],
         report: Report::File(nextest_report),
+        sentinels: None,
         select: filters,
     },
     Runner {
@@ -47,6 +75,7 @@ pub const RUNNERS: &[Runner] = &[
         program: go,
         without: &["-json", "--json"],
         report: Report::Printed(&format::GO, &["-json"], &[]),
+        sentinels: None,
         select: go_pattern,
     },
 ];
@@ -66,6 +95,8 @@ pub struct Invocation {
     pub label: String,
     /// How its report is had.
     pub report: Report,
+    /// Adds tests of ours, where that can be.
+    sentinels: Option<Adding>,
     /// What to run.
     program: Program,
     /// Words to add to it.
@@ -76,12 +107,13 @@ pub struct Invocation {
 
 impl Invocation {
     /// What to run, and the words to add to it, so that its report is had.
-    pub fn line(&self, exchange: &Exchange) -> io::Result<(Program, Vec<String>)> {
-        let told = match self.report {
+    pub fn line(&self, exchange: &Exchange, more: &[String]) -> io::Result<(Program, Vec<String>)> {
+        let mut told = match self.report {
             Report::File(words) => words(exchange)?,
             Report::Printed(_, words, _) => words.iter().map(|word| (*word).to_owned()).collect(),
             Report::Unknown => Vec::new(),
         };
+        told.extend_from_slice(more);
         let program = match self.program.words().filter(|_| !told.is_empty()) {
             Some(mut words) => {
                 words.splice(self.length..self.length, told);
@@ -93,6 +125,11 @@ impl Invocation {
             None => self.program.clone(),
         };
         Ok((program, self.extra.clone()))
+    }
+
+    /// Tests of ours that are added to it.
+    pub fn sentinels(&self, env: &Environment, exchange: &Exchange) -> io::Result<Option<Told>> {
+        self.sentinels.map_or(Ok(None), |add| add(&self.program, env, exchange))
     }
 
     /// Variables that its report needs.
@@ -121,9 +158,17 @@ pub fn whole(label: &str, program: &Program) -> Invocation {
                 Program::Argv(_) => Program::Argv(words),
                 Program::Shell(_) => Program::Shell(shell_words::join(words)),
             };
-            Invocation { label, program, extra: Vec::new(), report: runner.report, length }
+            let (report, sentinels) = (runner.report, runner.sentinels);
+            Invocation { label, program, extra: Vec::new(), report, sentinels, length }
         }
-        None => Invocation { label, program: program.clone(), extra: Vec::new(), report: Report::Unknown, length: 0 },
+        None => Invocation {
+            label,
+            program: program.clone(),
+            extra: Vec::new(),
+            report: Report::Unknown,
+            sentinels: None,
+            length: 0,
+        },
     }
 }
 
@@ -135,7 +180,8 @@ pub fn selected(program: &Program, selectors: &[String]) -> Vec<Invocation> {
             let mut argv = words[..length].to_vec();
             argv.extend((runner.select)(&words, length, selectors));
             let program = Program::Argv(argv);
-            vec![Invocation { label: program.to_string(), program, extra: Vec::new(), report: runner.report, length }]
+            let (report, sentinels) = (runner.report, runner.sentinels);
+            vec![Invocation { label: program.to_string(), program, extra: Vec::new(), report, sentinels, length }]
         }
         None => {
             let one = |selector: &String| Invocation {
@@ -143,6 +189,7 @@ pub fn selected(program: &Program, selectors: &[String]) -> Vec<Invocation> {
                 program: program.clone(),
                 extra: vec![selector.clone()],
                 report: Report::Unknown,
+                sentinels: None,
                 length: 0,
             };
             selectors.iter().map(one).collect()
@@ -250,7 +297,7 @@ mod tests {
     fn told(program: &Program) -> String {
         let scratch = tempfile::tempdir().unwrap();
         let exchange = Exchange::new(scratch.path(), "junit.xml").unwrap();
-        let (program, extra) = whole("t", program).line(&exchange).unwrap();
+        let (program, extra) = whole("t", program).line(&exchange, &[]).unwrap();
         assert_eq!(extra, [""; 0]);
         let place = exchange.path().parent().unwrap().to_str().unwrap();
         program.words().map_or(program.to_string(), |words| words.join(" ")).replace(place, "/r")

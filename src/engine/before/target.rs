@@ -2,6 +2,7 @@
 //! all, and which files nobody but the base may write.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use crate::adapters::agent::AgentError;
 use crate::adapters::git::{CommitId, Git, Head};
@@ -27,10 +28,21 @@ pub struct Target {
 /// What decides how tests and benchmarks are run, unless the plan names it as work.
 const RUNNER: &[&str] = &[
     "blueprint.yaml",
-    "pytest.ini",
+    "**/{pytest,.pytest}.ini",
+    "**/{pytest,.pytest}.toml",
     "tox.ini",
     "setup.cfg",
     "pyproject.toml",
+    ".coveragerc",
+    "{pytest,unittest,sitecustomize,usercustomize}.py",
+    "{pytest,unittest}/**",
+    "**/{jest,vitest,ava,cypress,playwright,karma,web-test-runner}.{config,conf}.*",
+    "**/.{mocharc,taprc,nycrc,c8rc}*",
+    ".config/nextest.toml",
+    "{.cargo,**/.cargo}/config*",
+    "rust-toolchain*",
+    "**/phpunit.xml*",
+    "**/.rspec",
     ".github/**",
     "Cargo.lock",
     "package-lock.json",
@@ -111,13 +123,24 @@ pub fn run_id(at: i64, random: u64) -> String {
     format!("{}-{:04x}", moment.strftime("%Y%m%d-%H%M%S"), random & 0xffff)
 }
 
+/// What the base has, as far as it says who judges.
+#[derive(Debug, Clone, Default)]
+pub struct Based {
+    /// Globs that are protected, whatever the plan says.
+    pub guarded: Vec<String>,
+    /// All of its files.
+    pub paths: Vec<PathBuf>,
+}
+
 /// Globs of files that are as the base has them in every judged tree.
-pub fn protected(plan: &Plan, configured: &[String], contestants_write_tests: bool) -> Vec<String> {
+/// Nobody's word for what variants may change (`trust`) opens tests.
+pub fn protected(plan: &Plan, base: &Based, trust: &[String], contestants_write_tests: bool) -> Vec<String> {
     let named: BTreeSet<&str> = plan.work_items.iter().flat_map(|i| &i.files).map(|f| f.as_str()).collect();
-    let mut globs: Vec<String> = configured.to_vec();
-    let runner =
-        RUNNER.iter().filter(|glob| !named.iter().any(|file| contract::globs(&[(**glob).to_owned()]).is_match(file)));
-    globs.extend(runner.map(|glob| (*glob).to_owned()));
+    let matches = |glob: &str, path: &str| contract::globs(&[glob.to_owned()]).is_match(path);
+    let trusted = |glob: &String| trust.iter().any(|path| path == glob || matches(glob, path) || matches(path, glob));
+    let runner = RUNNER.iter().filter(|glob| !named.iter().any(|file| matches(glob, file)));
+    let mut globs: Vec<String> = base.guarded.iter().cloned().chain(runner.map(|glob| (*glob).to_owned())).collect();
+    globs.retain(|glob| !trusted(glob));
     if !contestants_write_tests {
         globs.extend(change::TESTS.iter().map(|glob| (*glob).to_owned()));
         let commands = plan.tests.iter().filter_map(|test| match test {
@@ -127,7 +150,19 @@ pub fn protected(plan: &Plan, configured: &[String], contestants_write_tests: bo
         let words = commands.flatten().map(String::as_str);
         let selectors = plan.work_items.iter().flat_map(|item| &item.tests).map(|s| file_of(s));
         let paths = words.chain(selectors).filter(|word| word.contains('/') && !word.starts_with(['-', '/', '.']));
-        globs.extend(paths.map(|path| path.trim_end_matches('/').to_owned()));
+        let paths = paths.map(|path| path.trim_end_matches('/'));
+        // Where tests lie among the code, they are known by their names; the rest is what variants work on.
+        let worked_on = |path: &str| {
+            let places = named.iter().map(|file| &file[..file.find(['*', '?', '[', '{']).unwrap_or(file.len())]);
+            places.into_iter().any(|place| place.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let tests = contract::globs(&change::TESTS.map(str::to_owned));
+        let mixed = |path: &str| {
+            let inside = base.paths.iter().filter(|found| found.starts_with(path) && *found != Path::new(path));
+            let (judging, judged): (Vec<_>, Vec<_>) = inside.partition(|found| tests.is_match(found));
+            !judging.is_empty() && judged.iter().any(|found| change::exclusion(&found.to_string_lossy()).is_none())
+        };
+        globs.extend(paths.filter(|path| !worked_on(path) && !mixed(path)).map(str::to_owned));
     }
     let mut seen = BTreeSet::new();
     globs.retain(|glob| seen.insert(glob.clone()));
