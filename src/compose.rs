@@ -269,6 +269,7 @@ pub async fn outline(project: &Project, path: &str, document: &Document, target:
         customs: &project.git.customs().await?,
         judge_unfinished: settings.implement.judge_unfinished,
         contestants_write_tests: settings.judge.contestants_write_tests,
+        trust: &project.config.trust,
         services: ports.services.iter().map(|service| service.choice()).collect(),
         sources: &named(&ports.sources),
         uncommitted: &uncommitted::sentences(&*project.git, target, &named::files(project, path, plan)).await?,
@@ -399,6 +400,9 @@ async fn bare(
 async fn based(project: &Project, plan: &Plan, base: &CommitId) -> Result<Based> {
     let mut guarded = queries::protected(&project.config);
     guarded.extend(guarded::files(&project.config, plan, &*project.git, base).await?);
+    if !project.config.contestants_write_tests {
+        guarded.extend(guarded::patterns(&project.config, plan, &*project.git, base).await?);
+    }
     Ok(Based { guarded, paths: project.git.paths_at(base).await? })
 }
 

@@ -98,6 +98,32 @@ fn tests_are_the_base_s_wherever_the_runner_finds_them() {
 }
 
 #[test]
+fn tests_are_the_base_s_by_whatever_names_the_runner_is_told() {
+    let told: [(&str, Files<'_>, &str); 3] = [
+        (
+            "python3 -m pytest checks",
+            &[("pytest.ini", "[pytest]\npython_files = *_checks.py\n")],
+            "checks/calc_checks.py",
+        ),
+        ("python3 -m unittest discover -v -s app -p '*_t.py'", &[], "app/calc_t.py"),
+        ("python3 -m unittest app.tests -v", &[], "app/tests.py"),
+    ];
+    for (tests, more, path) in told {
+        let unit = "import unittest\nfrom app.calc import add\n\n\nclass Calc(unittest.TestCase):\n    \
+            def test_add(self):\n        self.assertEqual(add(2, 2), 4)\n";
+        let text = if tests.contains("unittest") { unit } else { TESTS };
+        let files: Vec<_> = more.iter().copied().chain([(path, text)]).collect();
+        let of = |does: String| Case { tests, files: &files, ..case(does) };
+        let empty = file(
+            path,
+            &text.replace("assert add(2, 2) == 4", "pass").replace("self.assertEqual(add(2, 2), 4)", "pass"),
+        );
+        is_out(&of(format!("{BREAKS}{empty}")));
+        lands(&of(CHANGES.to_owned()));
+    }
+}
+
+#[test]
 fn what_configures_the_runner_is_the_base_s() {
     let ini = "printf '[pytest]\\naddopts = -p app.plug\\n' >";
     for name in ["pytest.ini", ".pytest.ini", "tox.ini"] {

@@ -6,6 +6,8 @@ const TEMPLATE: &str = include_str!("../../templates/blueprint.yaml");
 
 /// What stands in the place of set-up where nothing is known of it.
 const SETUP: &str = "# Shell lines for every tree before anything else.\n# setup: [\"npm ci\"]\n";
+const NETWORK: &str = "# In a sandbox set-up reaches the hosts that are named, and nothing else. One that fails says which it asked for.\n\
+    # sandbox: {network: [\"packages.example:443\"]}\n";
 const CARRY: &str = "# carry: [node_modules]\n";
 const METRICS: &str = "\
 # Where the values of the document's metrics come from.
@@ -49,6 +51,7 @@ fn setup(found: &[Found]) -> String {
         );
         out.extend(install.into_iter().map(|line| format!("  - {}\n", quoted(line))));
     }
+    out.push_str(NETWORK);
     if !build.is_empty() {
         out.push_str("\n# Shell lines that compile what is tested and measured, and the folders that they fill.\nbuild:\n  run:\n");
         out.extend(build.into_iter().map(|line| format!("    - {}\n", quoted(line))));

@@ -352,6 +352,7 @@ mod tests {
             customs: &Customs { hooks: vec!["commit-msg".to_owned()], signs: None },
             judge_unfinished: false,
             contestants_write_tests: false,
+            trust: &[],
             services: vec![
                 choice(Use::Database, "postgresql server", "initdb 16 found"),
                 choice(Use::Cache, "redis server", "redis-server 7.0 found"),

@@ -42,13 +42,28 @@ const TEST_FOLDERS: &[&str] = &[
 ];
 /// Tests and benchmarks by their paths, as globs: what is no production code by [`exclusion`] judges variants, and is
 /// not theirs to write.
-pub const TESTS: [&str; 2] = [
+pub const TESTS: [&str; 4] = [
     "**/{test,Test,tests,Tests,spec,Spec,specs,Specs,__tests__,testdata,fixtures,bench,benches,benchmark,benchmarks,\
      Benchmarks,_benchmark}/**",
-    "**/{test_*,*_test,*.test,*.spec,*-test,conftest}.*",
+    "**/{test_*,*_test,*_tests,*_spec,*_unittest,*.test,*.spec,*-test,conftest}.*",
+    "**/{test,tests,spec,test-*}.{py,js,jsx,mjs,cjs,ts,tsx,mts,cts,rb,php}",
+    "**/*{Test,Tests,TestCase}.{java,kt,kts,groovy,scala,cs,fs,php,swift}",
 ];
 const VENDORED_FOLDERS: &[&str] = &["node_modules", "vendor", "third_party"];
 const GENERATED_FOLDERS: &[&str] = &["dist", "target", "__snapshots__", "snapshots"];
+
+/// Languages whose tests have such a name alone, and those whose tests begin with a capital.
+const PLAIN: &[&str] = &["py", "js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "rb", "php"];
+const CAPITALS: &[&str] = &["java", "kt", "kts", "groovy", "scala", "cs", "fs", "php", "swift"];
+
+/// Whether a file is called as tests are in its language, and in no other.
+fn is_test_of_its_language(path: &str, extension: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let plain = ["test", "tests", "spec"].contains(&stem) || stem.starts_with("test-");
+    let capital = ["Test", "Tests", "TestCase"].iter().any(|end| stem.ends_with(end));
+    (plain && PLAIN.contains(&extension)) || (capital && CAPITALS.contains(&extension))
+}
 
 /// How far down a generator may say that it wrote the file.
 const HEADER: usize = 10;
@@ -60,10 +75,11 @@ pub fn exclusion(path: &str) -> Option<Exclusion> {
     let name = parts.pop().unwrap_or_default();
     let within = |folders: &[&str]| parts.iter().any(|part| folders.contains(part));
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let ends = ["_test", "_tests", "_spec", "_unittest", ".test", ".spec", "-test"];
     let is_test = stem.starts_with("test_")
-        || stem.ends_with("_test")
-        || [".test", ".spec", "-test"].iter().any(|end| stem.ends_with(end))
-        || stem == "conftest";
+        || ends.iter().any(|end| stem.ends_with(end))
+        || stem == "conftest"
+        || is_test_of_its_language(path, extension);
     let is_generated =
         [".min", ".generated", "_pb2", ".pb"].iter().any(|end| stem.ends_with(end)) || extension == "snap";
     if LOCKS.contains(&name) {

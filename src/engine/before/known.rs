@@ -71,6 +71,8 @@ pub struct Known<'a> {
     pub judge_unfinished: bool,
     /// Whether contestants may write the tests that judge them.
     pub contestants_write_tests: bool,
+    /// Globs of what variants may change although they are judged by it.
+    pub trust: &'a [String],
     /// What each lease has of its own besides: how, and why so.
     pub services: Vec<Choice>,
     /// Metric sources with the metrics that each provides.

@@ -443,6 +443,7 @@ mod tests {
             customs: &PLAIN,
             judge_unfinished: false,
             contestants_write_tests: false,
+            trust: &[],
             services: Vec::new(),
             sources: &[],
             uncommitted: &[],

@@ -134,6 +134,10 @@ fn of_files(known: &Known<'_>, risk: &mut impl FnMut(bool, String)) {
             harness.join(", ")
         ),
     );
+    risk(
+        !known.trust.is_empty(),
+        format!("variants may change what they are judged by (`judge.trust`): {}", known.trust.join(", ")),
+    );
     risk(known.contestants_write_tests, "contestants may write tests that judge them".to_owned());
 }
 
