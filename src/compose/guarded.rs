@@ -29,7 +29,7 @@ const RECIPES: &[&str] = &[
     "gradlew",
     "mvnw",
 ];
-const SCRIPTS: &[&str] = &["sh", "bash", "zsh", "fish", "mk", "mak", "just", "bats"];
+const SCRIPTS: &[&str] = &["sh", "bash", "zsh", "fish", "mk", "just", "bats"];
 /// Folders of what a project is worked on with, and not made of.
 const WORKSHOPS: &[&str] = &["scripts", "script", "tools", "ci", ".ci", "hack", "dev", ".github"];
 
