@@ -108,9 +108,17 @@ impl std::error::Error for Error {
 
 /// Whether the system says that there is no more room, in words that programs pass on.
 pub fn is_full(message: &str) -> bool {
-    ["No space left on device", "Disk quota exceeded", "os error 28", "os error 122", "database or disk is full"]
-        .iter()
-        .any(|w| message.contains(w))
+    [
+        "No space left on device",
+        "Disk quota exceeded",
+        "os error 28",
+        "os error 122",
+        "database or disk is full",
+        // PostgreSQL's hint where a page was written in part.
+        "Check free disk space",
+    ]
+    .iter()
+    .any(|w| message.contains(w))
 }
 
 /// What something came to that was followed by something else, whatever it came to itself. Where both failed, the first
@@ -137,5 +145,12 @@ mod tests {
         assert_eq!(followed_by(failed("the first"), Ok(())).unwrap_err().message, "the first");
         assert_eq!(followed_by(Ok(1), failed("the second")).unwrap_err().message, "the second");
         assert_eq!(followed_by(Ok(1), Ok(())).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_database_that_could_write_a_page_in_part_alone_says_that_there_is_no_room() {
+        let said =
+            "ERROR:  could not extend file \"base/1/2\": wrote only 4096 of 8192 bytes\nHINT:  Check free disk space.";
+        assert!(is_full(said) && !is_full("ERROR:  relation \"more\" already exists"));
     }
 }
