@@ -6,7 +6,7 @@ mod common;
 use std::process::Command;
 
 use common::arena::{Arena, DOCUMENT};
-use common::{Done, Repo};
+use common::{Done, Repo, TELLS};
 
 /// An arena with one more test of this name, a shell script.
 fn arena(script: &str) -> Repo {
@@ -66,6 +66,9 @@ fn tests_that_want_the_same_port_in_every_tree_are_run_one_after_another_and_put
          server.bind(('127.0.0.1', {port}))\nserver.listen()\ntime.sleep(1)\n"
     );
     repo.write("tests/serve.py", &serve);
+    // Each lease has ports of its own otherwise.
+    let shared = TELLS.replacen('}', ", network: shared}", 1);
+    repo.write("blueprint.yaml", &repo.read("blueprint.yaml").replacen(TELLS, &shared, 1));
     repo.commit("a test that serves");
     let done = repo.blueprint(&["run", DOCUMENT]).ends_with(0);
     assert_eq!(repo.read("cost.txt"), "20\n", "{}", done.out);
