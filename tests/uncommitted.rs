@@ -93,7 +93,12 @@ fn a_makefile_says_what_a_line_with_make_does_and_its_targets_are_no_files() {
     repo.commit("a makefile");
     assert_eq!(told(&repo), [""; 0]);
     let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0).out;
+    assert!(plan.contains("under Files, and restored from the base before judging: `Makefile`;"), "{plan}");
+    repo.write("blueprint.yaml", &(repo.read("blueprint.yaml") + "judge: {trust: [Makefile]}\n"));
+    repo.commit("variants are trusted with it");
+    let plan = repo.blueprint(&["plan", DOCUMENT]).ends_with(0).out;
     assert!(plan.contains("variants may change what tests or measures them: `Makefile` (make -j4 test);"), "{plan}");
+    assert!(plan.contains("variants may change what they are judged by (`judge.trust`): Makefile"), "{plan}");
 }
 
 #[test]
