@@ -14,21 +14,8 @@ use crate::error::Result;
 const MOST: usize = 500;
 const LONGEST: usize = 256 << 10;
 
-/// Names and ends of files that say what is done, whatever they are called by.
-const RECIPES: &[&str] = &[
-    "makefile",
-    "gnumakefile",
-    "justfile",
-    ".justfile",
-    "rakefile",
-    "taskfile.yml",
-    "taskfile.yaml",
-    "package.json",
-    "noxfile.py",
-    "tasks.py",
-    "gradlew",
-    "mvnw",
-];
+/// Names and ends of files that say what is done and are called as programs.
+const CALLED: &[&str] = &["noxfile.py", "tasks.py", "gradlew", "mvnw"];
 const SCRIPTS: &[&str] = &["sh", "bash", "zsh", "fish", "mk", "just", "bats"];
 /// Folders of what a project is worked on with, and not made of.
 const WORKSHOPS: &[&str] = &["scripts", "script", "tools", "ci", ".ci", "hack", "dev", ".github"];
@@ -152,7 +139,8 @@ fn says_what_is_done(path: &str, bytes: &[u8]) -> bool {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let shell = first.starts_with(b"#!") && String::from_utf8_lossy(first).trim_end().ends_with("sh");
-    RECIPES.contains(&name)
+    commands::is_recipe(name)
+        || CALLED.contains(&name)
         || SCRIPTS.contains(&extension)
         || shell
         || folders.split('/').any(|folder| WORKSHOPS.contains(&folder))

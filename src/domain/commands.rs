@@ -24,6 +24,11 @@ const UNASKED: &[(&[&str], &[&str], &[&str])] = &[
     (&["poetry"], &[], &["pyproject.toml", "poetry.lock"]),
 ];
 
+/// Whether a file of this name, in small letters, says what a program does that reads it unasked.
+pub fn is_recipe(name: &str) -> bool {
+    UNASKED.iter().any(|(_, recipes, _)| recipes.iter().any(|recipe| recipe.eq_ignore_ascii_case(name)))
+}
+
 /// Programs whose words are names of what a file says, and no paths.
 const MAKE: &[&str] = UNASKED[0].0;
 

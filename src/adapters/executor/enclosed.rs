@@ -42,20 +42,18 @@ impl Bubblewrap {
 #[async_trait]
 impl Sandbox for Bubblewrap {
     async fn open(&self, order: &Order) -> Result<Arc<dyn Enclosure>, SandboxError> {
-        let own = self.clone();
-        let (private, hosts) = (order.private.clone(), Hosts::of(&order.network));
-        let order = order.clone();
-        let network = order.network.clone();
-        let file = hosts.clone();
+        let (own, order) = (self.clone(), order.clone());
         let open = move || {
-            fs::create_dir_all(&private)?;
-            fs::write(private.join(HOSTS), file.file(&fs::read_to_string(HOSTS_FILE).unwrap_or_default()))?;
-            Walls::open(&own.program, &own.binary, &order)
+            let hosts = Hosts::of(&order.network);
+            fs::create_dir_all(&order.private)?;
+            let file = hosts.file(&fs::read_to_string(HOSTS_FILE).unwrap_or_default());
+            fs::write(order.private.join(HOSTS), file)?;
+            let walls = Arc::new(Walls::open(&own.program, &own.binary, &order)?);
+            Ok((walls, hosts, order.network))
         };
         let joined = tokio::task::spawn_blocking(open).await.map_err(io::Error::other);
-        let walls = joined.and_then(|opened| opened).map_err(told)?;
+        let (walls, hosts, network) = joined.and_then(|opened| opened).map_err(told)?;
         let exits = Exits::of(&walls, hosts, network).map_err(told)?;
-        let walls = Arc::new(walls);
         watch(&walls);
         Ok(Arc::new(Enclosed { walls, exits }))
     }

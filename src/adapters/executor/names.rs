@@ -12,7 +12,7 @@ use simple_dns::{CLASS, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::network::Network;
+use super::network::Inside;
 use super::passages::Hosts;
 
 /// The longest question that is read.
@@ -30,7 +30,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Answers in a network, in the place of the servers that this `resolv.conf` names.
-    pub fn answer(network: &Network, hosts: &Hosts, resolver: &str) -> io::Result<Self> {
+    pub fn answer(network: &Inside, hosts: &Hosts, resolver: &str) -> io::Result<Self> {
         let missed = Arc::new(Mutex::new(BTreeSet::new()));
         let mut answering = Vec::new();
         for server in servers(resolver) {
@@ -112,7 +112,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::adapters::process::{Address, Network as Own};
+    use crate::adapters::process::{Address, Network};
 
     fn asked(name: &str, kind: TYPE) -> (Vec<String>, RCODE, Option<String>) {
         let address: Address = "packages.example:443".parse().unwrap();
@@ -120,7 +120,7 @@ mod tests {
         let name = Name::new(name).unwrap();
         packet.questions.push(Question::new(name, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
         let bytes = packet.build_bytes_vec().unwrap();
-        let network = Own::Own { always: vec![address], sometimes: vec![], proxies: BTreeMap::new() };
+        let network = Network::Own { always: vec![address], sometimes: vec![], proxies: BTreeMap::new() };
         let (bytes, missed) = reply(&bytes, &Hosts::of(&network)).unwrap();
         let read = Packet::parse(&bytes).unwrap();
         assert_eq!((read.id(), read.has_flags(PacketFlag::RESPONSE)), (7, true));

@@ -16,24 +16,24 @@ use super::worker::Worker;
 use crate::adapters::process::sockets;
 
 /// The network of a lease.
-pub(super) struct Network {
+pub(super) struct Inside {
     door: Arc<OwnedFd>,
-    inside: Worker,
+    maker: Worker,
 }
 
-impl Network {
+impl Inside {
     /// The one behind this descriptor.
     pub fn behind(door: OwnedFd) -> io::Result<Self> {
         let door = Arc::new(door);
         let entrance = Arc::clone(&door);
-        let inside = Worker::start("network", "makes the sockets of a lease", move || {
+        let maker = Worker::start("network", "makes the sockets of a lease", move || {
             move_into_link_name_space(entrance.as_fd(), Some(LinkNameSpaceType::Network))?;
             every_address_is_ours(AddressFamily::INET)?;
             // There may be none of these.
             drop(every_address_is_ours(AddressFamily::INET6));
             Ok(())
         })?;
-        Ok(Self { door, inside })
+        Ok(Self { door, maker })
     }
 
     /// What programs join.
@@ -43,7 +43,7 @@ impl Network {
 
     /// So many sockets in it, which don't block.
     pub fn sockets(&self, family: AddressFamily, kind: SocketType, count: usize) -> io::Result<Vec<OwnedFd>> {
-        self.inside.ask(move || sockets(family, kind, count))?
+        self.maker.ask(move || sockets(family, kind, count))?
     }
 }
 

@@ -8,7 +8,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, listen, sockopt};
 use tokio::io::copy_bidirectional;
@@ -16,14 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::network::Network as Inside;
+use super::network::Inside;
 use super::outward::Outward;
-use crate::adapters::process::{Address, Network as Order, Ways};
+use crate::adapters::process::{Address, Network, Ways, take_all};
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1024;
-/// After a connection could not be taken, for want of open files.
-const BREATH: Duration = Duration::from_millis(50);
 /// The first of the numbers that stand for names: of a range that is nobody's.
 const FIRST: u32 = u32::from_be_bytes([198, 18, 0, 1]);
 
@@ -33,8 +30,8 @@ pub(super) struct Hosts(BTreeMap<String, IpAddr>);
 
 impl Hosts {
     /// Of all hosts that may ever be reached.
-    pub fn of(network: &Order) -> Self {
-        let Order::Own { always, sometimes, .. } = network else { return Self::default() };
+    pub fn of(network: &Network) -> Self {
+        let Network::Own { always, sometimes, .. } = network else { return Self::default() };
         let named =
             always.iter().chain(sometimes).filter(|address| address.ip().is_none() && address.host() != "localhost");
         let names: BTreeSet<&str> = named.map(Address::host).collect();
@@ -116,25 +113,15 @@ fn heard(network: &Inside, at: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn pass_all(listener: TcpListener, to: Address, outward: Outward, count: Arc<AtomicU64>) {
-    // Connections end with this task.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    connections.spawn(pass(stream, to.clone(), outward.clone()));
-                }
-                Err(_) => tokio::time::sleep(BREATH).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    let passed = |stream| {
+        count.fetch_add(1, Ordering::Relaxed);
+        pass(stream, to.clone(), outward.clone())
+    };
+    take_all(listener, passed).await;
 }
 
 /// Passes one connection on. How it ends, both ends see.
 async fn pass(mut inner: TcpStream, to: Address, outward: Outward) {
-    drop(inner.set_nodelay(true));
     match outward.connect(&to).await {
         Ok(mut outer) => drop(copy_bidirectional(&mut inner, &mut outer).await),
         // Who is refused outside is cut off at once, and not told of an end in good order.
@@ -154,7 +141,7 @@ mod tests {
         let all: Vec<Address> = ["b.example:443", "a.example:80", "a.example:443", "localhost:1", "10.0.0.7:5"]
             .map(|one| one.parse().unwrap())
             .into();
-        let hosts = Hosts::of(&Order::Own { always: all.clone(), sometimes: vec![], proxies: BTreeMap::new() });
+        let hosts = Hosts::of(&Network::Own { always: all.clone(), sometimes: vec![], proxies: BTreeMap::new() });
         let ours = "127.0.0.1 localhost\n10.1.1.1 x A.example # mine\n\n# a.example\n::1 ip6";
         let file = "127.0.0.1 localhost\n\n# a.example\n::1 ip6\n198.18.0.1 a.example\n198.18.0.2 b.example\n";
         assert_eq!(hosts.file(ours), file);

@@ -1,9 +1,9 @@
 //! What the programs of a lease may use of the machine, and what they use, seen from outside.
 //!
-//! Memory is counted by what processes have for
-//! themselves, and where that is too much by their share of everything, which takes the kernel longer to tell.
+//! Memory is counted by what processes have for themselves, and where that is too much by their share of everything, which
+//! takes the kernel longer to tell.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ struct Sum {
     taken: u64,
     longest: u64,
     /// Files with several names, by device and number.
-    seen: BTreeMap<(u64, u64), ()>,
+    seen: BTreeSet<(u64, u64)>,
 }
 
 impl Sum {
@@ -109,7 +109,7 @@ impl Sum {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             // What is gone meanwhile takes nothing.
             let Ok(found) = entry.metadata() else { continue };
-            if found.nlink() > 1 && found.is_file() && self.seen.insert((found.dev(), found.ino()), ()).is_some() {
+            if found.nlink() > 1 && found.is_file() && !self.seen.insert((found.dev(), found.ino())) {
                 continue;
             }
             self.taken += found.blocks() * 512;

@@ -27,7 +27,7 @@ use super::drafts::{self, Draft};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
 use super::mark::Mark;
-use super::network::Network as Inside;
+use super::network::Inside;
 use super::places::{FOLDERS, LAYERS, Places};
 use super::ration::Ration;
 use super::spawner::on_spawner;

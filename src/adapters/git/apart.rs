@@ -10,14 +10,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::program::{Program, remove};
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, weight};
 use crate::adapters::process::{Command, Stop};
 
 /// The refs that an agent sees as they were when its worktree was made.
 const SEEN: [&str; 3] = ["refs/heads", "refs/tags", "refs/remotes"];
 
-/// The most that an agent's own commits may hold.
-const COMMITTED: usize = 100 << 20;
+/// The most that an agent's own commits may hold, in bytes.
+const COMMITTED: usize = weight::MOST.0 as usize;
 
 /// The git directory of a worktree.
 fn git_dir_of(worktree: &Path) -> PathBuf {

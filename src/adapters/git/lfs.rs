@@ -101,19 +101,15 @@ impl Program {
         }
         // A file that only looks like one, such as a test's, is as good as any other.
         let paths: Vec<_> = empty.into_iter().map(|pointer| pointer.path).collect();
-        let args = ["check-attr", "-z", "--stdin", "filter"];
-        let listed = self.feed(order.worktree, &args, &desk.environment(order.worktree), &paths).await?;
-        let mut fields = listed.stdout.split(|byte| *byte == 0);
-        while let (Some(path), Some(_), Some(value)) = (fields.next(), fields.next(), fields.next()) {
-            if value == b"lfs" {
-                let path = String::from_utf8_lossy(path);
-                return Err(GitError::Harvest(format!(
-                    "`{path}` is a Git LFS pointer whose content is not in {}",
-                    storage.join("objects").display()
-                )));
-            }
+        let filters = self.filters(order.worktree, desk, &paths).await?;
+        match paths.iter().find(|path| filters.get(*path).is_some_and(|filter| filter == b"lfs")) {
+            None => Ok(()),
+            Some(path) => Err(GitError::Harvest(format!(
+                "`{}` is a Git LFS pointer whose content is not in {}",
+                String::from_utf8_lossy(path),
+                storage.join("objects").display()
+            ))),
         }
-        Ok(())
     }
 }
 

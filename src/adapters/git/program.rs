@@ -175,6 +175,20 @@ impl Program {
         self.again(|| Command { stdin: Some(list.clone()), ..self.command(dir, args, extra) }, args).await
     }
 
+    /// The filters that change files of a worktree on their way into the repository, by path.
+    pub(super) async fn filters(
+        &self,
+        worktree: &Path,
+        desk: &Desk,
+        paths: &[Vec<u8>],
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, GitError> {
+        let args = ["check-attr", "-z", "--stdin", "filter"];
+        let listed = self.feed(worktree, &args, &desk.environment(worktree), paths).await?;
+        let fields: Vec<_> = listed.stdout.split(|byte| *byte == 0).collect();
+        let set = fields.chunks_exact(3).filter(|entry| ![&b"unspecified"[..], b"unset"].contains(&entry[2]));
+        Ok(set.map(|entry| (entry[0].to_vec(), entry[2].to_vec())).collect())
+    }
+
     /// A call that failed. Git does not always say that it could not write for want of room, so it is looked at.
     fn failure(&self, dir: &Path, args: &[&str], why: String) -> GitError {
         let wrote = |word: &&str| why.to_ascii_lowercase().contains(*word);

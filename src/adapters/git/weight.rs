@@ -1,6 +1,5 @@
 //! How much an agent's work adds to the repository: what is once in its objects is in every clone.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -42,8 +41,8 @@ impl Program {
             return Ok(());
         }
         let paths: Vec<_> = sized.iter().map(|(path, _)| path.clone()).collect();
-        let filtered = self.filtered(worktree, desk, &paths).await?;
-        sized.retain(|(path, _)| !filtered.contains(path));
+        let filters = self.filters(worktree, desk, &paths).await?;
+        sized.retain(|(path, _)| !filters.contains_key(path));
         let all: u64 = sized.iter().map(|(_, length)| length).sum();
         let Some((longest, length)) = sized.into_iter().max_by_key(|(_, length)| *length).filter(|_| all > MOST.0)
         else {
@@ -55,15 +54,6 @@ impl Program {
             String::from_utf8_lossy(&longest),
             Bytes(length)
         )))
-    }
-
-    /// Those of these files that a filter changes on their way into the repository.
-    async fn filtered(&self, worktree: &Path, desk: &Desk, paths: &[Vec<u8>]) -> Result<BTreeSet<Vec<u8>>, GitError> {
-        let args = ["check-attr", "-z", "--stdin", "filter"];
-        let listed = self.feed(worktree, &args, &desk.environment(worktree), paths).await?;
-        let fields: Vec<_> = listed.stdout.split(|byte| *byte == 0).collect();
-        let set = fields.chunks_exact(3).filter(|entry| ![&b"unspecified"[..], b"unset"].contains(&entry[2]));
-        Ok(set.map(|entry| entry[0].to_vec()).collect())
     }
 }
 

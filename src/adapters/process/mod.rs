@@ -21,6 +21,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::net::{AddressFamily, SocketType};
 pub use tokio_util::sync::CancellationToken as Stop;
 
 use crate::domain::measurement::Priority;
@@ -39,7 +40,7 @@ pub(crate) use room::lacked;
 pub use room::{Left, full};
 pub use secret::{nonce, secret};
 pub use site::Site;
-pub(crate) use socket::sockets;
+pub(crate) use socket::{sockets, take_all};
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,7 +260,7 @@ pub trait Executor: Send + Sync {
 
     /// So many sockets for TCP over IPv4 in the network where its programs are, connected to nothing; they don't block.
     fn sockets(&self, count: usize) -> std::io::Result<Vec<OwnedFd>> {
-        socket::here(count)
+        sockets(AddressFamily::INET, SocketType::STREAM, count)
     }
 
     /// The priority at which metered programs run.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::answer::{Answer, Reply, models};
 use super::exchange::{Exchange, millis};
@@ -24,12 +24,9 @@ use super::transcript::{self, Excerpt, Line, Scribe};
 use super::upstream::{Link, Outgoing, Patience, passed};
 use super::wire::{Endpoint, ErrorKind, endpoint};
 use super::{Door, Opening, Proxy, ProxyError, Settings, token};
-use crate::adapters::process::{Address, Redactor};
+use crate::adapters::process::{Address, Redactor, take_all};
 use crate::domain::budget::Refusal;
 use crate::domain::wire::{Provider, Secret};
-
-/// After a connection could not be accepted, for want of open files.
-const BREATH: Duration = Duration::from_millis(50);
 
 /// The proxy of a run. Its port is closed when it is dropped; doors that are open then must still be closed.
 pub struct LoopbackProxy {
@@ -66,7 +63,8 @@ impl LoopbackProxy {
         let port = listener.local_addr().map_err(ProxyError::Listen)?.port();
         let nobody = token::draw().map_err(ProxyError::Listen)?;
         let hub = Arc::new(Hub { port, links, models: settings.models, trials: Mutex::default(), nobody, scribe });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&hub)));
+        let shared = Arc::clone(&hub);
+        let accepting = tokio::spawn(take_all(listener, move |stream| connection(stream, Arc::clone(&shared))));
         Ok(Self { hub, accepting })
     }
 }
@@ -97,23 +95,7 @@ impl Proxy for LoopbackProxy {
     }
 }
 
-async fn accept(listener: TcpListener, hub: Arc<Hub>) {
-    // Connections end with this task.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&hub)))),
-                Err(_) => tokio::time::sleep(BREATH).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
 async fn connection(stream: TcpStream, hub: Arc<Hub>) {
-    // Without it only the small pieces of a stream would come late.
-    drop(stream.set_nodelay(true));
     let service = service_fn(move |request| {
         let hub = Arc::clone(&hub);
         async move { Ok::<_, Infallible>(hub.serve(request).await) }

@@ -113,6 +113,8 @@ impl Leases {
     async fn order(&self, lease: &Lease) -> Order {
         let (git, settings) = (&self.git, &self.settings);
         let (tree, work) = (lease.tree(), lease.worktree());
+        let own = work.with_extension("git");
+        let works = self.there([work, own]).await;
         let state = self.run.started.state.parent().unwrap_or(&self.run.started.state).to_owned();
         let mut order = Order {
             private: lease.dir.join(PRIVATE),
@@ -122,13 +124,10 @@ impl Leases {
             reset: vec![tree, lease.dir.join("tmp")],
             bare: vec![lease.scratch()],
             env: lease.env.clone(),
-            network: Network::Shared,
+            network: self.network(lease, !works.is_empty()),
             limits: settings.sandbox.limits,
         };
         order.write.extend(lease.write.iter().chain(&settings.sandbox.write).cloned());
-        let own = work.with_extension("git");
-        let works = self.there([work, own]).await;
-        order.network = self.network(lease, !works.is_empty());
         if !works.is_empty() {
             // The repository's objects are read through its alternates; what Git LFS adds is kept where its commit is.
             let shared = git.shared();
