@@ -124,7 +124,8 @@ fn noise_shows_in_what_can_be_told_also_where_the_bound_is_relative_to_the_basel
         let json: serde_json::Value =
             serde_json::from_str(&repo.blueprint(&["plan", "--json", DOCUMENT]).ends_with(0).out).unwrap();
         let points = json["estimate"]["tells"]["points"].as_f64().unwrap();
-        assert!(points > 0.6, "{bound}: {points}");
+        // 0.25 without noise, and with the arena's usual 2 % less than 0.27: five draws that lie together by chance tell more than that.
+        assert!(points > 0.3, "{bound}: {points}");
     }
 }
 
