@@ -1,6 +1,8 @@
 //! The time that a run used, over all its sessions.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A clock that goes on where an earlier session of the run stopped. Monotonic.
 #[derive(Debug, Clone, Copy)]

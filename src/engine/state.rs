@@ -434,7 +434,7 @@ mod tests {
     use crate::domain::quantity::Tokens;
     use crate::engine::clock::Clock;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_record_is_read_back_as_it_was_written() {
         let journal: Arc<dyn Journal> = Arc::new(Memory::default());
         let log = Log::new(Arc::clone(&journal), "r", Clock::resumed(Duration::from_secs(7)));

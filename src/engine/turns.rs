@@ -47,7 +47,7 @@ impl Turns {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn turns_are_taken_side_by_side_until_one_is_to_be_alone() {
         let turns = Turns::new(3);
         let (one, two) = (turns.take().await.unwrap(), turns.take().await.unwrap());

@@ -140,16 +140,24 @@ struct FakeMeter {
     closed: bool,
 }
 
+/// A sample once the time is over that it says it took.
+async fn lasting(answer: Result<Sample, MetricError>) -> Result<Sample, MetricError> {
+    if let Ok(sample) = &answer {
+        tokio::time::sleep(sample.timing.wall).await;
+    }
+    answer
+}
+
 #[async_trait]
 impl Meter for FakeMeter {
     async fn sample(&mut self, slot: Slot) -> Result<Sample, MetricError> {
         if self.site.stop.is_cancelled() {
             return Err(MetricError::Stopped);
         }
-        let Some(busy) = &self.busy else { return (self.answer)(&self.site, slot) };
+        let Some(busy) = &self.busy else { return lasting((self.answer)(&self.site, slot)).await };
         busy.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        let answer = (self.answer)(&self.site, slot);
+        let answer = lasting((self.answer)(&self.site, slot)).await;
         // Nobody ends before all were asked.
         tokio::task::yield_now().await;
         busy.fetch_sub(1, Ordering::SeqCst);

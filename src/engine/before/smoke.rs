@@ -1,7 +1,9 @@
 //! The smoke test: everything that decides is tried on the baseline before any agent starts. What fails
 //! there is the harness's fault, and is told with the command's own output.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::adapters::metric::{Cadence, Slot};
 use crate::domain::estimate::{DECIDING, Estimate, Smoke, Taken};

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::PoisonError;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use crate::adapters::git::{CheckoutOrder, GitError};
 use crate::adapters::process::Site;

@@ -2,7 +2,8 @@
 //! every bound is known, or the time ends. What is decided from the blocks is `domain/decision`'s work.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::adapters::machine::Load;
 use crate::adapters::metric::{Cadence, Meter, MetricError, Slot};

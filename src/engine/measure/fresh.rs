@@ -3,7 +3,9 @@
 //!
 //! A copy stands where its tree was set up, because set-up writes down where it is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::adapters::metric::{Cadence, Meter, MetricError, Sample, Slot};
 use crate::adapters::workspace::Carry;

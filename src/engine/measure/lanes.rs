@@ -2,9 +2,10 @@
 //! block in them. Where anything speaks against lanes, contenders are measured one after another.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::adapters::machine::Machine;
 use crate::adapters::metric::{Cadence, MetricSource, Slot};

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::domain::decision::{self, Standing};
 use crate::domain::disturbance;
@@ -24,7 +26,7 @@ const PART: u32 = 6;
 const BRIEF: Duration = Duration::from_secs(5);
 /// A machine is calm when others use at most this share of its cores, over [`LOOK`].
 const CALM: f64 = 0.25;
-const LOOK: Duration = if cfg!(test) { Duration::from_millis(3) } else { Duration::from_secs(3) };
+const LOOK: Duration = Duration::from_secs(3);
 /// From this share of the cores on a reader is told what others used.
 const BUSY: f64 = 0.5;
 

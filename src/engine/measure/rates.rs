@@ -1,7 +1,9 @@
 //! At which rate sources ask what they load: fixed once for every contender before the first block, by what this
 //! machine can send beside all else that it does. A machine that is too busy never ends a run by it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::adapters::metric::Held;
 use crate::adapters::metric::{MetricError, MetricSource, Slot};

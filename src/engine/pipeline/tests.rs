@@ -16,7 +16,7 @@ fn document(world: &World) -> Document {
     Document::parse(world.own(DOCUMENT).as_bytes()).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_better_of_two_variants_lands_and_nothing_of_the_run_is_left() {
     let world = World::of(&[("A", "20"), ("B", "60")]);
     let base = world.tip();
@@ -34,7 +34,7 @@ async fn the_better_of_two_variants_lands_and_nothing_of_the_run_is_left() {
     assert_eq!(world.warnings(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_two_variants_that_cost_the_same_the_one_that_changes_less_lands() {
     let (plain, long) = (vec![("cost.txt", "20")], vec![("cost.txt", "20"), ("notes/a.py", "a = 1\nb = 2\nc = 3")]);
     let world = World::writing(&[("A", long), ("B", plain)], crate::engine::fixtures::ITEM);
@@ -45,7 +45,7 @@ async fn of_two_variants_that_cost_the_same_the_one_that_changes_less_lands() {
     assert_eq!(world.own("notes/a.py"), "");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn variants_that_nothing_tells_apart_tie() {
     let mut world = World::of(&[("A", "20"), ("B", "20")]);
     let disk = world.disk.clone();
@@ -56,7 +56,7 @@ async fn variants_that_nothing_tells_apart_tie() {
     assert_eq!(world.own("cost.txt"), "20\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_whose_tests_fail_is_out_however_fast_it_is() {
     let mut world = World::of(&[("A", "1"), ("B", "60")]);
     let disk = world.disk.clone();
@@ -73,7 +73,7 @@ async fn a_variant_whose_tests_fail_is_out_however_fast_it_is() {
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn where_nothing_is_better_than_the_baseline_the_document_says_so_and_nothing_else_lands() {
     let mut world = World::of(&[("A", "95"), ("B", "120")]);
     // Without a bound that the baseline misses.
@@ -89,7 +89,7 @@ async fn where_nothing_is_better_than_the_baseline_the_document_says_so_and_noth
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_that_misses_a_bound_does_not_win_whatever_its_points() {
     let mut world = World::of(&[("A", "85"), ("B", "88")]);
     world.settings.land.require = Require::Leader;
@@ -106,7 +106,7 @@ async fn a_variant_that_misses_a_bound_does_not_win_whatever_its_points() {
     assert_eq!(conclusion.scoreboard.verdict, Verdict::NoWinner { reason: NoWinner::NoneEligible });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_that_changes_what_it_may_not_is_told_once_and_then_out() {
     let stray = vec![("cost.txt", "1"), ("secret.txt", "x")];
     let world = World::writing(&[("A", stray), ("B", vec![("cost.txt", "60")])], crate::engine::fixtures::ITEM);
@@ -119,7 +119,7 @@ async fn a_variant_that_changes_what_it_may_not_is_told_once_and_then_out() {
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_baseline_whose_suite_does_not_work_ends_the_run_before_any_agent_starts() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     world.tested_by(|_, _| Err(SuiteError::Variant("no tests were found".to_owned())));
@@ -130,7 +130,7 @@ async fn a_baseline_whose_suite_does_not_work_ends_the_run_before_any_agent_star
     assert!(world.facts().await.finished, "there is nothing to resume");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn trouble_of_one_trial_s_own_leaves_the_others_in_and_trouble_of_all_ends_the_run() {
     for (troubled, lands) in [("a", Some(key("B"))), ("", None)] {
         let mut world = World::of(&[("A", "20"), ("B", "60")]);
@@ -159,7 +159,7 @@ async fn trouble_of_one_trial_s_own_leaves_the_others_in_and_trouble_of_all_ends
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_asked_to_stop_leaves_nothing_but_its_journal_and_can_be_resumed() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let (disk, stop) = (world.disk.clone(), world.stop.clone());
@@ -179,7 +179,7 @@ async fn a_run_that_is_asked_to_stop_leaves_nothing_but_its_journal_and_can_be_r
     assert_eq!(world.calls(), ["A 0", "B 0"], "what was written is not written again");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_run_that_vanished_after_any_kind_of_record_comes_to_the_same_end_when_it_is_resumed() {
     let mut whole = World::of(&[("A", "20"), ("B", "60")]);
     whole.with_cache();

@@ -42,14 +42,14 @@ async fn refused(git: &FakeGit, disk: &str) -> String {
     error.message
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_runs_that_was_committed_as_approved_and_is_unchanged() {
     for text in [approved(), with_digest(&approved())] {
         assert_eq!(judged(&repository(Some(&text)), &text, false).await.unwrap(), Approval::Approved);
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_of_another_status_is_left_alone_and_not_even_looked_for() {
     for (name, status) in
         [("pending", Status::Pending), ("rejected", Status::Rejected), ("completed", Status::Completed)]
@@ -59,7 +59,7 @@ async fn a_document_of_another_status_is_left_alone_and_not_even_looked_for() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_approval_that_is_not_committed_is_none() {
     let why = refused(&repository(None), &approved()).await;
     assert!(why.contains("is not on `main`"), "{why}");
@@ -69,7 +69,7 @@ async fn an_approval_that_is_not_committed_is_none() {
     assert!(why.contains("is not a valid blueprint"), "{why}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_that_was_edited_after_its_approval_is_refused_with_the_lines() {
     for text in [approved(), with_digest(&approved())] {
         let why = refused(&repository(Some(&text)), &text.replace("Lower what", "Raise what")).await;
@@ -80,7 +80,7 @@ async fn a_document_that_was_edited_after_its_approval_is_refused_with_the_lines
     assert!(why.contains("was edited after it was approved"), "committing the edit approves nothing: {why}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_tool_itself_writes_into_a_document_is_no_edit() {
     let text = with_digest(&approved());
     let touched = text.replace("**Winner**: none yet", "**Winner**: somebody");

@@ -10,7 +10,7 @@ fn world() -> World {
     World::of(&[("A", "20"), ("B", "60")])
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_metric_that_the_baseline_can_not_have_ends_the_run_before_any_agent_starts() {
     let mut world = world();
     world.measured_by(source(|_, _| Err(MetricError::Variant("exit status 127\nno such file".to_owned()))));
@@ -21,7 +21,7 @@ async fn a_metric_that_the_baseline_can_not_have_ends_the_run_before_any_agent_s
     assert!(world.facts().await.finished, "there is nothing to resume");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_metric_that_the_baseline_need_not_have_puts_the_baseline_out_and_not_the_run() {
     let mut world = world();
     world.settings.measure.missing_on_base.insert(metric());
@@ -34,7 +34,7 @@ async fn a_metric_that_the_baseline_need_not_have_puts_the_baseline_out_and_not_
     assert_eq!(world.own("cost.txt"), "20\n", "{:?}", conclusion.scoreboard.verdict);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_fails_once_is_asked_again_and_one_that_always_does_is_only_told() {
     for failures in [2, 3] {
         let mut world = world();
@@ -49,7 +49,7 @@ async fn a_machine_that_fails_once_is_asked_again_and_one_that_always_does_is_on
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_tried_is_not_tried_again_when_the_run_goes_on() {
     let world = world();
     let records = {

@@ -52,7 +52,7 @@ async fn stepped(world: &World) -> Result<Stepped, Error> {
     stepped
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_an_agent_wrote_becomes_a_commit_and_without_a_proxy_its_word_counts_for_what_it_used() {
     let world = world();
     let Stepped::Done { commit, report } = stepped(&world).await.unwrap() else { panic!("it is not done") };
@@ -62,7 +62,7 @@ async fn what_an_agent_wrote_becomes_a_commit_and_without_a_proxy_its_word_count
     assert!(message.starts_with("The cost\n\nVariant A of Lower the cost"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_says_it_used_more_than_its_step_may_is_over_its_tokens() {
     let mut world = world();
     world.started.plan.budget.step_tokens = Some(Tokens(99));
@@ -70,7 +70,7 @@ async fn an_agent_that_says_it_used_more_than_its_step_may_is_over_its_tokens() 
     assert_eq!(report.end, AgentEnd::OverTokens);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_step_that_changes_nothing_leaves_the_variant_where_it_was() {
     let mut world = world();
     world.ports.agent = Arc::new(FakeAgent::new(Usage::default(), |_| AgentEnd::Finished));
@@ -114,7 +114,7 @@ fn asking(world: &mut World, requests: &[Usage]) {
     world.ports.proxy = Some(proxy);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn through_a_proxy_what_it_counted_counts_and_not_what_the_agent_says() {
     let mut world = world();
     world.started.plan.budget.step_tokens = Some(Tokens(20_000));
@@ -128,7 +128,7 @@ async fn through_a_proxy_what_it_counted_counts_and_not_what_the_agent_says() {
     competition.leases.close_lease(lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_says_all_is_well_after_it_was_refused_is_over_its_tokens() {
     let mut world = world();
     world.started.plan.budget.step_tokens = Some(Tokens(150));
@@ -151,7 +151,7 @@ fn straying(world: &mut World, then: impl Fn(&Task<'_>, &Path) + Send + Sync + '
     }));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_step_that_breaks_the_contract_may_put_it_right_once_and_both_attempts_are_paid() {
     let mut world = world();
     let disk = world.disk.clone();
@@ -166,7 +166,7 @@ async fn a_step_that_breaks_the_contract_may_put_it_right_once_and_both_attempts
     assert!(world.warnings()[0].contains("changed stray.txt, which no work item of the variant allows"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_step_that_breaks_the_contract_again_says_with_what() {
     let mut world = world();
     straying(&mut world, |_, _| {});
@@ -176,7 +176,7 @@ async fn a_step_that_breaks_the_contract_again_says_with_what() {
     assert!(world.git.file_at(&commit, "stray.txt").await.unwrap().is_some(), "what was done is not lost");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_taken_over_from_what_stands_in_the_place_of_a_worktree() {
     let mut world = world();
     let disk = world.disk.clone();
@@ -213,7 +213,7 @@ impl Agent for Unable {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_can_not_work_is_its_variant_s_trouble_and_a_program_that_is_missing_the_machine_s() {
     let mut world = world();
     world.ports.agent =

@@ -36,7 +36,7 @@ fn out(reason: Disqualification) -> Option<Outcome> {
     Some(Outcome::Disqualified { reason })
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_work_item_is_a_step_with_a_commit_of_its_own_and_the_last_is_kept() {
     let world = two_items();
     let harvest = implement(&world).await.unwrap();
@@ -56,7 +56,7 @@ async fn every_work_item_is_a_step_with_a_commit_of_its_own_and_the_last_is_kept
     assert_eq!(phases.collect::<Vec<_>>(), [Phase::Prepare, Phase::Implement, Phase::Harvest]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn recorded_work_is_one_step_for_all_items() {
     let mut world = two_items();
     let disk = world.disk.clone();
@@ -72,7 +72,7 @@ async fn recorded_work_is_one_step_for_all_items() {
     assert!(harvest.unfinished.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_step_that_is_recorded_is_not_repeated_and_a_harvest_is_not_made_again() {
     let world = two_items();
     // Up to the record of the first step.
@@ -92,7 +92,7 @@ async fn a_step_that_is_recorded_is_not_repeated_and_a_harvest_is_not_made_again
     assert_eq!((third, world.calls().len()), (again, calls.len()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_without_any_work_is_out_for_what_ended_its_agent() {
     let ends = [
         (AgentEnd::Finished, Disqualification::NothingChanged),
@@ -114,7 +114,7 @@ async fn a_variant_without_any_work_is_out_for_what_ended_its_agent() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn work_of_which_items_are_missing_competes_only_where_the_configuration_lets_it() {
     for judged in [false, true] {
         let mut world = two_items();
@@ -136,7 +136,7 @@ async fn work_of_which_items_are_missing_competes_only_where_the_configuration_l
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_step_s_own_cap_ends_the_step_and_an_agent_that_fails_the_variant() {
     for (end, calls) in
         [(AgentEnd::OverTokens, 2), (AgentEnd::Failed { message: "x".to_owned() }, 1), (AgentEnd::OverTime, 1)]
@@ -153,7 +153,7 @@ async fn a_step_s_own_cap_ends_the_step_and_an_agent_that_fails_the_variant() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn set_up_runs_in_the_worktree_before_the_agent_and_what_it_makes_is_nobody_s_work() {
     let mut world = two_items();
     world.settings.judge.setup = vec!["configure --fast".to_owned()];
@@ -168,7 +168,7 @@ async fn set_up_runs_in_the_worktree_before_the_agent_and_what_it_makes_is_nobod
     assert_eq!(world.exec.started().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_whose_worktree_can_not_be_set_up_is_out_with_the_command_and_what_it_printed() {
     let mut world = two_items();
     world.settings.judge.setup = vec!["configure".to_owned()];
@@ -183,7 +183,7 @@ async fn a_variant_whose_worktree_can_not_be_set_up_is_out_with_the_command_and_
     assert!(world.calls().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn work_that_breaks_the_contract_is_out_and_kept_even_where_it_was_recorded() {
     let mut world = two_items();
     let disk = world.disk.clone();

@@ -15,7 +15,7 @@ fn failing(of: impl Fn(&str) -> bool + Send + Sync + 'static) -> World {
     world
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn set_up_that_fails_in_a_variants_tree_is_that_variants_and_says_how() {
     for place in ["/b_judge/", "/b/work"] {
         let world = failing(move |dir| dir.contains(place));
@@ -30,7 +30,7 @@ async fn set_up_that_fails_in_a_variants_tree_is_that_variants_and_says_how() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn set_up_that_fails_on_the_baseline_ends_the_run_before_any_agent_is_called() {
     let world = failing(|_| true);
     let error = world.carry_out().await.unwrap_err();

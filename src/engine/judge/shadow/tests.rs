@@ -2,7 +2,7 @@
 
 use crate::engine::fixtures::{World, cost, noisy, report, sample, source};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_test_that_differs_between_two_trees_of_the_base_decides_nothing_and_is_named() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let disk = world.disk.clone();
@@ -18,7 +18,7 @@ async fn a_test_that_differs_between_two_trees_of_the_base_decides_nothing_and_i
     assert!(told.len() == 1 && told[0].contains("1 of 2 tests") && told[0].contains("it is steady"), "{told:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_harness_that_tells_two_trees_of_the_base_apart_decides_nothing() {
     let mut world = World::of(&[("A", "60"), ("B", "70")]);
     let disk = world.disk.clone();

@@ -49,7 +49,7 @@ async fn broken(world: &World, commit: &CommitId) -> Disqualification {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_judged_tree_is_the_variant_s_with_protected_files_as_the_base_has_them() {
     let world = world();
     let competition = world.start().await;
@@ -62,7 +62,7 @@ async fn a_judged_tree_is_the_variant_s_with_protected_files_as_the_base_has_the
     competition.leases.close_lease(judged.lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn set_up_build_and_migrations_run_in_this_order_in_the_tree_before_its_tests() {
     let mut world = world();
     world.settings.judge.setup = vec!["configure".to_owned()];
@@ -89,7 +89,7 @@ async fn set_up_build_and_migrations_run_in_this_order_in_the_tree_before_its_te
     competition.leases.close_lease(judged.lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tree_that_can_not_be_built_is_its_variant_s_trouble_with_what_was_printed() {
     let mut world = world();
     world.settings.judge.build = vec!["make".to_owned()];
@@ -100,7 +100,7 @@ async fn a_tree_that_can_not_be_built_is_its_variant_s_trouble_with_what_was_pri
     assert!(message.starts_with("`make` ended with exit status 2\ncost.c:1: error"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_suite_that_finds_no_tests_is_its_variant_s_trouble_and_one_whose_machine_fails_is_not() {
     let mut world = world();
     world.tested_by(|_, _| Err(SuiteError::Variant("no tests were found\nlook at tests/".to_owned())));
@@ -115,7 +115,7 @@ async fn a_suite_that_finds_no_tests_is_its_variant_s_trouble_and_one_whose_mach
     assert_eq!(world.left(), [STATE]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_report_that_the_journal_has_counts_and_the_suites_run_all_the_same() {
     let mut world = world();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -134,7 +134,7 @@ async fn a_report_that_the_journal_has_counts_and_the_suites_run_all_the_same() 
     competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn tests_that_found_a_port_taken_run_again_by_themselves() {
     let mut world = world();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -150,7 +150,7 @@ async fn tests_that_found_a_port_taken_run_again_by_themselves() {
     competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_first_suite_that_takes_selectors_gets_those_of_the_work_items_and_a_case_of_two_suites_counts_once() {
     let mut world = world();
     world.started.plan.work_items[0].tests = vec!["tests/a.py::one".to_owned(), "tests/a.py::one".to_owned()];
@@ -170,7 +170,7 @@ async fn the_first_suite_that_takes_selectors_gets_those_of_the_work_items_and_a
     competition.leases.close_lease(tree.lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn trees_begin_with_what_was_built_for_the_baseline() {
     let mut world = world();
     world.settings.leases.built = vec!["target".to_owned()];

@@ -15,7 +15,7 @@ fn document(world: &World) -> Document {
     Document::parse(world.own(DOCUMENT).as_bytes()).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn where_nothing_is_better_the_document_alone_is_committed_and_says_so() {
     let world = world();
     let before = world.tip();
@@ -29,7 +29,7 @@ async fn where_nothing_is_better_the_document_alone_is_committed_and_says_so() {
     assert!(facts.finished && facts.recorded.is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_that_is_not_to_be_recorded_leaves_the_branch_as_it_is() {
     for (merge, record) in [(true, false), (false, true)] {
         let mut world = world();
@@ -40,7 +40,7 @@ async fn an_end_that_is_not_to_be_recorded_leaves_the_branch_as_it_is() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_that_can_not_be_written_yet_is_written_by_a_resume_and_measured_no_second_time() {
     let world = world();
     world.git.set_busy(Some("a rebase is not concluded"));

@@ -35,7 +35,7 @@ fn blocked(concluded: Result<Conclusion, Error>) -> Error {
     error
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_winner_lands_on_a_target_that_moved_and_its_bounds_are_measured_again() {
     let mut world = world();
     moving(&mut world, 1, &[("other.txt", "x\n")]);
@@ -48,7 +48,7 @@ async fn a_winner_lands_on_a_target_that_moved_and_its_bounds_are_measured_again
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_target_that_never_stands_still_is_not_followed_for_ever_and_a_resume_lands() {
     let mut world = world();
     moving(&mut world, 3, &[]);
@@ -62,7 +62,7 @@ async fn a_target_that_never_stands_still_is_not_followed_for_ever_and_a_resume_
     assert_eq!(world.calls(), calls, "no agent is called again");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_winner_that_conflicts_with_a_target_that_moved_does_not_land_and_is_kept() {
     let mut world = world();
     moving(&mut world, 1, &[("cost.txt", "70\n")]);
@@ -73,7 +73,7 @@ async fn a_winner_that_conflicts_with_a_target_that_moved_does_not_land_and_is_k
     assert!(world.git.refs().keys().any(|name| name.starts_with("refs/blueprint/") && name.ends_with("/a")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_merged_tree_whose_tests_fail_or_are_gone_does_not_land() {
     for (cases, said) in [
         (vec![("it is cheap", false), ("it runs", true)], "tests fail after the merge"),
@@ -91,7 +91,7 @@ async fn a_merged_tree_whose_tests_fail_or_are_gone_does_not_land() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_merged_tree_that_misses_a_bound_does_not_land() {
     let mut world = world();
     moving(&mut world, 1, &[("slow.txt", "x\n")]);
@@ -106,7 +106,7 @@ async fn a_merged_tree_that_misses_a_bound_does_not_land() {
     assert_eq!(world.own("cost.txt"), "90\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn uncommitted_changes_in_the_way_are_named_and_once_they_are_gone_a_resume_lands_the_same_verdict() {
     let world = world();
     world.disk.write("/repo/cost.txt", "edited\n").unwrap();
@@ -118,7 +118,7 @@ async fn uncommitted_changes_in_the_way_are_named_and_once_they_are_gone_a_resum
     assert_eq!((conclusion.scoreboard.lands(), world.own("cost.txt").as_str()), (Some(&key("A")), "20\n"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_checkout_in_the_middle_of_something_is_in_the_way() {
     let world = world();
     world.git.set_busy(Some("a rebase is not concluded"));
@@ -129,7 +129,7 @@ async fn a_checkout_in_the_middle_of_something_is_in_the_way() {
     assert_eq!(world.own("cost.txt"), "20\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_document_that_was_edited_or_carried_out_meanwhile_is_not_carried_out_again() {
     for (from, to, said) in [
         ("Lower what", "Lower at once what", "was edited on `main` during the run"),
@@ -150,7 +150,7 @@ async fn a_document_that_was_edited_or_carried_out_meanwhile_is_not_carried_out_
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hooks_may_change_the_message_of_what_lands_or_refuse_it() {
     let world = world();
     world.git.set_hooks(|message| Ok(format!("{message}Hooked: yes\n")));
@@ -166,7 +166,7 @@ async fn hooks_may_change_the_message_of_what_lands_or_refuse_it() {
     assert_eq!((world.tip(), world.left()), (world.started.base.clone(), Vec::new()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_lands_is_signed_where_that_is_asked_for_and_hooks_are_not_run_where_it_is_not() {
     let mut world = world();
     (world.settings.land.sign, world.settings.land.hooks) = (true, false);
@@ -176,7 +176,7 @@ async fn what_lands_is_signed_where_that_is_asked_for_and_hooks_are_not_run_wher
     assert!(world.git.message(&conclusion.landed.unwrap()).unwrap().1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn configuration_that_strayed_is_named_and_hooks_are_not_run_by_it() {
     let world = world();
     world.git.set_strayed(&["core.hooksPath"]);
@@ -186,7 +186,7 @@ async fn configuration_that_strayed_is_named_and_hooks_are_not_run_by_it() {
     assert_eq!(world.tip(), world.started.base);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_lands_and_nothing_is_recorded_where_that_is_not_wanted() {
     let mut world = world();
     world.settings.land.merge = false;

@@ -30,7 +30,7 @@ async fn invalid(world: &World, of: &str) -> String {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_block_has_a_slice_of_each_contender_in_an_order_of_its_own() {
     let world = with(|_, _| None);
     world.carry_out().await.unwrap();
@@ -44,7 +44,7 @@ async fn every_block_has_a_slice_of_each_contender_in_an_order_of_its_own() {
     assert!((1..4).any(|block| of(block) != of(0)), "the order is drawn anew");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_block_that_the_machine_spoiled_is_taken_again_and_no_value_of_it_counts() {
     let spoiled = AtomicU32::new(0);
     let world = with(move |site, slot| {
@@ -61,7 +61,7 @@ async fn a_block_that_the_machine_spoiled_is_taken_again_and_no_value_of_it_coun
     assert_eq!(told, 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_spoils_every_block_ends_the_run_and_one_that_begins_to_ends_the_measuring() {
     for from in [0, 3] {
         let world = with(move |site, slot| {
@@ -83,7 +83,7 @@ async fn a_machine_that_spoils_every_block_ends_the_run_and_one_that_begins_to_e
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_whose_slice_fails_is_out_and_the_others_are_measured_on() {
     let world = with(|site, slot| {
         let now = slot.block == 2 && is_of(site, "a");
@@ -96,7 +96,7 @@ async fn a_variant_whose_slice_fails_is_out_and_the_others_are_measured_on() {
     assert!(later.flat_map(|block| block.slices).all(|slice| slice.contender != variant("A")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_baseline_that_leaves_something_running_is_the_harness_s_fault() {
     let world = with(|site, slot| {
         let now = slot.block == 1 && is_of(site, "baseline");
@@ -107,7 +107,7 @@ async fn a_baseline_that_leaves_something_running_is_the_harness_s_fault() {
     assert!(error.hints.iter().any(|hint| hint.contains("let the command end all that it starts")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_that_leaves_something_running_is_out() {
     let world = with(|site, slot| {
         let now = slot.block == 1 && is_of(site, "a");
@@ -117,7 +117,7 @@ async fn a_variant_that_leaves_something_running_is_out() {
     assert_eq!(invalid(&world, "A").await, "bench: left `worker` running");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_that_answers_otherwise_than_the_baseline_is_out_however_fast_it_is() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let disk = world.disk.clone();
@@ -131,7 +131,7 @@ async fn a_variant_that_answers_otherwise_than_the_baseline_is_out_however_fast_
     assert!(message.contains("41") && message.contains("42"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_whose_slice_changes_code_is_out_and_the_code_is_put_back() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let disk = world.disk.clone();
@@ -148,7 +148,7 @@ async fn a_variant_whose_slice_changes_code_is_out_and_the_code_is_put_back() {
     assert_eq!(message, "changed cost.txt in the tree of B while it was measured");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_meter_that_was_opened_is_closed_whatever_ended_the_measuring() {
     for fails in [false, true] {
         let mut world = World::of(&[("A", "20"), ("B", "60")]);
@@ -166,7 +166,7 @@ async fn every_meter_that_was_opened_is_closed_whatever_ended_the_measuring() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_does_not_vary_is_read_once_of_each_and_not_of_the_shadow() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let (disk, asked) = (world.disk.clone(), Arc::new(AtomicUsize::new(0)));

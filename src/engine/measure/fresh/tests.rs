@@ -18,7 +18,7 @@ fn taken(kinds: &[String], kind: &str) -> usize {
     kinds.iter().filter(|found| *found == kind).count()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_advantage_that_is_not_there_in_fresh_trees_puts_its_variant_out_and_the_next_lands() {
     let world = world(90.0);
     let conclusion = world.carry_out().await.unwrap();
@@ -28,7 +28,7 @@ async fn an_advantage_that_is_not_there_in_fresh_trees_puts_its_variant_out_and_
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_advantage_that_is_there_is_looked_at_once_in_as_many_trees_as_it_takes() {
     let world = world(20.0);
     let conclusion = world.carry_out().await.unwrap();

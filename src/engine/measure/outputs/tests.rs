@@ -17,7 +17,7 @@ fn answering(answer: impl Fn(&str, u64) -> String + Send + Sync + 'static) -> Wo
     world
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_answers_otherwise_than_the_baseline_is_out_however_fast() {
     let world = answering(|slug, seed| if slug == "a" { "0".to_owned() } else { seed.to_string() });
     let conclusion = world.carry_out().await.unwrap();
@@ -30,7 +30,7 @@ async fn who_answers_otherwise_than_the_baseline_is_out_however_fast() {
     assert_eq!(conclusion.scoreboard.lands().map(ToString::to_string).as_deref(), Some("B"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_answers_as_the_baseline_does_lands_also_where_answers_are_new_in_each_block() {
     let world = answering(|_, seed| seed.to_string());
     let conclusion = world.carry_out().await.unwrap();

@@ -21,7 +21,7 @@ fn holding(rate: u32, late: f64, on_time: bool) -> (World, Arc<dyn MetricSource>
     (world, source)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn everybody_is_asked_at_the_rate_that_the_machine_holds_and_a_lower_one_is_told() {
     let (world, source) = holding(40, 0.1, true);
     world.carry_out().await.unwrap();
@@ -30,7 +30,7 @@ async fn everybody_is_asked_at_the_rate_that_the_machine_holds_and_a_lower_one_i
     assert_eq!(world.facts().await.seen.rates["bench"].held, n(40));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_rate_that_is_held_is_not_talked_about() {
     let (world, source) = holding(100, 0.0, true);
     world.carry_out().await.unwrap();
@@ -38,7 +38,7 @@ async fn a_rate_that_is_held_is_not_talked_about() {
     assert!(!world.warnings().iter().any(|text| text.contains("/s was asked")), "{:?}", world.warnings());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_resumed_run_asks_at_the_rate_that_it_began_with() {
     for records in 10.. {
         let (world, source) = holding(40, 0.1, true);

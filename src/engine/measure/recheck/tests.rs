@@ -30,7 +30,7 @@ fn costing(world: &World, text: &str) -> CommitId {
     world.git.commit_on("main", &[("cost.txt", Some(text))])
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bound_that_is_clear_is_not_measured_for_longer_than_it_takes() {
     for (text, kept) in [("20\n", true), ("500\n", false)] {
         let mut world = World::of(&[("A", "20"), ("B", "60")]);
@@ -48,7 +48,7 @@ async fn a_bound_that_is_clear_is_not_measured_for_longer_than_it_takes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bound_relative_to_the_baseline_is_held_against_the_target_as_it_is_now() {
     for (target, kept) in [("60\n", false), ("90\n", true)] {
         let mut world = World::of(&[("A", "20"), ("B", "60")]);
@@ -60,7 +60,7 @@ async fn a_bound_relative_to_the_baseline_is_held_against_the_target_as_it_is_no
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bound_that_no_number_of_blocks_settles_is_judged_by_the_value_that_is_shown() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let (disk, turns) = (world.disk.clone(), AtomicUsize::new(0));
@@ -73,7 +73,7 @@ async fn a_bound_that_no_number_of_blocks_settles_is_judged_by_the_value_that_is
     assert_eq!(missed(&world, &merged, &merged).await.unwrap(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_merged_tree_that_can_not_be_measured_is_trouble_and_no_missed_bound() {
     let faults: [fn() -> MetricError; 2] =
         [|| MetricError::Variant("exit status 1".to_owned()), || MetricError::Machine("no memory".to_owned())];

@@ -29,7 +29,7 @@ fn is_of(site: &Site, slug: &str) -> bool {
     site.tree.to_string_lossy().contains(&format!("/{slug}_"))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_variants_that_tie_the_one_that_executes_less_lands() {
     for fewer in ["a", "b"] {
         let world = tied(move |site| Ok(if is_of(site, fewer) { 1e6 } else { 2e6 }));
@@ -41,7 +41,7 @@ async fn of_variants_that_tie_the_one_that_executes_less_lands() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_variant_that_can_not_be_counted_is_only_not_counted() {
     let world =
         tied(|site| if is_of(site, "a") { Err(MetricError::Machine("no counters".to_owned())) } else { Ok(1e6) });
@@ -51,7 +51,7 @@ async fn a_variant_that_can_not_be_counted_is_only_not_counted() {
     assert_eq!(world.facts().await.seen.tie_break.keys().collect::<Vec<_>>(), [&variant("B")]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_counted_where_the_race_told_them_apart() {
     let mut world = tied(|_| panic!("it was counted"));
     let disk = world.disk.clone();

@@ -18,7 +18,7 @@ fn writing(by: &'static str, into: &'static str) -> World {
     world
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whose_program_changes_code_is_out_and_the_code_is_put_back() {
     for (by, into, of) in [("a", "a", "A"), ("a", "b", "B"), ("a", "baseline", "baseline")] {
         let world = writing(by, into);
@@ -34,7 +34,7 @@ async fn whose_program_changes_code_is_out_and_the_code_is_put_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_baselines_own_program_changes_ends_the_run() {
     let world = writing("baseline", "a");
     let error = world.carry_out().await.unwrap_err();
@@ -42,7 +42,7 @@ async fn what_the_baselines_own_program_changes_ends_the_run() {
     assert_eq!(world.own("cost.txt"), "90\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_tests_wrote_into_the_code_is_not_what_would_land() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let disk = world.disk.clone();

@@ -16,7 +16,7 @@ async fn opened(competition: &Competition, purpose: Purpose) -> Lease {
     competition.leases.open_lease(&variant("A"), "a", purpose).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn everything_of_a_lease_is_in_the_journal_before_it_is_made_and_until_it_is_gone() {
     let mut world = world();
     world.with_cache();
@@ -34,7 +34,7 @@ async fn everything_of_a_lease_is_in_the_journal_before_it_is_made_and_until_it_
     assert_eq!((world.facts().await.live, world.left()), (Vec::new(), vec![STATE.to_owned()]));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn programs_of_a_lease_are_told_whose_they_are_and_get_places_and_ports_of_their_own() {
     let mut world = world();
     world.with_cache();
@@ -61,7 +61,7 @@ async fn programs_of_a_lease_are_told_whose_they_are_and_get_places_and_ports_of
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn recorded_work_gets_directories_only() {
     let mut world = world();
     world.with_cache();
@@ -71,7 +71,7 @@ async fn recorded_work_gets_directories_only() {
     competition.leases.close_lease(lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_can_not_be_made_gives_back_what_it_had() {
     let world = world();
     let competition = world.start().await;
@@ -82,7 +82,7 @@ async fn a_lease_that_can_not_be_made_gives_back_what_it_had() {
     assert_eq!((world.facts().await.live, world.left()), (Vec::new(), Vec::new()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_stands_in_the_place_of_a_directory_is_told_and_nothing_behind_a_link_is_removed() {
     let world = world();
     world.disk.write("/precious/file", "x").unwrap();
@@ -99,7 +99,7 @@ async fn what_stands_in_the_place_of_a_directory_is_told_and_nothing_behind_a_li
     assert_eq!((world.disk.text("/precious/file"), world.left()), ("x".to_owned(), vec![STATE.to_owned()]));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_set_up_or_tests_left_running_is_killed_and_named_before_anything_is_measured() {
     let mut world = world();
     let leaves = vec!["worker --poll".to_owned(), "worker --push".to_owned()];
@@ -119,7 +119,7 @@ async fn what_set_up_or_tests_left_running_is_killed_and_named_before_anything_i
     competition.leases.close_lease(lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lease_s_programs_end_with_it() {
     let mut world = world();
     world.program("daemon", |_| Ran { leaves: vec!["worker".to_owned()], ..Ran::well("") });
@@ -137,7 +137,7 @@ async fn a_lease_s_programs_end_with_it() {
     assert!(world.exec.running().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_carried_is_copied_from_the_checkout_and_what_git_has_is_not() {
     let mut world = world();
     world.settings.leases.carry = vec!["deps/".to_owned(), "absent".to_owned()];

@@ -30,7 +30,7 @@ async fn cleaned(world: &World) -> Result<Vec<String>, String> {
     Ok(cleaned.resources)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_run_left_is_removed_last_made_first_and_its_work_is_kept() {
     let world = crashed().await;
     let before = would_clean(&world.facts().await).resources;
@@ -44,7 +44,7 @@ async fn what_a_run_left_is_removed_last_made_first_and_its_work_is_kept() {
     assert_eq!(world.git.parents(kept), std::slice::from_ref(&world.started.base), "what the agent committed");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_can_not_be_removed_stays_in_the_journal_and_is_named() {
     let mut world = crashed().await;
     world.ports.services.clear();
@@ -58,7 +58,7 @@ async fn what_can_not_be_removed_stays_in_the_journal_and_is_named() {
     assert_eq!(world.left(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn links_in_the_place_of_a_lease_are_removed_and_not_followed() {
     let world = crashed().await;
     world.disk.write("/precious/work/file", "x").unwrap();

@@ -12,7 +12,7 @@ fn paths(names: &[&str]) -> Vec<PathBuf> {
     names.iter().map(|name| PathBuf::from(STATE).join(name)).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn walls_are_opened_once_with_the_first_program_and_let_write_what_is_there() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let sandbox = FakeSandbox::around(&world.exec);
@@ -34,7 +34,7 @@ async fn walls_are_opened_once_with_the_first_program_and_let_write_what_is_ther
     competition.leases.close_lease(lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lease_without_a_worktree_sees_nothing_of_the_repository_and_a_link_in_its_place_is_none() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     let sandbox = FakeSandbox::around(&world.exec);
@@ -48,7 +48,7 @@ async fn a_lease_without_a_worktree_sees_nothing_of_the_repository_and_a_link_in
     competition.leases.close_lease(lease).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_runs_within_walls_is_gone_when_the_lease_is_closed() {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
     world.program("daemon", |_| Ran { leaves: vec!["worker".to_owned()], ..Ran::well("") });
