@@ -77,3 +77,6 @@ fn asks_for_the_same(then: &Plan, now: &Plan, variant: &Variant) -> bool {
     let items = |plan: &Plan| plan.items_of(&variant.key).cloned().collect::<Vec<_>>();
     then.goal == now.goal && then.variant(variant.key.as_str()) == Some(variant) && items(then) == items(now)
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,3 +51,6 @@ impl Landing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ impl Landing {
         Ok(document.rewrite(&self.ended(scoreboard, &facts.sizes()).landed()))
     }
 }
+
+#[cfg(test)]
+mod tests;

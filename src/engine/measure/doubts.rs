@@ -28,3 +28,6 @@ impl Measuring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
