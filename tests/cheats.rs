@@ -244,3 +244,47 @@ fn tests_of_ours_among_those_of_a_suite_are_not_in_its_way() {
         lands(&Case { tests, files, config, ..case(CHANGES) });
     }
 }
+
+/// Two suites, one after the other, and what the second tests.
+const TWICE: &str = "python3 -m pytest tests/test_calc.py\n- python3 -m pytest tests/test_more.py";
+const MORE: &str = "from app.calc import mul\n\n\ndef test_mul():\n    assert mul(2, 3) == 6\n";
+
+/// A module that is right as far as the first suite goes, and does this when that imports it.
+fn twice(does: &str) -> String {
+    file("app/calc.py", &format!("{does}\n\n\ndef add(a, b):\n    return b + a\n\n\ndef mul(a, b):\n    return 0\n"))
+}
+
+#[test]
+fn nothing_that_runs_while_a_variant_is_judged_changes_what_judges_it() {
+    let module = "def add(a, b):\n    return a + b\n\n\ndef mul(a, b):\n    return a * b\n";
+    let files = &[("app/calc.py", module), ("tests/test_more.py", MORE), ("tests/test_calc.py", TESTS)];
+    let of = |does: String| Case { tests: TWICE, files, ..case(does) };
+    let empties = "open('tests/test_more.py', 'w').write('def test_mul():\\n    pass\\n')";
+    let ways = [
+        empties,
+        "import os\nos.rename('tests/test_more.py', 'x')\nos.symlink('../ok.py', 'tests/test_more.py')\n\
+         open('ok.py', 'w').write('def test_mul():\\n    pass\\n')",
+        "open('tests/conftest.py', 'w').write('import app.calc\\napp.calc.mul = lambda a, b: a * b\\n')",
+        "open('pytest.ini', 'w').write('[pytest]\\naddopts = --co\\n')",
+        "open('bench/cost.sh', 'w').write('#!/bin/sh\\necho \\'{\"latency\": {\"p95\": 1}}\\'\\n')",
+    ];
+    for does in ways {
+        is_out(&of(twice(does)));
+    }
+    // In the build, before any test.
+    let built = Case { config: "build: [\"python3 -m app.calc\"]\n", ..of(twice(empties)) };
+    is_out(&built);
+}
+
+#[test]
+fn tests_may_write_what_they_like_beside_what_judges_and_what_the_baseline_s_write_as_well() {
+    let tests = "import pathlib\nfrom app.calc import add\n\n\ndef test_add(tmp_path):\n    \
+        (tmp_path / 'a').write_text('x')\n    pathlib.Path('tests/out').mkdir(exist_ok=True)\n    \
+        pathlib.Path('tests/out/new.txt').write_text('x')\n    \
+        pathlib.Path('tests/seen.txt').write_text(open('cost.txt').read())\n    assert add(2, 2) == 4\n";
+    let files = &[("tests/test_calc.py", tests), ("tests/seen.txt", "?\n")];
+    lands(&Case { files, ..case(CHANGES) });
+    // A lock file is its package manager's.
+    let files = &[("Cargo.lock", "# 1\n"), ("tests/test_calc.py", TESTS)];
+    lands(&Case { files, config: "build: [\"cat cost.txt >> Cargo.lock\"]\n", ..case(CHANGES) });
+}

@@ -88,6 +88,11 @@ pub enum Disqualification {
         /// Which directory, and what stands in its place.
         message: String,
     },
+    /// Files by which it is judged changed while its programs ran.
+    Tampered {
+        /// Which, and what ran.
+        message: String,
+    },
     /// Files outside the plan's, or changes that the contract does not allow.
     ContractBroken {
         /// Offending paths, sorted.
@@ -156,7 +161,7 @@ impl std::fmt::Display for Disqualification {
                 )
             }
             Self::NotHarvested { message } => write!(f, "its work can't be taken over: {message}"),
-            Self::Replaced { message } => f.write_str(message),
+            Self::Replaced { message } | Self::Tampered { message } => f.write_str(message),
             Self::ContractBroken { paths } => write!(f, "changed files that are not allowed: {}", paths.join(", ")),
             Self::SetupFailed { message } => write!(f, "set-up failed: {message}"),
             Self::TestsFailed { tests, .. } => f.write_str(&failed(tests)),

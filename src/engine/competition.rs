@@ -47,7 +47,7 @@ impl Competition {
         let contenders = run.plan().variants.len() + 2;
         let at_once = settings.implement.parallel.unwrap_or(contenders).max(1);
         let leases = Arc::new(Leases::new(&run, ports, settings.leases));
-        let judging = Arc::new(Judging::new((&run, &leases), ports, settings.judge, at_once));
+        let judging = Arc::new(Judging::new((&run, &leases), ports, settings.judge, at_once, facts.rewritten.clone()));
         let stages = (&run, &leases, &judging);
         let implementing = Implementing::new(stages, ports, settings.implement, accounts, at_once);
         let measuring = Arc::new(Measuring::new(stages, ports, settings.measure));

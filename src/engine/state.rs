@@ -113,6 +113,11 @@ pub enum Record {
         /// How many connections there were.
         connections: u64,
     },
+    /// Files by which contenders are judged changed while the baseline was: its own programs write them.
+    Rewritten {
+        /// Their paths in the tree.
+        paths: Vec<String>,
+    },
     /// A request to a model was admitted and is about to be sent.
     Reserved(Call),
     /// What came of a request.
@@ -279,6 +284,8 @@ pub struct Facts {
     pub measure_budget: Duration,
     /// Blocks that were thrown away.
     pub discarded: u32,
+    /// Files by which contenders are judged and which the baseline's own programs change.
+    pub rewritten: BTreeSet<String>,
     /// The verdict.
     pub scoreboard: Option<Scoreboard>,
     /// What landing was about to do, the last one.
@@ -313,6 +320,7 @@ impl Facts {
             cut: BTreeSet::new(),
             measure_budget,
             discarded: 0,
+            rewritten: BTreeSet::new(),
             scoreboard: None,
             landing: None,
             landed: None,
@@ -353,6 +361,7 @@ impl Facts {
             }
             Record::Raised(caps) => self.raise(&caps),
             Record::Discarded { .. } => self.discarded += 1,
+            Record::Rewritten { paths } => self.rewritten.extend(paths),
             Record::Intended { contender, resource } => self.live.push((contender, resource)),
             Record::Made { contender, resource } => {
                 // The made resource may know more than the intended one; it takes its place.

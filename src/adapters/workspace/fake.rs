@@ -1,13 +1,14 @@
 //! The fake: a workspace on a disk in memory. Ports and random numbers are counted up, the same ones in every test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use super::{Carry, Footing, Looked, Workspace, WorkspaceError};
+use super::sealing::digest;
+use super::{Carry, Footing, Looked, Mark, Seal, Workspace, WorkspaceError};
 use crate::adapters::fake::{Disk, Entry};
 use crate::adapters::process::{Left, Redactor};
 
@@ -156,6 +157,24 @@ impl Workspace for FakeWorkspace {
             Entry::Link(_) => b"a link".to_vec(),
         };
         Looked { bytes: Some(bytes), changed: Some(node.changed) }
+    }
+
+    async fn seal(&self, tree: &Path, paths: &[String]) -> Seal {
+        let mut marks = BTreeMap::new();
+        for path in paths {
+            marks.insert(path.clone(), Mark { stamp: None, digest: digest(&Ok(self.look(tree, path).await.bytes)) });
+        }
+        Seal { marks }
+    }
+
+    async fn broken(&self, tree: &Path, seal: &mut Seal) -> Vec<String> {
+        let now = self.seal(tree, &seal.marks.keys().cloned().collect::<Vec<_>>()).await;
+        seal.marks.iter().filter(|(path, mark)| now.marks[*path] != **mark).map(|(path, _)| path.clone()).collect()
+    }
+
+    async fn names(&self, tree: &Path, folder: &str) -> Vec<String> {
+        let found = self.disk.below(tree.join(folder)).into_keys().filter(|below| below.components().count() == 1);
+        found.map(|name| Path::new(folder).join(name).to_string_lossy().into_owned()).collect()
     }
 
     async fn put_back(&self, tree: &Path, path: &str, bytes: &[u8]) -> Result<(), WorkspaceError> {

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::copying::{self, Copying};
-use super::{Carry, Footing, Looked, Workspace, WorkspaceError, removing};
+use super::{Carry, Footing, Looked, Seal, Workspace, WorkspaceError, removing, sealing};
 use crate::adapters::process::{self, Left, Redactor};
 
 /// This machine's disk and loopback.
@@ -108,6 +108,19 @@ impl Workspace for LocalWorkspace {
             Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos))
         });
         Looked { bytes, changed }
+    }
+
+    async fn seal(&self, tree: &Path, paths: &[String]) -> Seal {
+        let (tree, paths) = (tree.to_owned(), paths.to_vec());
+        tokio::task::spawn_blocking(move || sealing::seal(&tree, &paths)).await.unwrap_or_default()
+    }
+
+    async fn broken(&self, tree: &Path, seal: &mut Seal) -> Vec<String> {
+        sealing::broken(tree, seal)
+    }
+
+    async fn names(&self, tree: &Path, folder: &str) -> Vec<String> {
+        sealing::names(tree, folder)
     }
 
     async fn put_back(&self, tree: &Path, path: &str, bytes: &[u8]) -> Result<(), WorkspaceError> {

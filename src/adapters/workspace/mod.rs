@@ -1,5 +1,6 @@
 //! The workspace port: a trial's private directories, carried files, ports and randomness.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,6 +13,7 @@ mod crew;
 pub mod fake;
 mod local;
 mod removing;
+mod sealing;
 
 pub use local::LocalWorkspace;
 
@@ -72,6 +74,15 @@ pub trait Workspace: Send + Sync {
     /// What stands at a path of somebody's tree, without following links.
     async fn look(&self, tree: &Path, path: &str) -> Looked;
 
+    /// Seals files of somebody's tree, by their paths in it.
+    async fn seal(&self, tree: &Path, paths: &[String]) -> Seal;
+
+    /// Sealed files that hold something else now, are gone or are no files any more; sorted.
+    async fn broken(&self, tree: &Path, seal: &mut Seal) -> Vec<String>;
+
+    /// What stands in a folder of somebody's tree, by its paths in the tree; nothing where there is no such folder.
+    async fn names(&self, tree: &Path, folder: &str) -> Vec<String>;
+
     /// Writes into a regular file of somebody's tree, which must be there; links are not followed.
     async fn put_back(&self, tree: &Path, path: &str, bytes: &[u8]) -> Result<(), WorkspaceError>;
 
@@ -96,6 +107,24 @@ pub struct Looked {
     /// When it last changed in any way, which no program can set.
     pub changed: Option<SystemTime>,
 }
+
+/// Files as they were when they were sealed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seal {
+    marks: BTreeMap<String, Mark>,
+}
+
+/// What a file is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    /// Whatever changes with it, which no program can set; absent where there is no such thing.
+    stamp: Option<Stamp>,
+    /// Of what it holds.
+    digest: u64,
+}
+
+/// Device, number, and the time of the last change in seconds and nanoseconds.
+type Stamp = (u64, u64, i64, i64);
 
 /// What to carry.
 #[derive(Debug)]

@@ -44,6 +44,7 @@ impl Measuring {
         let rounds = self.rounds(judged, facts, &mut meters).await;
         close(&mut meters).await;
         let smoke = rounds?;
+        self.end_tampering(judged, facts).await?;
         self.run.note(facts, Record::Smoked(smoke)).await?;
         let Some(estimate) = self.estimate(facts) else { return Ok(()) };
         if self.run.started.trying || self.run.started.rehearsal {

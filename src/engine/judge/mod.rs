@@ -1,10 +1,11 @@
 //! Trees are judged: a clean checkout, set up, built and tested.
 
 mod furnishing;
+pub(in crate::engine) mod guards;
 pub mod shadow;
 pub mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Judging {
     pub(in crate::engine) slowest_tree: Mutex<Duration>,
     /// What each suite took at the longest in a tree of the baseline, by its place in the plan.
     suite_times: Mutex<BTreeMap<usize, Duration>>,
+    /// Files by which contenders are judged and which the baseline's own programs change.
+    rewritten: Mutex<BTreeSet<String>>,
 }
 
 impl Judging {
@@ -42,6 +45,7 @@ impl Judging {
         ports: &Ports,
         settings: settings::Judging,
         at_once: usize,
+        rewritten: BTreeSet<String>,
     ) -> Self {
         Self {
             run: Arc::clone(run),
@@ -54,6 +58,7 @@ impl Judging {
             judges: Turns::new(at_once),
             slowest_tree: Mutex::default(),
             suite_times: Mutex::default(),
+            rewritten: Mutex::new(rewritten),
         }
     }
 }

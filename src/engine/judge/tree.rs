@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::adapters::git::{CheckoutOrder, GitError};
@@ -18,6 +19,7 @@ use crate::domain::steady::{is_a_taken_port, tells_of_a_taken_port};
 use crate::domain::trial::{Disqualification, Failure, Outcome, Phase, TestReport};
 use crate::domain::weights::Weights;
 use crate::engine::judge::Judging;
+use crate::engine::judge::guards::Guard;
 use crate::engine::patience::{Patience, too_long};
 use crate::engine::resources::lease::{Lease, Purpose, judging};
 use crate::engine::state::Record;
@@ -35,6 +37,8 @@ pub struct Judged {
     pub site: Site,
     /// When it was set up; what changed in it since then, its tests or others changed.
     pub ready: SystemTime,
+    /// The files by which its contender is judged.
+    pub(in crate::engine) guard: Mutex<Guard>,
 }
 
 /// What judging came to before tests were compared with the baseline's.
@@ -57,19 +61,22 @@ impl Judging {
     ) -> Result<Result<Judged, String>, Error> {
         let began = Instant::now();
         let mut lease = self.leases.open_lease(contender, name, Purpose::Services).await?;
-        if let Some(failure) = self.furnish(&mut lease, tree, restored).await? {
-            self.leases.close_lease(lease).await?;
-            return Ok(Err(failure));
-        }
+        let guard = match self.furnish(&mut lease, tree, restored).await? {
+            Ok(guard) => guard,
+            Err(failure) => {
+                self.leases.close_lease(lease).await?;
+                return Ok(Err(failure));
+            }
+        };
         {
             let mut slowest = self.slowest_tree.lock().unwrap_or_else(PoisonError::into_inner);
             *slowest = slowest.max(began.elapsed());
         }
-        self.judged(lease).await.map(Ok)
+        self.judged(lease, guard).await.map(Ok)
     }
 
     /// A furnished lease, with where its programs run.
-    pub(in crate::engine) async fn judged(&self, lease: Lease) -> Result<Judged, Error> {
+    pub(in crate::engine) async fn judged(&self, lease: Lease, guard: Guard) -> Result<Judged, Error> {
         let exec = self.leases.within(&lease).await?;
         let site = Site {
             tree: lease.tree(),
@@ -79,28 +86,36 @@ impl Judging {
             exec,
             stop: self.run.stop.clone(),
         };
-        Ok(Judged { lease, site, ready: SystemTime::now() })
+        Ok(Judged { lease, site, ready: SystemTime::now(), guard: Mutex::new(guard) })
     }
 
-    async fn furnish(&self, lease: &mut Lease, tree: &str, restored: &[String]) -> Result<Option<String>, Error> {
+    /// Makes a lease's tree ready to be tested; why that can't be.
+    async fn furnish(
+        &self,
+        lease: &mut Lease,
+        tree: &str,
+        restored: &[String],
+    ) -> Result<Result<Guard, String>, Error> {
         let into = lease.tree();
         let order = CheckoutOrder { tree, base: &self.run.started.base, restored, into: &into };
         match self.git.check_out(&order).await {
             // Such as a filter that refuses what the variant wrote.
             Err(error @ GitError::Failed { .. }) if !error.is_of_the_machine() => {
-                return Ok(Some(format!("its tree can't be checked out: {error}")));
+                return Ok(Err(format!("its tree can't be checked out: {error}")));
             }
             done => done?,
         }
         self.leases.stand_on(lease, "judged tree", into.clone()).await?;
         self.leases.carry(&into).await?;
         self.leases.build_on_baseline(&into).await?;
+        let mut guard = self.guard(&into).await?;
         for lines in [&self.settings.setup, &self.settings.build, &self.settings.migrate] {
             if let Some(failure) = self.set_up(lease, &into, lines).await? {
-                return Ok(Some(failure));
+                return Ok(Err(failure));
             }
         }
-        Ok(None)
+        let tampered = self.guarded(&lease.contender, &into, &mut guard, "set up").await?;
+        Ok(tampered.map_or(Ok(guard), Err))
     }
 
     /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
@@ -200,6 +215,11 @@ impl Judging {
                 Ok(part) => {
                     let failures = part.failures.iter().cloned().map(|failure| self.shown(failure)).collect();
                     report.add(suite.name(), TestReport { failures, ..part });
+                    let guard = &mut *judged.guard.lock().await;
+                    let tampered = self.guarded(contender, &judged.site.tree, guard, "tested").await?;
+                    if let Some(message) = tampered {
+                        return Ok(Err(Disqualification::Tampered { message }));
+                    }
                 }
                 Err(SuiteError::Variant(message)) => {
                     let message = self.excerpt(&message);

@@ -117,6 +117,11 @@ impl Measuring {
             }
             let block = self.block(index, (judged, &code), facts, &standing, meters, pace).await?;
             self.check_code(&code, judged).await?;
+            if self.end_tampering(judged, facts).await? {
+                let why = "files by which a contender is judged changed while it was measured".to_owned();
+                self.run.note(facts, Record::Discarded { index, why }).await?;
+                continue;
+            }
             match block {
                 Ok(block) => {
                     let by = disturbance::beyond_the_usual(&block, &facts.seen.blocks, &facts.seen.clocks);

@@ -16,6 +16,7 @@ use crate::domain::measurement::{Contender, Outputs, Slice, compare_outputs};
 use crate::domain::plan::VariantKey;
 use crate::domain::race;
 use crate::domain::trial::{Disqualification, Outcome};
+use crate::engine::judge::guards::Guard;
 use crate::engine::judge::tree::Judged;
 use crate::engine::measure::Measuring;
 use crate::engine::measure::blocks::Spoiled;
@@ -264,7 +265,8 @@ impl Measuring {
         self.furnish_copy(&mut lease, pristine).await?;
         // Nothing else is at work on the disk.
         self.leases.removed().await;
-        let judged = self.judging.judged(lease).await?;
+        // One slice, after which nothing else runs there.
+        let judged = self.judging.judged(lease, Guard::default()).await?;
         let taken = self.only_slice(at, contender, &judged, slot, longest).await;
         followed_by(taken, self.leases.close_lease(judged.lease).await)
     }

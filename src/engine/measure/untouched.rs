@@ -1,12 +1,12 @@
 //! The code that is measured stays as it was committed: whose program changes it, in its own tree or in another's, would
-//! be measured by something else than what lands. Whose slice it was is out; where several ran at once, or tests, nobody
-//! can tell, and the run ends.
+//! be measured by something else than what lands. Whose slice it was is out, and so is, in a sandbox, whose tree it is in
+//! which tests did so. Where nobody can tell, the run ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::git::CommitId;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::{ChangeSize, Exclusion};
+use crate::domain::trial::{ChangeSize, Disqualification, Exclusion, Outcome};
 use crate::engine::judge::tree::Judged;
 use crate::engine::measure::Measuring;
 use crate::engine::run::PerContender;
@@ -40,20 +40,35 @@ fn changed(path: &str, contender: &Contender, when: &str) -> Error {
 impl Measuring {
     /// What the variants changed, as it is in each judged tree now. Where tests wrote something else there than was
     /// committed, the run ends.
-    pub(in crate::engine) async fn code(&self, judged: &PerContender<Judged>, facts: &Facts) -> Result<Code, Error> {
-        let mut code = Code::new();
+    pub(in crate::engine) async fn code(
+        &self,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+    ) -> Result<Code, Error> {
+        let (mut code, paths) = (Code::new(), paths(facts).into_iter().cloned().collect::<Vec<_>>());
         for (contender, tree) in judged {
             let harvest = contender.key().and_then(|key| facts.seen.harvests.get(key));
             let commit = harvest.map(|(harvest, ..)| CommitId(harvest.commit.clone()));
             let commit = commit.unwrap_or_else(|| self.run.started.base.clone());
-            for path in paths(facts) {
+            let mut tampered = None;
+            for path in &paths {
                 let found = self.workspace.look(&tree.site.tree, path).await;
                 // Attributes may let files stand in a tree otherwise than in a commit.
                 let later = found.changed.is_some_and(|changed| changed > tree.ready);
                 if later && found.bytes != self.git.file_at(&commit, path).await? {
-                    return Err(changed(path, contender, "tested"));
+                    // In a sandbox a tree is reached by nobody but its own programs.
+                    if contender.key().is_none() || !self.run.started.sandboxed {
+                        return Err(changed(path, contender, "tested"));
+                    }
+                    tampered.get_or_insert_with(|| {
+                        format!("{path} changed while it was tested: it is not what would land")
+                    });
                 }
                 code.insert((contender.clone(), path.clone()), found.bytes);
+            }
+            if let Some(message) = tampered.filter(|_| !facts.seen.ended.contains_key(contender)) {
+                let outcome = Outcome::Disqualified { reason: Disqualification::Tampered { message } };
+                self.run.put_out(contender, outcome, facts).await?;
             }
         }
         Ok(code)
@@ -79,6 +94,27 @@ impl Measuring {
             first.get_or_insert_with(|| format!("changed {path} in the tree of {contender} while it was measured"));
         }
         Ok(first)
+    }
+
+    /// Puts out whoever's programs changed files by which it is judged since they were looked at last; whether anybody was.
+    pub(in crate::engine) async fn end_tampering(
+        &self,
+        judged: &PerContender<Judged>,
+        facts: &mut Facts,
+    ) -> Result<bool, Error> {
+        let mut ended = false;
+        for (contender, tree) in
+            judged.iter().filter(|(contender, _)| !facts.seen.ended.contains_key(contender)).collect::<Vec<_>>()
+        {
+            let guard = &mut *tree.guard.lock().await;
+            let tampered = self.judging.guarded(contender, &tree.site.tree, guard, "measured").await?;
+            if let Some(message) = tampered {
+                let outcome = Outcome::Disqualified { reason: Disqualification::Tampered { message } };
+                self.run.put_out(contender, outcome, facts).await?;
+                ended = true;
+            }
+        }
+        Ok(ended)
     }
 
     /// Ends the run where any of it is something else now.
