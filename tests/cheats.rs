@@ -288,3 +288,64 @@ fn tests_may_write_what_they_like_beside_what_judges_and_what_the_baseline_s_wri
     let files = &[("Cargo.lock", "# 1\n"), ("tests/test_calc.py", TESTS)];
     lands(&Case { files, config: "build: [\"cat cost.txt >> Cargo.lock\"]\n", ..case(CHANGES) });
 }
+
+/// The module's tests by unittest.
+const UNIT: &str = "import unittest\nfrom app.calc import add\n\n\nclass Calc(unittest.TestCase):\n    \
+    def test_add(self):\n        self.assertEqual(add(2, 2), 4)\n";
+
+#[test]
+fn a_run_of_unittest_that_ends_early_or_lets_everything_pass_is_none() {
+    let files = &[("tests/test_calc.py", UNIT)];
+    let broken = "def add(a, b):\n    return 0\n";
+    for tests in ["python3 -m unittest tests.test_calc", "python3 -m unittest discover -v -s tests"] {
+        let of = |text: String| Case { tests, files, ..case(file("app/calc.py", &text)) };
+        for text in [
+            "import os\ndef add(a, b):\n    os._exit(0)\n".to_owned(),
+            format!(
+                "import atexit, os\natexit.register(os._exit, 0)\nimport unittest\n\
+                unittest.TextTestRunner.run = lambda self, test: os._exit(0)\n{broken}"
+            ),
+            format!("import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n{broken}"),
+            format!("import unittest\nunittest.TestCase._callTestMethod = lambda self, method: None\n{broken}"),
+            format!(
+                "import unittest\nunittest.TestResult.addFailure = unittest.TextTestResult.addFailure = lambda *a: None\n{broken}"
+            ),
+            "import unittest\ndef add(a, b):\n    raise unittest.SkipTest('x')\n".to_owned(),
+        ] {
+            is_out(&of(text));
+        }
+        lands(&Case { tests, files, ..case(CHANGES) });
+    }
+}
+
+#[test]
+fn a_run_of_unittest_is_judged_test_by_test_and_what_fails_on_the_baseline_puts_nobody_out() {
+    let more = "\n    def test_never(self):\n        self.fail()\n\n    @unittest.skip('later')\n    def test_later(self):\n        \
+        self.fail()\n\n    @unittest.expectedFailure\n    def test_known(self):\n        self.fail()\n\n    \
+        def test_parts(self):\n        for n in range(3):\n            with self.subTest(n=n):\n                \
+        self.assertEqual(add(n, n), 2 * n)\n";
+    let own = format!("{UNIT}{more}");
+    let files = &[("tests/test_calc.py", own.as_str())];
+    for tests in ["python3 -m unittest tests.test_calc", "python3 -m unittest discover -f -s tests -k calc"] {
+        lands(&Case { tests, files, ..case(CHANGES) });
+    }
+    is_out(&Case { tests: "python3 -m unittest tests.test_calc", files, ..case(BREAKS) });
+}
+
+#[test]
+fn a_program_that_ends_its_tests_early_has_lost_those_that_were_to_come() {
+    let files = &[
+        ("app/calc.js", "exports.add = (a, b) => a + b;\n"),
+        (
+            "tests/calc.test.js",
+            "const {test} = require('node:test');\nconst assert = require('node:assert');\n\
+            test('adds', () => assert.equal(require('../app/calc.js').add(2, 2), 4));\n",
+        ),
+    ];
+    for tests in ["node --test tests/calc.test.js", "node --test tests/"] {
+        let of = |text: &str| Case { tests, files, ..case(file("app/calc.js", text)) };
+        is_out(&of("exports.add = () => process.exit(0);\n"));
+        is_out(&of("exports.add = () => 0;\n"));
+        lands(&of("exports.add = (a, b) => b + a;\n"));
+    }
+}

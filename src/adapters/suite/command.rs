@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use super::format::{self, Format};
 use super::output::Cases;
 use super::runner::{self, Invocation, Report};
-use super::{Site, Suite, SuiteError, gotest, junit};
+use super::sentinel::Told;
+use super::{Site, Suite, SuiteError, gotest};
 use crate::adapters::process::{Exchange, Exit, Finished, Program, REPORT_LIMIT};
 use crate::domain::cases::{TestCase, TestStatus, merge};
 use crate::domain::excerpt::excerpt;
@@ -50,8 +51,7 @@ impl CommandSuite {
         } else {
             run.sentinels(&site.env, &exchange).map_err(unwritable)?
         };
-        let words = told.as_ref().map_or(&[][..], |told| &told.words);
-        let (program, extra) = run.line(&exchange, words).map_err(unwritable)?;
+        let (program, extra) = run.line(&exchange, told.as_ref()).map_err(unwritable)?;
         let mut vars = vec![("BLUEPRINT_JUNIT", exchange.shown())];
         vars.extend(told.iter().flat_map(|told| told.vars.iter().cloned()));
         vars.extend(run.vars().iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -65,34 +65,17 @@ impl CommandSuite {
         if let Exit::Beyond(_) = finished.exit {
             return Err(SuiteError::Variant(format!("`{label}` {}", finished.exit.ending())));
         }
-        let (mut failures, mut wrong) = (Vec::new(), None);
-        let mut cases = match (exchange.read().map_err(|why| malformed(label, &why.to_string()))?, run.report) {
-            (Some(bytes), _) => {
-                let read = junit::read(&bytes);
-                let cases = read.map(|(mut cases, said)| {
-                    failures = said;
-                    wrong = told.and_then(|told| told.sentinels.take(&mut cases, &mut failures).err());
-                    cases
-                });
-                // Where even the base's run has none of them, it is not what is tested that keeps them out.
-                if wrong.is_some() && site.env.get("BLUEPRINT_VARIANT") == Some(&Contender::Baseline.told()) {
-                    self.unguarded.store(true, Ordering::Relaxed);
-                    return Ok(None);
-                }
-                judged(label, cases, &finished)?
+        let report = exchange.read().map_err(|why| malformed(label, &why.to_string()))?;
+        let on_baseline = site.env.get("BLUEPRINT_VARIANT") == Some(&Contender::Baseline.told());
+        let (mut cases, mut failures) = match read(run, report, told.as_ref(), &finished) {
+            // Where even the base's run has none of them, it is not what is tested that keeps them out.
+            Err(Unread::WithoutOurs(_)) if on_baseline => {
+                self.unguarded.store(true, Ordering::Relaxed);
+                return Ok(None);
             }
-            (None, Report::File(_)) => return Err(unreported(label, &finished)),
-            (None, Report::Printed(..)) if is_cut(&finished) => return Err(cut(label, finished.exit)),
-            (None, Report::Printed(format, ..)) => printed(label, format, &finished)?,
-            (None, Report::Unknown) => match format::recognised(&finished.first) {
-                Some(_) if is_cut(&finished) => return Err(cut(label, finished.exit)),
-                Some(format) => printed(label, format, &finished)?,
-                None => vec![TestCase { name: label.clone(), status: status(finished.exit) }],
-            },
+            Err(Unread::WithoutOurs(error) | Unread::Other(error)) => return Err(error),
+            Ok(read) => read,
         };
-        if let Some(why) = wrong {
-            return Err(malformed(label, &format!("{why}{}", said(&finished))));
-        }
         // Every contender has a tree of its own; the same file has the same name in all of them.
         let tree = format!("{}/", site.tree.display());
         for name in cases.iter_mut().map(|case| &mut case.name).chain(failures.iter_mut().map(|said| &mut said.test)) {
@@ -107,6 +90,55 @@ impl CommandSuite {
         let leaks = finished.leak(label).into_iter().collect();
         Ok(Some(TestReport { cases, failures, leaks, ..TestReport::default() }))
     }
+}
+
+/// Why a run has no report.
+enum Unread {
+    /// Tests of ours are not in it as they have to be.
+    WithoutOurs(SuiteError),
+    /// Anything else.
+    Other(SuiteError),
+}
+
+impl From<SuiteError> for Unread {
+    fn from(error: SuiteError) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// The cases of one run and what is said of those that failed, from its report, where it wrote one, or from what it printed.
+fn read(
+    run: &Invocation,
+    report: Option<Vec<u8>>,
+    ours: Option<&Told>,
+    finished: &Finished,
+) -> Result<(Vec<TestCase>, Vec<Failure>), Unread> {
+    let label = &run.label;
+    let cases = match (report, run.report) {
+        (Some(bytes), _) => {
+            let (mut failures, mut wrong) = (Vec::new(), None);
+            let read = run.read()(&bytes).map(|(mut cases, said)| {
+                failures = said;
+                wrong = ours.and_then(|ours| ours.sentinels.take(&mut cases, &mut failures).err());
+                cases
+            });
+            if let Some(why) = wrong {
+                return Err(Unread::WithoutOurs(malformed(label, &format!("{why}{}", said(finished)))));
+            }
+            return Ok((judged(label, read, finished)?, failures));
+        }
+        (None, Report::File(..)) => return Err(unreported(label, finished).into()),
+        (None, Report::Printed(..)) if is_cut(finished) => return Err(cut(label, finished.exit).into()),
+        (None, Report::Printed(format, ..)) => printed(label, format, finished)?,
+        // What runs in its place reports when its tests are over, however they ended.
+        (None, Report::Unknown) if ours.is_some() => return Err(Unread::WithoutOurs(cut_short(label, finished))),
+        (None, Report::Unknown) => match format::recognised(&finished.first) {
+            Some(_) if is_cut(finished) => return Err(cut(label, finished.exit).into()),
+            Some(format) => printed(label, format, finished)?,
+            None => vec![TestCase { name: label.clone(), status: status(finished.exit) }],
+        },
+    };
+    Ok((cases, Vec::new()))
 }
 
 #[async_trait]
@@ -199,6 +231,10 @@ fn unreported(name: &str, finished: &Finished) -> SuiteError {
         finished.exit,
         said(finished)
     ))
+}
+
+fn cut_short(name: &str, finished: &Finished) -> SuiteError {
+    SuiteError::Variant(format!("`{name}` ended before its tests did ({}){}", finished.exit, said(finished)))
 }
 
 fn malformed(name: &str, why: &str) -> SuiteError {

@@ -9,9 +9,11 @@ use crate::domain::cases::{TestCase, TestStatus, merge};
 use crate::domain::excerpt::excerpt;
 use crate::domain::trial::Failure;
 
-/// Every case of a report with what it says of each failure, or why it can't be read. Suites may be nested to
-/// any depth.
-pub fn read(bytes: &[u8]) -> Result<(Vec<TestCase>, Vec<Failure>), String> {
+/// Every case of a report with what it says of each failure, or why it can't be read.
+pub type Read = Result<(Vec<TestCase>, Vec<Failure>), String>;
+
+/// Reads a report. Suites may be nested to any depth.
+pub fn read(bytes: &[u8]) -> Read {
     let text = std::str::from_utf8(bytes).map_err(|why| format!("it is not UTF-8: {why}"))?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut walk = Walk::default();

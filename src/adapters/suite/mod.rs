@@ -9,6 +9,8 @@ pub mod fake;
 pub mod format;
 mod gotest;
 mod http;
+mod javascript;
+mod jest;
 pub mod junit;
 mod libtest;
 mod output;

@@ -3,7 +3,9 @@
 use std::io;
 
 use super::format::{self, Format};
+use super::junit::Read;
 use super::sentinel::{self, Told};
+use super::{javascript, jest, junit};
 use crate::adapters::process::{Environment, Exchange, Program};
 
 /// A runner, known by its command line.
@@ -28,8 +30,8 @@ type Adding = fn(&Program, &Environment, &Exchange) -> io::Result<Option<Told>>;
 /// How a report is had.
 #[derive(Clone, Copy)]
 pub enum Report {
-    /// A JUnit file at the exchange's path, for which the program gets these words.
-    File(fn(&Exchange) -> io::Result<Vec<String>>),
+    /// A file at the exchange's path, for which the program gets these words, and how it is read.
+    File(fn(&Exchange) -> io::Result<Vec<String>>, fn(&[u8]) -> Read),
     /// What it prints in this format, for which it gets these words and variables.
     Printed(&'static Format, &'static [&'static str], &'static [(&'static str, &'static str)]),
     /// What it prints where that is a report beyond doubt, else its exit status.
@@ -42,7 +44,7 @@ pub const RUNNERS: &[Runner] = &[
         name: "pytest",
         program: pytest,
         without: &[],
-        report: Report::File(pytest_report),
+        report: Report::File(pytest_report, junit::read),
         sentinels: Some(sentinel::pytest),
         select: positional,
     },
@@ -51,7 +53,7 @@ pub const RUNNERS: &[Runner] = &[
         program: unittest,
         without: &[],
         report: Report::Unknown,
-        sentinels: None,
+        sentinels: Some(sentinel::unittest),
         select: positional,
     },
     Runner {
@@ -66,7 +68,7 @@ pub const RUNNERS: &[Runner] = &[
         name: "cargo nextest run",
         program: nextest,
         without: &["--no-fail-fast", "--nff"],
-        report: Report::File(nextest_report),
+        report: Report::File(nextest_report, junit::read),
         sentinels: None,
         select: filters,
     },
@@ -77,6 +79,38 @@ pub const RUNNERS: &[Runner] = &[
         report: Report::Printed(&format::GO, &["-json"], &[]),
         sentinels: None,
         select: go_pattern,
+    },
+    Runner {
+        name: "node --test",
+        program: javascript::node,
+        without: &[],
+        report: Report::Printed(&format::TAP, &["--test-reporter=tap"], &[]),
+        sentinels: None,
+        select: positional,
+    },
+    Runner {
+        name: "mocha",
+        program: javascript::mocha,
+        without: &[],
+        report: Report::File(javascript::mocha_report, junit::read),
+        sentinels: None,
+        select: positional,
+    },
+    Runner {
+        name: "vitest",
+        program: javascript::vitest,
+        without: &[],
+        report: Report::File(javascript::vitest_report, junit::read),
+        sentinels: None,
+        select: positional,
+    },
+    Runner {
+        name: "jest",
+        program: javascript::jest,
+        without: &[],
+        report: Report::File(javascript::jest_report, jest::read),
+        sentinels: None,
+        select: positional,
     },
 ];
 
@@ -106,17 +140,18 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// What to run, and the words to add to it, so that its report is had.
-    pub fn line(&self, exchange: &Exchange, more: &[String]) -> io::Result<(Program, Vec<String>)> {
+    /// What to run, and the words to add to it, so that its report is had and tests of ours are in it.
+    pub fn line(&self, exchange: &Exchange, ours: Option<&Told>) -> io::Result<(Program, Vec<String>)> {
         let mut told = match self.report {
-            Report::File(words) => words(exchange)?,
+            Report::File(words, _) => words(exchange)?,
             Report::Printed(_, words, _) => words.iter().map(|word| (*word).to_owned()).collect(),
             Report::Unknown => Vec::new(),
         };
-        told.extend_from_slice(more);
+        told.extend(ours.iter().flat_map(|ours| ours.words.iter().cloned()));
+        let replaced = ours.map_or(0, |ours| ours.replaces);
         let program = match self.program.words().filter(|_| !told.is_empty()) {
             Some(mut words) => {
-                words.splice(self.length..self.length, told);
+                words.splice(self.length - replaced..self.length, told);
                 match self.program {
                     Program::Argv(_) => Program::Argv(words),
                     Program::Shell(_) => Program::Shell(shell_words::join(words)),
@@ -130,6 +165,11 @@ impl Invocation {
     /// Tests of ours that are added to it.
     pub fn sentinels(&self, env: &Environment, exchange: &Exchange) -> io::Result<Option<Told>> {
         self.sentinels.map_or(Ok(None), |add| add(&self.program, env, exchange))
+    }
+
+    /// How a file of its is read.
+    pub fn read(&self) -> fn(&[u8]) -> Read {
+        if let Report::File(_, read) = self.report { read } else { junit::read }
     }
 
     /// Variables that its report needs.
@@ -198,7 +238,7 @@ pub fn selected(program: &Program, selectors: &[String]) -> Vec<Invocation> {
 }
 
 /// The last part of a path, for programs named by their place.
-fn base(word: &str) -> &str {
+pub(super) fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
@@ -297,7 +337,7 @@ mod tests {
     fn told(program: &Program) -> String {
         let scratch = tempfile::tempdir().unwrap();
         let exchange = Exchange::new(scratch.path(), "junit.xml").unwrap();
-        let (program, extra) = whole("t", program).line(&exchange, &[]).unwrap();
+        let (program, extra) = whole("t", program).line(&exchange, None).unwrap();
         assert_eq!(extra, [""; 0]);
         let place = exchange.path().parent().unwrap().to_str().unwrap();
         program.words().map_or(program.to_string(), |words| words.join(" ")).replace(place, "/r")
@@ -316,6 +356,13 @@ mod tests {
             ("cargo test", "cargo test --no-fail-fast".to_owned()),
             ("cargo +1.94 t -q --no-fail-fast -p a -- -q b", "cargo +1.94 t --no-fail-fast -p a -- b".to_owned()),
             ("go test -json -v ./...", "go test -json -v ./...".to_owned()),
+            ("node --test test", "node --test --test-reporter=tap test".to_owned()),
+            ("npx mocha a", "npx mocha --reporter xunit --reporter-option output=/r/junit.xml a".to_owned()),
+            (
+                "npx vitest run a",
+                "npx vitest run --reporter=default --reporter=junit --outputFile.junit=/r/junit.xml a".to_owned(),
+            ),
+            ("npx jest a", "npx jest --json --outputFile=/r/junit.xml a".to_owned()),
             (
                 "cargo nextest run -p a",
                 "cargo nextest run --tool-config-file=blueprint:/r/junit.toml --no-fail-fast -p a".to_owned(),

@@ -9,7 +9,9 @@ use crate::domain::cases::{TestCase, TestStatus};
 use crate::domain::trial::Failure;
 
 /// A file that pytest loads, with places for the names of its tests.
-const PYTEST: &str = include_str!("sentinel.py");
+const PYTEST: &str = include_str!("pytest.py");
+/// What is run instead of unittest, likewise.
+const UNITTEST: &str = include_str!("unittest.py");
 /// Bits of a name.
 const BITS: usize = 64;
 
@@ -26,6 +28,8 @@ pub struct Sentinels {
 pub struct Told {
     /// Words behind the program.
     pub words: Vec<String>,
+    /// How many words of the program they take the place of.
+    pub replaces: usize,
     /// Variables.
     pub vars: Vec<(&'static str, String)>,
     /// Who they are.
@@ -34,15 +38,41 @@ pub struct Told {
 
 /// For pytest; `None` where this call of Python heeds no variables.
 pub fn pytest(program: &Program, env: &Environment, exchange: &Exchange) -> io::Result<Option<Told>> {
-    let words = program.words().unwrap_or_default();
-    let deaf = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains(['I', 'E', 'P']);
-    if words.iter().take_while(|word| *word != "-m").any(deaf) {
+    if heeds_nothing(program) {
         return Ok(None);
     }
+    let (module, vars, sentinels) = written(PYTEST, env, exchange)?;
+    Ok(Some(Told { words: vec!["-p".to_owned(), module], replaces: 0, vars, sentinels }))
+}
+
+/// For unittest, whose place a module of ours takes that does the same; `None` where this call of Python heeds no variables.
+pub fn unittest(program: &Program, env: &Environment, exchange: &Exchange) -> io::Result<Option<Told>> {
+    let named = program.words().is_some_and(|words| words.windows(2).any(|pair| pair == ["-m", "unittest"]));
+    if !named || heeds_nothing(program) {
+        return Ok(None);
+    }
+    let (module, vars, sentinels) = written(UNITTEST, env, exchange)?;
+    Ok(Some(Told { words: vec![module], replaces: 1, vars, sentinels }))
+}
+
+/// Whether Python is told not to look at variables, or not at the folders that one of them names.
+fn heeds_nothing(program: &Program) -> bool {
+    let words = program.words().unwrap_or_default();
+    let deaf = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains(['I', 'E', 'P']);
+    words.iter().take_while(|word| *word != "-m").any(deaf)
+}
+
+/// Writes a module of ours where nobody else's is, with names that nobody knows; its name, and the variables by which
+/// Python finds it.
+fn written(
+    text: &str,
+    env: &Environment,
+    exchange: &Exchange,
+) -> io::Result<(String, Vec<(&'static str, String)>, Sentinels)> {
     let name = || Ok::<_, io::Error>(format!("x{}", secret(BITS)?));
     let (first, last) = ([name()?, name()?], [name()?, name()?]);
     let module = format!("blueprint_{}", name()?);
-    let text = PYTEST
+    let text = text
         .replace("__PASSES__", &first[0])
         .replace("__FAILS__", &first[1])
         .replace("__PASSES_AT_THE_END__", &last[0])
@@ -53,7 +83,7 @@ pub fn pytest(program: &Program, env: &Environment, exchange: &Exchange) -> io::
     let before = env.get("PYTHONPATH").cloned().unwrap_or_default();
     let path = if before.is_empty() { folder } else { format!("{folder}:{before}") };
     let vars = vec![("PYTHONPATH", path), ("BLUEPRINT_PYTHONPATH", before)];
-    Ok(Some(Told { words: vec!["-p".to_owned(), module], vars, sentinels: Sentinels { first, last } }))
+    Ok((module, vars, Sentinels { first, last }))
 }
 
 impl Sentinels {
