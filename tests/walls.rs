@@ -189,6 +189,32 @@ async fn a_program_has_few_rights_and_can_get_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_makes_no_socket_that_no_network_parts_and_sees_no_keys_of_the_user() {
+    let lease = Lease::open().await;
+    let probe = "import ctypes, errno, platform, socket\n\
+        def of(family, kind=socket.SOCK_STREAM):\n    \
+            try:\n        socket.socket(family, kind).close()\n        return 'made'\n    \
+            except OSError as error:\n        return errno.errorcode[error.errno]\n\
+        print(*[of(f) for f in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)], of(socket.AF_NETLINK, socket.SOCK_RAW))\n\
+        print(*[of(f) for f in (40, 38, 17, 31)], of(1 << 20))\n\
+        socket.socketpair()[0].close()\n\
+        system = ctypes.CDLL(None, use_errno=True)\n\
+        calls = (425, 248, 249, 250) if platform.machine() == 'x86_64' else (425, 217, 218, 219)\n\
+        for call in calls:\n    print(system.syscall(call, 0, 0, 0), errno.errorcode[ctypes.get_errno()])\n";
+    fs::write(lease.root.join("lease/tree/probe.py"), probe).unwrap();
+    for stay in [Stay::Lasting, Stay::Fleeting] {
+        let said = lease.says(stay, "python3 probe.py").await;
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], "made made made made");
+        assert_eq!(lines[1], ["EAFNOSUPPORT"; 5].join(" "));
+        assert_eq!(lines[2..], ["-1 ENOSYS"; 4]);
+    }
+    // Whatever comes of a program has no more.
+    let again = "python3 -c \"import os, sys; os.execvp('python3', ['python3', '-c', 'import socket; socket.socket(40, 1)'])\" 2>&1 | tail -1";
+    assert!(lease.says(Stay::Lasting, again).await.contains("Address family not supported"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_metered_program_left_behind_is_named_and_dead_when_its_end_is_told() {
     let lease = Lease::open().await;
     let line = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 81.5";

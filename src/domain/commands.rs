@@ -53,6 +53,11 @@ pub fn reads(line: &str) -> Vec<Read> {
     reads_in("", line)
 }
 
+/// What a program is called that is named by its place.
+pub fn called(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
 /// The words of a shell line that may be paths: what make is told are none, nor where a line goes to.
 pub fn words(line: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -135,8 +140,7 @@ fn program(command: &[String]) -> Option<(&str, &[String])> {
     let is_before =
         |word: &String| BEFORE.contains(&word.as_str()) || word.split_once('=').is_some_and(|(name, _)| is_name(name));
     let at = command.iter().position(|word| !is_before(word))?;
-    let name = command[at].rsplit('/').next().unwrap_or_default();
-    Some((name, &command[at + 1..]))
+    Some((called(&command[at]), &command[at + 1..]))
 }
 
 fn is_name(text: &str) -> bool {

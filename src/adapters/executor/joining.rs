@@ -14,6 +14,7 @@ use rustix::thread::{
     set_capabilities, set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
 };
 
+use super::calls::Refused;
 use crate::adapters::process::User;
 
 /// Which rights stay.
@@ -57,6 +58,8 @@ pub(super) struct Joining {
     pub user: Option<User>,
     /// Its directory within the walls.
     pub dir: CString,
+    /// What the kernel refuses it.
+    pub refused: Refused,
 }
 
 impl Joining {
@@ -84,7 +87,8 @@ impl Joining {
             set_thread_gid(Gid::from_raw(gid))?;
             set_thread_uid(Uid::from_raw(uid))?;
         }
-        confine(Keep::Ordinary)
+        confine(Keep::Ordinary)?;
+        self.refused.refuse()
     }
 }
 

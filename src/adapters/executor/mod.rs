@@ -7,6 +7,7 @@ pub mod local;
 pub mod ordinary;
 
 mod aside;
+mod calls;
 mod capture;
 mod control;
 mod drafts;

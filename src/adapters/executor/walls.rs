@@ -23,6 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::aside::aside;
+use super::calls::Refused;
 use super::drafts::{self, Draft};
 use super::joining::{Doors, Joining};
 use super::keeper::{self, Line};
@@ -159,7 +160,8 @@ impl Walls {
         };
         let mounts = draft.as_ref().map(Draft::mounts).transpose()?;
         let (doors, dir) = (Arc::clone(&self.doors), CString::new(command.dir.as_os_str().as_bytes())?);
-        Ok((Joining { doors, mounts, user: command.user, dir }, draft))
+        let refused = Refused::of_a_lease()?;
+        Ok((Joining { doors, mounts, user: command.user, dir, refused }, draft))
     }
 
     /// What was handed to the keeper, dead or alive, as we count it.

@@ -2,17 +2,17 @@
 
 use std::io;
 
-use super::runner::base;
 use crate::adapters::process::Exchange;
+use crate::domain::commands::called;
 
 /// What starts programs of a project's own packages.
 const LAUNCHERS: &[&str] = &["npx", "pnpm", "yarn", "npm", "bunx", "bun", "node"];
 
 /// Words up to and including a program, which may stand behind what starts it: `npx --no-install mocha`, `pnpm exec mocha`.
 fn program(words: &[&str], name: &str) -> Option<usize> {
-    let at = words.iter().take(4).position(|word| base(word) == name)?;
+    let at = words.iter().take(4).position(|word| called(word) == name)?;
     let (launcher, between) = words[..at].split_first().unzip();
-    let launched = launcher.is_none_or(|launcher| LAUNCHERS.contains(&base(launcher)));
+    let launched = launcher.is_none_or(|launcher| LAUNCHERS.contains(&called(launcher)));
     let between = between.unwrap_or_default();
     let told = between.iter().all(|word| word.starts_with('-') || ["exec", "run", "x", "dlx"].contains(word));
     (launched && told).then_some(at + 1)
@@ -24,18 +24,18 @@ fn has(words: &[&str], options: &[&str]) -> bool {
 }
 
 /// `node --test`; what is to be reported otherwise is left alone.
-pub fn node(words: &[&str]) -> Option<usize> {
-    let here = words.first().is_some_and(|first| base(first) == "node") && !has(words, &["--test-reporter"]);
+pub(super) fn node(words: &[&str]) -> Option<usize> {
+    let here = words.first().is_some_and(|first| called(first) == "node") && !has(words, &["--test-reporter"]);
     words.iter().position(|word| *word == "--test").filter(|_| here).map(|at| at + 1)
 }
 
 /// Mocha.
-pub fn mocha(words: &[&str]) -> Option<usize> {
+pub(super) fn mocha(words: &[&str]) -> Option<usize> {
     program(words, "mocha").filter(|_| !has(words, &["--reporter", "-R", "--watch", "-w"]))
 }
 
 /// Vitest, as it runs once.
-pub fn vitest(words: &[&str]) -> Option<usize> {
+pub(super) fn vitest(words: &[&str]) -> Option<usize> {
     let length = program(words, "vitest").filter(|_| !has(words, &["--reporter", "--outputFile", "--watch", "-w"]))?;
     match words.get(length) {
         Some(&"run") => Some(length + 1),
@@ -45,23 +45,23 @@ pub fn vitest(words: &[&str]) -> Option<usize> {
 }
 
 /// Jest.
-pub fn jest(words: &[&str]) -> Option<usize> {
+pub(super) fn jest(words: &[&str]) -> Option<usize> {
     program(words, "jest").filter(|_| !has(words, &["--json", "--outputFile", "--watch", "--watchAll"]))
 }
 
 /// Its own report in JUnit's form.
-pub fn mocha_report(exchange: &Exchange) -> io::Result<Vec<String>> {
+pub(super) fn mocha_report(exchange: &Exchange) -> io::Result<Vec<String>> {
     Ok(["--reporter", "xunit", "--reporter-option", &format!("output={}", exchange.shown())].map(str::to_owned).into())
 }
 
 /// Beside what is printed for people.
-pub fn vitest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
+pub(super) fn vitest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
     let file = format!("--outputFile.junit={}", exchange.shown());
     Ok(["--reporter=default", "--reporter=junit", &file].map(str::to_owned).into())
 }
 
 /// JSON; what is printed for people goes to standard error.
-pub fn jest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
+pub(super) fn jest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
     Ok(vec!["--json".to_owned(), format!("--outputFile={}", exchange.shown())])
 }
 

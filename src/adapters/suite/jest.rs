@@ -35,7 +35,7 @@ struct Test {
 }
 
 /// Every case with what is said of each failure. A file that could not be run is a case that failed.
-pub fn read(bytes: &[u8]) -> Read {
+pub(super) fn read(bytes: &[u8]) -> Read {
     // What the repository's own reporter writes to the same place.
     if bytes.trim_ascii_start().starts_with(b"<") {
         return junit::read(bytes);

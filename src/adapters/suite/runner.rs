@@ -7,6 +7,7 @@ use super::junit::Read;
 use super::sentinel::{self, Told};
 use super::{javascript, jest, junit};
 use crate::adapters::process::{Environment, Exchange, Program};
+use crate::domain::commands::called;
 
 /// A runner, known by its command line.
 pub struct Runner {
@@ -237,15 +238,10 @@ pub fn selected(program: &Program, selectors: &[String]) -> Vec<Invocation> {
     }
 }
 
-/// The last part of a path, for programs named by their place.
-pub(super) fn base(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
 /// Words up to and including the program itself (`pytest`), Python's `-m pytest`, or what comes
 /// behind `uv run` and `poetry run`.
 fn module(words: &[&str], name: &str) -> Option<usize> {
-    let at = words.iter().take(4).position(|word| base(word) == name)?;
+    let at = words.iter().take(4).position(|word| called(word) == name)?;
     let as_module = at >= 2 && words[at - 1] == "-m";
     let behind_runner = at == 2 && words[1] == "run";
     (at == 0 || as_module || behind_runner).then_some(at + 1)
@@ -262,16 +258,16 @@ fn unittest(words: &[&str]) -> Option<usize> {
 /// Words up to and including `test`; a toolchain may stand before it.
 fn cargo(words: &[&str]) -> Option<usize> {
     match words {
-        [first, "test" | "t", ..] if base(first) == "cargo" => Some(2),
-        [first, toolchain, "test" | "t", ..] if base(first) == "cargo" && toolchain.starts_with('+') => Some(3),
+        [first, "test" | "t", ..] if called(first) == "cargo" => Some(2),
+        [first, toolchain, "test" | "t", ..] if called(first) == "cargo" && toolchain.starts_with('+') => Some(3),
         _ => None,
     }
 }
 
 fn nextest(words: &[&str]) -> Option<usize> {
     match words {
-        [first, "nextest", "run" | "r", ..] if base(first) == "cargo" => Some(3),
-        [first, toolchain, "nextest", "run" | "r", ..] if base(first) == "cargo" && toolchain.starts_with('+') => {
+        [first, "nextest", "run" | "r", ..] if called(first) == "cargo" => Some(3),
+        [first, toolchain, "nextest", "run" | "r", ..] if called(first) == "cargo" && toolchain.starts_with('+') => {
             Some(4)
         }
         _ => None,
@@ -279,7 +275,7 @@ fn nextest(words: &[&str]) -> Option<usize> {
 }
 
 fn go(words: &[&str]) -> Option<usize> {
-    matches!(words, [first, "test", ..] if base(first) == "go").then_some(2)
+    matches!(words, [first, "test", ..] if called(first) == "go").then_some(2)
 }
 
 fn pytest_report(exchange: &Exchange) -> io::Result<Vec<String>> {
