@@ -59,6 +59,8 @@ pub enum Require {
     Leader,
     /// That it is better than the baseline and than every rival.
     Supported,
+    /// That it is better than the baseline, and that nothing in it is suspicious.
+    Unsuspicious,
 }
 
 impl From<Require> for crate::domain::landing::Require {
@@ -67,6 +69,7 @@ impl From<Require> for crate::domain::landing::Require {
             Require::Better => Self::Better,
             Require::Leader => Self::Leader,
             Require::Supported => Self::Supported,
+            Require::Unsuspicious => Self::Unsuspicious,
         }
     }
 }

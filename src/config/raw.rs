@@ -327,7 +327,7 @@ pub struct Suite {
 pub struct Http {
     /// Starts the program: a shell line run in the judged tree. It listens on 127.0.0.1 at `$PORT`.
     pub serve: Option<String>,
-    /// The path that is asked, with its query; `{seed}` in it is another number in each block.
+    /// The path that is asked, with its query; `{seed}` in it is another number in each request.
     pub path: Option<String>,
     /// The path that answers 2xx once the program is ready; `path` where absent.
     pub ready: Option<String>,

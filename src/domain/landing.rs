@@ -21,6 +21,15 @@ pub enum Require {
     Leader,
     /// That it is better than the baseline and than every rival, or ties with those that are left.
     Supported,
+    /// That it is better than the baseline, and that no line of it could be there for whoever measures and tests.
+    Unsuspicious,
+}
+
+impl Require {
+    /// Whether it is enough to be better than the baseline.
+    fn asks_for_better(self) -> bool {
+        matches!(self, Self::Better | Self::Unsuspicious)
+    }
 }
 
 impl fmt::Display for Require {
@@ -29,6 +38,7 @@ impl fmt::Display for Require {
             Self::Better => "better",
             Self::Leader => "leader",
             Self::Supported => "supported",
+            Self::Unsuspicious => "unsuspicious",
         })
     }
 }
@@ -84,12 +94,14 @@ pub enum Withheld {
     NoLeader,
     /// Who was to land is faster than asked for and was measured in too few fresh trees.
     NotVerified,
+    /// Lines of who was to land could be there for whoever measures and tests, and nobody looked at them.
+    Suspicious,
 }
 
 /// How many more blocks like those so far would decide: who is out, or where that is enough to land whether anybody
 /// is better than the baseline; `None` where that can't be told or nothing is left to decide.
 pub fn blocks_to_go(require: Require, race: &Race) -> Option<u32> {
-    let shown = if require == Require::Better { race.blocks_to_show(&Contender::Baseline) } else { None };
+    let shown = if require.asks_for_better() { race.blocks_to_show(&Contender::Baseline) } else { None };
     race.blocks_to_go().into_iter().chain(shown).min()
 }
 
@@ -117,7 +129,9 @@ impl Landing {
                     leader.as_ref().map_or(nothing(Withheld::NoLeader), |key| lands(key, Because::Leads))
                 }
                 Require::Supported => nothing(Withheld::NotSupported),
-                Require::Better => simplest_of_the_better(rows, race).unwrap_or(nothing(Withheld::NotBetter)),
+                Require::Better | Require::Unsuspicious => {
+                    simplest_of_the_better(rows, race).unwrap_or(nothing(Withheld::NotBetter))
+                }
             },
         }
     }

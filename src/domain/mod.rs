@@ -41,6 +41,7 @@ pub mod service;
 pub mod started;
 pub mod statistics;
 pub mod steady;
+pub mod suspicion;
 pub mod timed;
 pub mod trial;
 pub mod verdict;

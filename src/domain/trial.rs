@@ -7,6 +7,7 @@ use super::fresh::{self, Advantage};
 use super::measurement::MetricName;
 use super::plan::VariantKey;
 use super::quantity::{Bound, Limit, Quantity, Tokens};
+use super::suspicion::Suspicion;
 
 /// Where a trial stands; the order is the order in which a trial passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -313,6 +314,9 @@ pub struct ChangeSize {
     /// The files that do not, by path.
     #[serde(default)]
     pub excluded: Vec<ExcludedFile>,
+    /// Lines that could be there for whoever measures and tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<Suspicion>,
 }
 
 /// A dependency that a change brings in.

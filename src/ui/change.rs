@@ -1,6 +1,7 @@
 //! How large a variant's change is, in words: what Simplicity is made from.
 
 use super::words;
+use crate::domain::suspicion::Suspicion;
 use crate::domain::trial::ChangeSize;
 
 /// Paths and names beyond this many are counted and not named.
@@ -29,6 +30,15 @@ pub(super) fn not_counted(size: &ChangeSize) -> Option<String> {
     };
     let files: Vec<_> = size.excluded.iter().map(file).collect();
     (!files.is_empty()).then(|| format!("not counted: {}", few(&files)))
+}
+
+/// The lines that could be there for whoever measures and tests: `app/calc.py:3 ends the process: os._exit(0)`.
+pub(super) fn suspicions(size: &ChangeSize) -> Vec<String> {
+    let told = |one: &Suspicion| {
+        let Suspicion { path, line, what, text } = one;
+        format!("{}:{line} {what}: {}", words::one_line(path), words::one_line(text))
+    };
+    size.suspicions.iter().map(told).collect()
 }
 
 /// The first of a list, and how many more there are.

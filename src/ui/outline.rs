@@ -265,6 +265,7 @@ fn land(outline: &Outline) -> Lines {
         Require::Better => "what is shown to be better than the baseline",
         Require::Leader => "whoever leads when the time ends, shown to be better or not",
         Require::Supported => "what is shown to be better than the baseline and every rival",
+        Require::Unsuspicious => "what is shown to be better than the baseline, unless a line of it is suspicious",
     };
     let rewrites = format!("merge commit; rewrites {}", land.rewrites.join(", "));
     let line = |what: &str, text: &str| (what.to_owned(), text.to_owned());

@@ -249,6 +249,12 @@ fn whereabouts(facts: &Facts, board: &Scoreboard, prices: &Prices, style: Style)
             line("", format!("{key}, {files}"));
         }
     }
+    let all = facts.seen.harvests.iter();
+    let suspicious =
+        all.flat_map(|(key, (_, size, _))| change::suspicions(size).into_iter().map(move |told| (key, told)));
+    for (at, (key, told)) in suspicious.enumerate() {
+        line(if at == 0 { "suspicious" } else { "" }, format!("{key}: {told}"));
+    }
     let keys = facts.seen.started.plan.variants.iter().map(|v| &v.key);
     for (at, kept) in keys.filter_map(|key| kept_ref(facts, key)).enumerate() {
         line(if at == 0 { "kept" } else { "" }, kept);

@@ -83,6 +83,9 @@ pub fn lands(landing: &Landing) -> String {
             Withheld::NotVerified => "nothing lands: who was to land is faster than asked for, and could not be \
                                       measured in enough fresh trees (more time: blueprint resume --measure 5m)"
                 .to_owned(),
+            Withheld::Suspicious => "nothing lands: lines of the winner are suspicious, and `land.require` is \
+                                     `unsuspicious`; read them, and land it with `require: better` if they are fine"
+                .to_owned(),
         },
     }
 }

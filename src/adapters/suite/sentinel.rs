@@ -41,8 +41,9 @@ pub fn pytest(program: &Program, env: &Environment, exchange: &Exchange) -> io::
     if heeds_nothing(program) {
         return Ok(None);
     }
-    let (module, vars, sentinels) = written(PYTEST, env, exchange)?;
-    Ok(Some(Told { words: vec!["-p".to_owned(), module], replaces: 0, vars, sentinels }))
+    let mut told = written(PYTEST, env, exchange)?;
+    told.words.insert(0, "-p".to_owned());
+    Ok(Some(told))
 }
 
 /// For unittest, whose place a module of ours takes that does the same; `None` where this call of Python heeds no variables.
@@ -51,8 +52,7 @@ pub fn unittest(program: &Program, env: &Environment, exchange: &Exchange) -> io
     if !named || heeds_nothing(program) {
         return Ok(None);
     }
-    let (module, vars, sentinels) = written(UNITTEST, env, exchange)?;
-    Ok(Some(Told { words: vec![module], replaces: 1, vars, sentinels }))
+    Ok(Some(Told { replaces: 1, ..written(UNITTEST, env, exchange)? }))
 }
 
 /// Whether Python is told not to look at variables, or not at the folders that one of them names.
@@ -62,13 +62,9 @@ fn heeds_nothing(program: &Program) -> bool {
     words.iter().take_while(|word| *word != "-m").any(deaf)
 }
 
-/// Writes a module of ours where nobody else's is, with names that nobody knows; its name, and the variables by which
-/// Python finds it.
-fn written(
-    text: &str,
-    env: &Environment,
-    exchange: &Exchange,
-) -> io::Result<(String, Vec<(&'static str, String)>, Sentinels)> {
+/// Writes a module of ours where nobody else's is, with names that nobody knows; what Python is told so that it finds
+/// the module by its name.
+fn written(text: &str, env: &Environment, exchange: &Exchange) -> io::Result<Told> {
     let name = || Ok::<_, io::Error>(format!("x{}", secret(BITS)?));
     let (first, last) = ([name()?, name()?], [name()?, name()?]);
     let module = format!("blueprint_{}", name()?);
@@ -83,7 +79,7 @@ fn written(
     let before = env.get("PYTHONPATH").cloned().unwrap_or_default();
     let path = if before.is_empty() { folder } else { format!("{folder}:{before}") };
     let vars = vec![("PYTHONPATH", path), ("BLUEPRINT_PYTHONPATH", before)];
-    Ok((module, vars, Sentinels { first, last }))
+    Ok(Told { words: vec![module], replaces: 0, vars, sentinels: Sentinels { first, last } })
 }
 
 impl Sentinels {

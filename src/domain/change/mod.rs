@@ -15,6 +15,7 @@ pub use self::paths::{TESTS, exclusion};
 
 use self::dependencies::Manifest;
 use self::lines::{Classified, LineKind};
+use super::suspicion;
 use super::trial::{ChangeSize, CountedFile, ExcludedFile, Exclusion};
 
 /// Measures a change: production files only.
@@ -36,6 +37,8 @@ pub fn measure(changes: &[FileChange]) -> ChangeSize {
         if manifest.is_none_or(Manifest::is_program) {
             file.added = sides.after.code(&change.added);
             file.deleted = sides.before.code(&change.deleted);
+            let (after, found) = (&sides.after, &mut size.suspicions);
+            suspicion::find(found, &change.path, after.text, &change.added, |number| after.code(&[number]) == 1);
             added.extend(sides.after.depths_at(&change.added));
             before.extend(sides.before.depths());
         }
@@ -130,6 +133,17 @@ mod tests {
             before: Some(before.to_owned()),
             after: Some(after.to_owned()),
         }
+    }
+
+    #[test]
+    fn lines_of_production_code_that_could_be_there_for_who_measures_are_named() {
+        let size = measure(&[
+            change("a.py", "x = 1\n", "# os._exit(1)\nx = 1\nos._exit(0)\n"),
+            change("tests/test_a.py", "", "os._exit(0)\n"),
+            change("b.py", "os._exit(0)\n", "os._exit(0)\ny = 1\n"),
+        ]);
+        let named: Vec<_> = size.suspicions.iter().map(|one| (one.path.as_str(), one.line)).collect();
+        assert_eq!(named, [("a.py", 3)]);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use super::seen::Seen;
 use super::standing::{cleared, contenders, entrants, run_race, settled, standing};
 use super::values::{Scaled, block_time, displayed, fixed, scaled, totals, values};
 use super::{Incomparable, advantage, shadow};
+use crate::domain::landing::{Landing, Require, Withheld};
 use crate::domain::measurement::{Contender, MetricName};
+use crate::domain::plan::VariantKey;
 use crate::domain::race::Rules;
 use crate::domain::score::{Criteria, Points, Scorer};
 use crate::domain::scoreboard::{self, Scoreboard};
@@ -47,7 +49,21 @@ pub fn conclude(seen: &Seen) -> Result<Scoreboard, Incomparable> {
         block: block_time(seen),
         seed: seen.started.seed,
     });
-    Ok(shadow::overruled(seen, &standing.control, decided.verified(advantage::checks(seen))))
+    let verified = decided.verified(advantage::checks(seen));
+    Ok(shadow::overruled(seen, &standing.control, unsuspicious(seen, verified)))
+}
+
+/// Without a landing, where a change that may not be suspicious is. Who is next does not land instead: a suspicion speaks
+/// against a change and never for another.
+fn unsuspicious(seen: &Seen, board: Scoreboard) -> Scoreboard {
+    let asked = seen.started.require == Require::Unsuspicious;
+    let is = |key: &VariantKey| seen.harvests.get(key).is_some_and(|(_, size, _)| !size.suspicions.is_empty());
+    match board.lands() {
+        Some(key) if asked && is(key) => {
+            Scoreboard { landing: Some(Landing::Nothing { why: Withheld::Suspicious }), ..board }
+        }
+        _ => board,
+    }
 }
 
 /// What the rows of a scoreboard are made from.

@@ -114,8 +114,8 @@ impl Judging {
                 return Ok(Err(failure));
             }
         }
-        let tampered = self.guarded(&lease.contender, &into, &mut guard, "set up").await?;
-        Ok(tampered.map_or(Ok(guard), Err))
+        let touched = self.touched(lease, &mut guard, "set up").await?;
+        Ok(touched.map_or(Ok(guard), |reason| Err(reason.to_string())))
     }
 
     /// Makes a tree ready and runs every suite in it. A report that the journal has stays the one
@@ -216,9 +216,8 @@ impl Judging {
                     let failures = part.failures.iter().cloned().map(|failure| self.shown(failure)).collect();
                     report.add(suite.name(), TestReport { failures, ..part });
                     let guard = &mut *judged.guard.lock().await;
-                    let tampered = self.guarded(contender, &judged.site.tree, guard, "tested").await?;
-                    if let Some(message) = tampered {
-                        return Ok(Err(Disqualification::Tampered { message }));
+                    if let Some(reason) = self.touched(&judged.lease, guard, "tested").await? {
+                        return Ok(Err(reason));
                     }
                 }
                 Err(SuiteError::Variant(message)) => {
@@ -242,6 +241,15 @@ impl Judging {
             report.log = self.keep_log(&judged.site.scratch, TESTS_LOG).await;
         }
         Ok(Ok(report))
+    }
+
+    /// Why a contender is out for what its programs did to its tree while it was `doing`.
+    async fn touched(&self, lease: &Lease, guard: &mut Guard, doing: &str) -> Result<Option<Disqualification>, Error> {
+        if let Some(message) = self.leases.replaced(lease).await {
+            return Ok(Some(Disqualification::Replaced { message }));
+        }
+        let tampered = self.guarded(&lease.contender, &lease.tree(), guard, doing).await?;
+        Ok(tampered.map(|message| Disqualification::Tampered { message }))
     }
 
     /// One suite, as long as it may take: a variant's has a limit beside the baseline's, and all have the run's time

@@ -116,6 +116,9 @@ fn changes(facts: &Facts) -> String {
         if let Some(files) = change::not_counted(size) {
             let _ = writeln!(out, "  - {}", escape(&files));
         }
+        for told in change::suspicions(size) {
+            let _ = writeln!(out, "  - suspicious: {}", escape(&told));
+        }
     }
     if out.is_empty() { out } else { format!("## Changes\n\n{out}\n") }
 }

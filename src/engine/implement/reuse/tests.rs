@@ -12,6 +12,9 @@ use crate::engine::state::{Facts, Started};
 /// The run that follows.
 const NEXT: &str = "20260105-110000-cafe";
 
+/// What is another in the run that follows.
+type Change = fn(&mut Started);
+
 /// A world in which variants were written, and nothing landed.
 async fn written() -> (World, Facts) {
     let mut world = World::of(&[("A", "20"), ("B", "60")]);
@@ -86,7 +89,7 @@ async fn work_that_conflicts_with_the_target_is_done_anew_which_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_variant_is_only_taken_over_where_its_goal_its_text_and_its_items_are_the_same() {
-    let changes: [(fn(&mut Started), &[&str]); 3] = [
+    let changes: [(Change, &[&str]); 3] = [
         (|started| started.plan.goal.push_str(" By half."), &[]),
         (|started| started.plan.variants[0].name.push('!'), &["B"]),
         (|started| started.plan.work_items[0].text.push_str("By half."), &[]),

@@ -3,6 +3,9 @@
 use crate::adapters::git::CommitId;
 use crate::engine::fixtures::{DOCUMENT, RUN, World};
 
+/// Makes another text of the document, or none.
+type Change = fn(&str) -> Option<String>;
+
 /// What is said of the document that the branch has after this change of its text, or of its removal.
 async fn said(change: impl Fn(&str) -> Option<String>) -> Result<(), String> {
     let world = World::of(&[("A", "20"), ("B", "60")]);
@@ -19,7 +22,7 @@ async fn a_document_that_nobody_changed_is_the_one_that_is_carried_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_document_that_is_gone_or_broken_or_asks_for_something_else_is_not() {
-    let cases: [(fn(&str) -> Option<String>, &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (|_| None, "is not on `main` any more"),
         (|text| Some(text.replace("## Approach", "## Aproach")), "is no longer a valid blueprint"),
         (|text| Some(text.replace("<80ms", "<70ms")), "was edited on `main` during the run"),

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::domain::landing::{Landing, Require, Withheld};
 use crate::domain::plan::Status;
-use crate::engine::fixtures::{DOCUMENT, World, cost, key, noisy, report, sample, source};
+use crate::engine::fixtures::{DOCUMENT, ITEM, World, cost, key, noisy, report, sample, source};
 use crate::engine::pipeline::{self, Conclusion};
 use crate::error::{Error, ExitCode};
 
@@ -199,4 +200,23 @@ async fn nothing_lands_and_nothing_is_recorded_where_that_is_not_wanted() {
     assert_eq!(world.ports.git.file_at(&world.tip(), "cost.txt").await.unwrap(), Some(b"90\n".to_vec()));
     let document = crate::domain::document::Document::parse(world.own(DOCUMENT).as_bytes()).unwrap();
     assert_eq!(document.plan().status, Status::Approved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_with_a_suspicious_line_lands_unless_that_is_ruled_out_and_then_nobody_else_does() {
+    for (require, landed) in [(Require::Better, Some("20\n")), (Require::Unsuspicious, None)] {
+        let files = [
+            ("A", vec![("cost.txt", "20"), ("notes/n.py", "import os\nos._exit(0)")]),
+            ("B", vec![("cost.txt", "60")]),
+        ];
+        let mut world = World::writing(&files, ITEM);
+        (world.settings.land.require, world.started.require) = (require, require);
+        let conclusion = world.carry_out().await.unwrap();
+        assert_eq!(
+            (conclusion.landed.is_some(), world.own("cost.txt").as_str()),
+            (landed.is_some(), landed.unwrap_or("90\n"))
+        );
+        let nothing = Landing::Nothing { why: Withheld::Suspicious };
+        assert_eq!(conclusion.scoreboard.landing == Some(nothing), landed.is_none());
+    }
 }
