@@ -24,7 +24,7 @@ async fn a_document_that_nobody_changed_is_the_one_that_is_carried_out() {
 async fn a_document_that_is_gone_or_broken_or_asks_for_something_else_is_not() {
     let cases: [(Change, &str); 4] = [
         (|_| None, "is not on `main` any more"),
-        (|text| Some(text.replace("## Approach", "## Aproach")), "is no longer a valid blueprint"),
+        (|text| Some(text.replace("## Approach", "## Way")), "is no longer a valid blueprint"),
         (|text| Some(text.replace("<80ms", "<70ms")), "was edited on `main` during the run"),
         (|text| Some(text.replace("**Status**: approved", "**Status**: drafting")), "is drafting on `main` by now"),
     ];
