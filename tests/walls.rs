@@ -1,90 +1,19 @@
 //! The walls of a lease by themselves: what a program within them sees, writes, leaves and tells.
 #![expect(clippy::unwrap_used, reason = "helpers of tests end the test")]
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blueprint::adapters::executor::enclosed::Bubblewrap;
 use blueprint::adapters::process::{
-    Address, Command, Enclosure, Environment, Excess, Executor, Exit, Finished, Limits, Network, Order, Sandbox, Stay,
-    Stop,
+    Address, Command, Environment, Excess, Executor, Exit, Finished, Limits, Network, Stay, Stop,
 };
 use blueprint::domain::quantity::Bytes;
+use common::lease::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// A lease with a tree, below a home of its own.
-struct Lease {
-    _dir: tempfile::TempDir,
-    root: PathBuf,
-    env: Environment,
-    walls: Arc<dyn Enclosure>,
-}
-
-impl Lease {
-    async fn open() -> Self {
-        Self::with(Network::default()).await
-    }
-
-    async fn with(network: Network) -> Self {
-        Self::ordered(network, Limits::default()).await
-    }
-
-    async fn limited(limits: Limits) -> Self {
-        Self::ordered(Network::default(), limits).await
-    }
-
-    async fn ordered(network: Network, limits: Limits) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().canonicalize().unwrap();
-        for folder in ["home/.ssh", "home/.cargo/bin", "lease/tree", "lease/scratch", "repo/.git", "other"] {
-            fs::create_dir_all(root.join(folder)).unwrap();
-        }
-        for file in ["home/.ssh/id", "home/.cargo/bin/tool", "lease/tree/code", "repo/.git/HEAD", "other/code"] {
-            fs::write(root.join(file), "outside\n").unwrap();
-        }
-        let env: Environment = [
-            ("PATH", std::env::var("PATH").unwrap()),
-            ("HOME", root.join("home").display().to_string()),
-            ("NAMED", root.join("lease/tree/code").display().to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        let binary = PathBuf::from(env!("CARGO_BIN_EXE_blueprint"));
-        let order = Order {
-            private: root.join("lease/private"),
-            hidden: vec![root.join("repo"), root.join("other")],
-            read: Vec::new(),
-            write: vec![root.join("lease/tree"), root.join("lease/scratch")],
-            reset: vec![root.join("lease/tree")],
-            bare: vec![root.join("lease/scratch")],
-            env: env.clone(),
-            network,
-            limits,
-        };
-        let sandbox = Bubblewrap::installed(binary).unwrap();
-        let walls = sandbox.open(&order).await.unwrap();
-        Self { _dir: dir, root, env, walls }
-    }
-
-    fn command(&self, line: &str) -> Command {
-        Command::shell(line, self.root.join("lease/tree")).env(&self.env)
-    }
-
-    fn executor(&self) -> Arc<dyn Executor> {
-        self.walls.executor()
-    }
-
-    async fn run(&self, stay: Stay, line: &str) -> Finished {
-        self.executor().run(Command { stay, ..self.command(line) }, &Stop::new()).await.unwrap()
-    }
-
-    async fn says(&self, stay: Stay, line: &str) -> String {
-        let done = self.run(stay, line).await;
-        format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr)).trim().to_owned()
-    }
-}
 
 /// Whether a program with exactly this command line runs.
 fn alive(name: &str) -> bool {

@@ -9,7 +9,9 @@
 
 pub mod arena;
 pub mod got;
+pub mod lease;
 pub mod model;
+pub mod outside;
 pub mod postgres;
 pub mod services;
 
