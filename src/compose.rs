@@ -44,6 +44,7 @@ pub mod agents;
 mod guarded;
 mod measures;
 pub mod named;
+pub mod promises;
 mod queries;
 pub mod sandbox;
 pub mod services;

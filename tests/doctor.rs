@@ -176,3 +176,16 @@ fn programs_get_one_json_document() {
     let set: Vec<_> = json["keys"].as_array().unwrap().iter().map(|key| key["set"].as_bool().unwrap()).collect();
     assert_eq!(set, [false, true, false]);
 }
+
+#[test]
+fn what_a_sandbox_promises_is_tried_on_this_machine_statement_by_statement() {
+    let repo = Repo::with(&[("blueprint.yaml", "version: 1\n")]);
+    let told = repo.blueprint(&["doctor"]).ends_with(0).out;
+    let (_, tried) = told.split_once("Programs of a run, as tried here\n").unwrap();
+    let tried: Vec<_> = tried.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(tried.len() == 8 && tried.iter().all(|line| line.starts_with("✓ ")), "{told}");
+    let json: serde_json::Value =
+        serde_json::from_str(&repo.blueprint(&["doctor", "--json"]).ends_with(0).out).unwrap();
+    let promises = json["promises"].as_array().unwrap();
+    assert!(promises.len() == 8 && promises.iter().all(|promise| promise.get("broken").is_none()), "{promises:?}");
+}

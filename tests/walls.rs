@@ -4,12 +4,11 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blueprint::adapters::process::{
-    Address, Command, Environment, Excess, Executor, Exit, Finished, Limits, Network, Stay, Stop,
+    Address, Command, Environment, Excess, Executor, Exit, Limits, Network, Stay, Stop,
 };
 use blueprint::domain::quantity::Bytes;
 use common::lease::Lease;

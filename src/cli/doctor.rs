@@ -45,11 +45,17 @@ pub async fn main(args: &Args, context: &Context) -> Outcome {
         None => None,
     };
     let missing = project.iter().flat_map(missing);
+    let sandbox = compose::sandbox::available().await;
+    let promises = match &sandbox {
+        Ok(sandbox) => compose::promises::tried(&**sandbox).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
     let findings = Findings {
         agent,
         clients: join_all(preset::clients().iter().map(|client| line(client, &*exec))).await,
         keys: keys(),
-        tools: tools(&exec).await.into_iter().chain(missing).collect(),
+        tools: tools(&exec, sandbox.err()).await.into_iter().chain(missing).collect(),
+        promises,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         cores: Some(Linux.topology().cores.len()).filter(|cores| *cores > 0),
     };
@@ -158,7 +164,8 @@ fn keys() -> Vec<KeyLine> {
     Provider::ALL.map(one).into()
 }
 
-async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
+/// The tools that runs may need; `no_sandbox` is why there is none.
+async fn tools(exec: &Arc<dyn Executor>, no_sandbox: Option<String>) -> Vec<Tool> {
     let (git, postgres, redis, sandbox) =
         tokio::join!(told("git", &**exec), Programs::find(exec, None), redis::found(&**exec), told("bwrap", &**exec));
     let tool = |name: &str, needed, version: Option<String>, without: &str| {
@@ -181,10 +188,10 @@ async fn tools(exec: &Arc<dyn Executor>) -> Vec<Tool> {
         }
         Err(error) => broken("Redis", &trouble::machine(error).message),
     };
-    let walls = match (sandbox, compose::sandbox::available().await) {
+    let walls = match (sandbox, no_sandbox) {
         (None, _) => tool("bwrap", false, None, "without it agents, tests and benchmarks run with your permissions"),
-        (_, Err(why)) => broken("bwrap", &format!("makes no sandbox here: {why}; {}", compose::sandbox::remedy(&why))),
-        (version, Ok(_)) => tool("bwrap", false, version, ""),
+        (_, Some(why)) => broken("bwrap", &format!("makes no sandbox here: {why}; {}", compose::sandbox::remedy(&why))),
+        (version, None) => tool("bwrap", false, version, ""),
     };
     vec![tool("git", true, git, "install git 2.36 or newer"), postgres, redis, walls]
 }

@@ -69,7 +69,7 @@ impl Most {
         };
         let (memory, disk, file) =
             (size("memory", &self.memory)?, size("disk", &self.disk)?, size("file", &self.file)?);
-        Ok(Limits { memory, processes: self.processes.map(NonZeroU32::get), disk, file })
+        Ok(Limits { memory, processes: self.processes.map(NonZeroU32::get), disk, spare: None, file })
     }
 }
 

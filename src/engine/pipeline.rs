@@ -236,11 +236,13 @@ impl Competition {
         let Some(baseline) = reports.deciding(&Contender::Baseline) else { return Ok(()) };
         if let Some(first) = baseline.failed().first() {
             let (failed, all) = (baseline.failed().len(), baseline.counted());
-            self.run.warn(format!(
-                "{failed} of {all} tests fail on the baseline, and no variant is out for failing them{}: {first}{}",
-                if self.run.plan().weights.missed(baseline).is_some() { " unless the weights say so" } else { "" },
-                if failed > 1 { ", …" } else { "" }
-            ));
+            let out = match self.run.plan().weights.missed(baseline) {
+                _ if failed == all => "a variant that passes none of them is out",
+                Some(_) => "no variant is out for failing them unless the weights say so",
+                None => "no variant is out for failing them",
+            };
+            let more = if failed > 1 { ", …" } else { "" };
+            self.run.warn(format!("{failed} of {all} tests fail on the baseline, and {out}: {first}{more}"));
         }
         self.judging.warn_of_unsteady_tests(reports);
         for (contender, report) in reports.iter().filter(|(c, _)| c.key().is_some()) {

@@ -7,19 +7,21 @@ use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
 use super::words;
 use crate::domain::wire::Wire;
-use crate::engine::before::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Tool};
+use crate::engine::before::doctor::{Call, ClientLine, Configured, Findings, Found, KeyLine, Promise, Tool};
 
 /// The whole text.
 pub fn doctor(findings: &Findings, style: Style) -> String {
     let title = |text: &str| style.paint(Tone::Strong, text);
     format!(
-        "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}",
         title("The agent of this repository"),
         configured(findings.agent.as_ref(), style),
         title("Keys of providers"),
         keys(&findings.keys, style),
         title("This machine"),
         machine(findings, style),
+        title("Programs of a run, as tried here"),
+        promises(&findings.promises, style),
         title("Agents that there is a preset for"),
         clients(&findings.clients, style)
     )
@@ -68,6 +70,17 @@ fn machine(findings: &Findings, style: Style) -> String {
     let cpus = format!("{}{cores}", words::count(findings.cpus, "CPU"));
     table.row([Cell::from(""), Cell::from("cores"), Cell::from(cpus)]);
     table.render(style)
+}
+
+fn promises(promises: &[Promise], style: Style) -> String {
+    if promises.is_empty() {
+        return "– no sandbox: agents, tests and benchmarks run with your permissions\n".to_owned();
+    }
+    let one = |Promise { statement, broken }: &Promise| match broken {
+        None => format!("{} {statement}\n", good(style)),
+        Some(said) => format!("{} {statement}: broken here: {}\n", bad(style), words::one_line(said)),
+    };
+    promises.iter().map(one).collect()
 }
 
 fn clients(clients: &[ClientLine], style: Style) -> String {
@@ -168,6 +181,10 @@ mod tests {
                 Tool { name: "git".to_owned(), found: missing("not found; install git"), needed: true },
                 Tool { name: "Redis".to_owned(), found: missing("not found"), needed: false },
                 Tool { name: "PostgreSQL".to_owned(), found: here("15.1"), needed: false },
+            ],
+            promises: vec![
+                Promise { statement: "they do not read your files", broken: None },
+                Promise { statement: "they write only into their lease", broken: Some("/etc/x".to_owned()) },
             ],
             cpus: 2,
             cores: Some(1),

@@ -20,6 +20,8 @@ pub(super) struct Ration {
     limits: Limits,
     /// All files of the lease are below it.
     place: PathBuf,
+    /// What was there before any program.
+    before: Sum,
     working: AtomicUsize,
     measured: AtomicUsize,
     excess: OnceLock<Excess>,
@@ -29,7 +31,8 @@ impl Ration {
     /// For a lease whose files are below a place.
     pub fn new(limits: Limits, place: PathBuf) -> Self {
         let (working, measured) = Default::default();
-        Self { limits, place, working, measured, excess: OnceLock::new() }
+        let before = Sum::of(&place);
+        Self { limits, place, before, working, measured, excess: OnceLock::new() }
     }
 
     /// The limit that was passed, once one was.
@@ -46,7 +49,7 @@ impl Ration {
     /// How long a file may get at most, whoever looks.
     pub fn longest(&self) -> Option<u64> {
         // Twice, because who makes such a file by mistake is to be told of by its length.
-        self.limits.file.map(|most| most.0.saturating_mul(2))
+        self.limits.file.map(|most| most.0.max(self.before.longest).saturating_mul(2))
     }
 
     /// Programs that run now, by what stays of what they write.
@@ -86,17 +89,18 @@ impl Ration {
 
     /// Which limit of the disk is passed.
     pub fn disk(&self) -> Option<Excess> {
-        let mut sum = Sum::default();
-        sum.add(&self.place);
-        let file = self.limits.file.filter(|most| sum.longest > most.0);
-        let disk = self.limits.disk.filter(|most| sum.taken > most.0);
+        let sum = Sum::of(&self.place);
+        // What we put there ourselves is nobody's excess.
+        let file = self.limits.file.filter(|most| sum.longest > most.0.max(self.before.longest));
+        let spare = self.limits.spare.map(|spare| Bytes(self.before.taken.saturating_add(spare.0)));
+        let disk = self.limits.disk.or(spare).filter(|most| sum.taken > most.0);
         let file = file.map(|most| Excess::File(Bytes(sum.longest), most));
         file.or_else(|| disk.map(|most| Excess::Disk(Bytes(sum.taken), most)))
     }
 }
 
 /// The sizes of what is below a place.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Sum {
     taken: u64,
     longest: u64,
@@ -105,6 +109,12 @@ struct Sum {
 }
 
 impl Sum {
+    fn of(place: &Path) -> Self {
+        let mut sum = Self::default();
+        sum.add(place);
+        sum
+    }
+
     fn add(&mut self, folder: &Path) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             // What is gone meanwhile takes nothing.
@@ -155,4 +165,33 @@ fn files_in_memory(keeper: u32) -> u64 {
 fn within(namespace: &Path) -> Vec<u32> {
     let is_in = |pid: &u32| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|own| own == namespace);
     processes().filter(is_in).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_lease_before_its_programs_is_no_use_of_theirs() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |name: &str, mib: usize| fs::write(place.path().join(name), vec![1; mib << 20]).unwrap();
+        write("before", 3);
+        let mib = |mib: u64| Some(Bytes(mib << 20));
+        let ration = Ration::new(Limits { spare: mib(2), file: mib(1), ..Limits::default() }, place.path().to_owned());
+        assert_eq!(ration.disk(), None);
+        write("small", 1);
+        assert_eq!(ration.disk(), None);
+        write("more", 2);
+        assert!(matches!(ration.disk(), Some(Excess::Disk(..))));
+        write("before", 4);
+        assert!(matches!(ration.disk(), Some(Excess::File(..))));
+        let named = Limits { disk: mib(1), spare: mib(99), ..Limits::default() };
+        assert!(Ration::new(named, place.path().to_owned()).disk().is_some(), "what is named is all that is there");
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_no_limit_of_ours() {
+        assert_eq!(Limits::usual(Some(Bytes(8 << 20))).spare, Some(Bytes(1 << 30)));
+        assert_eq!(Limits::usual(Some(Bytes(8 << 30))).spare, Some(Bytes(4 << 30)));
+    }
 }

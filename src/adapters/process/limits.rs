@@ -14,6 +14,8 @@ pub struct Limits {
     pub processes: Option<u32>,
     /// Of the disk, by what is below the lease's directory.
     pub disk: Option<Bytes>,
+    /// Of the disk besides what is there when the walls are opened, where `disk` says nothing.
+    pub spare: Option<Bytes>,
     /// For one file there, by its length.
     pub file: Option<Bytes>,
 }
@@ -22,14 +24,18 @@ pub struct Limits {
 const PROCESSES: u32 = 4000;
 /// The longest file where nobody says otherwise.
 const FILE: Bytes = Bytes(4 << 30);
+/// So much of the disk may be used wherever nobody says otherwise: on one that has less, it is the disk that is full, and no program
+/// that uses too much.
+const SPARE: u64 = 1 << 30;
 
 impl Limits {
-    /// What holds where nobody says otherwise: three quarters of the memory, half of the free disk.
+    /// What holds where nobody says otherwise: three quarters of the memory, half of the free disk and a gibibyte at least.
     pub fn usual(free: Option<Bytes>) -> Self {
         Self {
             memory: memory().map(|all| Bytes(all.0 / 4 * 3)),
             processes: Some(PROCESSES),
-            disk: free.map(|free| Bytes(free.0 / 2)),
+            disk: None,
+            spare: free.map(|free| Bytes((free.0 / 2).max(SPARE))),
             file: Some(FILE),
         }
     }
@@ -41,6 +47,7 @@ impl Limits {
             memory: self.memory.or(others.memory),
             processes: self.processes.or(others.processes),
             disk: self.disk.or(others.disk),
+            spare: self.spare.or(others.spare),
             file: self.file.or(others.file),
         }
     }

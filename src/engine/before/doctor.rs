@@ -85,6 +85,16 @@ pub struct Tool {
     pub needed: bool,
 }
 
+/// Something that a sandbox promises of the programs of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Promise {
+    /// In words: `they do not read your files`.
+    pub statement: &'static str,
+    /// What was seen that breaks it on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Findings {
@@ -96,6 +106,8 @@ pub struct Findings {
     pub keys: Vec<KeyLine>,
     /// git, servers and the sandbox.
     pub tools: Vec<Tool>,
+    /// What the sandbox promises; none where there is no sandbox.
+    pub promises: Vec<Promise>,
     /// CPUs that may be used.
     pub cpus: usize,
     /// Physical cores among them, where the machine tells.
