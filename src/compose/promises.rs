@@ -82,7 +82,7 @@ async fn seen(tried: &Tried<'_>) -> Vec<Promise> {
     tried.says(Stay::Fleeting, ": > kept").await;
     let kept = if tried.place.join("tree/kept").exists() { "a file in the tree was kept" } else { "" };
     let others =
-        tried.says(Stay::Lasting, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -x doctor").await;
+        tried.says(Stay::Lasting, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -x '[d]octor'").await;
     vec![
         silent("they do not read your files", &read),
         silent("they write only into their lease", &written),
