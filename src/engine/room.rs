@@ -107,3 +107,6 @@ fn is_a_failure(record: &Record) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
