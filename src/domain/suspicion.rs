@@ -50,7 +50,7 @@ pub struct Suspicion {
     pub line: u32,
     /// What it may do.
     pub what: Suspect,
-    /// What it says, without the blanks around it and not longer than [`SHOWN`] characters.
+    /// What it says, without the blanks around it and not longer than 120 characters.
     pub text: String,
 }
 
