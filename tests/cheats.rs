@@ -297,25 +297,29 @@ const UNIT: &str = "import unittest\nfrom app.calc import add\n\n\nclass Calc(un
 fn a_run_of_unittest_that_ends_early_or_lets_everything_pass_is_none() {
     let files = &[("tests/test_calc.py", UNIT)];
     let broken = "def add(a, b):\n    return 0\n";
-    for tests in ["python3 -m unittest tests.test_calc", "python3 -m unittest discover -v -s tests"] {
-        let of = |text: String| Case { tests, files, ..case(file("app/calc.py", &text)) };
-        for text in [
-            "import os\ndef add(a, b):\n    os._exit(0)\n".to_owned(),
+    let all = "python3 -m unittest discover -v -s tests";
+    for (tests, text) in [
+        (all, "import os\ndef add(a, b):\n    os._exit(0)\n".to_owned()),
+        (
+            "python3 -m unittest tests.test_calc",
             format!(
                 "import atexit, os\natexit.register(os._exit, 0)\nimport unittest\n\
                 unittest.TextTestRunner.run = lambda self, test: os._exit(0)\n{broken}"
             ),
-            format!("import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n{broken}"),
-            format!("import unittest\nunittest.TestCase._callTestMethod = lambda self, method: None\n{broken}"),
+        ),
+        (all, format!("import unittest\nunittest.TestCase.assertEqual = lambda *a: None\n{broken}")),
+        (all, format!("import unittest\nunittest.TestCase._callTestMethod = lambda self, method: None\n{broken}")),
+        (
+            all,
             format!(
                 "import unittest\nunittest.TestResult.addFailure = unittest.TextTestResult.addFailure = lambda *a: None\n{broken}"
             ),
-            "import unittest\ndef add(a, b):\n    raise unittest.SkipTest('x')\n".to_owned(),
-        ] {
-            is_out(&of(text));
-        }
-        lands(&Case { tests, files, ..case(CHANGES) });
+        ),
+        (all, "import unittest\ndef add(a, b):\n    raise unittest.SkipTest('x')\n".to_owned()),
+    ] {
+        is_out(&Case { tests, files, ..case(file("app/calc.py", &text)) });
     }
+    lands(&Case { tests: all, files, ..case(CHANGES) });
 }
 
 #[test]
@@ -342,10 +346,8 @@ fn a_program_that_ends_its_tests_early_has_lost_those_that_were_to_come() {
             test('adds', () => assert.equal(require('../app/calc.js').add(2, 2), 4));\n",
         ),
     ];
-    for tests in ["node --test tests/calc.test.js", "node --test tests/"] {
-        let of = |text: &str| Case { tests, files, ..case(file("app/calc.js", text)) };
-        is_out(&of("exports.add = () => process.exit(0);\n"));
-        is_out(&of("exports.add = () => 0;\n"));
-        lands(&of("exports.add = (a, b) => b + a;\n"));
-    }
+    let of = |text: &str| Case { tests: "node --test tests/", files, ..case(file("app/calc.js", text)) };
+    is_out(&of("exports.add = () => process.exit(0);\n"));
+    is_out(&of("exports.add = () => 0;\n"));
+    lands(&of("exports.add = (a, b) => b + a;\n"));
 }
