@@ -203,6 +203,12 @@ pub fn globs(patterns: &[String]) -> GlobSet {
     set.build().unwrap_or_default()
 }
 
+/// Patterns of files and folders, and those of what lies below whatever they name.
+pub fn with_below(patterns: &[String]) -> Vec<String> {
+    let plain = patterns.iter().map(|pattern| pattern.trim_end_matches('/'));
+    plain.flat_map(|plain| [plain.to_owned(), format!("{plain}/**")]).collect()
+}
+
 /// What a work item may do to its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiffContract {

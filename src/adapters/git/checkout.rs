@@ -4,6 +4,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::names::{named, oid};
 use super::{CommitId, GitError, survey};
+use crate::domain::plan::with_below;
 
 /// The gitlink's file mode.
 const GITLINK: i32 = 0o160_000;
@@ -11,13 +12,9 @@ const GITLINK: i32 = 0o160_000;
 /// Globs where `*` stays within a folder and a plain folder name covers what is below it.
 pub fn globs(patterns: &[String]) -> Result<GlobSet, GitError> {
     let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
+    for pattern in with_below(patterns) {
         let bad = |error: globset::Error| GitError::Unsupported(format!("`{pattern}` is not a glob: {error}"));
-        let plain = pattern.trim_end_matches('/');
-        for text in [plain.to_owned(), format!("{plain}/**")] {
-            let glob = GlobBuilder::new(&text).literal_separator(true).build().map_err(bad)?;
-            set.add(glob);
-        }
+        set.add(GlobBuilder::new(&pattern).literal_separator(true).build().map_err(bad)?);
     }
     // Two patterns that are both valid make a valid set.
     set.build().map_err(|error| GitError::Unsupported(error.to_string()))

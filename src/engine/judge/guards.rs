@@ -6,19 +6,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use crate::adapters::workspace::Seal;
-use crate::domain::change;
 use crate::domain::measurement::Contender;
-use crate::domain::trial::Exclusion;
-use crate::engine::implement::contract;
 use crate::engine::judge::Judging;
+use crate::engine::judge::protected::Protected;
 use crate::engine::state::Record;
 use crate::error::Error;
-
-/// What would be obeyed if it were there, beside what is protected by its name.
-const OBEYED: &[&str] = &["**/conftest.*", "{pytest,unittest}"];
 
 /// Names that are told of what the baseline changes.
 const NAMES: usize = 5;
@@ -27,67 +20,42 @@ const NAMES: usize = 5;
 #[derive(Default)]
 pub(in crate::engine) struct Guard {
     seal: Seal,
-    /// Folders that hold some of them, and the tree itself.
-    folders: BTreeSet<String>,
     /// What is obeyed of what stands there.
     obeyed: BTreeSet<String>,
 }
 
-/// Globs as they are written, without what lies below a folder of that name.
-fn exactly<'a>(patterns: impl Iterator<Item = &'a str>) -> GlobSet {
-    let globs = patterns.filter_map(|text| GlobBuilder::new(text).literal_separator(true).build().ok());
-    let mut set = GlobSetBuilder::new();
-    globs.for_each(|glob| {
-        set.add(glob);
-    });
-    set.build().unwrap_or_default()
-}
-
-/// Whether package managers and tests write it as well, where what they do it for has changed.
-fn is_written(path: &str) -> bool {
-    matches!(change::exclusion(path), Some(Exclusion::LockFile | Exclusion::Generated))
-}
-
 impl Judging {
-    /// Guards a tree in which nothing has run yet.
-    pub(in crate::engine) async fn guard(&self, tree: &Path) -> Result<Guard, Error> {
-        let protected = contract::globs(&self.settings.protect);
-        let all = self.git.paths_at(&self.run.started.base).await?;
-        let paths: Vec<String> = all
-            .iter()
-            .filter(|path| protected.is_match(path))
-            .filter_map(|path| path.to_str())
-            .map(str::to_owned)
-            .filter(|path| !is_written(path))
-            .collect();
-        let above = |path: &String| {
-            Path::new(path).ancestors().skip(1).map(|folder| folder.to_string_lossy().into_owned()).collect::<Vec<_>>()
+    async fn protected(&self) -> Result<&Protected, Error> {
+        let found = async || {
+            let all = self.git.paths_at(&self.run.started.base).await?;
+            Ok(Protected::of(&all, &self.settings.protect))
         };
-        let folders: BTreeSet<String> = paths.iter().flat_map(above).chain([String::new()]).collect();
-        let mut guard = Guard { seal: self.workspace.seal(tree, &paths).await, folders, obeyed: BTreeSet::new() };
-        guard.obeyed = self.obeyed(tree, &guard.folders).await;
-        Ok(guard)
+        self.protected.get_or_try_init(found).await
     }
 
-    /// What stands in these folders and says how tests are run.
-    async fn obeyed(&self, tree: &Path, folders: &BTreeSet<String>) -> BTreeSet<String> {
-        let named = self.settings.protect.iter().map(String::as_str);
-        let named = named.filter(|glob| !change::TESTS.contains(glob) && !glob.ends_with('*'));
-        let globs = exactly(named.chain(OBEYED.iter().copied()));
+    /// Guards a tree in which nothing has run yet.
+    pub(in crate::engine) async fn guard(&self, tree: &Path) -> Result<Guard, Error> {
+        let protected = self.protected().await?;
+        let seal = self.workspace.seal(tree, &protected.paths).await;
+        Ok(Guard { seal, obeyed: self.obeyed(tree, protected).await })
+    }
+
+    /// What stands beside what is protected and says how tests are run.
+    async fn obeyed(&self, tree: &Path, protected: &Protected) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        for folder in folders {
+        for folder in &protected.folders {
             let names = self.workspace.names(tree, folder).await;
-            found.extend(names.into_iter().filter(|path| globs.is_match(path) && !is_written(path)));
+            found.extend(names.into_iter().filter(|path| protected.is_obeyed(path)));
         }
         found
     }
 
     /// What is something else than it was, or stands there now and did not.
-    async fn changed(&self, tree: &Path, guard: &mut Guard) -> BTreeSet<String> {
+    async fn changed(&self, tree: &Path, guard: &mut Guard) -> Result<BTreeSet<String>, Error> {
         let mut changed: BTreeSet<String> = self.workspace.broken(tree, &mut guard.seal).await.into_iter().collect();
-        let obeyed = self.obeyed(tree, &guard.folders).await;
+        let obeyed = self.obeyed(tree, self.protected().await?).await;
         changed.extend(obeyed.difference(&guard.obeyed).cloned());
-        changed
+        Ok(changed)
     }
 
     /// What a contender's programs changed while it was `doing`, in words against it. Of the baseline it is noted instead:
@@ -99,7 +67,7 @@ impl Judging {
         guard: &mut Guard,
         doing: &str,
     ) -> Result<Option<String>, Error> {
-        let changed = self.changed(tree, guard).await;
+        let changed = self.changed(tree, guard).await?;
         let new: Vec<String> = {
             let known = self.rewritten.lock().unwrap_or_else(PoisonError::into_inner);
             changed.into_iter().filter(|path| !known.contains(path)).collect()

@@ -2,6 +2,7 @@
 
 mod furnishing;
 pub(in crate::engine) mod guards;
+mod protected;
 pub mod shadow;
 pub mod tree;
 
@@ -9,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use crate::adapters::git::Git;
 use crate::adapters::metric::MetricSource;
 use crate::adapters::suite::Suite;
 use crate::adapters::workspace::Workspace;
+use crate::engine::judge::protected::Protected;
 use crate::engine::ports::Ports;
 use crate::engine::resources::Leases;
 use crate::engine::run::Run;
@@ -35,6 +39,8 @@ pub struct Judging {
     pub(in crate::engine) slowest_tree: Mutex<Duration>,
     /// What each suite took at the longest in a tree of the baseline, by its place in the plan.
     suite_times: Mutex<BTreeMap<usize, Duration>>,
+    /// By what contenders are judged, once somebody asked.
+    protected: OnceCell<Protected>,
     /// Files by which contenders are judged and which the baseline's own programs change.
     rewritten: Mutex<BTreeSet<String>>,
 }
@@ -58,6 +64,7 @@ impl Judging {
             judges: Turns::new(at_once),
             slowest_tree: Mutex::default(),
             suite_times: Mutex::default(),
+            protected: OnceCell::new(),
             rewritten: Mutex::new(rewritten),
         }
     }

@@ -98,3 +98,16 @@ async fn where_programs_reach_the_trees_of_others_it_is_nobody_s_fault_and_what_
     let Some(Outcome::Infrastructure { message }) = world.outcome("A").await else { panic!("A was judged") };
     assert!(message.contains("tests/competition.sh, by which A is judged, changed while it was tested"), "{message}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_folder_s_name_protects_is_guarded_as_it_is_restored() {
+    for name in ["tests", "tests/"] {
+        let mut world = tested(|disk, tree, who| {
+            if who == "a" {
+                disk.write(tree.join("tests/competition.sh"), "exit 0\n").unwrap();
+            }
+        });
+        world.settings.judge.protect = vec![name.to_owned()];
+        assert_eq!(lands(&world).await.as_deref(), Some("B"), "{name}");
+    }
+}
