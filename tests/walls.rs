@@ -11,14 +11,12 @@ use blueprint::adapters::process::{
     Address, Command, Environment, Excess, Executor, Exit, Limits, Network, Stay, Stop,
 };
 use blueprint::domain::quantity::Bytes;
-use common::lease::Lease;
+use common::lease::{Lease, command_lines};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Whether a program with exactly this command line runs.
 fn alive(name: &str) -> bool {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let mut lines = entries.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
-    lines.any(|line| line.trim_end_matches('\0').replace('\0', " ") == name)
+    command_lines().iter().any(|line| line == name)
 }
 
 /// Leaves its group, its session and its environment.

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::thread::CapabilitySet;
+
 use crate::adapters::process::{Command, Enclosure, Environment, Order, Sandbox, Stay, Stop};
 use crate::engine::before::doctor::Promise;
 
@@ -98,7 +100,7 @@ async fn confined(tried: &Tried<'_>) -> Vec<Promise> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
     let filtered = if field("Seccomp:") == "2" { "" } else { "system calls are not filtered" };
     let rights = u64::from_str_radix(field("CapBnd:"), 16).unwrap_or(u64::MAX);
-    let more = rights & ADMINISTRATION != 0 || field("NoNewPrivs:") != "1";
+    let more = CapabilitySet::from_bits_retain(rights).intersects(ADMINISTRATION) || field("NoNewPrivs:") != "1";
     vec![
         silent("they reach nothing over the network but what is named", &devices),
         silent("they make no sockets that no network parts", filtered),
@@ -107,7 +109,12 @@ async fn confined(tried: &Tried<'_>) -> Vec<Promise> {
 }
 
 /// Rights over the system, other processes, networks, modules, devices and raw input and output.
-const ADMINISTRATION: u64 = 1 << 21 | 1 << 19 | 1 << 12 | 1 << 16 | 1 << 17 | 1 << 27;
+const ADMINISTRATION: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::SYS_MODULE)
+    .union(CapabilitySet::SYS_RAWIO)
+    .union(CapabilitySet::MKNOD);
 
 /// What lives on when the walls are closed.
 async fn outlived(tried: &Tried<'_>) -> Promise {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use blueprint::adapters::process::{Command, Stay, Stop};
 
-use super::lease::Lease;
+use super::lease::{Lease, command_lines};
 
 /// The ways, a line each; the file says how they are written.
 const WAYS: &str = include_str!("../fixtures/escapes.txt");
@@ -171,9 +171,7 @@ fn left() -> Vec<PathBuf> {
 
 /// Whether any program on this machine has this name.
 fn runs(name: &str) -> bool {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let mut lines = entries.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
-    lines.any(|line| line.split('\0').next() == Some(name))
+    command_lines().iter().any(|line| line.split(' ').next() == Some(name))
 }
 
 fn ways() -> Vec<(&'static str, &'static str)> {

@@ -116,16 +116,14 @@ fn read(
     let label = &run.label;
     let cases = match (report, run.report) {
         (Some(bytes), _) => {
-            let (mut failures, mut wrong) = (Vec::new(), None);
-            let read = run.read()(&bytes).map(|(mut cases, said)| {
-                failures = said;
-                wrong = ours.and_then(|ours| ours.sentinels.take(&mut cases, &mut failures).err());
-                cases
-            });
-            if let Some(why) = wrong {
+            let (mut cases, mut failures) = match run.read()(&bytes) {
+                Ok(read) => read,
+                Err(why) => return Ok((judged(label, Err(why), finished)?, Vec::new())),
+            };
+            if let Some(Err(why)) = ours.map(|ours| ours.sentinels.take(&mut cases, &mut failures)) {
                 return Err(Unread::WithoutOurs(malformed(label, &format!("{why}{}", said(finished)))));
             }
-            return Ok((judged(label, read, finished)?, failures));
+            return Ok((judged(label, Ok(cases), finished)?, failures));
         }
         (None, Report::File(..)) => return Err(unreported(label, finished).into()),
         (None, Report::Printed(..)) if is_cut(finished) => return Err(cut(label, finished.exit).into()),
